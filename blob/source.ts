@@ -1,0 +1,60 @@
+/**
+ * The port at which blobs are read: whoever can deliver the bytes of a blob, from any offset, is a `BlobSource`.
+ */
+import type { Digest } from "#oci/digest.ts";
+
+/** Which blob, and where it may be asked for. */
+export interface BlobRef {
+  /** Repository name as in the URL, e.g. `team/app/web`; its grammar is already checked. */
+  readonly repository: string;
+  readonly digest: Digest;
+}
+
+/** Where the bytes of a response came from; the `source` label of the metrics. */
+export type SourceName = "ndn" | "upstream" | "store" | "peer";
+
+/** Where a reader goes on: the first `offset` bytes are already there and hash to `prefixSha256()`. */
+export interface ResumePoint {
+  /** Bytes already held, 0 for a fresh start. */
+  readonly offset: number;
+  /** sha256 of those bytes, for sources that can only start over and must prove that they have the same blob. */
+  prefixSha256(): Buffer;
+}
+
+/** A running read of one blob. */
+export interface BlobRead {
+  /** Size of the whole blob in bytes. */
+  readonly sizeBytes: number;
+  /**
+   * The bytes from the resume point to the end, in order, in pieces of tens to hundreds of kilobytes.
+   * Throws `BlobUnavailable` when it breaks off. Leaving the loop early cancels the read.
+   */
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
+/** Something that holds blobs. */
+export interface BlobSource {
+  readonly name: SourceName;
+  /**
+   * Begin to read `blob` at `from`; resolves when the size is known.
+   *
+   * @param signal - Ends the read, also after `open` resolved.
+   * @throws BlobUnavailable when this source cannot serve the blob now: the next source may.
+   */
+  open(blob: BlobRef, from: ResumePoint, signal: AbortSignal): Promise<BlobRead>;
+}
+
+/** This source cannot go on with this blob: try the next one. */
+export class BlobUnavailable extends Error {
+  override readonly name = "BlobUnavailable";
+}
+
+/** What this source sent cannot be the blob: never use its bytes, and keep away from it for this digest. */
+export class BlobCorrupt extends Error {
+  override readonly name = "BlobCorrupt";
+}
+
+/** Nothing is held yet. */
+export const fromStart: ResumePoint = { offset: 0, prefixSha256: () => Buffer.from(emptySha256, "hex") };
+
+const emptySha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
