@@ -1,0 +1,23 @@
+/**
+ * The port through which a server reads its own registry: any range of a blob, at any time.
+ */
+import type { Readable } from "node:stream";
+import type { BlobRef } from "./source.ts";
+
+/** A range on its way: the whole blob's size, and a stream of exactly the bytes asked for. */
+export interface RangeRead {
+  readonly sizeBytes: number;
+  /** Bytes `[start, min(end, sizeBytes))`; the reader consumes it whole or destroys it. */
+  readonly body: Readable;
+}
+
+/** Where a server reads blobs from: the registry over HTTP, or its storage directory. */
+export interface RangeReader {
+  /**
+   * Read `[start, end)` of a blob; `end` may lie beyond its end.
+   *
+   * @returns undefined when the registry says that there is no such blob in that repository, or that it is not public.
+   * @throws Error when the registry cannot be read now; that is never remembered.
+   */
+  read(blob: BlobRef, start: number, end: number, signal: AbortSignal): Promise<RangeRead | undefined>;
+}

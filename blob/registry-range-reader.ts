@@ -1,0 +1,72 @@
+/**
+ * Ranges of blobs from a registry over HTTP (OCI distribution-spec § Pulling blobs; RFC 9110 § 14).
+ */
+import { Readable } from "node:stream";
+import { parseContentRange } from "#oci/range.ts";
+import type { Auth, BlobResponse, RegistryClient } from "#oci/registry-client.ts";
+import type { RangeRead, RangeReader } from "./range-reader.ts";
+import type { BlobRef } from "./source.ts";
+
+/** Statuses that mean "not here, or not for everybody": an answer, not a failure. */
+const absent = new Set([401, 403, 404]);
+
+/** Reads from a registry; with a login only where `mayLogin` says so. */
+export class RegistryRangeReader implements RangeReader {
+  private readonly client: RegistryClient;
+  private readonly mayLogin: (repository: string) => boolean;
+
+  constructor(client: RegistryClient, mayLogin: (repository: string) => boolean) {
+    this.client = client;
+    this.mayLogin = mayLogin;
+  }
+
+  async read(blob: BlobRef, start: number, end: number, signal: AbortSignal): Promise<RangeRead | undefined> {
+    const auth: Auth = { kind: this.mayLogin(blob.repository) ? "login" : "anonymous" };
+    const response = await this.client.getBlob(blob.repository, blob.digest, { auth, range: { start, end }, signal });
+    if (response.status === 206) return partial(response, start);
+    if (response.status === 200) return cutOut(response, start, end);
+    response.body.destroy();
+    if (absent.has(response.status)) return undefined;
+    if (response.status === 416) return beyondEnd(response);
+    throw new Error(`registry answered ${response.status} to a range of ${blob.digest}`);
+  }
+}
+
+function partial(response: BlobResponse, start: number): RangeRead {
+  const range = parseContentRange(response.headers["content-range"]);
+  if (range === undefined || "unsatisfied" in range || range.start !== start || range.sizeBytes === undefined) {
+    response.body.destroy();
+    throw new Error(`registry answered with another range: ${response.headers["content-range"]}`);
+  }
+  return { sizeBytes: range.sizeBytes, body: response.body };
+}
+
+/** The registry ignores ranges: what is wanted is cut out of the whole. */
+function cutOut(response: BlobResponse, start: number, end: number): RangeRead {
+  const sizeBytes = Number(response.headers["content-length"] ?? Number.NaN);
+  if (!Number.isSafeInteger(sizeBytes)) {
+    response.body.destroy();
+    throw new Error("registry sent a blob without Content-Length");
+  }
+  return {
+    sizeBytes,
+    body: Readable.from(slice(response.body, start, Math.min(end, sizeBytes)), { objectMode: false }),
+  };
+}
+
+async function* slice(body: Readable, start: number, end: number): AsyncGenerator<Buffer> {
+  let at = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    const piece = chunk.subarray(Math.max(0, start - at), Math.max(0, end - at));
+    at += chunk.length;
+    if (piece.length > 0) yield piece;
+    if (at >= end) return;
+  }
+}
+
+/** A range of an empty blob cannot be satisfied: the answer says so, and gives its size. */
+function beyondEnd(response: BlobResponse): RangeRead {
+  const range = parseContentRange(response.headers["content-range"]);
+  if (range === undefined || range.sizeBytes !== 0) throw new Error("registry refused a range that it should have");
+  return { sizeBytes: 0, body: Readable.from([]) };
+}

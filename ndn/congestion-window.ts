@@ -1,0 +1,112 @@
+/**
+ * How many Interests an uplink may have in flight. Delivery rate and minimum RTT set the window, as in BBR: random
+ * loss is not congestion, and a growing queue shows in the RTT before anything is lost. A pure state machine: time is
+ * an argument, so a simulated link tests it.
+ */
+
+/** Tuning; the defaults suit NFD and ndnd on one machine up to a 100 ms path. */
+export interface WindowLimits {
+  /** Interests in flight at most; ndnd queues 1024 packets per face before it drops. */
+  readonly maxWindow: number;
+}
+
+const firstWindow = 32;
+const minWindow = 16;
+/** The window is this many bandwidth-delay products, so that the producer's batches never leave the path idle. */
+const windowGain = 2;
+/** Segments added to that product: answers come in bursts, and a small product would make the path stop and go. */
+const burstAllowance = 48;
+/** While RTT stays below this multiple of its minimum, start-up doubles the window every round trip. */
+const startupRttInflation = 2;
+/** RTT is compared with at least this: timer and scheduling noise of a local face is not a queue. */
+const rttNoiseMs = 4;
+const minRttWindowMs = 10_000;
+const rateRounds = 8;
+/** A share of lost segments in one round above which loss does mean congestion. */
+const congestedLossShare = 0.1;
+const lossFactor = 0.7;
+
+/** The window of one uplink, shared by all blobs on it. */
+export class CongestionWindow {
+  private readonly limits: WindowLimits;
+  private cwnd = firstWindow;
+  private startup = true;
+  private minRttMs = Number.POSITIVE_INFINITY;
+  private minRttAtMs = 0;
+  /** Delivery rates, segments per millisecond, of the last rounds. */
+  private readonly rates: number[] = [];
+  private roundStartMs = Number.NEGATIVE_INFINITY;
+  private roundDelivered = 0;
+  private roundLost = 0;
+  private cutAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(limits: WindowLimits) {
+    this.limits = limits;
+  }
+
+  /** Interests that may be in flight now. */
+  get size(): number {
+    return Math.floor(this.cwnd);
+  }
+
+  /** A segment arrived. `rttMs` is undefined when it was asked for more than once; `inflight` counts what is left. */
+  delivered(nowMs: number, rttMs: number | undefined, inflight: number): void {
+    if (rttMs !== undefined) this.sampleRtt(nowMs, rttMs);
+    this.roundDelivered++;
+    if (this.startup) this.growInStartup(rttMs, inflight);
+    const roundMs = Math.max(this.minRttMs, rttNoiseMs);
+    if (nowMs - this.roundStartMs >= roundMs) this.endRound(nowMs);
+  }
+
+  /** A segment was given up for lost. */
+  lost(nowMs: number): void {
+    this.roundLost++;
+    const total = this.roundLost + this.roundDelivered;
+    if (total >= 20 && this.roundLost > congestedLossShare * total) this.cut(nowMs);
+  }
+
+  /** A congestion mark from a remote face: the path has a queue. */
+  marked(nowMs: number): void {
+    this.cut(nowMs);
+  }
+
+  private sampleRtt(nowMs: number, rttMs: number): void {
+    if (rttMs > this.minRttMs && nowMs - this.minRttAtMs < minRttWindowMs) return;
+    this.minRttMs = Math.max(rttMs, 0.05);
+    this.minRttAtMs = nowMs;
+  }
+
+  private growInStartup(rttMs: number | undefined, inflight: number): void {
+    const queueing = rttMs !== undefined && rttMs > Math.max(startupRttInflation * this.minRttMs, rttNoiseMs);
+    if (queueing) this.startup = false;
+    else if (inflight + 1 >= this.cwnd / 2) this.setWindow(this.cwnd + 1);
+  }
+
+  private endRound(nowMs: number): void {
+    const elapsedMs = nowMs - this.roundStartMs;
+    if (Number.isFinite(elapsedMs) && elapsedMs < 10 * Math.max(this.minRttMs, rttNoiseMs)) this.learnRate(elapsedMs);
+    this.roundStartMs = nowMs;
+    this.roundDelivered = 0;
+    this.roundLost = 0;
+  }
+
+  private learnRate(elapsedMs: number): void {
+    this.rates.push(this.roundDelivered / elapsedMs);
+    if (this.rates.length > rateRounds) this.rates.shift();
+    if (this.startup) return;
+    const product = Math.max(...this.rates) * Math.max(this.minRttMs, 1);
+    const target = windowGain * product + burstAllowance;
+    this.setWindow(target > this.cwnd ? Math.min(target, this.cwnd * 1.25 + 1) : Math.max(target, this.cwnd * 0.85));
+  }
+
+  private cut(nowMs: number): void {
+    if (nowMs - this.cutAtMs < Math.max(this.minRttMs, rttNoiseMs)) return;
+    this.cutAtMs = nowMs;
+    this.startup = false;
+    this.setWindow(this.cwnd * lossFactor);
+  }
+
+  private setWindow(window: number): void {
+    this.cwnd = Math.min(this.limits.maxWindow, Math.max(minWindow, window));
+  }
+}

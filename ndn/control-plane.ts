@@ -1,0 +1,117 @@
+/**
+ * The slow lane of an uplink: whatever the hot path does not take goes to an `@ndn` forwarder of our own, where
+ * management commands and the like are ordinary NDNts code. It shares the uplink's one socket.
+ */
+import { consume } from "@ndn/endpoint";
+import { Forwarder, type FwFace } from "@ndn/fw";
+import { L3Face, Transport } from "@ndn/l3face";
+import { type Data, Interest, Name as NdnName } from "@ndn/packet";
+import { Decoder } from "@ndn/tlv";
+import { pushable } from "@ndn/util";
+import type { Face, PacketHandler } from "./face.ts";
+import { interestLifetimeMs } from "./interest.ts";
+import type { Name } from "./name.ts";
+import type { PacketView } from "./packet-view.ts";
+import { TT } from "./tlv.ts";
+import type { Uplink } from "./uplink.ts";
+
+/** Packets that may wait for NDNts before more are dropped. */
+const maxQueuedPackets = 256;
+
+class HandedOver extends Transport {
+  readonly incoming = pushable<Decoder.Tlv>();
+  private readonly out: Face;
+  queued = 0;
+
+  constructor(out: Face) {
+    super({ describe: `control of ${out.describe}`, local: out.isLocal });
+    this.out = out;
+  }
+
+  get rx(): Transport.RxIterable {
+    return this.drain();
+  }
+
+  private async *drain(): AsyncIterable<Decoder.Tlv> {
+    for await (const packet of this.incoming) {
+      this.queued--;
+      yield packet;
+    }
+  }
+
+  async tx(packets: Transport.TxIterable): Promise<void> {
+    for await (const packet of packets) this.out.send(packet);
+  }
+}
+
+/** NDNts on one face that is up. */
+class ControlFace {
+  readonly fw = Forwarder.create();
+  private readonly transport: HandedOver;
+  private readonly fwFace: FwFace;
+
+  constructor(face: Face) {
+    this.transport = new HandedOver(face);
+    this.fwFace = this.fw.addFace(new L3Face(this.transport, { advertiseFrom: false }, { keepAlive: 0 }));
+    this.fwFace.addRoute("/");
+  }
+
+  accept(view: PacketView): void {
+    if (this.transport.queued >= maxQueuedPackets || view.type !== TT.Data) return;
+    this.transport.queued++;
+    const packet = Uint8Array.prototype.slice.call(view.buf, view.start, view.end);
+    this.transport.incoming.push(new Decoder(packet).read());
+  }
+
+  close(): void {
+    this.fwFace.close();
+    this.transport.incoming.stop();
+    this.fw.close();
+  }
+}
+
+/** The slow lane of one uplink; add it as the last handler, it takes every packet. */
+export class ControlPlane implements PacketHandler {
+  private current: ControlFace | undefined;
+
+  constructor(uplink: Uplink) {
+    uplink.addHandler(this);
+    uplink.addListener({
+      onUp: (face) => {
+        this.current = new ControlFace(face);
+      },
+      onDown: () => {
+        this.current?.close();
+        this.current = undefined;
+      },
+    });
+  }
+
+  /** For `consume`; undefined while the uplink is down. */
+  get fw(): Forwarder | undefined {
+    return this.current?.fw;
+  }
+
+  accept(view: PacketView): boolean {
+    this.current?.accept(view);
+    return true;
+  }
+
+  /**
+   * Ask once-per-blob things: one Interest, retransmitted after each RTO until the deadline.
+   * @throws Error when there is no answer within `timeoutMs`, the uplink is down, or `signal` fires.
+   */
+  async express(name: Name, rtoMs: number, timeoutMs: number, signal: AbortSignal): Promise<Data> {
+    const { fw } = this;
+    if (fw === undefined) throw new Error("no face is up");
+    const interest = new Interest(
+      new NdnName(name),
+      Interest.CanBePrefix,
+      Interest.MustBeFresh,
+      Interest.Lifetime(Math.max(timeoutMs, interestLifetimeMs)),
+    );
+    const intervals = Array.from({ length: Math.floor(timeoutMs / rtoMs) }, () => rtoMs);
+    const deadline = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+    return consume(interest, { fw, signal: deadline, retx: () => intervals });
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * Interests: reading those that arrive, and writing many for the segments of one object.
+ */
+import { randomFillSync } from "node:crypto";
+import type { Name } from "./name.ts";
+import type { PacketView } from "./packet-view.ts";
+import { encodeNni, readElements, TT, tlv } from "./tlv.ts";
+
+/** Milliseconds that our Interests stay pending in forwarders; independent of the retransmission timeout. */
+export const interestLifetimeMs = 4000;
+
+/** What a producer needs to know of an Interest besides its Name. */
+export interface InterestFields {
+  readonly canBePrefix: boolean;
+  readonly mustBeFresh: boolean;
+  /** Names of the ForwardingHint, copied out of the receive buffer; empty when there is none. */
+  readonly forwardingHint: readonly Name[];
+}
+
+/** The fields behind the Name; undefined when the packet is malformed (NDN packet specification § Interest). */
+export function readInterest(view: PacketView): InterestFields | undefined {
+  const elements = readElements(view.buf, view.nameEnd, view.end);
+  if (elements === undefined) return undefined;
+  const hint = elements.find((e) => e.type === TT.ForwardingHint);
+  const names = hint ? readElements(view.buf, hint.start, hint.end) : [];
+  if (names === undefined) return undefined;
+  return {
+    canBePrefix: elements.some((e) => e.type === TT.CanBePrefix),
+    mustBeFresh: elements.some((e) => e.type === TT.MustBeFresh),
+    forwardingHint: names.filter((e) => e.type === TT.Name).map((e) => Buffer.from(view.buf.subarray(e.start, e.end))),
+  };
+}
+
+/**
+ * Writes the Interests of one object: same name but for the segment number, same hint, a fresh Nonce each time.
+ *
+ * Hot path: each of the three sizes of segment number has a ready packet that is copied and patched in two places,
+ * instead of being encoded field by field (`npm run bench`, row "through ndnd").
+ */
+export class SegmentInterestTemplate {
+  private readonly bySize: ReadonlyMap<number, { packet: Buffer; segmentAt: number; nonceAt: number }>;
+
+  /** @param forwardingHint - Delegation name, or none. */
+  constructor(prefix: Name, forwardingHint?: Name) {
+    this.bySize = new Map([1, 2, 4].map((size) => [size, buildTemplate(prefix, forwardingHint, size)]));
+  }
+
+  /** Largest number of bytes that `write` needs. */
+  get maxBytes(): number {
+    return this.bySize.get(4)!.packet.length;
+  }
+
+  /** Write the Interest for segment `n` at `offset` of `out`; returns the offset behind it. */
+  write(out: Buffer, offset: number, n: number): number {
+    const size = n <= 0xff ? 1 : n <= 0xffff ? 2 : 4;
+    const { packet, segmentAt, nonceAt } = this.bySize.get(size)!;
+    packet.copy(out, offset);
+    out.writeUIntBE(n, offset + segmentAt, size);
+    out.writeUInt32BE(nextNonce(), offset + nonceAt);
+    return offset + packet.length;
+  }
+}
+
+function buildTemplate(prefix: Name, hint: Name | undefined, size: number) {
+  const segment = tlv(TT.SegmentNameComponent, Buffer.alloc(size));
+  const name = tlv(TT.Name, prefix, segment);
+  const fields = [name];
+  if (hint) fields.push(tlv(TT.ForwardingHint, tlv(TT.Name, hint)));
+  const beforeNonce = fields.reduce((sum, field) => sum + field.length, 0);
+  fields.push(tlv(TT.Nonce, Buffer.alloc(4)), tlv(TT.InterestLifetime, encodeNni(interestLifetimeMs)));
+  const packet = tlv(TT.Interest, ...fields);
+  const header = packet.length - fields.reduce((sum, field) => sum + field.length, 0);
+  return { packet, segmentAt: header + name.length - size, nonceAt: header + beforeNonce + 2 };
+}
+
+/** Write one Interest with any flags; for what is asked once per blob. */
+export function encodeInterest(
+  name: Name,
+  options: { canBePrefix?: boolean; mustBeFresh?: boolean; forwardingHint?: Name } = {},
+): Buffer {
+  const nonce = Buffer.alloc(4);
+  nonce.writeUInt32BE(nextNonce());
+  return tlv(
+    TT.Interest,
+    tlv(TT.Name, name),
+    options.canBePrefix ? tlv(TT.CanBePrefix) : empty,
+    options.mustBeFresh ? tlv(TT.MustBeFresh) : empty,
+    options.forwardingHint ? tlv(TT.ForwardingHint, tlv(TT.Name, options.forwardingHint)) : empty,
+    tlv(TT.Nonce, nonce),
+    tlv(TT.InterestLifetime, encodeNni(interestLifetimeMs)),
+  );
+}
+
+const empty = Buffer.alloc(0);
+const nonces = Buffer.alloc(4096);
+let nonceAt = nonces.length;
+
+/** Random numbers are drawn a thousand at a time: one call into the system per 1024 Interests. */
+function nextNonce(): number {
+  if (nonceAt === nonces.length) {
+    randomFillSync(nonces);
+    nonceAt = 0;
+  }
+  nonceAt += 4;
+  return nonces.readUInt32BE(nonceAt - 4);
+}

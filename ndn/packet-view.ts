@@ -1,0 +1,106 @@
+/**
+ * A packet as it lies in a receive buffer: offsets instead of objects.
+ *
+ * Hot path: one `PacketView` per face is filled again for every packet, so receiving a segment allocates nothing
+ * (`npm run bench`, row "through ndnd"). A handler must not keep a view, or slices of its buffer, beyond its call.
+ */
+import { readNni, readVarNumber, TT, varNumberBytes } from "./tlv.ts";
+
+/** Reason codes of network Nacks (NDNLPv2 § Network Nack). */
+export const nackReasons: Readonly<Record<number, string>> = { 50: "Congestion", 100: "Duplicate", 150: "NoRoute" };
+
+/** A network-layer packet and what its link-layer header said. */
+export class PacketView {
+  buf: Buffer = Buffer.alloc(0);
+  /** `TT.Interest` or `TT.Data`; 0 for an idle LpPacket. */
+  type = 0;
+  /** Where the Interest or Data begins and ends, type and length included. */
+  start = 0;
+  end = 0;
+  /** Where its Name's components begin and end. */
+  nameStart = 0;
+  nameEnd = 0;
+  /** The PIT token's bytes; `tokenStart === tokenEnd` when there is none. */
+  tokenStart = 0;
+  tokenEnd = 0;
+  congestionMark = 0;
+  /** Reason of a network Nack (0 = unspecified); undefined when it is no Nack. */
+  nackReason: number | undefined;
+  /** NDNLPv2 fragment of a larger packet: only datagram faces put these together. */
+  isFragment = false;
+
+  /** Fill this view from the whole packet `buf[start, end)`; false when it is malformed. */
+  read(buf: Buffer, start: number, end: number): boolean {
+    this.buf = buf;
+    this.tokenStart = 0;
+    this.tokenEnd = 0;
+    this.congestionMark = 0;
+    this.nackReason = undefined;
+    this.isFragment = false;
+    return buf[start] === TT.LpPacket ? this.readLp(start, end) : this.readNetwork(start, end);
+  }
+
+  private readLp(start: number, end: number): boolean {
+    const { buf } = this;
+    this.type = 0;
+    let at = start + 1 + varNumberBytes(buf, start + 1);
+    while (at < end) {
+      const type = readVarNumber(buf, at, end);
+      if (type < 0) return false;
+      at += varNumberBytes(buf, at);
+      const length = readVarNumber(buf, at, end);
+      if (length < 0) return false;
+      at += varNumberBytes(buf, at);
+      const valueEnd = at + length;
+      if (valueEnd > end || !this.readLpField(type, at, valueEnd)) return false;
+      at = valueEnd;
+    }
+    return true;
+  }
+
+  private readLpField(type: number, start: number, end: number): boolean {
+    switch (type) {
+      case TT.LpPitToken:
+        this.tokenStart = start;
+        this.tokenEnd = end;
+        return end - start <= 32;
+      case TT.CongestionMark:
+        this.congestionMark = Math.max(0, readNni(this.buf, start, end));
+        return true;
+      case TT.Nack:
+        this.nackReason = nackReasonIn(this.buf, start, end);
+        return true;
+      case TT.LpFragIndex:
+      case TT.LpFragCount:
+        this.isFragment ||= readNni(this.buf, start, end) !== (type === TT.LpFragIndex ? 0 : 1);
+        return true;
+      case TT.LpFragment:
+        return start === end || this.isFragment || this.readNetwork(start, end);
+      default:
+        return true;
+    }
+  }
+
+  private readNetwork(start: number, end: number): boolean {
+    const { buf } = this;
+    this.start = start;
+    this.end = end;
+    this.type = buf[start]!;
+    if (this.type !== TT.Interest && this.type !== TT.Data) return false;
+    const length = readVarNumber(buf, start + 1, end);
+    if (length < 0) return false;
+    const at = start + 1 + varNumberBytes(buf, start + 1);
+    if (at + length !== end || buf[at] !== TT.Name) return false;
+    const nameLength = readVarNumber(buf, at + 1, end);
+    if (nameLength < 0) return false;
+    this.nameStart = at + 1 + varNumberBytes(buf, at + 1);
+    this.nameEnd = this.nameStart + nameLength;
+    return this.nameEnd <= end;
+  }
+}
+
+function nackReasonIn(buf: Buffer, start: number, end: number): number {
+  if (end - start < 5 || readVarNumber(buf, start, end) !== 0x0321) return 0;
+  const length = readVarNumber(buf, start + 3, end);
+  return length < 0 ? 0 : Math.max(0, readNni(buf, start + 4, Math.min(end, start + 4 + length)));
+}

@@ -1,0 +1,225 @@
+/**
+ * Answers Interests for segmented objects.
+ *
+ * Hot path: an Interest for an open object is matched by the bytes of its name and answered from memory within the
+ * call that received it; nothing is decoded beyond the name (`npm run bench`, row "through ndnd").
+ */
+import { nniBytes, type SegmentDataEncoder } from "./data.ts";
+import type { Face, PacketHandler } from "./face.ts";
+import { type InterestFields, readInterest } from "./interest.ts";
+import { maxLpHeaderBytes, writeLpHeader } from "./lp-header.ts";
+import { componentsOf, type Name, nameKey } from "./name.ts";
+import type { PacketView } from "./packet-view.ts";
+import { maxPacketBytes, readNni, TT } from "./tlv.ts";
+
+/** Where the payload of a segment lies in memory. */
+export interface Payload {
+  readonly buf: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** An object whose segments can be answered. */
+export interface SegmentedObject {
+  readonly encoder: SegmentDataEncoder;
+  readonly lastSegment: number;
+  /** The payload of segment `n` if it is in memory; may be one object that is filled again by the next call. */
+  locate(n: number): Payload | undefined;
+  /** Read segment `n`, then call `done`: `locate(n)` then answers, unless the read failed. */
+  load(n: number, done: () => void): void;
+}
+
+/** What a name that is not an open object asks for. */
+export interface Request {
+  /** Requests with the same key share one `answer` while it is under way. */
+  readonly key: string;
+  /** The name of the object (all before the segment component) and the number asked for; undefined for other packets. */
+  readonly segment: { readonly object: Name; readonly number: number } | undefined;
+  /** An object to keep open, a ready packet to send, or undefined for silence. */
+  answer(): Promise<SegmentedObject | Buffer | undefined>;
+}
+
+/** Knows which names exist. */
+export interface ObjectDirectory {
+  /** Classify a name (implicit digest already dropped) without any I/O; undefined means silence. */
+  lookup(name: Name, interest: InterestFields): Request | undefined;
+}
+
+/** Bounds on what strangers can make a producer hold. */
+const maxOpenObjects = 4096;
+const maxWaiting = 16_384;
+const maxOpening = 256;
+
+interface Waiting {
+  readonly face: Face;
+  readonly token: Buffer;
+  readonly segmentNumber: number;
+}
+
+/** What has happened since the start. */
+export interface ProducerCounters {
+  interests: number;
+  segmentsSent: number;
+  payloadBytesSent: number;
+  /** Interests dropped because a bound was reached. */
+  dropped: number;
+}
+
+/** Answers Interests under one prefix from an `ObjectDirectory`, on any number of faces. */
+export class SegmentProducer implements PacketHandler {
+  readonly counters: ProducerCounters = { interests: 0, segmentsSent: 0, payloadBytesSent: 0, dropped: 0 };
+  private readonly prefix: Name;
+  private readonly directory: ObjectDirectory;
+  /** Open objects by the bytes of their name, in order of opening. */
+  private readonly open = new Map<string, SegmentedObject>();
+  private readonly opening = new Map<string, Waiting[]>();
+  private waiting = 0;
+
+  constructor(prefix: Name, directory: ObjectDirectory) {
+    this.prefix = prefix;
+    this.directory = directory;
+  }
+
+  accept(view: PacketView, face: Face): boolean {
+    if (view.type !== TT.Interest || view.nackReason !== undefined || !this.isOurs(view)) return false;
+    this.counters.interests++;
+    if (!this.answerOpen(view, face)) this.answerByDirectory(view, face);
+    return true;
+  }
+
+  private isOurs(view: PacketView): boolean {
+    const { prefix } = this;
+    const { buf, nameStart, nameEnd } = view;
+    return (
+      nameEnd - nameStart > prefix.length &&
+      buf.compare(prefix, 0, prefix.length, nameStart, nameStart + prefix.length) === 0
+    );
+  }
+
+  /** The segment component can only be found from the end by trying its three sizes: a wrong guess is not in the map. */
+  private answerOpen(view: PacketView, face: Face): boolean {
+    const { buf, nameStart, nameEnd } = view;
+    for (let size = 1; size <= 4; size *= 2) {
+      const at = nameEnd - 2 - size;
+      if (at <= nameStart || buf[at] !== TT.SegmentNameComponent || buf[at + 1] !== size) continue;
+      const object = this.open.get(nameKey(buf, nameStart, at));
+      if (object === undefined) continue;
+      const n = readNni(buf, at + 2, nameEnd);
+      if (size === nniBytes(n)) this.answerSegment(object, n, view, face);
+      return true;
+    }
+    return false;
+  }
+
+  private answerSegment(object: SegmentedObject, n: number, view: PacketView, face: Face): void {
+    if (n > object.lastSegment) return;
+    const payload = object.locate(n);
+    if (payload !== undefined) this.send(object, n, payload, face, view.buf, view.tokenStart, view.tokenEnd);
+    else this.answerWhenLoaded(object, this.remember(view, face, n));
+  }
+
+  private send(
+    object: SegmentedObject,
+    n: number,
+    payload: Payload,
+    face: Face,
+    token: Buffer,
+    from: number,
+    to: number,
+  ) {
+    const { encoder } = object;
+    const at = face.reserve(maxLpHeaderBytes + maxPacketBytes);
+    const payloadBytes = payload.end - payload.start;
+    const packetAt = writeLpHeader(face.buffer, at, token, from, to, encoder.sizeof(n, payloadBytes));
+    face.commit(encoder.write(face.buffer, packetAt, n, payload.buf, payload.start, payload.end));
+    this.counters.segmentsSent++;
+    this.counters.payloadBytesSent += payloadBytes;
+  }
+
+  private answerWhenLoaded(object: SegmentedObject, waiting: Waiting | undefined): void {
+    if (waiting === undefined) return;
+    this.waiting++;
+    object.load(waiting.segmentNumber, () => {
+      this.waiting--;
+      const payload = object.locate(waiting.segmentNumber);
+      if (payload === undefined) return;
+      this.send(object, waiting.segmentNumber, payload, waiting.face, waiting.token, 0, waiting.token.length);
+    });
+  }
+
+  private remember(view: PacketView, face: Face, segmentNumber: number): Waiting | undefined {
+    if (this.waiting >= maxWaiting) {
+      this.counters.dropped++;
+      return undefined;
+    }
+    return { face, token: Buffer.from(view.buf.subarray(view.tokenStart, view.tokenEnd)), segmentNumber };
+  }
+
+  private answerByDirectory(view: PacketView, face: Face): void {
+    const interest = readInterest(view);
+    const name = withoutImplicitDigest(Buffer.from(view.buf.subarray(view.nameStart, view.nameEnd)));
+    const request = interest && name && this.directory.lookup(name, interest);
+    if (request === undefined) return;
+    const { segment } = request;
+    const object = segment && this.open.get(nameKey(segment.object));
+    if (object) this.answerSegment(object, segment.number, view, face);
+    else this.answerWhenOpen(request, this.remember(view, face, segment?.number ?? -1));
+  }
+
+  private answerWhenOpen(request: Request, waiting: Waiting | undefined): void {
+    if (waiting === undefined) return;
+    const others = this.opening.get(request.key);
+    if (others === undefined && this.opening.size >= maxOpening) {
+      this.counters.dropped++;
+      return;
+    }
+    this.waiting++;
+    if (others) others.push(waiting);
+    else void this.openAndAnswer(request, waiting);
+  }
+
+  private async openAndAnswer(request: Request, first: Waiting): Promise<void> {
+    const all = [first];
+    this.opening.set(request.key, all);
+    const answer = await request.answer().catch(() => undefined);
+    this.opening.delete(request.key);
+    this.waiting -= all.length;
+    if (answer === undefined) return;
+    if (Buffer.isBuffer(answer)) {
+      for (const { face, token } of all) sendPacket(answer, face, token);
+      return;
+    }
+    this.keepOpen(nameKey(request.segment!.object), answer);
+    for (const waiting of all) this.answerWaiting(answer, waiting);
+  }
+
+  private answerWaiting(object: SegmentedObject, waiting: Waiting): void {
+    const { segmentNumber, face, token } = waiting;
+    if (segmentNumber > object.lastSegment) return;
+    const payload = object.locate(segmentNumber);
+    if (payload) this.send(object, segmentNumber, payload, face, token, 0, token.length);
+    else this.answerWhenLoaded(object, waiting);
+  }
+
+  private keepOpen(key: string, object: SegmentedObject): void {
+    this.open.set(key, object);
+    if (this.open.size <= maxOpenObjects) return;
+    const [oldest] = this.open.keys();
+    this.open.delete(oldest!);
+  }
+}
+
+/** Answer with a ready packet, under the PIT token of the Interest. */
+function sendPacket(packet: Buffer, face: Face, token: Buffer): void {
+  const at = face.reserve(maxLpHeaderBytes + packet.length);
+  const packetAt = writeLpHeader(face.buffer, at, token, 0, token.length, packet.length);
+  face.commit(packetAt + packet.copy(face.buffer, packetAt));
+}
+
+/** An Interest by full name asks for the same packet: the forwarder compares the digest. */
+function withoutImplicitDigest(name: Name): Name | undefined {
+  const components = componentsOf(name);
+  const last = components?.at(-1);
+  if (last === undefined) return undefined;
+  return last.type === TT.ImplicitSha256DigestComponent ? name.subarray(0, last.at) : name;
+}

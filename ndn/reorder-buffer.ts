@@ -1,0 +1,89 @@
+/**
+ * Puts segments in order into large blocks.
+ *
+ * Hot path: payloads are copied once, to where they belong; what is handed on are slices of blocks of 32 segments, so
+ * that hashing and the HTTP response see quarter megabytes instead of 8 KB (`npm run bench`, row "through ndnd").
+ */
+
+/** Segments in a block. */
+const blockSegments = 32;
+
+/** Segments `[base, base + capacity)` of an object; what is contiguous from `base` can be taken. */
+export class ReorderBuffer {
+  /** First segment that is not yet contiguous with everything before it. */
+  contiguous: number;
+  /** First segment that has not been taken. */
+  taken: number;
+  private readonly segmentBytes: number;
+  private readonly capacity: number;
+  private readonly present: Uint8Array;
+  private readonly blocks: (Buffer | undefined)[];
+  private readonly lastSegment: number;
+  private readonly lastBytes: number;
+
+  /** @param capacity - Segments held at most: a multiple of 32. */
+  constructor(first: number, last: number, segmentBytes: number, lastBytes: number, capacity: number) {
+    this.contiguous = this.taken = first;
+    this.lastSegment = last;
+    this.segmentBytes = segmentBytes;
+    this.lastBytes = lastBytes;
+    this.capacity = capacity;
+    this.present = new Uint8Array(capacity);
+    this.blocks = new Array<Buffer | undefined>(capacity / blockSegments);
+  }
+
+  /** Behind the last segment that fits: beyond it nothing may be asked for yet. */
+  get limit(): number {
+    return Math.min(this.lastSegment + 1, this.taken - (this.taken % blockSegments) + this.capacity);
+  }
+
+  has(n: number): boolean {
+    return n < this.contiguous || this.present[n % this.capacity] === 1;
+  }
+
+  /** Payload size that segment `n` must have. */
+  sizeof(n: number): number {
+    return n === this.lastSegment ? this.lastBytes : this.segmentBytes;
+  }
+
+  /** Copy a payload into place; the caller has checked `has`, `limit` and `sizeof`. */
+  put(n: number, buf: Buffer, start: number, end: number): void {
+    const slot = Math.floor((n % this.capacity) / blockSegments);
+    let block = this.blocks[slot];
+    if (block === undefined) {
+      block = Buffer.allocUnsafeSlow(this.blockBytes(n));
+      this.blocks[slot] = block;
+    }
+    buf.copy(block, (n % blockSegments) * this.segmentBytes, start, end);
+    this.present[n % this.capacity] = 1;
+    while (this.contiguous <= this.lastSegment && this.present[this.contiguous % this.capacity] === 1) {
+      this.present[this.contiguous % this.capacity] = 0;
+      this.contiguous++;
+    }
+  }
+
+  /** Whether a whole block, or the end of the object, can be taken. */
+  get hasWholeBlock(): boolean {
+    if (this.contiguous > this.lastSegment) return this.taken <= this.lastSegment;
+    return this.contiguous - (this.taken - (this.taken % blockSegments)) >= blockSegments;
+  }
+
+  /** The next contiguous bytes, at most to the end of a block; undefined when there are none. */
+  take(): Buffer | undefined {
+    const first = this.taken;
+    const end = Math.min(this.contiguous, first - (first % blockSegments) + blockSegments);
+    if (end <= first) return undefined;
+    const slot = Math.floor((first % this.capacity) / blockSegments);
+    const block = this.blocks[slot]!;
+    const from = (first % blockSegments) * this.segmentBytes;
+    const to = ((end - 1) % blockSegments) * this.segmentBytes + this.sizeof(end - 1);
+    this.taken = end;
+    if (end % blockSegments === 0 || end > this.lastSegment) this.blocks[slot] = undefined;
+    return block.subarray(from, to);
+  }
+
+  private blockBytes(n: number): number {
+    const lastInBlock = Math.min(this.lastSegment, n - (n % blockSegments) + blockSegments - 1);
+    return (lastInBlock % blockSegments) * this.segmentBytes + this.sizeof(lastInBlock);
+  }
+}

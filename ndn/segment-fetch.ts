@@ -1,0 +1,175 @@
+/**
+ * One object on its way: which segments are asked for, which are missing, and what can be handed to the reader.
+ * Hot path: state of segments is kept in typed arrays indexed by number modulo capacity.
+ */
+import type { Buffer as NodeBuffer } from "node:buffer";
+import { SegmentInterestTemplate } from "./interest.ts";
+import type { Name } from "./name.ts";
+import { ReorderBuffer } from "./reorder-buffer.ts";
+
+/** Segments between the reader and the newest Interest: the bound on memory for a slow reader (8 MiB of 8192). */
+export const fetchCapacity = 1024;
+
+/** What to fetch. */
+export interface ObjectToFetch {
+  /** Name of the object: all before the segment component. */
+  readonly object: Name;
+  /** ForwardingHint of every Interest. */
+  readonly hint?: Name;
+  /** Another name for the same segments that is asked when the first one stays unanswered (plain form). */
+  readonly alternative?: Name;
+  /** First segment wanted and last one of the object. */
+  readonly firstSegment: number;
+  readonly lastSegment: number;
+  /** Payload of every segment but the last, and of the last, in bytes. */
+  readonly segmentBytes: number;
+  readonly lastSegmentBytes: number;
+}
+
+/** Why a fetch ended early. */
+export class FetchFailed extends Error {
+  override readonly name = "FetchFailed";
+}
+
+/** Times of asking are stored as offsets from this, so that 0 can mean "not in flight". */
+const never = 0;
+
+/** State of one fetch; driven by its `SegmentConsumer`. */
+export class SegmentFetch {
+  readonly what: ObjectToFetch;
+  readonly buffer: ReorderBuffer;
+  readonly template: SegmentInterestTemplate;
+  readonly alternative: SegmentInterestTemplate | undefined;
+  /** Interests of this fetch in flight. */
+  inflight = 0;
+  /** When the last segment arrived, or the fetch began. */
+  progressAtMs: number;
+  /** Whether any segment arrived yet. */
+  answered = false;
+  /** When the alternative name was last asked. */
+  probedAtMs = 0;
+  failure: Error | undefined;
+  private readonly sentAtMs = new Float64Array(fetchCapacity);
+  private readonly tries = new Uint8Array(fetchCapacity);
+  private next: number;
+  /** Segments given up for lost, to be asked again before new ones. */
+  private readonly lost: number[] = [];
+  private wake: (() => void) | undefined;
+
+  constructor(what: ObjectToFetch, nowMs: number) {
+    this.what = what;
+    this.next = what.firstSegment;
+    this.progressAtMs = nowMs;
+    this.template = new SegmentInterestTemplate(what.object, what.hint);
+    this.alternative = what.alternative && new SegmentInterestTemplate(what.alternative);
+    this.buffer = new ReorderBuffer(
+      what.firstSegment,
+      what.lastSegment,
+      what.segmentBytes,
+      what.lastSegmentBytes,
+      fetchCapacity,
+    );
+  }
+
+  get isComplete(): boolean {
+    return this.buffer.contiguous > this.what.lastSegment;
+  }
+
+  /** The segment to ask for next; -1 when there is nothing to ask now. */
+  nextToAsk(nowMs: number): number {
+    while (this.lost.length > 0) {
+      const n = this.lost.shift()!;
+      if (!this.buffer.has(n)) return this.asked(n, nowMs);
+    }
+    if (this.next >= this.buffer.limit) return -1;
+    if (this.inflight === 0) this.progressAtMs = nowMs; // the reader was the slow one: silence counts from now
+    return this.asked(this.next++, nowMs);
+  }
+
+  private asked(n: number, nowMs: number): number {
+    const slot = n % fetchCapacity;
+    this.sentAtMs[slot] = nowMs;
+    this.tries[slot] = Math.min(255, this.tries[slot]! + 1);
+    this.inflight++;
+    return n;
+  }
+
+  /**
+   * Segment `n` arrived with a payload in `buf[start, end)`.
+   * @returns when it was asked for; NaN when it was asked more than once; undefined when it was not wanted.
+   */
+  arrived(n: number, buf: NodeBuffer, start: number, end: number, nowMs: number): number | undefined {
+    const { buffer } = this;
+    if (n < this.what.firstSegment || n >= this.next || buffer.has(n) || end - start !== buffer.sizeof(n))
+      return undefined;
+    const slot = n % fetchCapacity;
+    const sentAt = this.sentAtMs[slot]!;
+    if (sentAt !== never) this.inflight--;
+    const result = this.tries[slot] === 1 ? sentAt : Number.NaN;
+    this.sentAtMs[slot] = never;
+    this.tries[slot] = 0;
+    buffer.put(n, buf, start, end);
+    this.progressAtMs = nowMs;
+    this.answered = true;
+    if (buffer.hasWholeBlock || buffer.taken === this.what.firstSegment) this.notify();
+    return result;
+  }
+
+  /**
+   * Find Interests that will not be answered: asked once and overtaken by an answer to one sent clearly later, or
+   * asked at all and older than the retransmission timeout. They are asked again.
+   *
+   * @param overtakenBeforeMs - First tries sent before this have been overtaken.
+   * @param expiredBeforeMs - All tries sent before this have timed out.
+   * @returns how many were overtaken and how many timed out.
+   */
+  findLost(overtakenBeforeMs: number, expiredBeforeMs: number): { overtaken: number; expired: number } {
+    let overtaken = 0;
+    let expired = 0;
+    for (let n = this.buffer.contiguous; n < this.next; n++) {
+      const slot = n % fetchCapacity;
+      const sentAt = this.sentAtMs[slot]!;
+      if (sentAt === never) continue;
+      if (sentAt < expiredBeforeMs) expired++;
+      else if (sentAt < overtakenBeforeMs && this.tries[slot] === 1) overtaken++;
+      else continue;
+      this.sentAtMs[slot] = never;
+      this.inflight--;
+      this.lost.push(n);
+    }
+    return { overtaken, expired };
+  }
+
+  /** The lowest segment that is still missing. */
+  get lowestMissing(): number {
+    return this.buffer.contiguous;
+  }
+
+  /** Let the reader look again: there may be bytes, or an end. */
+  notify(): void {
+    this.wake?.();
+  }
+
+  fail(reason: Error): void {
+    this.failure ??= reason;
+    this.notify();
+  }
+
+  /** Bytes in order, in blocks; throws the failure, ends after the last segment. Small pieces only while nothing larger is there. */
+  async *read(onTaken: () => void): AsyncGenerator<Buffer> {
+    for (;;) {
+      const block = this.buffer.take();
+      if (block !== undefined) {
+        onTaken();
+        yield block;
+        continue;
+      }
+      if (this.isComplete) return;
+      if (this.failure) throw this.failure;
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+      });
+      this.wake = undefined;
+    }
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * Names in the registry's URLs: which repository and which blob a path means, and which registry `ns` means.
+ */
+
+const component = "[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*";
+const repositoryGrammar = new RegExp(`^${component}(?:/${component})*$`);
+const digestGrammar = /^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+$/;
+
+const maxRepositoryLength = 255;
+const maxDigestLength = 1024;
+
+/** Whether `name` is a repository name: the grammar of `<name>`, at most 255 characters (OCI distribution-spec § Pulling manifests). */
+export function isRepository(name: string): boolean {
+  return name.length <= maxRepositoryLength && repositoryGrammar.test(name);
+}
+
+/**
+ * The blob that `/v2/<name>/blobs/<digest>` means; undefined for every other path.
+ * The digest is text of any algorithm (OCI image-spec, descriptor.md § Digests).
+ *
+ * @param rawPath - As it came over the wire, without query. Percent escapes, dot segments and empty segments never match.
+ */
+export function parseBlobPath(rawPath: string): { repository: string; digest: string } | undefined {
+  const end = rawPath.lastIndexOf("/blobs/");
+  if (!rawPath.startsWith("/v2/") || end < "/v2/".length) return undefined;
+  const repository = rawPath.slice("/v2/".length, end);
+  const digest = rawPath.slice(end + "/blobs/".length);
+  if (digest.length > maxDigestLength || !digestGrammar.test(digest)) return undefined;
+  return isRepository(repository) ? { repository, digest } : undefined;
+}
+
+const dockerHub = new Set(["docker.io", "index.docker.io", "registry-1.docker.io"]);
+
+/** One spelling per registry, for comparing an `ns` parameter: lower case, without ports 80 and 443, Docker Hub always `docker.io`. */
+export function canonicalRegistry(host: string): string {
+  const bare = host.toLowerCase().replace(/:(?:80|443)$/, "");
+  return dockerHub.has(bare) ? "docker.io" : bare;
+}

@@ -1,0 +1,85 @@
+/**
+ * The server's memory: pages of blobs, all blobs together within one budget. Least recently used pages go first;
+ * a page that is being filled stays.
+ */
+
+/** Size of a page: 32 segments of 8192 bytes. */
+export const pageBytes = 256 * 1024;
+
+/** A page of one blob; its bytes `[0, filledBytes)` are there. */
+export class Page {
+  readonly buf: Buffer;
+  filledBytes = 0;
+  /** Calls to make once so many bytes are there, or the read has failed. */
+  readonly waiting: { readonly untilBytes: number; readonly done: () => void }[] = [];
+  private readonly forget: () => void;
+
+  constructor(sizeBytes: number, forget: () => void) {
+    this.buf = Buffer.allocUnsafeSlow(sizeBytes);
+    this.forget = forget;
+  }
+
+  get isFull(): boolean {
+    return this.filledBytes === this.buf.length;
+  }
+
+  /** Append what fits of `chunk` from `at` on; returns how many bytes were taken. */
+  fill(chunk: Buffer, at: number): number {
+    const copied = chunk.copy(this.buf, this.filledBytes, at);
+    this.filledBytes += copied;
+    return copied;
+  }
+
+  /** Call those whose bytes are there now; all of them when the read has ended. */
+  wake(ended: boolean): void {
+    const ready = this.waiting.filter((waiter) => ended || waiter.untilBytes <= this.filledBytes);
+    if (ready.length === 0) return;
+    const left = this.waiting.filter((waiter) => !ready.includes(waiter));
+    this.waiting.splice(0, this.waiting.length, ...left);
+    for (const waiter of ready) waiter.done();
+  }
+
+  /** Take the page out of the blob it belongs to. */
+  evicted(): void {
+    this.forget();
+  }
+}
+
+/** Which pages are in memory, in order of use. */
+export class PageCache {
+  private readonly budgetBytes: number;
+  private readonly pages = new Set<Page>();
+  private usedBytes = 0;
+
+  constructor(budgetBytes: number) {
+    this.budgetBytes = budgetBytes;
+  }
+
+  /** Bytes held. */
+  get sizeBytes(): number {
+    return this.usedBytes;
+  }
+
+  /** A new page; older ones make room. `forget` is called when its turn comes. */
+  add(sizeBytes: number, forget: () => void): Page {
+    const page = new Page(sizeBytes, forget);
+    this.pages.add(page);
+    this.usedBytes += sizeBytes;
+    for (const oldest of this.pages) {
+      if (this.usedBytes <= this.budgetBytes) break;
+      if (oldest.isFull && oldest !== page) this.remove(oldest);
+    }
+    return page;
+  }
+
+  /** The page was used. */
+  touch(page: Page): void {
+    if (this.pages.delete(page)) this.pages.add(page);
+  }
+
+  remove(page: Page): void {
+    if (!this.pages.delete(page)) return;
+    this.usedBytes -= page.buf.length;
+    page.evicted();
+  }
+}

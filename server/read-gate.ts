@@ -1,0 +1,29 @@
+/**
+ * Bounds how many reads of the registry run at a time; the others wait in order.
+ */
+
+/** A counting gate. */
+export class ReadGate {
+  private free: number;
+  private readonly queue: (() => void)[] = [];
+
+  /** @param limit - Reads at a time. */
+  constructor(limit: number) {
+    this.free = limit;
+  }
+
+  /** Wait for a place; give it back with `leave`. */
+  async enter(): Promise<void> {
+    if (this.free > 0) {
+      this.free--;
+      return;
+    }
+    await new Promise<void>((resolve) => this.queue.push(resolve));
+  }
+
+  leave(): void {
+    const next = this.queue.shift();
+    if (next) next();
+    else this.free++;
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * What the registry host's half counts (Prometheus).
+ */
+import { Counter, Gauge, type Registry } from "prom-client";
+import type { SegmentProducer } from "#ndn/producer.ts";
+
+/** Counters that the server's parts write to. */
+export interface ServerMetrics {
+  readonly registryBytes: Counter;
+  readonly registryFailures: Counter;
+}
+
+/** Define the server's metrics in `registry`. */
+export function createServerMetrics(registry: Registry): ServerMetrics {
+  const registers = [registry];
+  return {
+    registryBytes: new Counter({
+      name: "ndn_registry_server_registry_bytes_total",
+      help: "Blob bytes read from the registry or its storage",
+      registers,
+    }),
+    registryFailures: new Counter({
+      name: "ndn_registry_server_registry_failures_total",
+      help: "Reads of the registry that failed",
+      registers,
+    }),
+  };
+}
+
+/** Show the producer's own counters; read when scraped, so that counting costs the hot path nothing. */
+export function exposeProducer(registry: Registry, producer: SegmentProducer, cachedBytes: () => number): void {
+  const { counters } = producer;
+  const shown: [string, string, () => number][] = [
+    ["ndn_registry_server_interests_total", "Interests received under the prefix", () => counters.interests],
+    ["ndn_registry_server_segments_total", "Segments sent", () => counters.segmentsSent],
+    ["ndn_registry_server_payload_bytes_total", "Payload bytes sent in segments", () => counters.payloadBytesSent],
+    ["ndn_registry_server_dropped_interests_total", "Interests dropped at a bound", () => counters.dropped],
+    ["ndn_registry_server_cached_bytes", "Blob bytes held in memory", cachedBytes],
+  ];
+  for (const [name, help, value] of shown) {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(value());
+      },
+    });
+  }
+}
