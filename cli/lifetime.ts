@@ -1,0 +1,43 @@
+/**
+ * From the first signal to the exit: a graceful stop within a bound, and a second signal that forces it.
+ */
+import type { Logger } from "pino";
+
+/** How long responses and registrations get to end by themselves. */
+export const graceMs = 10_000;
+/** A second signal counts as force only after this, so that one Ctrl-C to a process group is not two. */
+const secondSignalAfterMs = 1_000;
+
+/**
+ * Wait for SIGINT or SIGTERM, then close. Resolves when `close` has ended; a second signal exits with status 1 at once.
+ */
+export async function runUntilSignal(log: Logger, close: () => Promise<void>): Promise<void> {
+  const stoppingAtMs = await firstSignal(log);
+  const force = () => {
+    if (performance.now() - stoppingAtMs < secondSignalAfterMs) return;
+    log.warn("stopped by force");
+    process.exit(1);
+  };
+  process.on("SIGINT", force);
+  process.on("SIGTERM", force);
+  const bound = setTimeout(() => {
+    log.warn("not everything ended in time");
+    process.exit(1);
+  }, 2 * graceMs);
+  await close();
+  clearTimeout(bound);
+  log.info("stopped");
+}
+
+function firstSignal(log: Logger): Promise<number> {
+  return new Promise((resolve) => {
+    const stop = (signal: NodeJS.Signals) => {
+      process.off("SIGINT", stop);
+      process.off("SIGTERM", stop);
+      log.info({ signal }, "stopping; a second signal forces it");
+      resolve(performance.now());
+    };
+    process.on("SIGINT", stop);
+    process.on("SIGTERM", stop);
+  });
+}

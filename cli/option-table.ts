@@ -1,0 +1,186 @@
+/**
+ * All options of all verbs. A test compares this table with `sample.env` and the README.
+ */
+import { segmentSizes } from "#blob/names.ts";
+import { parseFaceUrl } from "#ndn/face-url.ts";
+import { parseName } from "#ndn/name.ts";
+import { listenAddress, nonEmpty, oneOf, positiveNumber, registryUrl, wholeNumber } from "./parsers.ts";
+
+const name = {
+  flag: "name",
+  value: "PREFIX",
+  help: "NDN name prefix under which the blobs are published, in URI form.",
+  parse: parseName,
+} as const;
+
+const uplink = {
+  flag: "uplink",
+  alias: "router",
+  value: "URL",
+  repeatable: true,
+  help: "Forwarder to connect to: unix://PATH, tcp://HOST:PORT or udp://HOST:PORT.",
+  predecessor: "NDNTS_UPLINK",
+  parse: parseFaceUrl,
+} as const;
+
+const face = {
+  flag: "face",
+  value: "URL",
+  repeatable: true,
+  help: "Accept faces directly on tcp://HOST:PORT or unix://PATH, so that two machines need no forwarder.",
+  parse: parseFaceUrl,
+} as const;
+
+const upstream = {
+  flag: "upstream",
+  value: "URL",
+  help: "Registry for everything that does not come over NDN.",
+  parse: registryUrl,
+} as const;
+
+const logging = {
+  logLevel: {
+    flag: "log-level",
+    value: "LEVEL",
+    help: "Least severe messages that are logged: trace, debug, info, warn, error or fatal.",
+    fallback: "info",
+    parse: oneOf("trace", "debug", "info", "warn", "error", "fatal"),
+  },
+  logFormat: {
+    flag: "log-format",
+    value: "FORMAT",
+    help: "Form of the log: pretty or json; pretty on a terminal, else json.",
+    parse: oneOf("pretty", "json"),
+  },
+} as const;
+
+const publishing = {
+  publish: {
+    flag: "publish",
+    value: "PATTERN",
+    repeatable: true,
+    help: "Repositories to publish (team/*, public/**); without it, whatever an anonymous pull can read.",
+    parse: nonEmpty,
+  },
+  exclude: {
+    flag: "exclude",
+    value: "PATTERN",
+    repeatable: true,
+    help: "Repositories that never go onto NDN.",
+    parse: nonEmpty,
+  },
+  storage: {
+    flag: "storage",
+    value: "DIR",
+    help: "The registry's own storage directory, to read blobs from disk instead of over HTTP.",
+    parse: nonEmpty,
+  },
+  chunkSize: {
+    flag: "chunk-size",
+    value: "BYTES",
+    help: "Segment size that metadata proposes: 8192, or 1200 where the way is UDP without fragmentation.",
+    fallback: "8192",
+    parse: (text: string) => {
+      const size = segmentSizes.find((allowed) => String(allowed) === text);
+      if (size === undefined) throw new Error(`${JSON.stringify(text)} is not one of ${segmentSizes.join(", ")}`);
+      return size;
+    },
+  },
+  keychain: {
+    flag: "keychain",
+    value: "DIR",
+    help: "Directory of the signing key, made on first run with mode 0700.",
+    fallback: "./runtime/keychain",
+    predecessor: "NDNTS_KEYCHAIN",
+    parse: nonEmpty,
+  },
+  state: {
+    flag: "state",
+    value: "DIR",
+    help: "Directory for what may be forgotten but is better kept across restarts.",
+    fallback: "./runtime/state",
+    parse: nonEmpty,
+  },
+} as const;
+
+const pulling = {
+  listen: {
+    flag: "listen",
+    value: "HOST:PORT",
+    help: "Address of the registry endpoint that pullers use.",
+    fallback: "127.0.0.1:5000",
+    parse: listenAddress,
+  },
+  authorize: {
+    flag: "authorize",
+    value: "upstream|none",
+    help: "Who decides whether a puller may have a blob that NDN has: the upstream registry, or nobody.",
+    fallback: "upstream",
+    parse: oneOf("upstream", "none"),
+  },
+  stallTimeout: {
+    flag: "stall-timeout",
+    value: "SECONDS",
+    help: "Silence after which NDN is given up for HTTPS in the middle of a blob; by measurement unless set.",
+    parse: positiveNumber,
+  },
+  maxCwnd: {
+    flag: "max-cwnd",
+    value: "SEGMENTS",
+    help: "Interests in flight at most, over all blobs.",
+    fallback: "512",
+    parse: wholeNumber(1, 65_536),
+  },
+} as const;
+
+/** Options of `ndn-registry server`. */
+export const serverOptions = {
+  registry: {
+    flag: "registry",
+    value: "URL",
+    help: "HTTP base of the registry whose blobs are published.",
+    required: true,
+    parse: registryUrl,
+  },
+  name: { ...name, required: true },
+  uplink,
+  face,
+  ...publishing,
+  status: {
+    flag: "status",
+    value: "HOST:PORT",
+    help: "Address of the server's /healthz, /readyz and /metrics; off unless set.",
+    parse: listenAddress,
+  },
+  ...logging,
+} as const;
+
+/** Options of `ndn-registry client`. */
+export const clientOptions = {
+  name: { ...name, required: true },
+  upstream: { ...upstream, required: true },
+  uplink,
+  ...pulling,
+  ...logging,
+} as const;
+
+/** Options of `ndn-registry start`. */
+export const startOptions = {
+  upstream: { ...upstream, fallback: "https://registry-1.docker.io" },
+  name: { ...name, fallback: "/ndn-registry" },
+  uplink,
+  face,
+  ...pulling,
+  ...publishing,
+  ...logging,
+} as const;
+
+/** What `--uplink` means when neither it nor `--face` is given. */
+export const defaultUplink = "unix:///run/nfd/nfd.sock";
+
+/** Variables that exist without a flag: secrets do not belong on command lines. */
+export const secretVariables = {
+  DOCKER_NDN_REGISTRY_USERNAME: "Login at the registry, for repositories that match --publish.",
+  DOCKER_NDN_REGISTRY_PASSWORD: "Its password.",
+  DOCKER_NDN_REGISTRY_PASSWORD_FILE: "File that holds the password, instead of DOCKER_NDN_REGISTRY_PASSWORD.",
+} as const;

@@ -1,0 +1,96 @@
+/**
+ * What an option is: declared once, and flag, environment variable, help, `sample.env` and README follow from it.
+ */
+
+/** A value that cannot be used; the message names the option and what it takes. */
+export class OptionError extends Error {
+  override readonly name = "OptionError";
+}
+
+/** One option; `T` is what the program gets. */
+export interface Option<T> {
+  /** Flag without dashes; the environment variable is `DOCKER_NDN_` and the same in capitals. */
+  readonly flag: string;
+  readonly alias?: string;
+  /** What the value looks like in help, e.g. `URL`. */
+  readonly value: string;
+  /** Whether it may be given several times (comma-separated in the environment). */
+  readonly repeatable?: boolean;
+  /** One sentence for help and `sample.env`. */
+  readonly help: string;
+  /** Text that stands for a missing value; undefined makes the option optional, or required when `required` is set. */
+  readonly fallback?: string;
+  readonly required?: boolean;
+  /** The predecessor's environment variable, read last. */
+  readonly predecessor?: string;
+  /** Text to value. @throws Error that says what it takes. */
+  parse(text: string): T;
+}
+
+/** The environment variable of an option. */
+export function variableOf(flag: string): string {
+  return `DOCKER_NDN_${flag.toUpperCase().replaceAll("-", "_")}`;
+}
+
+/** The values of a set of options. */
+export type Values<S extends Readonly<Record<string, Option<unknown>>>> = {
+  readonly [K in keyof S]: S[K] extends { readonly repeatable: true }
+    ? readonly ParsedBy<S[K]>[]
+    : S[K] extends { readonly fallback: string } | { readonly required: true }
+      ? ParsedBy<S[K]>
+      : ParsedBy<S[K]> | undefined;
+};
+type ParsedBy<O> = O extends Option<infer T> ? T : never;
+
+type Texts = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/**
+ * Take each option from the flag, else `DOCKER_NDN_*`, else the predecessor's variable, else its default.
+ * @throws OptionError for the first value that is missing or bad.
+ */
+export function readOptions<S extends Readonly<Record<string, Option<unknown>>>>(
+  options: S,
+  flags: Texts,
+  env: Readonly<Record<string, string | undefined>>,
+): Values<S> {
+  const entries = Object.entries(options).map(([key, option]) => [key, readOne(option, flags, env)]);
+  return Object.freeze(Object.fromEntries(entries)) as Values<S>;
+}
+
+function readOne(option: Option<unknown>, flags: Texts, env: Readonly<Record<string, string | undefined>>): unknown {
+  const { origin, texts } = textsOf(option, flags, env);
+  if (!option.repeatable && texts.length > 1) throw new OptionError(`${origin} may be given only once`);
+  if (texts.length === 0 && option.required) {
+    throw new OptionError(
+      `--${option.flag} ${option.value} is required (or ${variableOf(option.flag)}): ${option.help}`,
+    );
+  }
+  const values = texts.map((text) => parseOne(option, origin, text));
+  return option.repeatable ? Object.freeze(values) : values[0];
+}
+
+function textsOf(option: Option<unknown>, flags: Texts, env: Readonly<Record<string, string | undefined>>) {
+  const given = flags[option.flag];
+  if (given !== undefined) return { origin: `--${option.flag}`, texts: [given].flat() };
+  for (const variable of [variableOf(option.flag), option.predecessor]) {
+    const text = variable && env[variable];
+    if (text) return { origin: variable, texts: option.repeatable ? splitList(text) : [text] };
+  }
+  const fallback = option.fallback;
+  return { origin: `--${option.flag}`, texts: fallback === undefined ? [] : [fallback] };
+}
+
+function splitList(text: string): string[] {
+  return text
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "");
+}
+
+function parseOne(option: Option<unknown>, origin: string, text: string): unknown {
+  try {
+    return option.parse(text);
+  } catch (err: unknown) {
+    throw new OptionError(`${origin}: ${(err as Error).message}`, { cause: err });
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * `ndn-registry start`: both halves in one process, joined by a private face. No forwarder is needed.
+ */
+import { Registry } from "prom-client";
+import { UplinkBlobs } from "#client/uplink-blobs.ts";
+import { MemoryUplink } from "#ndn/memory-face.ts";
+import { RegistryClient } from "#oci/registry-client.ts";
+import { consumerOptions, openEndpoint } from "./client.ts";
+import { runUntilSignal } from "./lifetime.ts";
+import { createLogger } from "./logger.ts";
+import type { Values } from "./option.ts";
+import type { startOptions } from "./option-table.ts";
+import { registryLogin, startBlobServer } from "./server.ts";
+
+/** A gateway of both halves. */
+export interface Gateway {
+  /** Where pullers reach it. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Start both halves. @throws StartError, OptionError, KeychainError */
+export async function startGateway(
+  values: Values<typeof startOptions>,
+  log: ReturnType<typeof createLogger>,
+): Promise<Gateway> {
+  const metrics = new Registry();
+  const registry = new RegistryClient({ base: values.upstream, credentials: registryLogin(process.env) });
+  const server = await startBlobServer(values, registry, metrics, log);
+  const ndn = new UplinkBlobs([new MemoryUplink(server.producer)], values.name, consumerOptions(values), log);
+  ndn.open();
+  const closeServer = async () => {
+    ndn.close();
+    await server.close();
+    await registry.close();
+  };
+  try {
+    const endpoint = await openEndpoint(values, ndn, metrics, log);
+    return {
+      url: endpoint.url,
+      async close() {
+        await endpoint.close();
+        await closeServer();
+      },
+    };
+  } catch (err: unknown) {
+    await closeServer();
+    throw err;
+  }
+}
+
+/** Run until a signal; resolves when everything is closed. */
+export async function runStart(values: Values<typeof startOptions>): Promise<void> {
+  const log = createLogger(values);
+  const gateway = await startGateway(values, log);
+  const host = gateway.url.replace(/^http:\/\/(127\.0\.0\.1|\[::1\])/, "localhost");
+  process.stdout.write(`
+ndn-registry serves ${values.upstream.href} on ${gateway.url}. Next:
+
+    docker pull ${host}/library/alpine
+
+Each blob is logged with where its bytes came from and how fast. Ctrl-C ends it.
+`);
+  await runUntilSignal(log, () => gateway.close());
+}
