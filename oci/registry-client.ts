@@ -177,7 +177,11 @@ export class RegistryClient {
     const request = { origin: url.origin, path, method, headers, signal, ...this.#timeouts };
     try {
       // undici looks at the signal only when connected: an abort does not wait for that.
-      return await abortable(this.#dispatcher.request(request), signal);
+      const response = await abortable(this.#dispatcher.request(request), signal);
+      // A body that is destroyed early, or breaks while nobody reads, emits its error: without a listener that ends the
+      // process. Whoever reads still gets it.
+      response.body.on("error", () => {});
+      return response;
     } catch (err: unknown) {
       signal.throwIfAborted();
       throw unreachable(`${method} ${url.origin}${url.pathname}`, err);

@@ -22,13 +22,15 @@ export interface Credentials {
 const maxTokens = 1000;
 // A token is not used in its last 30 s: it has to live until the registry has read it.
 const marginMs = 30_000;
+// Looked up at each call, so that a test can set it.
+const clock = { now: () => performance.now() };
 
 /** Tokens for one registry, anonymous or with a login; cached per scope until shortly before they expire. */
 export class TokenAuth {
   readonly #registry: URL;
   readonly #credentials: Credentials | undefined;
   readonly #dispatcher: Dispatcher;
-  readonly #headers = new LRUCache<string, string>({ max: maxTokens });
+  readonly #headers = new LRUCache<string, string>({ max: maxTokens, ttlResolution: 0, perf: clock });
   readonly #pending = new Map<string, Promise<string | undefined>>();
 
   /** @param options - `dispatcher` carries the token requests and stays the caller's to close. */

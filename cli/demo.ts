@@ -1,0 +1,104 @@
+/**
+ * `npm run demo`: the whole path on one machine, with nothing else installed. Starts a registry with a sample image in
+ * it, a gateway in front, pulls the image through it as a puller would, and stays up.
+ */
+import { createHash } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { patternBlob, startRegistry, tarLayer } from "#test/support/registry.ts";
+import { runUntilSignal } from "./lifetime.ts";
+import { createLogger } from "./logger.ts";
+import { readOptions } from "./option.ts";
+import { startOptions } from "./option-table.ts";
+import { startGateway } from "./start.ts";
+
+const repository = "demo/hello";
+const largeLayerBytes = 64 * 1024 * 1024;
+const smallLayerBytes = 2 * 1024 * 1024;
+const tag = "latest";
+const acceptManifests = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
+
+/** One blob of the sample image after its way through the gateway. */
+interface Row {
+  readonly blob: string;
+  readonly bytes: number;
+  readonly source: string;
+  readonly megabytesPerSecond: string;
+}
+
+interface Descriptor {
+  readonly digest: string;
+  readonly size: number;
+}
+
+async function pull(endpoint: string): Promise<Row[]> {
+  const manifestUrl = `${endpoint}/v2/${repository}/manifests/${tag}`;
+  const response = await fetch(manifestUrl, { headers: { accept: acceptManifests } });
+  if (!response.ok) throw new Error(`${manifestUrl}: ${response.status}`);
+  const manifest = (await response.json()) as { config: Descriptor; layers: Descriptor[] };
+  const rows: Row[] = [];
+  for (const descriptor of [manifest.config, ...manifest.layers]) rows.push(await pullBlob(endpoint, descriptor));
+  return rows;
+}
+
+async function pullBlob(endpoint: string, { digest, size }: Descriptor): Promise<Row> {
+  const startedAtMs = performance.now();
+  const response = await fetch(`${endpoint}/v2/${repository}/blobs/${digest}`);
+  if (!response.ok || response.body === null) throw new Error(`${digest}: ${response.status}`);
+  const hash = createHash("sha256");
+  let bytes = 0;
+  for await (const chunk of response.body) {
+    hash.update(chunk);
+    bytes += chunk.length;
+  }
+  const seconds = (performance.now() - startedAtMs) / 1000;
+  if (bytes !== size || `sha256:${hash.digest("hex")}` !== digest) throw new Error(`${digest} came out wrong`);
+  return {
+    blob: digest.slice(0, 19),
+    bytes,
+    source: response.headers.get("x-blob-source") ?? "?",
+    megabytesPerSecond: (bytes / seconds / 1e6).toFixed(1),
+  };
+}
+
+async function main(): Promise<void> {
+  const { values: flags } = parseArgs({ options: { listen: { type: "string", default: "127.0.0.1:0" } } });
+  const folder = mkdtempSync(join(tmpdir(), "ndn-registry-demo-"));
+  const registry = await startRegistry();
+  registry.addImage(repository, tag, [
+    tarLayer({ "hello.txt": "Hello over Named Data Networking.\n" }),
+    patternBlob(smallLayerBytes, 2),
+    patternBlob(largeLayerBytes, 3),
+  ]);
+  const texts = {
+    listen: flags.listen,
+    upstream: registry.url,
+    keychain: join(folder, "keychain"),
+    state: join(folder, "state"),
+  };
+  const values = readOptions(startOptions, { ...texts, "log-level": "warn" }, {});
+  const log = createLogger(values);
+  const gateway = await startGateway(values, log);
+  const close = async () => {
+    await gateway.close();
+    await registry.close();
+    rmSync(folder, { recursive: true });
+  };
+  try {
+    console.table(await pull(gateway.url));
+  } catch (err: unknown) {
+    await close();
+    throw err;
+  }
+  const image = `${gateway.url.slice("http://".length)}/${repository}`;
+  console.log(`All digests are right. The registry ${registry.url} stays behind the gateway ${gateway.url}; try\n`);
+  console.log(`    docker pull ${image}\n    curl ${gateway.url}/v2/${repository}/manifests/${tag}\n\nCtrl-C ends it.`);
+  await runUntilSignal(log, close);
+}
+
+main().catch((err: unknown) => {
+  console.error(`demo: ${(err as Error).message}`);
+  process.exit(1);
+});
