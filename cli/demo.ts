@@ -74,7 +74,7 @@ async function main(): Promise<void> {
   ]);
   const texts = {
     listen: flags.listen,
-    upstream: registry.url,
+    upstream: registry.url.href,
     keychain: join(folder, "keychain"),
     state: join(folder, "state"),
   };
