@@ -1,0 +1,171 @@
+/**
+ * Reading a blob from several sources: when one breaks off, the next resumes at the same byte.
+ */
+import { createHash } from "node:crypto";
+import { type Digest, digestOfHash } from "#oci/digest.ts";
+import {
+  BlobCorrupt,
+  type BlobRead,
+  type BlobRef,
+  type BlobSource,
+  BlobUnavailable,
+  type ResumePoint,
+  type SourceName,
+} from "./source.ts";
+
+/** A piece of a blob, and who sent it. */
+export interface SourcedChunk {
+  readonly source: SourceName;
+  readonly bytes: Uint8Array;
+}
+
+/** What went wrong on the way, for logs and for keeping away from a source; the read goes on or throws by itself. */
+export interface ReadEvents {
+  /** `source` could not begin, or broke off when the reader held `offset` bytes. */
+  unavailable?(source: SourceName, offset: number, err: BlobUnavailable): void;
+  /** Bytes or claims of `source` cannot be those of the blob. */
+  corrupt?(source: SourceName, err: BlobCorrupt): void;
+}
+
+/** A running read of one blob from whoever serves it. */
+export interface FallbackRead {
+  /** Size of the whole blob in bytes, as the first source that served said. */
+  readonly sizeBytes: number;
+  /** Who serves the first byte. */
+  readonly source: SourceName;
+  /** Everyone whose bytes were taken so far. */
+  readonly contributors: ReadonlySet<SourceName>;
+  /** All bytes from the first to the last, in order; to be iterated once. Leaving the loop early cancels the read. */
+  readonly chunks: AsyncIterable<SourcedChunk>;
+  /** Digest of the bytes in the chunks so far. */
+  digest(): Digest;
+}
+
+/**
+ * Begin to read from the first source that can serve; resolves when the size is known.
+ *
+ * @throws BlobUnavailable when every source failed; `cause` is an AggregateError. Other errors of a source, an abort
+ * among them, are no reason to ask the next one and come through as they are.
+ * @throws BlobCorrupt, from the chunks, when what two sources sent cannot be one blob.
+ */
+export async function openWithFallback(
+  sources: readonly BlobSource[],
+  blob: BlobRef,
+  signal: AbortSignal,
+  events: ReadEvents = {},
+): Promise<FallbackRead> {
+  const reader = new FallbackReader(sources, blob, signal, events);
+  const first = await reader.openNext();
+  return {
+    sizeBytes: first.read.sizeBytes,
+    source: first.source,
+    contributors: reader.contributors,
+    chunks: reader.chunksFrom(first),
+    digest: () => reader.digest(),
+  };
+}
+
+interface Opened {
+  readonly source: SourceName;
+  readonly read: BlobRead;
+}
+
+class FallbackReader {
+  readonly contributors = new Set<SourceName>();
+  readonly #waiting: BlobSource[];
+  readonly #blob: BlobRef;
+  readonly #signal: AbortSignal;
+  readonly #events: ReadEvents;
+  readonly #hash = createHash("sha256");
+  readonly #failures: Error[] = [];
+  #offset = 0;
+  #sizeBytes: number | undefined;
+
+  constructor(sources: readonly BlobSource[], blob: BlobRef, signal: AbortSignal, events: ReadEvents) {
+    this.#waiting = [...sources];
+    this.#blob = blob;
+    this.#signal = signal;
+    this.#events = events;
+  }
+
+  async openNext(): Promise<Opened> {
+    for (;;) {
+      const source = this.#waiting.shift();
+      if (!source) throw this.#exhausted();
+      const refused = new AbortController();
+      try {
+        const signal = AbortSignal.any([this.#signal, refused.signal]);
+        const read = await source.open(this.#blob, this.#resumePoint(), signal);
+        this.#agreeOnSize(source, read);
+        return { source: source.name, read };
+      } catch (err: unknown) {
+        refused.abort();
+        this.#overcome(source.name, err);
+      }
+    }
+  }
+
+  async *chunksFrom(first: Opened): AsyncGenerator<SourcedChunk> {
+    let current = first;
+    for (;;) {
+      const { source, read } = current;
+      try {
+        for await (const bytes of read.chunks) {
+          if (bytes.length === 0) continue;
+          this.#take(source, bytes);
+          yield { source, bytes };
+          if (this.#offset === read.sizeBytes) return;
+        }
+        if (read.sizeBytes === 0) return;
+        throw new BlobUnavailable(`${source} ended at byte ${this.#offset} of ${read.sizeBytes}`);
+      } catch (err: unknown) {
+        this.#overcome(source, err);
+      }
+      current = await this.openNext();
+    }
+  }
+
+  digest(): Digest {
+    return digestOfHash(this.#prefixSha256());
+  }
+
+  #take(source: SourceName, bytes: Uint8Array): void {
+    const end = this.#offset + bytes.length;
+    if (end > this.#sizeBytes!) throw new BlobCorrupt(`${source} sent more than the ${this.#sizeBytes} bytes it said`);
+    this.contributors.add(source);
+    this.#hash.update(bytes);
+    this.#offset = end;
+  }
+
+  // The prefix is hashed on demand: a source asks before it sends anything, so the running hash is still at `offset`.
+  #resumePoint(): ResumePoint {
+    return { offset: this.#offset, prefixSha256: () => this.#prefixSha256() };
+  }
+
+  #prefixSha256(): Buffer {
+    return this.#hash.copy().digest();
+  }
+
+  /** Return when the next source may be asked, else throw. */
+  #overcome(source: SourceName, err: unknown): void {
+    this.#signal.throwIfAborted();
+    if (err instanceof BlobCorrupt) this.#events.corrupt?.(source, err);
+    else if (err instanceof BlobUnavailable) this.#events.unavailable?.(source, this.#offset, err);
+    else throw err;
+    // Bytes that are already out may be the wrong ones: nobody can mend that by going on.
+    if (err instanceof BlobCorrupt && this.#offset > 0) throw err;
+    if (this.#offset === 0) this.#sizeBytes = undefined;
+    this.#failures.push(err);
+  }
+
+  #agreeOnSize(source: BlobSource, { sizeBytes }: BlobRead): void {
+    this.#sizeBytes ??= sizeBytes;
+    if (sizeBytes === this.#sizeBytes) return;
+    throw new BlobCorrupt(`${source.name} has ${sizeBytes} bytes of a blob of ${this.#sizeBytes}`);
+  }
+
+  #exhausted(): BlobUnavailable {
+    const cause = new AggregateError(this.#failures, this.#failures.map((err) => err.message).join("; "));
+    return new BlobUnavailable(`${this.#blob.digest}: every source stopped by byte ${this.#offset}`, { cause });
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * The upstream registry as a source of blobs, asked with the puller's own Authorization.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { BlobResponse, RegistryClient } from "#oci/registry-client.ts";
+import { RegistryUnreachable } from "#oci/registry-client.ts";
+import { type BlobRead, type BlobRef, type BlobSource, BlobUnavailable, type ResumePoint } from "./source.ts";
+import { endBody, nextPiece, type Pieces, positionedAt } from "./upstream-response.ts";
+
+export { LengthUnknown, UpstreamAnswer } from "./upstream-response.ts";
+
+/** Where and how to ask. */
+export interface UpstreamSourceOptions {
+  registry: Pick<RegistryClient, "getBlob">;
+  /** The puller's Authorization header, passed on verbatim. */
+  authorization: string | undefined;
+  /** A body that brings nothing for this long is broken off. @defaultValue 30000 */
+  stallTimeoutMs?: number | undefined;
+}
+
+const triesWithoutProgress = 3;
+const firstPauseMs = 100;
+
+/**
+ * Blobs of the registry. A body that breaks off is resumed at its byte with a range, up to 3 times without progress;
+ * a registry that then starts over is for the next source, which can prove the prefix.
+ *
+ * `open` also throws `UpstreamAnswer` when a fresh start is refused, and `LengthUnknown` when its size is not said.
+ */
+export function upstreamSource({
+  registry,
+  authorization,
+  stallTimeoutMs = 30_000,
+}: UpstreamSourceOptions): BlobSource {
+  const ask = async ({ repository, digest }: BlobRef, offset: number, signal: AbortSignal): Promise<BlobResponse> => {
+    const auth = { kind: "header", value: authorization } as const;
+    const range = offset > 0 ? { start: offset } : undefined;
+    try {
+      return await registry.getBlob(repository, digest, { auth, range, signal });
+    } catch (err: unknown) {
+      throw unavailable(err, signal);
+    }
+  };
+
+  const open = async (blob: BlobRef, from: ResumePoint, signal: AbortSignal): Promise<BlobRead> => {
+    const response = await ask(blob, from.offset, signal);
+    try {
+      const { sizeBytes, pieces } = await positionedAt(response, from, stallTimeoutMs);
+      const resume = async (offset: number) => {
+        const again = await ask(blob, offset, signal);
+        return (await positionedAt(again, { offset, sizeBytes }, stallTimeoutMs)).pieces;
+      };
+      return { sizeBytes, chunks: persistently(pieces, from.offset, sizeBytes, resume, signal) };
+    } catch (err: unknown) {
+      response.body.destroy();
+      throw unavailable(err, signal);
+    }
+  };
+  return { name: "upstream", open };
+}
+
+/** The pieces up to `sizeBytes`; after a break they go on with what `resume` brings. */
+async function* persistently(
+  first: Pieces,
+  from: number,
+  sizeBytes: number,
+  resume: (offset: number) => Promise<Pieces>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  let [pieces, offset, tries]: [Pieces | undefined, number, number] = [first, from, 0];
+  while (offset < sizeBytes) {
+    try {
+      pieces ??= await resume(offset);
+      for (let bytes = await nextPiece(pieces); bytes; bytes = await nextPiece(pieces)) {
+        [offset, tries] = [offset + bytes.length, 0];
+        yield bytes;
+      }
+      if (offset < sizeBytes) throw new BlobUnavailable(`upstream ended at byte ${offset} of ${sizeBytes}`);
+    } catch (err: unknown) {
+      const failure = unavailable(err, signal);
+      tries += 1;
+      if (!(failure instanceof BlobUnavailable) || tries >= triesWithoutProgress) throw failure;
+      await delay(firstPauseMs * 2 ** (tries - 1), undefined, { signal });
+    } finally {
+      if (pieces) endBody(pieces, offset === sizeBytes);
+      pieces = undefined;
+    }
+  }
+}
+
+/** `err` as this port's own; an abort and what is no failure of the connection stay what they are. */
+function unavailable(err: unknown, signal: AbortSignal): unknown {
+  signal.throwIfAborted();
+  return err instanceof RegistryUnreachable ? new BlobUnavailable(err.message, { cause: err }) : err;
+}

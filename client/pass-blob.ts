@@ -1,0 +1,63 @@
+import type { Digest } from "#oci/digest.ts";
+import { provenance } from "./blob-headers.ts";
+import type { BlobRequest, BlobServices } from "./blob-request.ts";
+import { endToEnd } from "./hop-by-hop.ts";
+import { writeAll } from "./response-body.ts";
+
+const passedOn = [
+  "accept",
+  "range",
+  "if-match",
+  "if-none-match",
+  "if-modified-since",
+  "if-unmodified-since",
+  "if-range",
+];
+
+/**
+ * Answer a GET of a blob with what the upstream says to the same question: other ranges, conditions, other digest
+ * algorithms. Redirects are followed here, so that the puller sees one registry.
+ *
+ * @throws RegistryUnreachable
+ */
+export async function passBlob({ registry }: BlobServices, blob: BlobRequest, digest: string): Promise<void> {
+  const { request, response, repository, signal, record } = blob;
+  const auth = { kind: "header", value: request.headers.authorization } as const;
+  const headers = Object.fromEntries(
+    passedOn.flatMap((name) => (request.headers[name] === undefined ? [] : [[name, String(request.headers[name])]])),
+  );
+  // Another algorithm is no `Digest` of ours, but the registry knows what it is.
+  const answer = await registry.getBlob(repository, digest as Digest, { auth, headers, signal });
+  const isBlob = answer.status === 200 || answer.status === 206;
+  const extra = isBlob ? { "docker-content-digest": digest } : {};
+  const all = { ...extra, ...endToEnd(answer.headers), ...provenance("upstream", "bypass") };
+  if (answer.status === 204 || answer.status === 304) {
+    answer.body.resume();
+    return void response.writeHead(answer.status, all).end();
+  }
+  response.writeHead(answer.status, all);
+  await writeAll<Buffer>(
+    response,
+    answer.body,
+    (chunk) => chunk,
+    (chunk) => isBlob && record.wrote("upstream", chunk.length),
+    signal,
+  );
+}
+
+/**
+ * Answer a HEAD of a blob.
+ *
+ * @throws RegistryUnreachable
+ */
+export async function passHead(
+  { registry }: BlobServices,
+  blob: Omit<BlobRequest, "record">,
+  digest: string,
+): Promise<void> {
+  const { request, response, repository, signal } = blob;
+  const auth = { kind: "header", value: request.headers.authorization } as const;
+  const { status, headers } = await registry.headBlob(repository, digest as Digest, { auth, signal });
+  const extra = status === 200 ? { "docker-content-digest": digest } : {};
+  response.writeHead(status, { ...extra, ...endToEnd(headers), ...provenance("upstream", "bypass") }).end();
+}

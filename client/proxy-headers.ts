@@ -1,0 +1,26 @@
+import type { IncomingMessage } from "node:http";
+import { connectionHeaders } from "./hop-by-hop.ts";
+
+/**
+ * The puller's headers for the upstream, as undici takes them (name, value, name, value …), in order and with repeats.
+ * Host is the upstream's. Expect has been answered here. What says how the puller came here would make the upstream
+ * write its Locations for somebody else.
+ */
+export function upstreamHeaders(request: IncomingMessage): string[] {
+  const isOfConnection = connectionHeaders(request.headers.connection);
+  const isKept = (name: string) =>
+    !isOfConnection(name) && name !== "host" && name !== "expect" && name !== "forwarded" && !isForwardedBy(name);
+  const { rawHeaders } = request;
+  return rawHeaders.flatMap((name, at) =>
+    at % 2 === 0 && isKept(name.toLowerCase()) ? [name, rawHeaders[at + 1] ?? ""] : [],
+  );
+}
+
+function isForwardedBy(name: string): boolean {
+  return name.startsWith("x-forwarded-");
+}
+
+/** Whether a request has a body, by RFC 9112 § 6.3. */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+}

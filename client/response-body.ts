@@ -1,0 +1,42 @@
+/** Writing a body to a puller at the puller's own pace. */
+import { once } from "node:events";
+import type { ServerResponse } from "node:http";
+
+/** The puller closed the connection before its answer was complete. */
+export class PullerGone extends Error {
+  override readonly name = "PullerGone";
+}
+
+/** A signal that fires when the puller goes away. */
+export function signalOf(response: ServerResponse): AbortSignal {
+  const gone = new AbortController();
+  response.once("close", () => {
+    if (!response.writableFinished) gone.abort(new PullerGone("the puller closed the connection"));
+  });
+  if (response.destroyed) gone.abort(new PullerGone("the puller closed the connection"));
+  return gone.signal;
+}
+
+/**
+ * Write the chunks and end the response; resolves when all of it is handed to the network.
+ * Leaves the loop, and so ends the read, when the puller goes away.
+ *
+ * @param wrote - Called for each chunk when it has been written.
+ */
+export async function writeAll<T>(
+  response: ServerResponse,
+  chunks: AsyncIterable<T>,
+  bytesOf: (chunk: T) => Uint8Array,
+  wrote: (chunk: T) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  for await (const chunk of chunks) {
+    signal.throwIfAborted();
+    const hasRoom = response.write(bytesOf(chunk));
+    wrote(chunk);
+    if (!hasRoom) await once(response, "drain", { signal });
+  }
+  const finished = once(response, "finish", { signal });
+  response.end();
+  await finished;
+}

@@ -1,0 +1,78 @@
+import { once } from "node:events";
+import { get, type IncomingHttpHeaders, type IncomingMessage, request } from "node:http";
+import type { AddressInfo } from "node:net";
+import pino from "pino";
+import { Registry } from "prom-client";
+import type { BlobSource } from "#blob/source.ts";
+import { type ClientApp, type ClientAppOptions, createClientApp } from "#client/app.ts";
+import { createClientMetrics } from "#client/metrics.ts";
+import { RegistryClient } from "#oci/registry-client.ts";
+
+/** A running endpoint in front of some upstream. */
+export interface Endpoint extends AsyncDisposable {
+  readonly url: URL;
+  readonly client: ClientApp;
+  /** What was logged, as objects. */
+  readonly logs: Record<string, unknown>[];
+  readonly metrics: Registry;
+}
+
+/** What an endpoint or a registry answered. */
+export interface Answer {
+  status: number;
+  headers: IncomingHttpHeaders;
+  body: Buffer;
+}
+
+/** Start an endpoint on a free port; `ndn` is asked for its source with each blob. */
+export async function startEndpoint(
+  upstream: URL,
+  ndn?: BlobSource | (() => BlobSource | undefined),
+  options: Partial<ClientAppOptions> = {},
+): Promise<Endpoint> {
+  const registry = new RegistryClient({ base: upstream });
+  const logs: Record<string, unknown>[] = [];
+  const log = pino({ level: "info" }, { write: (line) => logs.push(JSON.parse(line) as Record<string, unknown>) });
+  const metrics = new Registry();
+  const source = typeof ndn === "function" ? ndn : () => ndn;
+  const client = await createClientApp({
+    upstream,
+    registry,
+    ndn: { source },
+    authorize: "upstream",
+    log,
+    metrics: createClientMetrics(metrics),
+    readiness: () => ({ ready: true, missing: [] }),
+    stallTimeoutMs: 300,
+    ...options,
+  });
+  await client.app.listen({ port: 0, host: "127.0.0.1" });
+  const { port } = client.app.server.address() as AddressInfo;
+  const close = async () => {
+    await client.shutdown(0);
+    await registry.close();
+  };
+  return { url: new URL(`http://127.0.0.1:${port}/`), client, logs, metrics, [Symbol.asyncDispose]: close };
+}
+
+/** Send one request with the path as it is written; rejects when the answer breaks off. */
+export async function ask(
+  base: URL,
+  path: string,
+  { method = "GET", headers = {}, body }: { method?: string; headers?: Record<string, string>; body?: Buffer } = {},
+): Promise<Answer> {
+  const sent = request({ host: base.hostname, port: base.port, path, method, headers, agent: false });
+  sent.end(body);
+  const [answer] = (await once(sent, "response")) as [IncomingMessage];
+  sent.on("error", () => {}); // an answer may come before the request has been sent
+  const pieces: Buffer[] = [];
+  for await (const piece of answer) pieces.push(piece as Buffer);
+  return { status: answer.statusCode!, headers: answer.headers, body: Buffer.concat(pieces) };
+}
+
+/** Begin a GET; the caller reads or destroys the answer. */
+export async function begin(base: URL, path: string): Promise<IncomingMessage> {
+  const sent = get({ host: base.hostname, port: base.port, path, agent: false });
+  const [answer] = (await once(sent, "response")) as [IncomingMessage];
+  return answer;
+}
