@@ -27,6 +27,7 @@ export interface BlobRead {
   readonly sizeBytes: number;
   /**
    * The bytes from the resume point to the end, in order, in pieces of tens to hundreds of kilobytes.
+   * A piece is valid until the next one is asked for: whoever keeps it, copies it.
    * Throws `BlobUnavailable` when it breaks off. Leaving the loop early cancels the read.
    */
   readonly chunks: AsyncIterable<Uint8Array>;

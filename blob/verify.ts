@@ -85,7 +85,7 @@ function check(read: FallbackRead, blob: BlobRef, events: ReadEvents): void {
 
 async function collect(chunks: AsyncIterable<SourcedChunk>): Promise<SourcedChunk[]> {
   const collected: SourcedChunk[] = [];
-  for await (const chunk of chunks) collected.push(chunk);
+  for await (const { source, bytes } of chunks) collected.push({ source, bytes: Buffer.from(bytes) });
   return collected;
 }
 

@@ -32,11 +32,23 @@ export async function writeAll<T>(
 ): Promise<void> {
   for await (const chunk of chunks) {
     signal.throwIfAborted();
-    const hasRoom = response.write(bytesOf(chunk));
+    await written(response, bytesOf(chunk), signal);
     wrote(chunk);
-    if (!hasRoom) await once(response, "drain", { signal });
   }
   const finished = once(response, "finish", { signal });
   response.end();
   await finished;
+}
+
+/** Resolves when the bytes are with the kernel: only then may their buffer be used for the next ones. */
+function written(response: ServerResponse, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    response.write(bytes, (err) => {
+      signal.removeEventListener("abort", onAbort);
+      if (err) reject(err);
+      else resolve();
+    });
+  });
 }

@@ -68,7 +68,8 @@ export class SegmentConsumer implements PacketHandler {
   }
 
   /**
-   * Fetch an object from its first wanted segment to the last; several run at once.
+   * Fetch an object from its first wanted segment to the last; several run at once. A piece of its bytes is valid until
+   * the next one is asked for.
    * @throws FetchFailed when nobody answers, the answers stop, or the face goes down.
    */
   async *fetch(what: ObjectToFetch, signal: AbortSignal): AsyncGenerator<Buffer> {

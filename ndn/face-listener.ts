@@ -56,10 +56,15 @@ export class FaceListener {
       socket.destroy();
       return;
     }
-    const face = new StreamFace(socket, `${this.url.text} from ${socket.remoteAddress ?? "unix"}`, false, {
-      onPacket: (view, from) => void handler.accept(view, from),
-      onClose: () => this.faces.delete(face),
-    });
+    const face = new StreamFace(
+      { socket, onData: (take) => void socket.on("data", take) },
+      `${this.url.text} from ${socket.remoteAddress ?? "unix"}`,
+      false,
+      {
+        onPacket: (view, from) => void handler.accept(view, from),
+        onClose: () => this.faces.delete(face),
+      },
+    );
     this.faces.add(face);
   }
 }

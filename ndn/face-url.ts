@@ -20,7 +20,7 @@ const defaultPort = 6363;
 
 /** Parse a face URL. @throws Error that shows the three forms. */
 export function parseFaceUrl(text: string): FaceUrl {
-  const unix = /^unix:(?:\/\/)?(\/.+)$/.exec(text);
+  const unix = /^unix:(?:\/\/)?(\/(?!\/).+)$/.exec(text);
   if (unix) return { scheme: "unix", path: unix[1]!, text, isLocal: true };
   const inet = /^(tcp|udp)[46]?:\/\/(\[[0-9a-fA-F:.]+\]|[^:/\s[\]]+)(?::(\d{1,5}))?\/?$/.exec(text);
   const port = Number(inet?.[3] ?? defaultPort);

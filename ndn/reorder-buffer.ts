@@ -18,6 +18,10 @@ export class ReorderBuffer {
   private readonly capacity: number;
   private readonly present: Uint8Array;
   private readonly blocks: (Buffer | undefined)[];
+  /** Blocks whose bytes have been read: used again instead of making garbage. */
+  private readonly spare: Buffer[] = [];
+  /** The block that the reader has been given the end of; spare once it asks for more. */
+  private lent: Buffer | undefined;
   private readonly lastSegment: number;
   private readonly lastBytes: number;
 
@@ -51,7 +55,7 @@ export class ReorderBuffer {
     const slot = Math.floor((n % this.capacity) / blockSegments);
     let block = this.blocks[slot];
     if (block === undefined) {
-      block = Buffer.allocUnsafeSlow(this.blockBytes(n));
+      block = this.spare.pop() ?? Buffer.allocUnsafeSlow(this.blockBytes());
       this.blocks[slot] = block;
     }
     buf.copy(block, (n % blockSegments) * this.segmentBytes, start, end);
@@ -68,8 +72,13 @@ export class ReorderBuffer {
     return this.contiguous - (this.taken - (this.taken % blockSegments)) >= blockSegments;
   }
 
-  /** The next contiguous bytes, at most to the end of a block; undefined when there are none. */
+  /**
+   * The next contiguous bytes, at most to the end of a block; undefined when there are none.
+   * What was taken before is used again from now on.
+   */
   take(): Buffer | undefined {
+    if (this.lent) this.spare.push(this.lent);
+    this.lent = undefined;
     const first = this.taken;
     const end = Math.min(this.contiguous, first - (first % blockSegments) + blockSegments);
     if (end <= first) return undefined;
@@ -78,12 +87,15 @@ export class ReorderBuffer {
     const from = (first % blockSegments) * this.segmentBytes;
     const to = ((end - 1) % blockSegments) * this.segmentBytes + this.sizeof(end - 1);
     this.taken = end;
-    if (end % blockSegments === 0 || end > this.lastSegment) this.blocks[slot] = undefined;
+    if (end % blockSegments === 0) {
+      this.lent = block;
+      this.blocks[slot] = undefined;
+    }
     return block.subarray(from, to);
   }
 
-  private blockBytes(n: number): number {
-    const lastInBlock = Math.min(this.lastSegment, n - (n % blockSegments) + blockSegments - 1);
-    return (lastInBlock % blockSegments) * this.segmentBytes + this.sizeof(lastInBlock);
+  /** Full size, so that any block can be used for any segments; only an object of a single block gets a smaller one. */
+  private blockBytes(): number {
+    return Math.min(blockSegments, this.lastSegment + 1) * this.segmentBytes;
   }
 }

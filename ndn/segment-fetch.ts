@@ -155,7 +155,10 @@ export class SegmentFetch {
     this.notify();
   }
 
-  /** Bytes in order, in blocks; throws the failure, ends after the last segment. Small pieces only while nothing larger is there. */
+  /**
+   * Bytes in order, in blocks; throws the failure, ends after the last segment. Small pieces only while nothing larger is
+   * there. A piece is valid until the next one is asked for.
+   */
   async *read(onTaken: () => void): AsyncGenerator<Buffer> {
     for (;;) {
       const block = this.buffer.take();

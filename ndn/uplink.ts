@@ -1,13 +1,13 @@
 /**
  * The way to a forwarder (or straight to a peer): a face that is opened again whenever it breaks.
  */
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { UdpTransport } from "@ndn/node-transport";
 import { DatagramFace } from "./datagram-face.ts";
 import type { Face, PacketHandler } from "./face.ts";
 import type { FaceUrl } from "./face-url.ts";
 import type { PacketView } from "./packet-view.ts";
-import { type FaceEvents, StreamFace } from "./stream-face.ts";
+import { connectReusing, type FaceEvents, type FaceSocket, StreamFace } from "./stream-face.ts";
 
 /** Told of an uplink's ups and downs. */
 export interface UplinkListener {
@@ -98,8 +98,8 @@ export class SocketUplink extends BaseUplink {
   open(): void {
     if (this.closed) return;
     const { url } = this;
-    if (url.scheme === "unix") this.openStream(connect(url.path));
-    else if (url.scheme === "tcp") this.openStream(connect(url.port, url.host));
+    if (url.scheme === "unix") this.openStream(connectReusing({ path: url.path }));
+    else if (url.scheme === "tcp") this.openStream(connectReusing({ host: url.host, port: url.port }));
     else void this.openDatagram(url.host, url.port);
   }
 
@@ -110,7 +110,8 @@ export class SocketUplink extends BaseUplink {
     this.face?.close();
   }
 
-  private openStream(socket: Socket): void {
+  private openStream(faceSocket: FaceSocket): void {
+    const { socket } = faceSocket;
     this.attempt = socket;
     let failure = new Error("closed while connecting");
     const timeout = setTimeout(
@@ -131,7 +132,7 @@ export class SocketUplink extends BaseUplink {
       socket.off("error", onError);
       socket.off("close", onClose);
       this.attempt = undefined;
-      this.up(new StreamFace(socket, this.describe, this.isLocal, this.events()));
+      this.up(new StreamFace(faceSocket, this.describe, this.isLocal, this.events()));
     });
   }
 

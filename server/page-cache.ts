@@ -6,6 +6,9 @@
 /** Size of a page: 32 segments of 8192 bytes. */
 export const pageBytes = 256 * 1024;
 
+/** Buffers kept for new pages: one read's worth. */
+const maxSpare = 16;
+
 /** A page of one blob; its bytes `[0, filledBytes)` are there. */
 export class Page {
   readonly buf: Buffer;
@@ -14,8 +17,8 @@ export class Page {
   readonly waiting: { readonly untilBytes: number; readonly done: () => void }[] = [];
   private readonly forget: () => void;
 
-  constructor(sizeBytes: number, forget: () => void) {
-    this.buf = Buffer.allocUnsafeSlow(sizeBytes);
+  constructor(buf: Buffer, forget: () => void) {
+    this.buf = buf;
     this.forget = forget;
   }
 
@@ -50,6 +53,8 @@ export class PageCache {
   private readonly budgetBytes: number;
   private readonly pages = new Set<Page>();
   private usedBytes = 0;
+  /** Buffers of pages that are gone, to be filled again instead of making garbage. */
+  private readonly spare: Buffer[] = [];
 
   constructor(budgetBytes: number) {
     this.budgetBytes = budgetBytes;
@@ -62,13 +67,11 @@ export class PageCache {
 
   /** A new page; older ones make room. `forget` is called when its turn comes. */
   add(sizeBytes: number, forget: () => void): Page {
-    const page = new Page(sizeBytes, forget);
+    this.makeRoom(sizeBytes);
+    const buf = sizeBytes === pageBytes ? this.spare.pop() : undefined;
+    const page = new Page(buf ?? Buffer.allocUnsafeSlow(sizeBytes), forget);
     this.pages.add(page);
     this.usedBytes += sizeBytes;
-    for (const oldest of this.pages) {
-      if (this.usedBytes <= this.budgetBytes) break;
-      if (oldest.isFull && oldest !== page) this.remove(oldest);
-    }
     return page;
   }
 
@@ -77,9 +80,18 @@ export class PageCache {
     if (this.pages.delete(page)) this.pages.add(page);
   }
 
+  /** Give a page up; nobody may read it afterwards. */
   remove(page: Page): void {
     if (!this.pages.delete(page)) return;
     this.usedBytes -= page.buf.length;
     page.evicted();
+    if (page.buf.length === pageBytes && this.spare.length < maxSpare) this.spare.push(page.buf);
+  }
+
+  private makeRoom(sizeBytes: number): void {
+    for (const oldest of this.pages) {
+      if (this.usedBytes + sizeBytes <= this.budgetBytes) break;
+      if (oldest.isFull) this.remove(oldest);
+    }
   }
 }
