@@ -20,6 +20,9 @@ import { type BlobRead, type BlobRef, type BlobSource, BlobUnavailable, type Res
 
 /** Metadata that has not come after this long sends the puller elsewhere. */
 const metadataTimeoutMs = 2_000;
+/** So many questions in a row that nobody answered, and blobs do not wait for NDN for a while. */
+const silencesUntilRest = 2;
+const restMs = 10_000;
 
 /** Reads blobs through one uplink. */
 export class NdnSource implements BlobSource {
@@ -27,11 +30,18 @@ export class NdnSource implements BlobSource {
   private readonly prefix: Name;
   private readonly control: ControlPlane;
   private readonly consumer: SegmentConsumer;
+  private silences = 0;
+  private restsUntilMs = 0;
 
   constructor(prefix: Name, control: ControlPlane, consumer: SegmentConsumer) {
     this.prefix = prefix;
     this.control = control;
     this.consumer = consumer;
+  }
+
+  /** Whether nobody answers on this uplink at the moment: asking again would only cost the puller time. */
+  get isResting(): boolean {
+    return performance.now() < this.restsUntilMs;
   }
 
   async open(blob: BlobRef, from: ResumePoint, signal: AbortSignal): Promise<BlobRead> {
@@ -41,23 +51,31 @@ export class NdnSource implements BlobSource {
   }
 
   private async askMetadata(blob: BlobRef, signal: AbortSignal): Promise<Metadata> {
-    const name = metadataName(this.prefix, blob.repository, blob.digest);
+    const data = await this.express(metadataName(this.prefix, blob.repository, blob.digest), signal);
+    if (data.contentType !== contentTypes.Blob) throw new BlobUnavailable("the server does not have it");
+    const { buffer, byteOffset, byteLength } = data.content;
+    const metadata = decodeMetadata(Buffer.from(buffer, byteOffset, byteLength));
+    if (metadata !== undefined && isPlausible(this.prefix, blob, metadata)) return metadata;
+    throw new BlobUnavailable("metadata is malformed");
+  }
+
+  private async express(name: Name, signal: AbortSignal) {
+    const rtoMs = Math.min(this.consumer.rtt.rtoMs, metadataTimeoutMs / 2);
     try {
-      const data = await this.control.express(
-        name,
-        Math.min(this.consumer.rtt.rtoMs, metadataTimeoutMs / 2),
-        metadataTimeoutMs,
-        signal,
-      );
-      if (data.contentType !== contentTypes.Blob) throw new Error("the server does not have it");
-      const { buffer, byteOffset, byteLength } = data.content;
-      const metadata = decodeMetadata(Buffer.from(buffer, byteOffset, byteLength));
-      if (metadata === undefined || !isPlausible(this.prefix, blob, metadata)) throw new Error("metadata is malformed");
-      return metadata;
+      const data = await this.control.express(name, rtoMs, metadataTimeoutMs, signal);
+      this.silences = 0;
+      return data;
     } catch (err: unknown) {
       signal.throwIfAborted();
+      this.noteSilence();
       throw new BlobUnavailable(`no metadata over NDN: ${(err as Error).message}`, { cause: err });
     }
+  }
+
+  private noteSilence(): void {
+    if (++this.silences < silencesUntilRest) return;
+    this.silences = 0;
+    this.restsUntilMs = performance.now() + restMs;
   }
 
   private async *readFrom(

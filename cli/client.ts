@@ -43,6 +43,16 @@ export function consumerOptions(values: Pick<EndpointValues, "stallTimeout" | "m
   return { maxWindow: values.maxCwnd, stallTimeoutMs };
 }
 
+/** How long `/readyz` waits for the upstream. */
+const readinessTimeoutMs = 2_000;
+
+/** Ready while anything can be served: from the upstream, or over NDN. */
+async function readinessOf(ndn: UplinkBlobs, registry: RegistryClient) {
+  const isUpstreamThere = await registry.isReachable(AbortSignal.timeout(readinessTimeoutMs));
+  const missing = isUpstreamThere ? [] : [`upstream ${registry.base.href} cannot be reached`];
+  return { ready: isUpstreamThere || ndn.source() !== undefined, missing: [...missing, ...ndn.missing()] };
+}
+
 /** Open the registry endpoint on `--listen`; `close` ends it within the grace period. */
 export async function openEndpoint(
   values: EndpointValues,
@@ -59,7 +69,7 @@ export async function openEndpoint(
     authorize: values.authorize,
     log,
     metrics: createClientMetrics(metrics),
-    readiness: () => ({ ready: true, missing: ndn.missing() }),
+    readiness: () => readinessOf(ndn, registry),
   });
   const { host, port } = values.listen;
   const url = await app.listen({ host, port, listenTextResolver: () => "" }).catch((err: unknown) => {

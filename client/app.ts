@@ -30,7 +30,7 @@ export interface ClientAppOptions {
   authorize: "upstream" | "none";
   log: Logger;
   metrics: ClientMetrics;
-  readiness(): Readiness;
+  readiness(): Readiness | Promise<Readiness>;
   /** An upstream that sends nothing for this long in the middle of a blob is broken off. @defaultValue 30000 */
   stallTimeoutMs?: number | undefined;
 }

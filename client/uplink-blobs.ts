@@ -9,6 +9,7 @@ import { type ConsumerOptions, SegmentConsumer } from "#ndn/consumer.ts";
 import { ControlPlane } from "#ndn/control-plane.ts";
 import type { Name } from "#ndn/name.ts";
 import type { Uplink } from "#ndn/uplink.ts";
+import { logUplink } from "#ndn/uplink-log.ts";
 import type { NdnBlobs } from "./ndn-blobs.ts";
 
 interface Way {
@@ -26,15 +27,8 @@ export class UplinkBlobs implements NdnBlobs {
       const consumer = new SegmentConsumer(uplink, options);
       uplink.addHandler(consumer);
       const control = new ControlPlane(uplink);
-      uplink.addListener({
-        onUp: () => log.info({ uplink: uplink.describe }, "uplink is up"),
-        onDown: (reason) => {
-          consumer.faceDown(reason ?? new Error("uplink was closed"));
-          if (reason) log.warn({ uplink: uplink.describe, reason: reason.message }, "uplink went down");
-        },
-        onConnectFailed: (reason) =>
-          log.warn({ uplink: uplink.describe, reason: reason.message }, "uplink cannot be reached, trying on"),
-      });
+      uplink.addListener({ onDown: (reason) => consumer.faceDown(reason ?? new Error("uplink was closed")) });
+      logUplink(uplink, log);
       return { uplink, consumer, source: new NdnSource(prefix, control, consumer) };
     });
   }
@@ -45,14 +39,15 @@ export class UplinkBlobs implements NdnBlobs {
   }
 
   source(): BlobSource | undefined {
-    return this.ways.find(({ uplink }) => uplink.face !== undefined)?.source;
+    return this.ways.find(({ uplink, source }) => uplink.face !== undefined && !source.isResting)?.source;
   }
 
-  /** Uplinks that are down, for `/readyz`. */
+  /** Uplinks that are down, and those on which nobody answers, for `/readyz`. */
   missing(): string[] {
-    return this.ways
-      .filter(({ uplink }) => uplink.face === undefined)
-      .map(({ uplink }) => `uplink ${uplink.describe} is down`);
+    return this.ways.flatMap(({ uplink, source }) => {
+      if (uplink.face === undefined) return [`uplink ${uplink.describe} is down`];
+      return source.isResting ? [`nobody answers on uplink ${uplink.describe}`] : [];
+    });
   }
 
   close(): void {

@@ -22,6 +22,8 @@ const startupRttInflation = 2;
 const rttNoiseMs = 4;
 const minRttWindowMs = 10_000;
 const rateRounds = 8;
+/** Rates are measured over at least this: on a local face answers come in bursts that say little about the path. */
+const minRoundMs = 20;
 /** A share of lost segments in one round above which loss does mean congestion. */
 const congestedLossShare = 0.1;
 const lossFactor = 0.7;
@@ -54,7 +56,7 @@ export class CongestionWindow {
     if (rttMs !== undefined) this.sampleRtt(nowMs, rttMs);
     this.roundDelivered++;
     if (this.startup) this.growInStartup(rttMs, inflight);
-    const roundMs = Math.max(this.minRttMs, rttNoiseMs);
+    const roundMs = Math.max(this.minRttMs, minRoundMs);
     if (nowMs - this.roundStartMs >= roundMs) this.endRound(nowMs);
   }
 
@@ -84,7 +86,7 @@ export class CongestionWindow {
 
   private endRound(nowMs: number): void {
     const elapsedMs = nowMs - this.roundStartMs;
-    if (Number.isFinite(elapsedMs) && elapsedMs < 10 * Math.max(this.minRttMs, rttNoiseMs)) this.learnRate(elapsedMs);
+    if (Number.isFinite(elapsedMs) && elapsedMs < 10 * Math.max(this.minRttMs, minRoundMs)) this.learnRate(elapsedMs);
     this.roundStartMs = nowMs;
     this.roundDelivered = 0;
     this.roundLost = 0;

@@ -80,7 +80,7 @@ export class SegmentConsumer implements PacketHandler {
     signal.addEventListener("abort", onAbort);
     this.add(fetch);
     try {
-      yield* fetch.read(() => this.fillSoon());
+      yield* fetch.read(() => this.fillSoon(), signal);
     } finally {
       signal.removeEventListener("abort", onAbort);
       this.remove(fetch);
@@ -207,12 +207,14 @@ export class SegmentConsumer implements PacketHandler {
     const now = performance.now();
     const reorderingMs = Math.max(minReorderingMs, this.rtt.smoothedMs / 4);
     for (const fetch of this.fetches) {
-      const { overtaken, expired } = fetch.findLost(this.newestAnsweredMs - reorderingMs, now - this.rtt.rtoMs);
+      const { rtoMs } = this.rtt; // before this timeout backs it off
+      const { overtaken, expired } = fetch.findLost(this.newestAnsweredMs - reorderingMs, now - rtoMs);
       this.counters.retransmissions += overtaken + expired;
       for (let i = overtaken + expired; i > 0; i--) this.window.lost(now);
       if (expired > 0) this.rtt.timedOut(now);
-      if (now - fetch.progressAtMs > this.rtt.rtoMs) this.probe(fetch, now);
-      if (now - fetch.progressAtMs > this.stallMs && fetch.inflight + expired > 0) {
+      const isWaiting = fetch.inflight + expired > 0; // else the reader is the slow one
+      if (isWaiting && now - fetch.progressAtMs > rtoMs) this.probe(fetch, now, rtoMs);
+      if (isWaiting && now - fetch.progressAtMs > this.stallMs) {
         fetch.fail(
           new FetchFailed(`segment ${fetch.lowestMissing} unanswered for ${Math.round(now - fetch.progressAtMs)} ms`),
         );
@@ -227,9 +229,9 @@ export class SegmentConsumer implements PacketHandler {
   }
 
   /** Silence for an RTO: ask for the lowest missing segment by its other name, which tells any server where to look. */
-  private probe(fetch: SegmentFetch, now: number): void {
+  private probe(fetch: SegmentFetch, now: number, rtoMs: number): void {
     const { face } = this.outlet;
-    if (fetch.alternative === undefined || face === undefined || now - fetch.probedAtMs < this.rtt.rtoMs) return;
+    if (fetch.alternative === undefined || face === undefined || now - fetch.probedAtMs < rtoMs) return;
     fetch.probedAtMs = now;
     this.counters.interests++;
     const at = face.reserve(fetch.alternative.maxBytes);

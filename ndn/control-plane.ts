@@ -10,8 +10,8 @@ import { Decoder } from "@ndn/tlv";
 import { pushable } from "@ndn/util";
 import type { Face, PacketHandler } from "./face.ts";
 import { interestLifetimeMs } from "./interest.ts";
-import type { Name } from "./name.ts";
-import type { PacketView } from "./packet-view.ts";
+import { type Name, nameKey } from "./name.ts";
+import { nackReasons, type PacketView } from "./packet-view.ts";
 import { TT } from "./tlv.ts";
 import type { Uplink } from "./uplink.ts";
 
@@ -73,6 +73,8 @@ class ControlFace {
 /** The slow lane of one uplink; add it as the last handler, it takes every packet. */
 export class ControlPlane implements PacketHandler {
   private current: ControlFace | undefined;
+  /** Questions under way, by name: a Nack ends them. */
+  private readonly asking = new Map<string, AbortController>();
 
   constructor(uplink: Uplink) {
     uplink.addHandler(this);
@@ -93,7 +95,8 @@ export class ControlPlane implements PacketHandler {
   }
 
   accept(view: PacketView): boolean {
-    this.current?.accept(view);
+    if (view.nackReason === undefined) this.current?.accept(view);
+    else this.nacked(nameKey(view.buf, view.nameStart, view.nameEnd), view.nackReason);
     return true;
   }
 
@@ -111,7 +114,21 @@ export class ControlPlane implements PacketHandler {
       Interest.Lifetime(Math.max(timeoutMs, interestLifetimeMs)),
     );
     const intervals = Array.from({ length: Math.floor(timeoutMs / rtoMs) }, () => rtoMs);
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-    return consume(interest, { fw, signal: deadline, retx: () => intervals });
+    const key = nameKey(name);
+    const nack = new AbortController();
+    this.asking.set(key, nack);
+    const deadline = AbortSignal.any([signal, nack.signal, AbortSignal.timeout(timeoutMs)]);
+    try {
+      return await consume(interest, { fw, signal: deadline, retx: () => intervals });
+    } catch (err: unknown) {
+      throw deadline.aborted ? deadline.reason : err;
+    } finally {
+      if (this.asking.get(key) === nack) this.asking.delete(key);
+    }
+  }
+
+  /** "No route" is final for now; the other reasons say that asking again may help, which the retransmissions do. */
+  private nacked(key: string, reason: number): void {
+    if (nackReasons[reason] === "NoRoute") this.asking.get(key)?.abort(new Error("Nack: the forwarder has no route"));
   }
 }

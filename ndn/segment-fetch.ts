@@ -156,11 +156,12 @@ export class SegmentFetch {
   }
 
   /**
-   * Bytes in order, in blocks; throws the failure, ends after the last segment. Small pieces only while nothing larger is
-   * there. A piece is valid until the next one is asked for.
+   * Bytes in order, in blocks; ends after the last segment. Small pieces only while nothing larger is there. A piece is
+   * valid until the next one is asked for. A failure is thrown once all that is held has been taken, an abort at once.
    */
-  async *read(onTaken: () => void): AsyncGenerator<Buffer> {
+  async *read(onTaken: () => void, signal: AbortSignal): AsyncGenerator<Buffer> {
     for (;;) {
+      signal.throwIfAborted();
       const block = this.buffer.take();
       if (block !== undefined) {
         onTaken();

@@ -107,6 +107,18 @@ export class RegistryClient {
     return { status: response.statusCode, headers: response.headers };
   }
 
+  /** Whether the registry answers at all, whatever it says, within the signal's time. */
+  async isReachable(signal: AbortSignal): Promise<boolean> {
+    try {
+      const path = `${this.base.pathname.replace(/\/+$/, "")}/v2/`;
+      const answer = this.#dispatcher.request({ origin: this.base.origin, path, method: "GET", signal });
+      await drain(await abortable(answer, signal), signal);
+      return true;
+    } catch {
+      return false; // that is the answer
+    }
+  }
+
   /** Ends the client's own connections; reads that are still running break off. */
   async close(): Promise<void> {
     await this.#ownAgent?.destroy();

@@ -16,6 +16,7 @@ import type { Name } from "#ndn/name.ts";
 import { SegmentProducer } from "#ndn/producer.ts";
 import { PrefixRegistration } from "#ndn/registration.ts";
 import { SocketUplink } from "#ndn/uplink.ts";
+import { logUplink } from "#ndn/uplink-log.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import { BlobDirectory } from "./blob-directory.ts";
 import { KnownPlaces } from "./known-places.ts";
@@ -136,12 +137,7 @@ export class BlobServer {
     const uplink = new SocketUplink(url);
     uplink.addHandler(this.producer);
     const control = new ControlPlane(uplink);
-    uplink.addListener({
-      onUp: () => log.info({ uplink: url.text }, "uplink is up"),
-      onDown: (reason) => reason && log.warn({ uplink: url.text, reason: reason.message }, "uplink went down"),
-      onConnectFailed: (reason, retryMs) =>
-        log.warn({ uplink: url.text, reason: reason.message, retryMs }, "uplink cannot be reached"),
-    });
+    logUplink(uplink, log);
     this.registrations.push(
       new PrefixRegistration(uplink, control, prefix, identity.signer, {
         onRegistered: () => log.info({ uplink: url.text }, "prefix is registered"),
