@@ -133,7 +133,7 @@ function parseSegment(
   number: number,
   object: Name,
 ): BlobRequest | undefined {
-  const size = segmentSizes.find((allowed) => allowed === numberOf(name, components.at(-2)!));
+  const size = segmentSizes.find((allowed) => allowed === shortestNumberOf(name, components.at(-2)!));
   const place = parsePlace(name, components.slice(0, -2));
   if (size === undefined || place?.repository !== "") return undefined;
   return { kind: "segment", digest: place.digest, size, number, object };

@@ -47,18 +47,22 @@ export function consumerOptions(values: Pick<EndpointValues, "stallTimeout" | "m
 const readinessTimeoutMs = 2_000;
 
 /** Ready while anything can be served: from the upstream, or over NDN. */
-async function readinessOf(ndn: UplinkBlobs, registry: RegistryClient) {
+async function readinessOf(ndn: UplinkBlobs, registry: RegistryClient, alsoMissing: () => readonly string[]) {
   const isUpstreamThere = await registry.isReachable(AbortSignal.timeout(readinessTimeoutMs));
   const missing = isUpstreamThere ? [] : [`upstream ${registry.base.href} cannot be reached`];
-  return { ready: isUpstreamThere || ndn.source() !== undefined, missing: [...missing, ...ndn.missing()] };
+  return {
+    ready: isUpstreamThere || ndn.source() !== undefined,
+    missing: [...missing, ...ndn.missing(), ...alsoMissing()],
+  };
 }
 
-/** Open the registry endpoint on `--listen`; `close` ends it within the grace period. */
+/** Open the registry endpoint on `--listen`; `close` ends it within the grace period; `/readyz` names `alsoMissing` too. */
 export async function openEndpoint(
   values: EndpointValues,
   ndn: UplinkBlobs,
   metrics: Registry,
   log: ReturnType<typeof createLogger>,
+  alsoMissing: () => readonly string[] = () => [],
 ): Promise<{ url: string; close(): Promise<void> }> {
   const registry = new RegistryClient({ base: values.upstream });
   ndn.expose(metrics);
@@ -69,7 +73,7 @@ export async function openEndpoint(
     authorize: values.authorize,
     log,
     metrics: createClientMetrics(metrics),
-    readiness: () => readinessOf(ndn, registry),
+    readiness: () => readinessOf(ndn, registry, alsoMissing),
   });
   const { host, port } = values.listen;
   const url = await app.listen({ host, port, listenTextResolver: () => "" }).catch((err: unknown) => {

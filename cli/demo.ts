@@ -69,8 +69,8 @@ async function main(): Promise<void> {
   const registry = await startRegistry();
   registry.addImage(repository, tag, [
     tarLayer({ "hello.txt": "Hello over Named Data Networking.\n" }),
-    patternBlob(smallLayerBytes, 2),
-    patternBlob(largeLayerBytes, 3),
+    tarLayer({ "small.bin": patternBlob(smallLayerBytes, 2) }),
+    tarLayer({ "large.bin": patternBlob(largeLayerBytes, 3) }),
   ]);
   const texts = {
     listen: flags.listen,

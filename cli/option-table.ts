@@ -4,7 +4,15 @@
 import { segmentSizes } from "#blob/names.ts";
 import { parseFaceUrl } from "#ndn/face-url.ts";
 import { parseName } from "#ndn/name.ts";
-import { listenAddress, nonEmpty, oneOf, positiveNumber, registryUrl, wholeNumber } from "./parsers.ts";
+import {
+  faceListenerUrl,
+  listenAddress,
+  nonEmpty,
+  oneOf,
+  positiveNumber,
+  registryUrl,
+  wholeNumber,
+} from "./parsers.ts";
 
 const name = {
   flag: "name",
@@ -28,7 +36,7 @@ const face = {
   value: "URL",
   repeatable: true,
   help: "Accept faces directly on tcp://HOST:PORT or unix://PATH, so that two machines need no forwarder.",
-  parse: parseFaceUrl,
+  parse: faceListenerUrl,
 } as const;
 
 const upstream = {

@@ -1,6 +1,7 @@
 /**
  * Texts of options to values; every error says what would be right.
  */
+import { type FaceUrl, parseFaceUrl } from "#ndn/face-url.ts";
 
 /** An address to listen on. */
 export interface ListenAddress {
@@ -14,6 +15,13 @@ export function listenAddress(text: string): ListenAddress {
   const port = Number(match?.[2]);
   if (!match || port > 65_535) throw new Error(`${JSON.stringify(text)} is not HOST:PORT (example: 127.0.0.1:5000)`);
   return { host: match[1]!.replace(/^\[|\]$/g, "") || "127.0.0.1", port };
+}
+
+/** Where faces are accepted: streams only. @throws Error */
+export function faceListenerUrl(text: string): FaceUrl {
+  const url = parseFaceUrl(text);
+  if (url.scheme === "udp") throw new Error(`faces are accepted on tcp:// or unix://, not ${text}`);
+  return url;
 }
 
 /** Base URL of a registry, without credentials. @throws Error */

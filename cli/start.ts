@@ -35,7 +35,7 @@ export async function startGateway(
     await registry.close();
   };
   try {
-    const endpoint = await openEndpoint(values, ndn, metrics, log);
+    const endpoint = await openEndpoint(values, ndn, metrics, log, () => server.missing());
     return {
       url: endpoint.url,
       async close() {

@@ -2,7 +2,7 @@
  * Fetches segmented objects over one uplink: one congestion window for all of them, shared fairly.
  *
  * Hot path: the window is filled once per batch of arrivals, with many Interests per write, and a coarse timer looks
- * for losses; nothing is allocated per segment (`npm run bench`, row "through ndnd").
+ * for losses; nothing is allocated per segment (`npm run bench`, row "server, ndnd, client").
  */
 import { CongestionWindow } from "./congestion-window.ts";
 import { contentTypes, DataFields } from "./data.ts";

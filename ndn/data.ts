@@ -15,7 +15,7 @@ const nullSignature = Buffer.from("16031b01c81700", "hex");
  * Writes the segments of one object: `Name MetaInfo Content NullSignature`, the same bytes from every producer.
  *
  * Hot path: MetaInfo, Content header of a full segment and signature are encoded once per object; a segment costs
- * one copy of its payload (`npm run bench`, row "through ndnd").
+ * one copy of its payload (`npm run bench`, row "server, ndnd, client").
  */
 export class SegmentDataEncoder {
   private readonly prefix: Name;

@@ -2,7 +2,7 @@
  * A face: where packets go out and come in. What differs between a stream, datagrams and memory is only `transmit`.
  *
  * Hot path: packets are written straight into a batch buffer, and the batch leaves once per turn of the event loop:
- * one write(2) for dozens of packets (`npm run bench`, row "through ndnd").
+ * one write(2) for dozens of packets (`npm run bench`, row "server, ndnd, client").
  */
 import type { PacketView } from "./packet-view.ts";
 

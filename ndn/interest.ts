@@ -35,7 +35,7 @@ export function readInterest(view: PacketView): InterestFields | undefined {
  * Writes the Interests of one object: same name but for the segment number, same hint, a fresh Nonce each time.
  *
  * Hot path: each of the three sizes of segment number has a ready packet that is copied and patched in two places,
- * instead of being encoded field by field (`npm run bench`, row "through ndnd").
+ * instead of being encoded field by field (`npm run bench`, row "server, ndnd, client").
  */
 export class SegmentInterestTemplate {
   private readonly bySize: ReadonlyMap<number, { packet: Buffer; segmentAt: number; nonceAt: number }>;

@@ -2,7 +2,7 @@
  * Cuts a byte stream into packets.
  *
  * Hot path: packets are handed out as offsets into the chunk that the socket delivered; only the one packet that
- * straddles two chunks is copied. Saves a copy and an object per segment (`npm run bench`, row "through ndnd").
+ * straddles two chunks is copied. Saves a copy and an object per segment (`npm run bench`, row "server, ndnd, client").
  */
 import { readVarNumber, varNumberBytes } from "./tlv.ts";
 

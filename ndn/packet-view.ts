@@ -2,7 +2,7 @@
  * A packet as it lies in a receive buffer: offsets instead of objects.
  *
  * Hot path: one `PacketView` per face is filled again for every packet, so receiving a segment allocates nothing
- * (`npm run bench`, row "through ndnd"). A handler must not keep a view, or slices of its buffer, beyond its call.
+ * (`npm run bench`, row "server, ndnd, client"). A handler must not keep a view, or slices of its buffer, beyond its call.
  */
 import { readNni, readVarNumber, TT, varNumberBytes } from "./tlv.ts";
 

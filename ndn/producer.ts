@@ -2,7 +2,7 @@
  * Answers Interests for segmented objects.
  *
  * Hot path: an Interest for an open object is matched by the bytes of its name and answered from memory within the
- * call that received it; nothing is decoded beyond the name (`npm run bench`, row "through ndnd").
+ * call that received it; nothing is decoded beyond the name (`npm run bench`, row "server, ndnd, client").
  */
 import { nniBytes, type SegmentDataEncoder } from "./data.ts";
 import type { Face, PacketHandler } from "./face.ts";

@@ -2,7 +2,7 @@
  * Puts segments in order into large blocks.
  *
  * Hot path: payloads are copied once, to where they belong; what is handed on are slices of blocks of 32 segments, so
- * that hashing and the HTTP response see quarter megabytes instead of 8 KB (`npm run bench`, row "through ndnd").
+ * that hashing and the HTTP response see quarter megabytes instead of 8 KB (`npm run bench`, row "server, ndnd, client").
  */
 
 /** Segments in a block. */

@@ -110,9 +110,8 @@ export class RegistryClient {
   /** Whether the registry answers at all, whatever it says, within the signal's time. */
   async isReachable(signal: AbortSignal): Promise<boolean> {
     try {
-      const path = `${this.base.pathname.replace(/\/+$/, "")}/v2/`;
-      const answer = this.#dispatcher.request({ origin: this.base.origin, path, method: "GET", signal });
-      await drain(await abortable(answer, signal), signal);
+      const url = new URL(`${this.base.pathname.replace(/\/+$/, "")}/v2/`, this.base);
+      await drain(await this.#request("GET", url, {}, signal), signal);
       return true;
     } catch {
       return false; // that is the answer
@@ -186,7 +185,8 @@ export class RegistryClient {
 
   async #request(method: Method, url: URL, headers: Headers, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     const path = url.pathname + url.search;
-    const request = { origin: url.origin, path, method, headers, signal, ...this.#timeouts };
+    // undici ends the connection after a HEAD unless it is told not to.
+    const request = { origin: url.origin, path, method, headers, signal, reset: false, ...this.#timeouts };
     try {
       // undici looks at the signal only when connected: an abort does not wait for that.
       const response = await abortable(this.#dispatcher.request(request), signal);
