@@ -12,10 +12,14 @@ export interface WindowLimits {
 
 const firstWindow = 32;
 const minWindow = 16;
-/** The window is this many bandwidth-delay products, so that the producer's batches never leave the path idle. */
-const windowGain = 2;
-/** Segments added to that product: answers come in bursts, and a small product would make the path stop and go. */
-const burstAllowance = 48;
+/** The window is this many bandwidth-delay products: room to find out that the path has become faster. */
+const windowGain = 1.25;
+/**
+ * Segments added to that product. On a short path answers come in bursts as large as the product, which would make it
+ * stop and go; on a long one they would only stand in a queue.
+ */
+const shortPathAllowance = 48;
+const longPathAllowance = 8;
 /** While RTT stays below this multiple of its minimum, start-up doubles the window every round trip. */
 const startupRttInflation = 2;
 /** RTT is compared with at least this: timer and scheduling noise of a local face is not a queue. */
@@ -97,7 +101,8 @@ export class CongestionWindow {
     if (this.rates.length > rateRounds) this.rates.shift();
     if (this.startup) return;
     const product = Math.max(...this.rates) * Math.max(this.minRttMs, 1);
-    const target = windowGain * product + burstAllowance;
+    const allowance = Math.max(longPathAllowance, shortPathAllowance * Math.min(1, rttNoiseMs / this.minRttMs));
+    const target = windowGain * product + allowance;
     this.setWindow(target > this.cwnd ? Math.min(target, this.cwnd * 1.25 + 1) : Math.max(target, this.cwnd * 0.85));
   }
 

@@ -31,6 +31,9 @@ export class FetchFailed extends Error {
   override readonly name = "FetchFailed";
 }
 
+/** Tries that are given up as soon as they are overtaken; a forwarder may suppress them, so the next ones wait an RTO. */
+const maxEarlyTries = 3;
+
 /** Times of asking are stored as offsets from this, so that 0 can mean "not in flight". */
 const never = 0;
 
@@ -116,10 +119,10 @@ export class SegmentFetch {
   }
 
   /**
-   * Find Interests that will not be answered: asked once and overtaken by an answer to one sent clearly later, or
-   * asked at all and older than the retransmission timeout. They are asked again.
+   * Find Interests that will not be answered: overtaken by an answer to one sent clearly later, or older than the
+   * retransmission timeout. They are asked again.
    *
-   * @param overtakenBeforeMs - First tries sent before this have been overtaken.
+   * @param overtakenBeforeMs - Early tries sent before this have been overtaken.
    * @param expiredBeforeMs - All tries sent before this have timed out.
    * @returns how many were overtaken and how many timed out.
    */
@@ -131,7 +134,7 @@ export class SegmentFetch {
       const sentAt = this.sentAtMs[slot]!;
       if (sentAt === never) continue;
       if (sentAt < expiredBeforeMs) expired++;
-      else if (sentAt < overtakenBeforeMs && this.tries[slot] === 1) overtaken++;
+      else if (sentAt < overtakenBeforeMs && this.tries[slot]! <= maxEarlyTries) overtaken++;
       else continue;
       this.sentAtMs[slot] = never;
       this.inflight--;
