@@ -66,7 +66,7 @@ export async function openEndpoint(
 ): Promise<{ url: string; close(): Promise<void> }> {
   const registry = new RegistryClient({ base: values.upstream });
   ndn.expose(metrics);
-  const { app, shutdown } = await createClientApp({
+  const endpoint = await createClientApp({
     upstream: values.upstream,
     registry,
     ndn,
@@ -76,14 +76,14 @@ export async function openEndpoint(
     readiness: () => readinessOf(ndn, registry, alsoMissing),
   });
   const { host, port } = values.listen;
-  const url = await app.listen({ host, port, listenTextResolver: () => "" }).catch((err: unknown) => {
+  const url = await endpoint.app.listen({ host, port, listenTextResolver: () => "" }).catch((err: unknown) => {
     throw listenError("listen", `${host}:${port}`, err);
   });
   log.info({ listen: url, upstream: values.upstream.href }, "endpoint is open");
   return {
     url,
     async close() {
-      await shutdown(graceMs);
+      await endpoint.shutdown(graceMs);
       await registry.close();
     },
   };

@@ -93,7 +93,9 @@ async function main(): Promise<void> {
     throw err;
   }
   const image = `${gateway.url.slice("http://".length)}/${repository}`;
-  console.log(`All digests are right. The registry ${registry.url} stays behind the gateway ${gateway.url}; try\n`);
+  console.log(
+    `All digests are right. The registry ${registry.url.href} stays behind the gateway ${gateway.url}; try\n`,
+  );
   console.log(`    docker pull ${image}\n    curl ${gateway.url}/v2/${repository}/manifests/${tag}\n\nCtrl-C ends it.`);
   await runUntilSignal(log, close);
 }

@@ -75,9 +75,9 @@ async function openStatusPage(listen: { host: string; port: number }, server: Bl
 
 /** The login of `DOCKER_NDN_REGISTRY_*`; environment only, so that it shows in no process list. @throws OptionError */
 export function registryLogin(env: Readonly<Record<string, string | undefined>>) {
-  const username = env["DOCKER_NDN_REGISTRY_USERNAME"];
-  const file = env["DOCKER_NDN_REGISTRY_PASSWORD_FILE"];
-  const password = file ? readPassword(file) : env["DOCKER_NDN_REGISTRY_PASSWORD"];
+  const username = env.DOCKER_NDN_REGISTRY_USERNAME;
+  const file = env.DOCKER_NDN_REGISTRY_PASSWORD_FILE;
+  const password = file ? readPassword(file) : env.DOCKER_NDN_REGISTRY_PASSWORD;
   if (!username && !password) return undefined;
   if (!username || !password) {
     throw new OptionError(

@@ -1,0 +1,95 @@
+/** Parts of the path end without a goodbye; the puller must not notice. */
+import { retrieveMetadata } from "@ndn/rdr";
+import { fetch as fetchSegmented } from "@ndn/segmented-object";
+import { beforeAll, beforeEach, expect, test } from "vitest";
+import { blobBytes } from "#test/support/gateway.ts";
+import { connectNdnts, hintOf, plainName, segmentedName } from "#test/support/ndn-consumer.ts";
+import { pushBlob } from "#test/support/oci-push.ts";
+import { digestOf, randomBytesOf } from "#test/support/random-bytes.ts";
+import { describeWith } from "#test/support/require-programs.ts";
+import { blobUrl, fetchBlob, openSlowly } from "#test/support/slow-reader.ts";
+import { useStage } from "#test/support/stage.ts";
+import { until } from "#test/support/until.ts";
+import { prefix, startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";
+
+const repository = "team/app/kill";
+const sizeBytes = 100 * 1024 * 1024;
+const patience = { timeout: 60_000 };
+
+describeWith(wholePathPrograms, "a part that is killed", () => {
+  const stage = useStage();
+  let path: WholePath;
+  let blobs = 0;
+
+  beforeAll(async () => {
+    path = await startWholePath(stage);
+  }, 60_000);
+
+  /** A blob that no store on the way has ever seen. */
+  async function freshBlob(size = sizeBytes): Promise<string> {
+    blobs += 1;
+    return (await pushBlob(path.registry.url, repository, randomBytesOf(`kill ${blobs}`, size))).digest;
+  }
+
+  /** Read the start of a large blob, do the deed while the rest cannot have been sent yet, and read on. */
+  async function readAcross(deed: () => Promise<void>): Promise<void> {
+    const digest = await freshBlob();
+    const before = await blobBytes(path.client);
+    const reader = await openSlowly(blobUrl(path.client.url, repository, digest));
+    await reader.read(10_000_000);
+    await deed();
+    const begin = performance.now();
+    expect(await reader.finish()).toEqual({ digest, sizeBytes, isComplete: true });
+    expect(performance.now() - begin).toBeLessThan(20_000);
+    const after = await blobBytes(path.client);
+    expect(after.ndn - before.ndn).toBeGreaterThanOrEqual(10_000_000);
+    expect(after.upstream - before.upstream).toBe(sizeBytes - (after.ndn - before.ndn));
+    expect(after.upstream).toBeGreaterThan(before.upstream);
+  }
+
+  async function untilNdnServes(): Promise<void> {
+    await until(
+      "blobs over NDN",
+      async () => {
+        const before = await blobBytes(path.client);
+        await fetchBlob(path.client.url, repository, await freshBlob(1_000));
+        return (await blobBytes(path.client)).ndn > before.ndn;
+      },
+      40_000,
+    );
+  }
+
+  beforeEach(untilNdnServes, 45_000);
+
+  test("the server, in mid-blob: the right bytes arrive", patience, async () => {
+    await readAcross(() => path.server.process.kill());
+    await path.anotherServer("server-2");
+  });
+
+  test("the forwarder, in mid-blob: the right bytes arrive", patience, async () => {
+    await readAcross(() => path.forwarder.kill());
+    await path.anotherForwarder();
+  });
+
+  test("the server between metadata and segments: the one started after it answers", patience, async () => {
+    await using ndnts = await connectNdnts(path.socket);
+    const size = 1_000_000;
+    const digest = await freshBlob(size);
+    const { name } = await retrieveMetadata(plainName(prefix, repository, digest), { fw: ndnts.fw });
+    for (const server of path.servers()) await server.process.kill();
+    await path.anotherServer("server-3");
+    const options = { fw: ndnts.fw, modifyInterest: hintOf(prefix, repository), retxLimit: 50 };
+    expect(digestOf(await fetchSegmented(name, options))).toBe(digest);
+  });
+
+  test("the only server that has seen the metadata: the other one answers", patience, async () => {
+    await using ndnts = await connectNdnts(path.socket);
+    const digest = await freshBlob(1_000_000);
+    await retrieveMetadata(plainName(prefix, repository, digest), { fw: ndnts.fw });
+    const [seen] = path.servers();
+    await path.anotherServer("server-4");
+    await seen!.process.kill();
+    const options = { fw: ndnts.fw, modifyInterest: hintOf(prefix, repository), retxLimit: 50 };
+    expect(digestOf(await fetchSegmented(segmentedName(prefix, digest), options))).toBe(digest);
+  });
+});

@@ -1,0 +1,57 @@
+/** Somebody puts forged segments into the forwarder's store: no wrong blob ever completes. */
+import { fetch as fetchSegmented } from "@ndn/segmented-object";
+import { beforeAll, expect, test } from "vitest";
+import { poison } from "#test/support/forged-segments.ts";
+import { blobBytes } from "#test/support/gateway.ts";
+import { connectNdnts, segmentedName } from "#test/support/ndn-consumer.ts";
+import { pushBlob } from "#test/support/oci-push.ts";
+import { digestOf, randomBytesOf } from "#test/support/random-bytes.ts";
+import { describeWith } from "#test/support/require-programs.ts";
+import { fetchBlob } from "#test/support/slow-reader.ts";
+import { useStage } from "#test/support/stage.ts";
+import { until } from "#test/support/until.ts";
+import { prefix, startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";
+
+const repository = "team/app/poison";
+const patience = { timeout: 40_000 };
+
+describeWith(wholePathPrograms, "forged segments in the forwarder's store", () => {
+  const stage = useStage();
+  let path: WholePath;
+
+  beforeAll(async () => {
+    path = await startWholePath(stage);
+  }, 60_000);
+
+  /** Push a blob of which these segments are forged in the store before anyone has asked for it. */
+  async function pushPoisoned(seed: string, sizeBytes: number, segments: readonly number[]): Promise<string> {
+    const { digest } = await pushBlob(path.registry.url, repository, randomBytesOf(seed, sizeBytes));
+    const name = segmentedName(prefix, digest);
+    await poison(path.socket, { name, sizeBytes, segments });
+    await using ndnts = await connectNdnts(path.socket);
+    const n = segments[0]!;
+    const forged = digestOf(randomBytesOf(`forged ${n}`, 8192));
+    const stored = () => fetchSegmented(name, { fw: ndnts.fw, segmentRange: [n, n + 1], retxLimit: 2 });
+    await until("the forged segment in the store", async () => digestOf(await stored()) === forged);
+    return digest;
+  }
+
+  test("a blob that fits into memory is replaced before its first byte", patience, async () => {
+    const sizeBytes = 3_000_000;
+    const digest = await pushPoisoned("small", sizeBytes, [5, 200]);
+    const before = await blobBytes(path.client);
+    expect(await fetchBlob(path.client.url, repository, digest)).toEqual({ digest, sizeBytes, isComplete: true });
+    expect((await blobBytes(path.client)).upstream - before.upstream).toBe(sizeBytes);
+  });
+
+  test("a longer blob is broken off, and the next try is right and over HTTPS", patience, async () => {
+    const sizeBytes = 20_000_000;
+    const digest = await pushPoisoned("long", sizeBytes, [1000]);
+    const wrong = await fetchBlob(path.client.url, repository, digest);
+    expect(wrong.isComplete).toBe(false);
+    expect(wrong.sizeBytes).toBeLessThan(sizeBytes);
+    const before = await blobBytes(path.client);
+    expect(await fetchBlob(path.client.url, repository, digest)).toEqual({ digest, sizeBytes, isComplete: true });
+    expect(await blobBytes(path.client)).toEqual({ ndn: before.ndn, upstream: before.upstream + sizeBytes });
+  });
+});

@@ -1,0 +1,104 @@
+/** Pullers other than Docker, each with its own habits of asking. */
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { beforeAll, beforeEach, expect, test } from "vitest";
+import { blobBytes } from "#test/support/gateway.ts";
+import { startProcess } from "#test/support/process.ts";
+import { programPath } from "#test/support/programs.ts";
+import { digestOf, randomBytesOf } from "#test/support/random-bytes.ts";
+import { describeWith } from "#test/support/require-programs.ts";
+import { run } from "#test/support/run.ts";
+import { pushSmallImage, type SmallImage } from "#test/support/small-image.ts";
+import { useStage } from "#test/support/stage.ts";
+import { startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";
+
+const repository = "team/app/pulled";
+const patience = { timeout: 90_000 };
+
+describeWith(["root", ...wholePathPrograms, "skopeo", "podman", "containerd", "ctr", "busybox"], "pullers", () => {
+  const stage = useStage();
+  let path: WholePath;
+  let image: SmallImage;
+  let before: { ndn: number; upstream: number };
+
+  beforeAll(async () => {
+    path = await startWholePath(stage);
+    image = await pushSmallImage(path.registry.url, repository, randomBytesOf("pullers", 20_000_000));
+  }, 60_000);
+
+  beforeEach(async () => {
+    before = await blobBytes(path.client);
+  });
+
+  async function expectEverythingOverNdn(): Promise<void> {
+    const after = await blobBytes(path.client);
+    expect(after).toEqual({ ndn: before.ndn + image.blobBytes, upstream: before.upstream });
+  }
+
+  test("skopeo copies an image into a folder", patience, async () => {
+    const folder = join(stage.folder, "copied");
+    const source = `docker://${path.client.host}/${repository}`;
+    await run(programPath("skopeo"), ["copy", "--insecure-policy", "--src-tls-verify=false", source, `dir:${folder}`]);
+    const blobs = (await readdir(folder)).filter((name) => /^[0-9a-f]{64}$/.test(name));
+    expect(blobs.map((name) => `sha256:${name}`).sort()).toEqual([...image.digests].sort());
+    for (const name of blobs) expect(digestOf(await readFile(join(folder, name)))).toBe(`sha256:${name}`);
+    await expectEverythingOverNdn();
+  });
+
+  test("podman pulls an image", patience, async () => {
+    const policy = join(stage.folder, "policy.json");
+    await writeFile(policy, JSON.stringify({ default: [{ type: "insecureAcceptAnything" }] }));
+    const own = ["--root", join(stage.folder, "podman"), "--runroot", join(stage.folder, "podman-run")];
+    const tame = ["--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--events-backend=file"];
+    const podman = (...args: string[]) =>
+      run(programPath("podman"), [...own, ...tame, ...args], { env: { TMPDIR: stage.folder } });
+    const name = `${path.client.host}/${repository}`;
+    await podman("pull", "--quiet", "--tls-verify=false", "--signature-policy", policy, name);
+    const { stdout } = await podman("image", "inspect", "--format", "{{.Id}}", name);
+    expect(`sha256:${stdout.trim()}`).toBe(image.config.digest);
+    await expectEverythingOverNdn();
+  });
+
+  test("containerd pulls by the registry's own name with the client as its mirror", patience, async () => {
+    const upstream = path.registry.host;
+    const hosts = join(stage.folder, "hosts", upstream);
+    await mkdir(hosts, { recursive: true });
+    await writeFile(join(hosts, "hosts.toml"), mirror(upstream, path.client.url));
+    await using daemon = await startContainerd(join(stage.folder, "containerd"));
+    const pull = ["images", "pull", "--hosts-dir", join(stage.folder, "hosts"), "--snapshotter", "native"];
+    await daemon.ctr(...pull, `${upstream}/${repository}:latest`);
+    expect(await daemon.ctr("images", "list", `name==${upstream}/${repository}:latest`)).toContain(
+      image.manifest.digest,
+    );
+    await expectEverythingOverNdn();
+  });
+});
+
+function mirror(upstream: string, client: string): string {
+  return `server = "http://${upstream}"\n[host."${client}"]\n  capabilities = ["pull", "resolve"]\n`;
+}
+
+async function startContainerd(folder: string) {
+  await mkdir(folder, { recursive: true });
+  const config = join(folder, "config.toml");
+  const address = join(folder, "c.sock");
+  await writeFile(config, containerdConfiguration(folder, address));
+  const ctr = async (...args: string[]) => (await run(programPath("ctr"), ["--address", address, ...args])).stdout;
+  const daemon = await startProcess({
+    command: programPath("containerd"),
+    args: ["--config", config],
+    logFile: join(folder, "containerd.log"),
+    ready: async () => (await ctr("version")) !== "",
+  });
+  return { ctr, [Symbol.asyncDispose]: () => daemon.stop() };
+}
+
+function containerdConfiguration(folder: string, address: string): string {
+  return `version = 2
+root = ${JSON.stringify(join(folder, "root"))}
+state = ${JSON.stringify(join(folder, "state"))}
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
+[grpc]
+  address = ${JSON.stringify(address)}
+`;
+}

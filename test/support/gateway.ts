@@ -1,0 +1,74 @@
+/**
+ * The project's own two programs as real processes, the way an operator runs them.
+ */
+import { join } from "node:path";
+import { freePort } from "./free-port.ts";
+import { parseMetrics, type Samples, sumOf } from "./metrics.ts";
+import { type RunningProcess, startProcess } from "./process.ts";
+import { checkout } from "./programs.ts";
+
+/** What both programs are started with. */
+export interface GatewayOptions {
+  /** Folder for the log, the keychain and the state. */
+  readonly folder: string;
+  /** Command line after the verb, without `--listen` and `--status`. */
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Port of the HTTP endpoint, or of the server's status page. @defaultValue a free one */
+  readonly port?: number;
+}
+
+/** A running server or client. */
+export interface Gateway extends AsyncDisposable {
+  /** `http://127.0.0.1:PORT` of the client's endpoint, or of the server's status page. */
+  readonly url: string;
+  /** `127.0.0.1:PORT`, as in an image's name. */
+  readonly host: string;
+  readonly process: RunningProcess;
+  metrics(): Promise<Samples>;
+}
+
+/** Start `ndn-registry server`; resolves when it says that it is ready, which includes its uplinks. */
+export async function startServer(options: GatewayOptions): Promise<Gateway> {
+  const own = ["--keychain", join(options.folder, "keychain"), "--state", join(options.folder, "state")];
+  return startVerb("server", options, "--status", own);
+}
+
+/** Start `ndn-registry client`; resolves when its endpoint answers. */
+export async function startClient(options: GatewayOptions): Promise<Gateway> {
+  return startVerb("client", options, "--listen", []);
+}
+
+/** Bytes of blobs that a client has handed out, by where they came from. */
+export async function blobBytes(client: Gateway): Promise<{ ndn: number; upstream: number }> {
+  const samples = await client.metrics();
+  const from = (source: string) => sumOf(samples, "ndn_registry_blob_bytes_total", { source });
+  return { ndn: from("ndn"), upstream: from("upstream") };
+}
+
+const main = join(checkout, "cli/main.ts");
+
+async function startVerb(
+  verb: string,
+  options: GatewayOptions,
+  portOption: string,
+  own: readonly string[],
+): Promise<Gateway> {
+  const host = `127.0.0.1:${options.port ?? (await freePort())}`;
+  const url = `http://${host}`;
+  const gateway = await startProcess({
+    command: process.execPath,
+    args: [main, verb, portOption, host, ...own, ...options.args],
+    cwd: options.folder,
+    env: options.env ?? {},
+    logFile: join(options.folder, `${verb}.log`),
+    ready: async () => (await fetch(`${url}/readyz`)).ok,
+  });
+  return {
+    url,
+    host,
+    process: gateway,
+    metrics: async () => parseMetrics(await (await fetch(`${url}/metrics`)).text()),
+    [Symbol.asyncDispose]: () => gateway.stop(),
+  };
+}

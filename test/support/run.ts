@@ -1,0 +1,33 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+
+const execute = promisify(execFile);
+
+/** What a program wrote. */
+export interface Output {
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Options of {@link run}. */
+export interface RunOptions {
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly cwd?: string;
+  /** @defaultValue 120000 */
+  readonly timeoutMs?: number;
+}
+
+/** Run a program to its end; throws with everything it wrote when it fails or takes too long. */
+export async function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<Output> {
+  try {
+    return await execute(command, args, {
+      env: { ...process.env, ...options.env },
+      timeout: options.timeoutMs ?? 120_000,
+      maxBuffer: 64 * 1024 * 1024,
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    });
+  } catch (err: unknown) {
+    const { stdout = "", stderr = "" } = err as Partial<Output>;
+    throw new Error(`${command} ${args.join(" ")} failed\n${stdout}${stderr}`, { cause: err });
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * Everything between a registry and a puller, all of it real: registry, server, forwarder, client.
+ */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { type DockerRegistry, startDockerRegistry } from "./docker-registry.ts";
+import { type Gateway, startClient, startServer } from "./gateway.ts";
+import { startNdnd } from "./ndnd.ts";
+import type { RunningProcess } from "./process.ts";
+import type { Stage } from "./stage.ts";
+
+/** Options of {@link startWholePath}. */
+export interface WholePathOptions {
+  /** Added to the server's command line. */
+  readonly server?: readonly string[];
+  /** Added to the client's command line. */
+  readonly client?: readonly string[];
+  /** Packets in the forwarder's content store. @defaultValue 32768 */
+  readonly capacity?: number;
+}
+
+/** The running parts; programs that a test ends or starts again are its own to replace. */
+export interface WholePath {
+  readonly registry: DockerRegistry;
+  readonly forwarder: RunningProcess;
+  readonly server: Gateway;
+  readonly client: Gateway;
+  /** Path of the forwarder's socket. */
+  readonly socket: string;
+  /** The servers that run now. */
+  servers(): Gateway[];
+  /** Start another server beside the first one, in a folder of its own. */
+  anotherServer(folder: string): Promise<Gateway>;
+  /** Start the forwarder again after it was killed. */
+  anotherForwarder(): Promise<RunningProcess>;
+}
+
+/** The NDN name prefix of the tests. */
+export const prefix = "/e2e/images";
+
+/** Programs that {@link startWholePath} needs. */
+export const wholePathPrograms = ["ndnd", "docker-registry"] as const;
+
+/** Start all parts, each in a folder of its own on the stage, which stops them. */
+export async function startWholePath(stage: Stage, options: WholePathOptions = {}): Promise<WholePath> {
+  const folder = (name: string) => folderIn(stage, name);
+  const socket = join(await folder("nfd"), "nfd.sock");
+  const capacity = options.capacity ?? 32_768;
+  const shared = ["--name", prefix, "--uplink", `unix://${socket}`];
+  const anotherForwarder = async () => stage.own(await startNdnd({ socket, capacity }));
+  const [forwarder, registry] = await Promise.all([
+    anotherForwarder(),
+    startDockerRegistry({ folder: await folder("registry") }),
+  ]);
+  stage.own(registry);
+  const serverArgs = [...shared, "--registry", registry.url, ...(options.server ?? [])];
+  const clientArgs = [...shared, "--upstream", registry.url, ...(options.client ?? [])];
+  const servers: Gateway[] = [];
+  const anotherServer = async (name: string) => {
+    const server = stage.own(await startServer({ folder: await folder(name), args: serverArgs }));
+    servers.push(server);
+    return server;
+  };
+  const server = await anotherServer("server");
+  const client = stage.own(await startClient({ folder: await folder("client"), args: clientArgs }));
+  const alive = () => servers.filter(({ process }) => process.exit === undefined);
+  return { registry, forwarder, server, client, socket, servers: alive, anotherServer, anotherForwarder };
+}
+
+async function folderIn(stage: Stage, name: string): Promise<string> {
+  const path = join(stage.folder, name);
+  await mkdir(path, { recursive: true });
+  return path;
+}
