@@ -36,6 +36,7 @@ export async function passBlob({ registry }: BlobServices, blob: BlobRequest, di
     return void response.writeHead(answer.status, all).end();
   }
   response.writeHead(answer.status, all);
+  response.flushHeaders(); // docker-registry breaks off the bodies of its own refusals: the status must be out by then
   await writeAll<Buffer>(
     response,
     answer.body,

@@ -51,6 +51,7 @@ export function createProxy(upstream: URL, log: Logger, metrics: ClientMetrics):
       const answer = await ask(request, signal);
       const headers = rewritten(endToEnd(answer.headers), location, endpointOf(request));
       response.writeHead(answer.statusCode, headers);
+      response.flushHeaders();
       await pipeline(answer.body, response);
     } catch (err: unknown) {
       if (signal.aborted) return;

@@ -1,8 +1,11 @@
 /** Parts of the path end without a goodbye; the puller must not notice. */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { retrieveMetadata } from "@ndn/rdr";
 import { fetch as fetchSegmented } from "@ndn/segmented-object";
 import { beforeAll, beforeEach, expect, test } from "vitest";
-import { blobBytes } from "#test/support/gateway.ts";
+import { blobBytes, startClient } from "#test/support/gateway.ts";
+import { startLinkRelay } from "#test/support/link-relay.ts";
 import { connectNdnts, hintOf, plainName, segmentedName } from "#test/support/ndn-consumer.ts";
 import { pushBlob } from "#test/support/oci-push.ts";
 import { digestOf, randomBytesOf } from "#test/support/random-bytes.ts";
@@ -32,16 +35,16 @@ describeWith(wholePathPrograms, "a part that is killed", () => {
   }
 
   /** Read the start of a large blob, do the deed while the rest cannot have been sent yet, and read on. */
-  async function readAcross(deed: () => Promise<void>): Promise<void> {
+  async function readAcross(deed: () => Promise<void>, client = path.client): Promise<void> {
     const digest = await freshBlob();
-    const before = await blobBytes(path.client);
-    const reader = await openSlowly(blobUrl(path.client.url, repository, digest));
+    const before = await blobBytes(client);
+    const reader = await openSlowly(blobUrl(client.url, repository, digest));
     await reader.read(10_000_000);
     await deed();
     const begin = performance.now();
     expect(await reader.finish()).toEqual({ digest, sizeBytes, isComplete: true });
     expect(performance.now() - begin).toBeLessThan(20_000);
-    const after = await blobBytes(path.client);
+    const after = await blobBytes(client);
     expect(after.ndn - before.ndn).toBeGreaterThanOrEqual(10_000_000);
     expect(after.upstream - before.upstream).toBe(sizeBytes - (after.ndn - before.ndn));
     expect(after.upstream).toBeGreaterThan(before.upstream);
@@ -69,6 +72,16 @@ describeWith(wholePathPrograms, "a part that is killed", () => {
   test("the forwarder, in mid-blob: the right bytes arrive", patience, async () => {
     await readAcross(() => path.forwarder.kill());
     await path.anotherForwarder();
+  });
+
+  test("the uplink, in mid-blob, by a link that is cut: the right bytes arrive", patience, async () => {
+    const listen = join(stage.folder, "link.sock");
+    const link = await startLinkRelay({ listen, target: path.socket, up: {}, down: { delayMs: 1 }, seed: 1 });
+    const args = ["--name", prefix, "--upstream", path.registry.url, "--uplink", `unix://${listen}`];
+    const folder = join(stage.folder, "far-client");
+    await mkdir(folder);
+    await using client = await startClient({ folder, args });
+    await readAcross(async () => link[Symbol.asyncDispose](), client);
   });
 
   test("the server between metadata and segments: the one started after it answers", patience, async () => {
