@@ -120,7 +120,8 @@ async function main(args: readonly string[]): Promise<void> {
     .wrap(110)
     .exitProcess(false)
     .fail((message, err) => {
-      throw err ?? new OptionError(`${message} (see --help)`);
+      // What yargs itself finds wrong comes with or without an error of its own.
+      throw err === undefined || err.name === "YError" ? new OptionError(`${message} (see --help)`) : err;
     });
   addVerb(addVerb(addVerb(cli, start), server), client);
   await cli.parseAsync();

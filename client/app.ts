@@ -77,6 +77,8 @@ export async function createClientApp(options: ClientAppOptions): Promise<Client
   addStatusRoutes(app, metrics.registry, () => options.readiness());
   app.addHook("onClose", () => proxy.close());
   await app.ready();
+  // Out of descriptors, for example: one puller is not served, the others are.
+  app.server.on("error", (err) => log.error({ err }, "accepting a connection failed"));
   return { app, shutdown: (graceMs) => shutdown(app, graceMs) };
 }
 

@@ -73,8 +73,8 @@ class ControlFace {
 /** The slow lane of one uplink; add it as the last handler, it takes every packet. */
 export class ControlPlane implements PacketHandler {
   private current: ControlFace | undefined;
-  /** Questions under way, by name: a Nack ends them. */
-  private readonly asking = new Map<string, AbortController>();
+  /** Questions under way, with the name of each: a Nack ends all that ask for it. */
+  private readonly asking = new Map<AbortController, string>();
 
   constructor(uplink: Uplink) {
     uplink.addHandler(this);
@@ -116,19 +116,22 @@ export class ControlPlane implements PacketHandler {
     const intervals = Array.from({ length: Math.floor(timeoutMs / rtoMs) }, () => rtoMs);
     const key = nameKey(name);
     const nack = new AbortController();
-    this.asking.set(key, nack);
+    this.asking.set(nack, key);
     const deadline = AbortSignal.any([signal, nack.signal, AbortSignal.timeout(timeoutMs)]);
     try {
       return await consume(interest, { fw, signal: deadline, retx: () => intervals });
     } catch (err: unknown) {
       throw deadline.aborted ? deadline.reason : err;
     } finally {
-      if (this.asking.get(key) === nack) this.asking.delete(key);
+      this.asking.delete(nack);
     }
   }
 
   /** "No route" is final for now; the other reasons say that asking again may help, which the retransmissions do. */
   private nacked(key: string, reason: number): void {
-    if (nackReasons[reason] === "NoRoute") this.asking.get(key)?.abort(new Error("Nack: the forwarder has no route"));
+    if (nackReasons[reason] !== "NoRoute") return;
+    for (const [nack, asked] of this.asking) {
+      if (asked === key) nack.abort(new Error("Nack: the forwarder has no route"));
+    }
   }
 }

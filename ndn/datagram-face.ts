@@ -93,8 +93,12 @@ export class DatagramFace extends Face {
   private reassemble(datagram: Buffer): Buffer | undefined {
     if (!this.view.read(datagram, 0, datagram.length)) return undefined;
     if (!this.view.isFragment) return datagram;
-    const whole = this.reassembler.accept(new Decoder(datagram).decode(LpPacket));
-    return whole === undefined ? undefined : Buffer.from(Encoder.encode(whole));
+    try {
+      const whole = this.reassembler.accept(new Decoder(datagram).decode(LpPacket));
+      return whole === undefined ? undefined : Buffer.from(Encoder.encode(whole));
+    } catch {
+      return undefined; // anybody can send a broken fragment: it is dropped like any other malformed packet
+    }
   }
 
   private end(reason: Error | undefined): void {

@@ -1,7 +1,7 @@
 /**
  * Accepts faces directly, so that two machines need no forwarder.
  */
-import { rmSync } from "node:fs";
+import { lstatSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import type { PacketHandler } from "./face.ts";
 import type { FaceUrl } from "./face-url.ts";
@@ -32,6 +32,7 @@ export class FaceListener {
       if (url.scheme === "unix") listener.server.listen(url.path, bound);
       else listener.server.listen(url.port, url.host, bound);
     });
+    listener.server.on("error", () => undefined); // out of descriptors: this peer is not served, the others are
     return listener;
   }
 
@@ -78,5 +79,6 @@ async function removeStaleSocket(path: string): Promise<void> {
     });
     probe.once("error", (err: NodeJS.ErrnoException) => resolve(err.code));
   });
-  if (code === "ECONNREFUSED") rmSync(path);
+  // Any other kind of file refuses too.
+  if (code === "ECONNREFUSED" && lstatSync(path).isSocket()) rmSync(path);
 }

@@ -15,6 +15,8 @@ export interface FaceEvents {
 
 /** Bytes taken from the kernel at a time. */
 const readBytes = 256 * 1024;
+/** What is still to be sent gets this long after `close`: a peer that has stopped reading would hold it for ever. */
+const lingerMs = 1_000;
 
 /**
  * Connect a socket that reads into one buffer again and again.
@@ -50,8 +52,9 @@ export interface FaceSocket {
 export class StreamFace extends Face {
   private readonly socket: Socket;
 
-  constructor({ socket, onData }: FaceSocket, describe: string, isLocal: boolean, events: FaceEvents) {
+  constructor(from: FaceSocket, describe: string, isLocal: boolean, events: FaceEvents) {
     super(describe, isLocal);
+    const { socket } = from;
     this.socket = socket;
     let reason: Error | undefined;
     const view = new PacketView();
@@ -59,7 +62,7 @@ export class StreamFace extends Face {
       if (view.read(buf, start, end) && view.type !== 0 && !view.isFragment) events.onPacket(view, this);
     }, maxPacketBytes);
     socket.setNoDelay(true);
-    onData((chunk) => {
+    from.onData((chunk) => {
       try {
         scanner.push(chunk);
       } catch (err: unknown) {
@@ -78,6 +81,7 @@ export class StreamFace extends Face {
   close(): void {
     this.socket.end();
     this.socket.destroySoon();
+    setTimeout(() => this.socket.destroy(), lingerMs).unref();
   }
 
   protected transmit(bytes: Buffer, release: () => void): void {

@@ -37,6 +37,8 @@ const absentFreshnessMs = 1_000;
 const metadataReuseMs = metadataFreshnessMs / 2;
 const maxSignedKept = 4096;
 const negativeAnswersPerSecond = 50;
+/** A search looks into every repository on the disk: this is how many of them strangers can cause. */
+const searchesPerSecond = 20;
 
 /** What a directory is made of. */
 export interface BlobDirectoryOptions {
@@ -56,6 +58,7 @@ export class BlobDirectory implements ObjectDirectory {
   private readonly options: BlobDirectoryOptions;
   private readonly signed = new LRUCache<string, Buffer>({ max: maxSignedKept });
   private readonly negative = new RateLimit(negativeAnswersPerSecond, 2 * negativeAnswersPerSecond);
+  private readonly searches = new RateLimit(searchesPerSecond, 5 * searchesPerSecond);
   private lastVersion = 0;
 
   constructor(options: BlobDirectoryOptions) {
@@ -103,10 +106,10 @@ export class BlobDirectory implements ObjectDirectory {
 
   /** The blob from the first repository that has it. */
   private async place(digest: Digest, repositories: readonly string[]): Promise<PagedBlob | undefined> {
-    const { blobs, places, policy, search } = this.options;
+    const { blobs, places, policy } = this.options;
     const open = blobs.alreadyOpen(digest, repositories);
     if (open) return open;
-    const found = repositories.length > 0 ? repositories : ((await search?.(digest)) ?? []);
+    const found = repositories.length > 0 ? repositories : await this.search(digest);
     for (const repository of found.filter((name) => policy.allows(name))) {
       const blob = await blobs.get({ repository, digest });
       if (blob === undefined) continue;
@@ -114,6 +117,11 @@ export class BlobDirectory implements ObjectDirectory {
       return blob;
     }
     return undefined;
+  }
+
+  private async search(digest: Digest): Promise<readonly string[]> {
+    const { search } = this.options;
+    return search !== undefined && this.searches.take() ? search(digest) : [];
   }
 
   private async answerMetadata(key: string, repository: string, digest: Digest): Promise<Buffer | undefined> {

@@ -71,13 +71,13 @@ export class PagedBlob {
     return page !== undefined && end - index * pageBytes <= page.filledBytes ? page : undefined;
   }
 
-  /** Call `done` when the bytes of the page of `at` up to `end` are there, or their read has failed. */
+  /** Call `done` when the bytes of the page of `at` up to `end` are there, or cannot be had now. */
   whenFilled(at: number, end: number, done: () => void): void {
     const index = Math.floor(at / pageBytes);
     this.readAhead(index, this.pages.get(index));
-    const page = this.pages.get(index)!;
+    const page = this.pages.get(index);
     const untilBytes = end - index * pageBytes;
-    if (untilBytes <= page.filledBytes) done();
+    if (page === undefined || untilBytes <= page.filledBytes) done();
     else page.waiting.push({ untilBytes, done });
   }
 
@@ -93,6 +93,7 @@ export class PagedBlob {
     let next = index;
     while (next < horizon && this.pages.has(next)) next++;
     if (next >= horizon || (next > index && next >= index + extentPages)) return;
+    if (this.context.gate.isCrowded) return; // the Interest comes again
     let end = next;
     while (end < this.pageCount && end < next + extentPages && !this.pages.has(end)) end++;
     void this.readExtent(next, end);
@@ -106,8 +107,10 @@ export class PagedBlob {
       const abort = new AbortController();
       const startByte = from * pageBytes;
       const read = await reader.read(this.ref, startByte, end * pageBytes, AbortSignal.any([signal, abort.signal]));
-      if (read === undefined || read.sizeBytes !== this.sizeBytes)
+      if (read?.sizeBytes !== this.sizeBytes) {
+        read?.body.destroy();
         throw new Error("the registry no longer has this blob");
+      }
       await this.fillPages(pages, read, abort);
     } catch (err: unknown) {
       this.fail(pages, err as Error);

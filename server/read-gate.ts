@@ -2,6 +2,9 @@
  * Bounds how many reads of the registry run at a time; the others wait in order.
  */
 
+/** Reads that may wait before no more are begun: each has its pages in memory already. */
+const maxWaiting = 32;
+
 /** A counting gate. */
 export class ReadGate {
   private free: number;
@@ -10,6 +13,11 @@ export class ReadGate {
   /** @param limit - Reads at a time. */
   constructor(limit: number) {
     this.free = limit;
+  }
+
+  /** Whether so many wait that work which can be left out should be. */
+  get isCrowded(): boolean {
+    return this.queue.length >= maxWaiting;
   }
 
   /** Wait for a place; give it back with `leave`. */

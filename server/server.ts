@@ -102,7 +102,12 @@ export class BlobServer {
    */
   static async start(options: BlobServerOptions): Promise<BlobServer> {
     const server = new BlobServer(options);
-    for (const url of options.faces) server.listeners.push(await FaceListener.listen(url, server.producer));
+    try {
+      for (const url of options.faces) server.listeners.push(await FaceListener.listen(url, server.producer));
+    } catch (err: unknown) {
+      await server.close();
+      throw err;
+    }
     for (const url of options.uplinks) server.connect(url);
     return server;
   }

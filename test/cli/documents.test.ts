@@ -1,0 +1,60 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { type Option, variableOf } from "#cli/option.ts";
+import { clientOptions, secretVariables, serverOptions, startOptions } from "#cli/option-table.ts";
+import { checkout } from "#test/support/programs.ts";
+
+const tables: Readonly<Record<string, Option<unknown>>>[] = [serverOptions, clientOptions, startOptions];
+const options = [
+  ...new Map(tables.flatMap((table) => Object.values(table)).map((option) => [option.flag, option])).values(),
+];
+const known = [...options.map(({ flag }) => variableOf(flag)), ...Object.keys(secretVariables)];
+const sample = readFileSync(join(checkout, "sample.env"), "utf8");
+const readme = readFileSync(join(checkout, "README.md"), "utf8");
+
+function variablesIn(text: string): string[] {
+  return [...new Set(text.match(/\bDOCKER_NDN_[A-Z_]*[A-Z]\b/g))];
+}
+
+test("sample.env has every option and secret once, as a line that can be uncommented, and nothing else", () => {
+  const lines = [...sample.matchAll(/^#(DOCKER_NDN_[A-Z_]+)=/gm)].map((match) => match[1]!);
+  expect(lines.toSorted()).toEqual(known.toSorted());
+  expect(variablesIn(sample).filter((name) => !known.includes(name))).toEqual([]);
+});
+
+test("sample.env shows the defaults, and changes nothing when it is used as it is", () => {
+  expect(sample.split("\n").filter((line) => line !== "" && !line.startsWith("#"))).toEqual([]);
+  for (const { flag, fallback } of options) {
+    if (fallback !== undefined) expect(sample).toContain(`#${variableOf(flag)}=${fallback}\n`);
+  }
+});
+
+test.each(options.map((option) => [option.flag, option] as const))(
+  "the README has --%s with its variable",
+  (flag, option) => {
+    const row = readme.split("\n").find((line) => line.startsWith(`| \`--${flag}`));
+    expect(row).toContain(`\`${variableOf(flag)}\``);
+    if (option.fallback !== undefined) expect(row).toContain(option.fallback);
+    if (option.predecessor) expect(row).toContain(option.predecessor);
+    if (option.alias) expect(row).toContain(`--${option.alias}`);
+    expect(row?.includes("(repeatable)")).toBe(option.repeatable === true);
+  },
+);
+
+test("the README says for each option which verbs have it", () => {
+  const verbs = { server: serverOptions, client: clientOptions, start: startOptions };
+  for (const { flag } of options) {
+    const row = readme.split("\n").find((line) => line.startsWith(`| \`--${flag}`))!;
+    const having = Object.entries(verbs).filter(([, table]) =>
+      Object.values(table).some((option) => option.flag === flag),
+    );
+    const names = having.length === 3 ? "all" : having.map(([verb]) => verb).join(", ");
+    expect(row.replaceAll("\\|", "/").split("|")[2]!.trim()).toBe(names);
+  }
+});
+
+test("the README has every secret variable and no unknown one", () => {
+  for (const name of Object.keys(secretVariables)) expect(readme).toContain(name);
+  expect(variablesIn(readme).filter((name) => !known.includes(name))).toEqual([]);
+});

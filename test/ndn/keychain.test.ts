@@ -1,0 +1,84 @@
+import { readdir, readFile, stat, truncate, unlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Certificate, createVerifier } from "@ndn/keychain";
+import { Data } from "@ndn/packet";
+import { Decoder } from "@ndn/tlv";
+import { expect, test } from "vitest";
+import { KeychainError, openIdentity } from "#ndn/keychain.ts";
+import { parseName } from "#ndn/name.ts";
+import { encodeSignedData } from "#ndn/signed-data.ts";
+import { makeTemporaryFolder } from "#test/support/tmp.ts";
+
+const prefix = parseName("/our/prefix");
+
+async function modeOf(path: string): Promise<string> {
+  return ((await stat(path)).mode & 0o777).toString(8);
+}
+
+test("a key is made once, for its owner only, and the certificate stays the same", async () => {
+  await using folder = await makeTemporaryFolder();
+  const directory = join(folder.path, "deep", "keychain");
+  const first = await openIdentity(directory, prefix);
+  expect(first.certificateName).toMatch(/^\/our\/prefix\/KEY\//);
+  expect(await modeOf(directory)).toBe("700");
+  expect(await modeOf(join(directory, "signing-key.pem"))).toBe("600");
+  expect((await readdir(directory)).sort()).toEqual(["certificate.ndncert", "signing-key.pem"]);
+  const second = await openIdentity(directory, prefix);
+  expect(second.certificateName).toBe(first.certificateName);
+  expect(Buffer.from(second.certificate).equals(first.certificate)).toBe(true);
+});
+
+test("what is signed verifies against the certificate, also after it was opened again", async () => {
+  await using folder = await makeTemporaryFolder();
+  const { certificate } = await openIdentity(folder.path, prefix);
+  const { signer } = await openIdentity(folder.path, prefix);
+  const options = { contentType: 0, freshnessMs: 1, content: Buffer.from("x") };
+  const packet = await encodeSignedData(parseName("/our/prefix/data"), options, signer);
+  const verifier = await createVerifier(Certificate.fromData(Decoder.decode(certificate, Data)));
+  await expect(verifier.verify(Decoder.decode(packet, Data))).resolves.toBeUndefined();
+});
+
+test("another prefix gets a certificate of its own for the same key", async () => {
+  await using folder = await makeTemporaryFolder();
+  const first = await openIdentity(folder.path, prefix);
+  const key = await readFile(join(folder.path, "signing-key.pem"), "utf8");
+  const other = await openIdentity(folder.path, parseName("/other"));
+  expect(other.certificateName).toMatch(/^\/other\/KEY\//);
+  expect(other.certificateName).not.toBe(first.certificateName);
+  expect(await readFile(join(folder.path, "signing-key.pem"), "utf8")).toBe(key);
+  expect((await openIdentity(folder.path, parseName("/other"))).certificateName).toBe(other.certificateName);
+});
+
+test.each(["signing-key.pem", "certificate.ndncert"])(
+  "a truncated %s stops the start and is never replaced",
+  async (file) => {
+    await using folder = await makeTemporaryFolder();
+    await openIdentity(folder.path, prefix);
+    const path = join(folder.path, file);
+    const { size } = await stat(path);
+    for (const left of [Math.floor(size / 2), 20, 1, 0]) {
+      await truncate(path, left);
+      const broken = await readFile(path);
+      await expect(openIdentity(folder.path, prefix)).rejects.toThrow(KeychainError);
+      await expect(openIdentity(folder.path, prefix)).rejects.toThrow(/--keychain/);
+      expect((await readFile(path)).equals(broken)).toBe(true);
+    }
+  },
+);
+
+test("a certificate without its key, or of another key, stops the start", async () => {
+  await using folder = await makeTemporaryFolder();
+  await openIdentity(folder.path, prefix);
+  await using elsewhere = await makeTemporaryFolder();
+  await openIdentity(elsewhere.path, prefix);
+  await writeFile(join(folder.path, "signing-key.pem"), await readFile(join(elsewhere.path, "signing-key.pem")));
+  await expect(openIdentity(folder.path, prefix)).rejects.toThrow(/another key/);
+  await unlink(join(folder.path, "signing-key.pem"));
+  await expect(openIdentity(folder.path, prefix)).rejects.toThrow(/signing-key.pem is missing/);
+});
+
+test("a directory that cannot be made is a KeychainError", async () => {
+  await using folder = await makeTemporaryFolder();
+  await writeFile(join(folder.path, "file"), "");
+  await expect(openIdentity(join(folder.path, "file", "keychain"), prefix)).rejects.toThrow(KeychainError);
+});

@@ -1,0 +1,128 @@
+import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { lstat, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import type { PacketHandler } from "#ndn/face.ts";
+import { FaceListener } from "#ndn/face-listener.ts";
+import { parseFaceUrl } from "#ndn/face-url.ts";
+import { encodeInterest } from "#ndn/interest.ts";
+import { parseName } from "#ndn/name.ts";
+import { TT, tlv } from "#ndn/tlv.ts";
+import { SocketUplink } from "#ndn/uplink.ts";
+import { makeTemporaryFolder } from "#test/support/tmp.ts";
+import { until } from "#test/support/until.ts";
+import { unixUrl, up } from "./objects.ts";
+
+const silent: PacketHandler = { accept: () => true };
+
+function watch(uplink: SocketUplink): string[] {
+  const events: string[] = [];
+  uplink.addListener({
+    onUp: () => events.push("up"),
+    onDown: (reason) => events.push(reason ? `down: ${reason.message}` : "closed"),
+    onConnectFailed: () => events.push("failed"),
+  });
+  return events;
+}
+
+test("an uplink is tried again until someone listens, and comes back after a break", async () => {
+  await using folder = await makeTemporaryFolder();
+  const url = parseFaceUrl(unixUrl(folder.path));
+  const uplink = new SocketUplink(url);
+  const events = watch(uplink);
+  uplink.open();
+  await until("a failure", () => events.includes("failed"));
+  const first = await FaceListener.listen(url, silent);
+  await until("the uplink to be up", () => uplink.face !== undefined);
+  await first.close();
+  await until("the uplink to be down", () => uplink.face === undefined);
+  const second = await FaceListener.listen(url, silent);
+  await until("the uplink to be up again", () => uplink.face !== undefined);
+  uplink.close();
+  await until("the uplink to be closed", () => events.at(-1) === "closed");
+  await second.close();
+  expect(events.filter((event) => event === "up")).toHaveLength(2);
+});
+
+test("an uplink that is closed while it waits or connects stays closed", async () => {
+  await using folder = await makeTemporaryFolder();
+  const uplink = new SocketUplink(parseFaceUrl(unixUrl(folder.path)));
+  const events = watch(uplink);
+  uplink.open();
+  uplink.close();
+  await using listener = {
+    listener: await FaceListener.listen(parseFaceUrl(unixUrl(folder.path)), silent),
+    async [Symbol.asyncDispose]() {
+      await this.listener.close();
+    },
+  };
+  expect(uplink.face).toBeUndefined();
+  expect(events).toEqual([]);
+  expect(listener.listener.faceCount).toBe(0);
+});
+
+test("garbage closes the face, and only that one", async () => {
+  const listener = await FaceListener.listen(parseFaceUrl("tcp://127.0.0.1:0"), silent);
+  const uplink = new SocketUplink(parseFaceUrl(`tcp://127.0.0.1:${listener.port}`));
+  uplink.open();
+  await up(uplink);
+  const stranger = connect(listener.port, "127.0.0.1");
+  stranger.end("GET / HTTP/1.1\r\n\r\n");
+  stranger.resume();
+  await once(stranger, "close");
+  await until("one face to be left", () => listener.faceCount === 1);
+  expect(uplink.face).toBeDefined();
+  uplink.close();
+  await listener.close();
+});
+
+/** Listens on a unix socket and dies without removing it. */
+const crash = `require("net").createServer().listen(process.argv[1], () => process.kill(process.pid, "SIGKILL"))`;
+
+test("a listener takes over the socket file of a crash, never that of a living program", async () => {
+  await using folder = await makeTemporaryFolder();
+  const url = parseFaceUrl(unixUrl(folder.path));
+  const living = await FaceListener.listen(url, silent);
+  await expect(FaceListener.listen(url, silent)).rejects.toThrow(/EADDRINUSE/);
+  await living.close();
+  const path = join(folder.path, "face.sock");
+  spawnSync(process.execPath, ["-e", crash, path]);
+  expect((await lstat(path)).isSocket()).toBe(true);
+  const again = await FaceListener.listen(url, silent);
+  await again.close();
+});
+
+test("a listener never removes a file that is not a socket", async () => {
+  await using folder = await makeTemporaryFolder();
+  const path = join(folder.path, "face.sock");
+  await writeFile(path, "precious");
+  await expect(FaceListener.listen(parseFaceUrl(`unix://${path}`), silent)).rejects.toThrow(/EADDRINUSE/);
+  expect((await lstat(path)).size).toBe(8);
+});
+
+test("a listener on UDP is refused", async () => {
+  await expect(FaceListener.listen(parseFaceUrl("udp://127.0.0.1:0"), silent)).rejects.toThrow(/tcp:\/\/ or unix:\/\//);
+});
+
+test("a listener closes although a peer has stopped reading", async () => {
+  const large = tlv(TT.Data, tlv(TT.Name, parseName("/A")), Buffer.alloc(8_000));
+  let floods = 0;
+  const flooding: PacketHandler = {
+    accept(_, face) {
+      for (floods = 0; floods < 3_000; floods++) face.send(large);
+      return true;
+    },
+  };
+  const listener = await FaceListener.listen(parseFaceUrl("tcp://127.0.0.1:0"), flooding);
+  const stuck = connect(listener.port, "127.0.0.1");
+  stuck.pause();
+  stuck.on("error", () => undefined);
+  stuck.write(encodeInterest(parseName("/A")));
+  await until("the flood", () => floods === 3_000);
+  const began = performance.now();
+  await listener.close();
+  expect(performance.now() - began).toBeLessThan(5_000);
+  stuck.destroy();
+});

@@ -1,0 +1,49 @@
+import { expect, test } from "vitest";
+import { PageCache, pageBytes } from "#server/page-cache.ts";
+import { RateLimit } from "#server/rate-limit.ts";
+import { ReadGate } from "#server/read-gate.ts";
+
+test("a rate limit allows its burst at once and its rate afterwards", () => {
+  const limit = new RateLimit(10, 5);
+  const start = performance.now();
+  const takeMany = (atMs: number) => Array.from({ length: 100 }, () => limit.take(atMs)).filter(Boolean).length;
+  expect(takeMany(start)).toBe(5);
+  expect(takeMany(start + 300)).toBe(3);
+  expect(takeMany(start + 60_000)).toBe(5);
+});
+
+test("a gate lets so many in, and the others in order as places become free", async () => {
+  const gate = new ReadGate(2);
+  const entered: number[] = [];
+  const all = [1, 2, 3, 4].map((n) => gate.enter().then(() => entered.push(n)));
+  await Promise.all(all.slice(0, 2));
+  expect(entered).toEqual([1, 2]);
+  gate.leave();
+  await all[2];
+  expect(entered).toEqual([1, 2, 3]);
+  gate.leave();
+  await Promise.all(all);
+  expect(entered).toEqual([1, 2, 3, 4]);
+});
+
+test("the least recently used full pages go when the budget is used up", () => {
+  const cache = new PageCache(3 * pageBytes);
+  const forgotten: string[] = [];
+  const add = (name: string) => {
+    const page = cache.add(pageBytes, () => forgotten.push(name));
+    page.fill(Buffer.alloc(pageBytes), 0);
+    return page;
+  };
+  const [a] = [add("a"), add("b"), add("c")];
+  cache.touch(a!);
+  add("d");
+  expect(forgotten).toEqual(["b"]);
+  expect(cache.sizeBytes).toBe(3 * pageBytes);
+});
+
+test("a page that is being filled stays, whatever the budget", () => {
+  const cache = new PageCache(pageBytes);
+  const forgotten: number[] = [];
+  for (let i = 0; i < 4; i++) cache.add(pageBytes, () => forgotten.push(i));
+  expect(forgotten).toEqual([]);
+});

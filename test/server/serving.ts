@@ -1,0 +1,104 @@
+/** A server over the in-process registry, and someone who asks it in memory. */
+import { digestSigning } from "@ndn/packet";
+import { pino } from "pino";
+import { Registry } from "prom-client";
+import { NdnSource } from "#blob/ndn-source.ts";
+import { type BlobRef, fromStart } from "#blob/source.ts";
+import { SegmentConsumer } from "#ndn/consumer.ts";
+import { ControlPlane } from "#ndn/control-plane.ts";
+import { encodeInterest } from "#ndn/interest.ts";
+import { MemoryUplink } from "#ndn/memory-face.ts";
+import { type Name, parseName } from "#ndn/name.ts";
+import { RegistryClient } from "#oci/registry-client.ts";
+import type { Credentials } from "#oci/token-auth.ts";
+import { BlobServer, type BlobServerOptions } from "#server/server.ts";
+import type { TestRegistry } from "#test/support/registry.ts";
+
+export const prefix = parseName("/test/registry");
+export const never = new AbortController().signal;
+
+/** A line of the server's log. */
+export interface LogLine {
+  readonly level: number;
+  readonly msg: string;
+}
+
+/** A running server and a consumer of it. */
+export interface Serving extends AsyncDisposable {
+  readonly server: BlobServer;
+  readonly log: readonly LogLine[];
+  /** A consumer of its own for every reader, as on several machines. */
+  reader(): Reader;
+}
+
+/** Someone who fetches from the server. */
+export interface Reader {
+  readonly uplink: MemoryUplink;
+  readonly consumer: SegmentConsumer;
+  readonly control: ControlPlane;
+  /** Fetch by metadata and segments, as the client does. */
+  read(blob: BlobRef): Promise<Buffer>;
+  /** Send an Interest and forget it. */
+  ask(name: Name, options?: Parameters<typeof encodeInterest>[1]): void;
+}
+
+/** Start a server for this registry. */
+export async function serve(
+  registry: TestRegistry,
+  options: Partial<BlobServerOptions> & { credentials?: Credentials } = {},
+): Promise<Serving> {
+  const log: LogLine[] = [];
+  const { credentials, ...rest } = options;
+  const client = new RegistryClient({ base: registry.url, credentials });
+  const server = await BlobServer.start({
+    prefix,
+    identity: { signer: digestSigning, certificateName: "", certificate: new Uint8Array() },
+    registry: client,
+    storage: undefined,
+    publish: [],
+    exclude: [],
+    uplinks: [],
+    faces: [],
+    segmentBytes: 8192,
+    stateDirectory: undefined,
+    log: pino({}, { write: (line: string) => void log.push(JSON.parse(line) as LogLine) }),
+    metrics: new Registry(),
+    ...rest,
+  });
+  const uplinks: MemoryUplink[] = [];
+  return {
+    server,
+    log,
+    reader: () => {
+      const reader = readerOf(server);
+      uplinks.push(reader.uplink);
+      return reader;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const uplink of uplinks) uplink.close();
+      await server.close();
+      await client.close();
+    },
+  };
+}
+
+function readerOf(server: BlobServer): Reader {
+  const uplink = new MemoryUplink(server.producer);
+  const consumer = new SegmentConsumer(uplink, { maxWindow: 512 });
+  uplink.addHandler(consumer);
+  const control = new ControlPlane(uplink);
+  const source = new NdnSource(prefix, control, consumer);
+  uplink.open();
+  return {
+    uplink,
+    consumer,
+    control,
+    async read(blob) {
+      const { chunks } = await source.open(blob, fromStart, AbortSignal.timeout(15_000));
+      const all: Buffer[] = [];
+      for await (const chunk of chunks) all.push(Buffer.from(chunk));
+      return Buffer.concat(all);
+    },
+    ask: (name, interest) => uplink.face!.send(encodeInterest(name, interest)),
+  };
+}
