@@ -77,8 +77,9 @@ export async function createClientApp(options: ClientAppOptions): Promise<Client
   addStatusRoutes(app, metrics.registry, () => options.readiness());
   app.addHook("onClose", () => proxy.close());
   await app.ready();
-  // Out of descriptors, for example: one puller is not served, the others are.
-  app.server.on("error", (err) => log.error({ err }, "accepting a connection failed"));
+  // Out of descriptors, for example: one puller is not served, the others are. Errors before that are the caller's.
+  const onError = (err: Error) => log.error({ err }, "accepting a connection failed");
+  app.server.once("listening", () => app.server.on("error", onError));
   return { app, shutdown: (graceMs) => shutdown(app, graceMs) };
 }
 
