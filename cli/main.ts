@@ -6,6 +6,7 @@
 import yargs, { type Argv } from "yargs";
 import { KeychainError } from "#ndn/keychain.ts";
 import { runClient } from "./client.ts";
+import { collectLessOften } from "./garbage-collector.ts";
 import { StartError } from "./listen-error.ts";
 import { type Option, OptionError, readOptions, type Values, variableOf } from "./option.ts";
 import { clientOptions, secretVariables, serverOptions, startOptions } from "./option-table.ts";
@@ -127,6 +128,7 @@ async function main(args: readonly string[]): Promise<void> {
   await cli.parseAsync();
 }
 
+collectLessOften();
 main(process.argv.slice(2)).catch((err: unknown) => {
   report(err);
   process.exitCode = exitStatus(err);
