@@ -5,10 +5,11 @@
 import type { RangeRead, RangeReader } from "#blob/range-reader.ts";
 import type { BlobRef } from "#blob/source.ts";
 import { type Page, type PageCache, pageBytes } from "./page-cache.ts";
+import { aheadPages, PageStream } from "./page-stream.ts";
 import type { ReadGate } from "./read-gate.ts";
 
-/** Pages in one read of the registry: 4 MiB. */
-const extentPages = 16;
+/** Pages in one read of the registry at most: 64 MiB. */
+const maxStreamPages = 256;
 /** A read of the registry that makes no progress for this long is broken off. */
 const readTimeoutMs = 30_000;
 
@@ -30,6 +31,7 @@ export class PagedBlob {
   private readonly ref: BlobRef;
   private readonly context: BlobPagesContext;
   private readonly pages = new Map<number, Page>();
+  private readonly streams: PageStream[] = [];
   private lastTouched = -1;
 
   private constructor(ref: BlobRef, sizeBytes: number, context: BlobPagesContext) {
@@ -44,23 +46,23 @@ export class PagedBlob {
    */
   static async open(ref: BlobRef, context: BlobPagesContext): Promise<PagedBlob | undefined> {
     await context.gate.enter();
+    let read: RangeRead | undefined;
+    const abort = new AbortController();
     try {
-      const abort = new AbortController();
       const signal = AbortSignal.any([context.signal, abort.signal]);
-      const first = await context.reader.read(ref, 0, extentPages * pageBytes, signal);
-      if (first === undefined) {
-        context.gate.leave();
-        return undefined;
-      }
-      const blob = new PagedBlob(ref, first.sizeBytes, context);
-      const pages = blob.addPages(0, extentPages);
-      void blob.fillPages(pages, first, abort).finally(() => context.gate.leave());
-      return blob;
+      read = await context.reader.read(ref, 0, maxStreamPages * pageBytes, signal);
     } catch (err: unknown) {
-      context.gate.leave();
       context.onReadFailed(ref, err as Error);
       throw err;
+    } finally {
+      if (read === undefined) context.gate.leave();
     }
+    if (read === undefined) return undefined;
+    const blob = new PagedBlob(ref, read.sizeBytes, context);
+    const stream = new PageStream(0, Math.min(maxStreamPages, blob.pageCount), undefined);
+    blob.streams.push(stream);
+    void blob.fill(stream, read, abort).finally(() => context.gate.leave());
+    return blob;
   }
 
   /** The page that holds byte `at`, if its bytes up to `end` are there; reads ahead of it. */
@@ -75,7 +77,7 @@ export class PagedBlob {
   whenFilled(at: number, end: number, done: () => void): void {
     const index = Math.floor(at / pageBytes);
     this.readAhead(index, this.pages.get(index));
-    const page = this.pages.get(index);
+    const page = this.pages.get(index) ?? this.expectedPage(index);
     const untilBytes = end - index * pageBytes;
     if (page === undefined || untilBytes <= page.filledBytes) done();
     else page.waiting.push({ untilBytes, done });
@@ -85,85 +87,101 @@ export class PagedBlob {
     return Math.max(1, Math.ceil(this.sizeBytes / pageBytes));
   }
 
-  /** Keep an extent and a half ahead of the page in use, in extents: few, large reads. */
+  private streamOf(index: number): PageStream | undefined {
+    return this.streams.find((stream) => stream.covers(index));
+  }
+
+  /** A page that is not there but will come, to wait at. */
+  private expectedPage(index: number): Page | undefined {
+    return this.streamOf(index) && this.addPage(index);
+  }
+
+  /** See to it that a stream is under way from the page in use, or from where the pages behind it end. */
   private readAhead(index: number, page: Page | undefined): void {
     this.lastTouched = index;
     if (page) this.context.cache.touch(page);
-    const horizon = Math.min(this.pageCount, index + extentPages + extentPages / 2);
+    const horizon = Math.min(this.pageCount, index + aheadPages / 2);
     let next = index;
-    while (next < horizon && this.pages.has(next)) next++;
-    if (next >= horizon || (next > index && next >= index + extentPages)) return;
-    if (this.context.gate.isCrowded) return; // the Interest comes again
-    let end = next;
-    while (end < this.pageCount && end < next + extentPages && !this.pages.has(end)) end++;
-    void this.readExtent(next, end);
+    while (next < horizon && this.pages.get(next)?.isFull) next++;
+    const stream = this.streamOf(next) ?? this.streamOf(index);
+    if (stream) stream.want(index);
+    else if (next < horizon && !this.context.gate.isCrowded) void this.startStream(next); // crowded: Interests come again
   }
 
-  private async readExtent(from: number, end: number): Promise<void> {
-    const pages = this.addPages(from, end);
+  private async startStream(first: number): Promise<void> {
+    let end = first + 1;
+    while (end < Math.min(this.pageCount, first + maxStreamPages) && !this.pages.has(end)) end++;
+    const stream = new PageStream(first, end, first);
+    this.streams.push(stream);
     const { gate, reader, signal } = this.context;
+    const abort = new AbortController();
     await gate.enter();
     try {
-      const abort = new AbortController();
-      const startByte = from * pageBytes;
-      const read = await reader.read(this.ref, startByte, end * pageBytes, AbortSignal.any([signal, abort.signal]));
+      const both = AbortSignal.any([signal, abort.signal]);
+      const read = await reader.read(this.ref, first * pageBytes, end * pageBytes, both);
       if (read?.sizeBytes !== this.sizeBytes) {
         read?.body.destroy();
         throw new Error("the registry no longer has this blob");
       }
-      await this.fillPages(pages, read, abort);
+      await this.fill(stream, read, abort);
     } catch (err: unknown) {
-      this.fail(pages, err as Error);
+      this.finish(stream, err as Error);
     } finally {
       gate.leave();
     }
   }
 
-  private addPages(from: number, end: number): Page[] {
-    const pages: Page[] = [];
-    for (let index = from; index < Math.min(end, this.pageCount); index++) {
-      const sizeBytes = Math.min(pageBytes, this.sizeBytes - index * pageBytes);
-      const page = this.context.cache.add(sizeBytes, () => this.pages.delete(index));
-      this.pages.set(index, page);
-      pages.push(page);
-    }
-    return pages;
+  private addPage(index: number): Page {
+    const sizeBytes = Math.min(pageBytes, this.sizeBytes - index * pageBytes);
+    const page = this.context.cache.add(sizeBytes, () => this.pages.delete(index));
+    this.pages.set(index, page);
+    return page;
   }
 
-  private async fillPages(pages: readonly Page[], read: RangeRead, abort: AbortController): Promise<void> {
-    const timer = setTimeout(() => abort.abort(), readTimeoutMs);
-    let index = 0;
+  /** Run a stream to its end, to where another read has been already, or until nobody wants more of it. */
+  private async fill(stream: PageStream, read: RangeRead, abort: AbortController): Promise<void> {
+    const timer = setTimeout(() => abort.abort(new Error("the registry sends nothing")), readTimeoutMs);
     try {
       for await (const chunk of read.body as AsyncIterable<Buffer>) {
-        timer.refresh();
         this.context.onRead(chunk.length);
-        index = distribute(chunk, pages, index);
+        if (!this.distribute(chunk, stream)) break;
+        if (!(await stream.mayGoOn(() => this.context.gate.isWanted))) break;
+        timer.refresh();
       }
-      if (pages.some((page) => !page.isFull)) throw new Error("the registry's answer was too short");
+      const isShort = !read.body.destroyed && read.body.readableEnded && stream.next < stream.end && this.sizeBytes > 0;
+      this.finish(stream, isShort ? new Error("the registry's answer was too short") : undefined);
     } catch (err: unknown) {
-      this.fail(pages, err as Error);
+      this.finish(stream, err as Error);
     } finally {
       clearTimeout(timer);
     }
   }
 
-  private fail(pages: readonly Page[], reason: Error): void {
-    const unfinished = pages.filter((page) => !page.isFull);
-    for (const page of unfinished) this.context.cache.remove(page);
-    for (const page of unfinished) page.wake(true);
-    if (unfinished.length > 0 && !this.context.signal.aborted) this.context.onReadFailed(this.ref, reason);
+  /** Spread a chunk over the pages, waking whoever waits; false when the pages from here on are there already. */
+  private distribute(chunk: Buffer, stream: PageStream): boolean {
+    let at = 0;
+    while (at < chunk.length && stream.next < stream.end) {
+      const page = this.pages.get(stream.next) ?? this.addPage(stream.next);
+      if (page.isFull || (page.filledBytes > 0 && page !== stream.filling)) return false;
+      stream.filling = page;
+      at += page.fill(chunk, at);
+      if (page.isFull) stream.next++;
+      page.wake(false);
+    }
+    return true;
   }
-}
 
-/** Spread a chunk over the pages from `index` on, waking whoever waits; returns the page that is filled next. */
-function distribute(chunk: Buffer, pages: readonly Page[], index: number): number {
-  let current = index;
-  let at = 0;
-  while (at < chunk.length && current < pages.length) {
-    const page = pages[current]!;
-    at += page.fill(chunk, at);
-    page.wake(false);
-    if (page.isFull) current++;
+  /** Take a stream away, and with it the pages that it alone would have filled: whoever waits there asks again. */
+  private finish(stream: PageStream, reason: Error | undefined): void {
+    const at = this.streams.indexOf(stream);
+    if (at < 0) return;
+    this.streams.splice(at, 1);
+    for (const [index, page] of [...this.pages]) {
+      const isLost = page === stream.filling || (page.filledBytes === 0 && this.streamOf(index) === undefined);
+      if (page.isFull || !isLost) continue;
+      this.context.cache.remove(page);
+      page.wake(true);
+    }
+    if (reason && !this.context.signal.aborted) this.context.onReadFailed(this.ref, reason);
   }
-  return current;
 }

@@ -20,6 +20,11 @@ export class ReadGate {
     return this.queue.length >= maxWaiting;
   }
 
+  /** Whether anybody waits: places that are not needed at the moment should be given back. */
+  get isWanted(): boolean {
+    return this.queue.length > 0;
+  }
+
   /** Wait for a place; give it back with `leave`. */
   async enter(): Promise<void> {
     if (this.free > 0) {

@@ -7,19 +7,22 @@ import { type BlobPagesContext, PagedBlob } from "#server/paged-blob.ts";
 import { ReadGate } from "#server/read-gate.ts";
 
 const ref = { repository: "team/app", digest: digestOfHash(Buffer.alloc(32)) };
-const extentBytes = 16 * pageBytes;
+/** Beyond what the first read of a blob will bring soon, so that it takes a read of its own. */
+const farBytes = 100 * pageBytes;
 
 function contextOf(reader: RangeReader, signal = new AbortController().signal): BlobPagesContext {
   const cache = new PageCache(128 * 1024 * 1024);
   return { reader, cache, gate: new ReadGate(32), signal, onRead: () => undefined, onReadFailed: () => undefined };
 }
 
-/** The first range comes, later ones are what `later` says. */
+/** The first page comes and then nothing more, later ranges are what `later` says. */
 function firstThen(sizeBytes: number, later: () => Promise<RangeRead | undefined>): RangeReader {
   return {
-    async read(_, start, end) {
+    async read(_, start) {
       if (start > 0) return later();
-      return { sizeBytes, body: Readable.from([Buffer.alloc(Math.min(end, sizeBytes))]) };
+      const body = new Readable({ read: () => undefined });
+      body.push(Buffer.alloc(pageBytes));
+      return { sizeBytes, body };
     },
   };
 }
@@ -28,30 +31,54 @@ test("Interests for everywhere in a huge blob do not fill the memory while the r
   const context = contextOf(firstThen(2 ** 36, () => new Promise(() => undefined)));
   const blob = (await PagedBlob.open(ref, context))!;
   let given = 0;
-  for (let extent = 2; extent < 2_000; extent++) {
-    blob.whenFilled(extent * extentBytes, extent * extentBytes + 1, () => given++);
+  for (let place = 1; place < 2_000; place++) {
+    blob.whenFilled(place * farBytes, place * farBytes + 1, () => given++);
   }
-  expect(context.cache.sizeBytes).toBeLessThan(100 * extentBytes);
+  expect(context.cache.sizeBytes).toBeLessThan(100 * pageBytes);
   expect(given).toBeGreaterThan(1_900); // told at once that it cannot be had now
 });
 
 test("a blob that has changed its size is not read on, and the answer is not left hanging", async () => {
   const body = Readable.from([Buffer.alloc(10)]);
-  const context = contextOf(firstThen(2 * extentBytes, async () => ({ sizeBytes: 7, body })));
+  const context = contextOf(firstThen(2 * farBytes, async () => ({ sizeBytes: 7, body })));
   const blob = (await PagedBlob.open(ref, context))!;
-  await new Promise<void>((resolve) => blob.whenFilled(extentBytes, extentBytes + 1, resolve));
-  expect(blob.pageAt(extentBytes, extentBytes + 1)).toBeUndefined();
+  await new Promise<void>((resolve) => blob.whenFilled(farBytes, farBytes + 1, resolve));
+  expect(blob.pageAt(farBytes, farBytes + 1)).toBeUndefined();
   expect(body.destroyed).toBe(true);
 });
 
 test("whoever waits is told when the bytes they need are there, not when the page is full", async () => {
   const body = new Readable({ read: () => undefined });
-  const context = contextOf(firstThen(2 * extentBytes, async () => ({ sizeBytes: 2 * extentBytes, body })));
+  const context = contextOf(firstThen(2 * farBytes, async () => ({ sizeBytes: 2 * farBytes, body })));
   const blob = (await PagedBlob.open(ref, context))!;
-  const early = new Promise<void>((resolve) => blob.whenFilled(extentBytes, extentBytes + 100, resolve));
+  const early = new Promise<void>((resolve) => blob.whenFilled(farBytes, farBytes + 100, resolve));
   body.push(Buffer.alloc(100));
   await early;
-  expect(blob.pageAt(extentBytes, extentBytes + 100)?.filledBytes).toBe(100);
-  expect(blob.pageAt(extentBytes, extentBytes + 101)).toBeUndefined();
+  expect(blob.pageAt(farBytes, farBytes + 100)?.filledBytes).toBe(100);
+  expect(blob.pageAt(farBytes, farBytes + 101)).toBeUndefined();
   body.destroy();
+});
+
+test("a long read pauses ahead of its reader, and goes on when the reader does", async () => {
+  let sent = 0;
+  const reader: RangeReader = {
+    async read(_, start, end) {
+      const pages = (end - start) / pageBytes;
+      const body = Readable.from(
+        (async function* () {
+          for (let n = 0; n < pages; n++, sent++) yield Buffer.alloc(pageBytes, n);
+        })(),
+      );
+      return { sizeBytes: 256 * pageBytes, body };
+    },
+  };
+  const blob = (await PagedBlob.open(ref, contextOf(reader)))!;
+  for (const page of [10, 60, 110]) {
+    for (let at = Math.max(0, page - 50); at <= page; at++) {
+      await new Promise<void>((resolve) => blob.whenFilled(at * pageBytes, (at + 1) * pageBytes, resolve));
+      expect(blob.pageAt(at * pageBytes, (at + 1) * pageBytes)?.buf[0]).toBe(at);
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(sent).toBeLessThan(page + 60);
+  }
 });
