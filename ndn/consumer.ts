@@ -12,7 +12,7 @@ import type { PacketView } from "./packet-view.ts";
 import { nackReasons } from "./packet-view.ts";
 import { RttEstimator } from "./rtt-estimator.ts";
 import { FetchFailed, type ObjectToFetch, SegmentFetch } from "./segment-fetch.ts";
-import { readNni, TT } from "./tlv.ts";
+import { TT } from "./tlv.ts";
 import type { Uplink } from "./uplink.ts";
 
 /** Settings of a consumer. */
@@ -94,16 +94,10 @@ export class SegmentConsumer implements PacketHandler {
   }
 
   accept(view: PacketView): boolean {
-    const { buf, nameStart, nameEnd } = view;
-    for (let size = 1; size <= 4; size *= 2) {
-      const at = nameEnd - 2 - size;
-      if (at <= nameStart || buf[at] !== TT.SegmentNameComponent || buf[at + 1] !== size) continue;
-      const fetches = this.byName.get(nameKey(buf, nameStart, at));
-      if (fetches === undefined) continue;
-      this.take(fetches, readNni(buf, at + 2, nameEnd), view);
-      return true;
-    }
-    return false;
+    const fetches = view.findObject(this.byName);
+    if (fetches === undefined) return false;
+    this.take(fetches, view.segmentNumber, view);
+    return true;
   }
 
   private take(fetches: readonly SegmentFetch[], n: number, view: PacketView): void {

@@ -3,7 +3,17 @@
  */
 import { type Name, segment } from "./name.ts";
 import type { PacketView } from "./packet-view.ts";
-import { encodeNni, readNni, readVarNumber, sizeofVarNumber, TT, tlv, varNumberBytes, writeVarNumber } from "./tlv.ts";
+import {
+  encodeNni,
+  nniBytes,
+  readNni,
+  readVarNumber,
+  sizeofVarNumber,
+  TT,
+  tlv,
+  varNumberBytes,
+  writeVarNumber,
+} from "./tlv.ts";
 
 /** ContentType numbers used here (NDN packet specification § ContentType). */
 export const contentTypes = { Blob: 0, Nack: 3, Manifest: 4 } as const;
@@ -56,11 +66,6 @@ export class SegmentDataEncoder {
     const name = 1 + sizeofVarNumber(nameBytes) + nameBytes;
     return name + this.metaInfo.length + 1 + sizeofVarNumber(payloadBytes) + payloadBytes + nullSignature.length;
   }
-}
-
-/** Bytes of a segment number in its shortest form. */
-export function nniBytes(n: number): number {
-  return n <= 0xff ? 1 : n <= 0xffff ? 2 : 4;
 }
 
 /**

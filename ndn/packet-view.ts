@@ -4,7 +4,8 @@
  * Hot path: one `PacketView` per face is filled again for every packet, so receiving a segment allocates nothing
  * (`npm run bench`, row "server, ndnd, client"). A handler must not keep a view, or slices of its buffer, beyond its call.
  */
-import { readNni, readVarNumber, TT, varNumberBytes } from "./tlv.ts";
+import { nameKey } from "./name.ts";
+import { nniBytes, readNni, readVarNumber, TT, varNumberBytes } from "./tlv.ts";
 
 /** Reason codes of network Nacks (NDNLPv2 § Network Nack). */
 export const nackReasons: Readonly<Record<number, string>> = { 50: "Congestion", 100: "Duplicate", 150: "NoRoute" };
@@ -28,6 +29,28 @@ export class PacketView {
   nackReason: number | undefined;
   /** NDNLPv2 fragment of a larger packet: only datagram faces put these together. */
   isFragment = false;
+
+  /** The number in the segment component that `findObject` found. */
+  segmentNumber = 0;
+
+  /**
+   * The entry for the object that this packet's name is a segment of, by the bytes of the name before the segment
+   * component; its number is then in `segmentNumber`. A component can only be found from the end by trying its three
+   * sizes: a wrong guess is not in the map.
+   */
+  findObject<T>(objects: ReadonlyMap<string, T>): T | undefined {
+    const { buf, nameStart, nameEnd } = this;
+    for (let size = 1; size <= 4; size *= 2) {
+      const at = nameEnd - 2 - size;
+      if (at <= nameStart || buf[at] !== TT.SegmentNameComponent || buf[at + 1] !== size) continue;
+      const object = objects.get(nameKey(buf, nameStart, at));
+      if (object === undefined) continue;
+      this.segmentNumber = readNni(buf, at + 2, nameEnd);
+      // Numbers have their shortest form: any other is a name that nobody publishes.
+      return nniBytes(this.segmentNumber) === size ? object : undefined;
+    }
+    return undefined;
+  }
 
   /** Fill this view from the whole packet `buf[start, end)`; false when it is malformed. */
   read(buf: Buffer, start: number, end: number): boolean {

@@ -4,13 +4,13 @@
  * Hot path: an Interest for an open object is matched by the bytes of its name and answered from memory within the
  * call that received it; nothing is decoded beyond the name (`npm run bench`, row "server, ndnd, client").
  */
-import { nniBytes, type SegmentDataEncoder } from "./data.ts";
+import type { SegmentDataEncoder } from "./data.ts";
 import type { Face, PacketHandler } from "./face.ts";
 import { type InterestFields, readInterest } from "./interest.ts";
 import { maxLpHeaderBytes, writeLpHeader } from "./lp-header.ts";
 import { componentsOf, type Name, nameKey } from "./name.ts";
 import type { PacketView } from "./packet-view.ts";
-import { maxPacketBytes, readNni, TT } from "./tlv.ts";
+import { maxPacketBytes, TT } from "./tlv.ts";
 
 /** Where the payload of a segment lies in memory. */
 export interface Payload {
@@ -83,7 +83,9 @@ export class SegmentProducer implements PacketHandler {
   accept(view: PacketView, face: Face): boolean {
     if (view.type !== TT.Interest || view.nackReason !== undefined || !this.isOurs(view)) return false;
     this.counters.interests++;
-    if (!this.answerOpen(view, face)) this.answerByDirectory(view, face);
+    const object = view.findObject(this.open);
+    if (object) this.answerSegment(object, view.segmentNumber, view, face);
+    else this.answerByDirectory(view, face);
     return true;
   }
 
@@ -94,21 +96,6 @@ export class SegmentProducer implements PacketHandler {
       nameEnd - nameStart > prefix.length &&
       buf.compare(prefix, 0, prefix.length, nameStart, nameStart + prefix.length) === 0
     );
-  }
-
-  /** The segment component can only be found from the end by trying its three sizes: a wrong guess is not in the map. */
-  private answerOpen(view: PacketView, face: Face): boolean {
-    const { buf, nameStart, nameEnd } = view;
-    for (let size = 1; size <= 4; size *= 2) {
-      const at = nameEnd - 2 - size;
-      if (at <= nameStart || buf[at] !== TT.SegmentNameComponent || buf[at + 1] !== size) continue;
-      const object = this.open.get(nameKey(buf, nameStart, at));
-      if (object === undefined) continue;
-      const n = readNni(buf, at + 2, nameEnd);
-      if (size === nniBytes(n)) this.answerSegment(object, n, view, face);
-      return true;
-    }
-    return false;
   }
 
   private answerSegment(object: SegmentedObject, n: number, view: PacketView, face: Face): void {

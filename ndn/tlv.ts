@@ -77,6 +77,11 @@ export function encodeNni(n: number): Buffer {
   return buf;
 }
 
+/** Bytes of a number up to 2^32 in its shortest form. */
+export function nniBytes(n: number): number {
+  return n <= 0xff ? 1 : n <= 0xffff ? 2 : 4;
+}
+
 /** The NonNegativeInteger in `buf[start, end)`; -1 when its length is not 1, 2, 4 or 8 or it exceeds 2^53. */
 export function readNni(buf: Uint8Array, start: number, end: number): number {
   const size = end - start;
