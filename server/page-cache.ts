@@ -60,6 +60,11 @@ export class PageCache {
     this.budgetBytes = budgetBytes;
   }
 
+  /** Full pages that fit. */
+  get capacityPages(): number {
+    return Math.floor(this.budgetBytes / pageBytes);
+  }
+
   /** Bytes held. */
   get sizeBytes(): number {
     return this.usedBytes;

@@ -8,12 +8,19 @@
 
 import type { Page } from "./page-cache.ts";
 
-/** How far a stream reads ahead of the page that was wanted last: 6 MiB. */
-export const aheadPages = 24;
+/** How far a stream reads ahead of the page that was wanted last, at most: 6 MiB. */
+const maxAheadPages = 24;
+/** And at least, however many blobs are read at a time: 1 MiB. */
+const minAheadPages = 4;
 /** Before any segment was asked for, as after metadata, a stream reads no more than this: 1 MiB. */
 const unaskedPages = 4;
 /** A stream that nobody wants more of for this long gives its place back. */
 const idleMs = 2_000;
+
+/** Pages that each of `streams` may be ahead, so that all together keep within half of `cachePages`. */
+export function aheadOf(cachePages: number, streams: number): number {
+  return Math.min(maxAheadPages, Math.max(minAheadPages, Math.floor(cachePages / 2 / Math.max(1, streams))));
+}
 
 /** Where a stream is and how far it may go. */
 export class PageStream {
@@ -26,16 +33,20 @@ export class PageStream {
   private wanted: number;
   private resume: (() => void) | undefined;
 
+  /** Pages that it may be ahead at the moment. */
+  private readonly ahead: () => number;
+
   /** @param wanted - Page that somebody waits for; undefined when nobody does yet. */
-  constructor(first: number, end: number, wanted: number | undefined) {
+  constructor(first: number, end: number, wanted: number | undefined, ahead: () => number) {
     this.next = first;
     this.end = end;
-    this.wanted = wanted ?? first + unaskedPages - aheadPages;
+    this.ahead = ahead;
+    this.wanted = wanted ?? first + unaskedPages - maxAheadPages;
   }
 
   /** Whether page `index` will come out of this stream soon, so that waiting is better than asking for it. */
   covers(index: number): boolean {
-    return index >= this.next && index < this.end && index <= this.next + aheadPages;
+    return index >= this.next && index < this.end && index <= this.next + maxAheadPages;
   }
 
   /** Somebody uses or wants page `index`. */
@@ -59,6 +70,6 @@ export class PageStream {
   }
 
   private get isWithinReach(): boolean {
-    return this.next <= this.wanted + aheadPages;
+    return this.next <= this.wanted + this.ahead();
   }
 }

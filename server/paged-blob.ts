@@ -5,7 +5,7 @@
 import type { RangeRead, RangeReader } from "#blob/range-reader.ts";
 import type { BlobRef } from "#blob/source.ts";
 import { type Page, type PageCache, pageBytes } from "./page-cache.ts";
-import { aheadPages, PageStream } from "./page-stream.ts";
+import { aheadOf, PageStream } from "./page-stream.ts";
 import type { ReadGate } from "./read-gate.ts";
 
 /** Pages in one read of the registry at most: 64 MiB. */
@@ -59,7 +59,7 @@ export class PagedBlob {
     }
     if (read === undefined) return undefined;
     const blob = new PagedBlob(ref, read.sizeBytes, context);
-    const stream = new PageStream(0, Math.min(maxStreamPages, blob.pageCount), undefined);
+    const stream = new PageStream(0, Math.min(maxStreamPages, blob.pageCount), undefined, () => blob.ahead);
     blob.streams.push(stream);
     void blob.fill(stream, read, abort).finally(() => context.gate.leave());
     return blob;
@@ -87,6 +87,10 @@ export class PagedBlob {
     return Math.max(1, Math.ceil(this.sizeBytes / pageBytes));
   }
 
+  private get ahead(): number {
+    return aheadOf(this.context.cache.capacityPages, this.context.gate.inUse);
+  }
+
   private streamOf(index: number): PageStream | undefined {
     return this.streams.find((stream) => stream.covers(index));
   }
@@ -100,7 +104,7 @@ export class PagedBlob {
   private readAhead(index: number, page: Page | undefined): void {
     this.lastTouched = index;
     if (page) this.context.cache.touch(page);
-    const horizon = Math.min(this.pageCount, index + aheadPages / 2);
+    const horizon = Math.min(this.pageCount, index + Math.ceil(this.ahead / 2));
     let next = index;
     while (next < horizon && this.pages.get(next)?.isFull) next++;
     const stream = this.streamOf(next) ?? this.streamOf(index);
@@ -111,7 +115,7 @@ export class PagedBlob {
   private async startStream(first: number): Promise<void> {
     let end = first + 1;
     while (end < Math.min(this.pageCount, first + maxStreamPages) && !this.pages.has(end)) end++;
-    const stream = new PageStream(first, end, first);
+    const stream = new PageStream(first, end, first, () => this.ahead);
     this.streams.push(stream);
     const { gate, reader, signal } = this.context;
     const abort = new AbortController();

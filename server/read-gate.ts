@@ -7,12 +7,19 @@ const maxWaiting = 32;
 
 /** A counting gate. */
 export class ReadGate {
+  private readonly limit: number;
   private free: number;
   private readonly queue: (() => void)[] = [];
 
   /** @param limit - Reads at a time. */
   constructor(limit: number) {
+    this.limit = limit;
     this.free = limit;
+  }
+
+  /** Reads that run now. */
+  get inUse(): number {
+    return this.limit - this.free;
   }
 
   /** Whether so many wait that work which can be left out should be. */
