@@ -1,85 +1,104 @@
 /**
- * `npm run bench`: one table in one run. Each round moves a fresh blob once by every row, in turn, so that a slow
- * moment of the machine hits all rows alike; cold means that its name was never asked before.
+ * `npm run bench`: measures scenario by scenario, each with processes of its own, and prints a table for each.
  *
- *     npm run bench -- --rounds 5 --size 100000000 --rows 0,3 --out bench/results/today.json
+ *     npm run bench -- --only transfer,links --rounds 5 --size 100000000 --out bench/results/today.json
+ *
+ * Cold means that a blob's name was never asked before. `--rows 0,3` takes only these rows of "transfer", `--seconds 60`
+ * is how long the slow reader of "memory" reads.
  */
-import { writeFile } from "node:fs/promises";
-import { cpus, type } from "node:os";
-import { join } from "node:path";
+import { rmSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 import { missingPrograms } from "#test/support/programs.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
-import { type Rig, startRig } from "./rig.ts";
-import { checkFile, type Row, rows } from "./rows.ts";
-import { median } from "./statistics.ts";
+import { firstByte } from "./first-byte.ts";
+import { links } from "./links.ts";
+import { many } from "./many.ts";
+import { memory } from "./memory.ts";
+import { pullers } from "./pullers.ts";
+import { describeRun, printResult, recordResult, type ScenarioRecord } from "./report.ts";
+import type { Context, Scenario } from "./scenario.ts";
+import { transfer } from "./transfer.ts";
 
-interface Result {
-  readonly name: string;
-  readonly seconds: number[];
+const scenarios: readonly Scenario[] = [transfer, firstByte, many, links, memory, pullers];
+/** Without the long ones. */
+const usual = "transfer,first-byte,many,pullers";
+
+interface Options extends Omit<Context, "folder" | "progress"> {
+  readonly wanted: readonly Scenario[];
+  readonly out: string | undefined;
 }
 
-async function measure(row: Row, rig: Rig, sizeBytes: number): Promise<number> {
-  const file = join(rig.folder, "output");
-  const prepared = await row.prepare(rig, sizeBytes, file);
-  try {
-    const startedAtMs = performance.now();
-    await prepared.transfer();
-    const seconds = (performance.now() - startedAtMs) / 1000;
-    await checkFile(file, prepared.digest);
-    return seconds;
-  } finally {
-    await prepared.cleanUp?.();
-  }
-}
-
-function print(results: readonly Result[], sizeBytes: number): void {
-  const reference = median(results[0]!.seconds);
-  console.table(
-    results.map(({ name, seconds }) => ({
-      way: name,
-      "MB/s (median)": (sizeBytes / 1e6 / median(seconds)).toFixed(0),
-      "MB/s (min-max)": `${mbps(sizeBytes, Math.max(...seconds))}-${mbps(sizeBytes, Math.min(...seconds))}`,
-      "first row is … times as fast": (median(seconds) / reference).toFixed(2),
-    })),
-  );
-}
-
-function mbps(sizeBytes: number, seconds: number): string {
-  return (sizeBytes / 1e6 / seconds).toFixed(0);
-}
-
-async function main(): Promise<void> {
+function readOptions(): Options {
   const { values } = parseArgs({
     options: {
+      only: { type: "string", default: usual },
       rounds: { type: "string", default: "5" },
-      size: { type: "string", default: "100000000" },
+      size: { type: "string" },
+      seconds: { type: "string", default: "60" },
       rows: { type: "string" },
       out: { type: "string" },
     },
   });
-  const missing = missingPrograms(["ndnd", "docker-registry", "curl"]);
-  if (missing.length > 0) throw new Error(`these programs are needed: ${missing.join(", ")} (see CONTRIBUTING.md)`);
-  const wanted = values.rows ? values.rows.split(",").map((index) => rows[Number(index)]!) : rows;
-  const [rounds, sizeBytes] = [Number(values.rounds), Number(values.size)];
-  const results: Result[] = wanted.map(({ name }) => ({ name, seconds: [] }));
-
-  await using owned = new AsyncDisposableStack();
-  const { path } = owned.use(await makeTemporaryFolder());
-  const rig = await startRig(path, owned);
-  for (let round = 0; round <= rounds; round++) {
-    for (const [index, row] of wanted.entries()) {
-      const seconds = await measure(row, rig, sizeBytes);
-      if (round > 0) results[index]!.seconds.push(seconds); // the first round warms up programs, not blobs
-      process.stderr.write(`${round === 0 ? "warm-up" : `round ${round}`}: ${row.name}: ${seconds.toFixed(2)} s\n`);
-    }
-  }
-  print(results, sizeBytes);
-  const machine = { cpus: cpus().length, model: cpus()[0]?.model, system: type(), node: process.version };
-  const record = { date: new Date().toISOString(), machine, sizeBytes, rounds, results };
-  if (values.out) await writeFile(values.out, `${JSON.stringify(record, undefined, 1)}\n`);
+  return {
+    wanted: values.only.split(",").map(scenarioNamed),
+    rounds: positive("rounds", values.rounds),
+    sizeBytes: values.size === undefined ? undefined : positive("size", values.size),
+    seconds: positive("seconds", values.seconds),
+    rows: values.rows?.split(",").map(Number),
+    out: values.out,
+  };
 }
 
+function positive(option: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value <= 0) throw new Error(`--${option} has to be a positive whole number: ${text}`);
+  return value;
+}
+
+function scenarioNamed(wanted: string): Scenario {
+  const found = scenarios.find(({ name }) => name === wanted);
+  if (found === undefined) throw new Error(`no scenario "${wanted}": ${scenarios.map(({ name }) => name).join(", ")}`);
+  return found;
+}
+
+/** One that breaks off leaves the others their turn, and the run a failure. */
+async function runScenario(scenario: Scenario, options: Options): Promise<ScenarioRecord> {
+  await using folder = await makeTemporaryFolder();
+  const removeOnExit = () => rmSync(folder.path, { recursive: true, force: true });
+  process.once("exit", removeOnExit); // for a run that is interrupted
+  const progress = (line: string) => void process.stderr.write(`${scenario.name}: ${line}\n`);
+  try {
+    const result = await scenario.run({ ...options, folder: folder.path, progress });
+    printResult(scenario.title, result);
+    return recordResult(result);
+  } catch (err: unknown) {
+    const error = (err as Error).message;
+    console.error(`bench: ${scenario.name}: ${error}`);
+    process.exitCode = 1;
+    return { error, figures: [] };
+  } finally {
+    process.off("exit", removeOnExit);
+  }
+}
+
+async function main(): Promise<void> {
+  const options = readOptions();
+  const missing = missingPrograms(["ndnd", "docker-registry", "curl"]);
+  if (missing.length > 0) throw new Error(`these programs are needed: ${missing.join(", ")} (see CONTRIBUTING.md)`);
+  const records: Record<string, ScenarioRecord> = {};
+  for (const scenario of options.wanted) records[scenario.name] = await runScenario(scenario, options);
+  if (options.out === undefined) return;
+  await mkdir(dirname(options.out), { recursive: true });
+  await writeFile(
+    options.out,
+    `${JSON.stringify({ ...describeRun(options.rounds), scenarios: records }, undefined, 1)}\n`,
+  );
+}
+
+// An exit by itself, unlike one by a signal, stops what was started.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 main().catch((err: unknown) => {
   console.error(`bench: ${(err as Error).message}`);
   process.exitCode = 1;

@@ -4,10 +4,10 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type DockerRegistry, startDockerRegistry } from "#test/support/docker-registry.ts";
-import { freePort } from "#test/support/free-port.ts";
 import { type Gateway, startClient, startServer } from "#test/support/gateway.ts";
 import { startNdnd } from "#test/support/ndnd.ts";
 import { pushBlob } from "#test/support/oci-push.ts";
+import type { RunningProcess } from "#test/support/process.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 
 /** NDN prefix of the benchmark's servers. */
@@ -15,26 +15,32 @@ export const prefix = "/bench/images";
 /** Repository of the benchmark's blobs. */
 export const repository = "bench/blob";
 
-/** Everything that runs. */
+/** A blob in the registry that nobody has asked for. */
+export interface FreshBlob {
+  readonly digest: string;
+  readonly bytes: Buffer;
+}
+
+/** A registry, a forwarder, and what is put around them. */
 export interface Rig {
   readonly folder: string;
   readonly registry: DockerRegistry;
+  readonly forwarder: RunningProcess;
   /** Socket of the forwarder. */
   readonly socket: string;
-  /** Server on the forwarder and on a face of its own. */
-  readonly server: Gateway;
-  /** Server on a face of its own that reads the registry's storage directory. */
-  readonly storageServer: Gateway;
-  readonly throughForwarder: Gateway;
-  readonly overDirectFace: Gateway;
-  readonly fromStorage: Gateway;
-  /** Pull-through cache of the registry. */
-  readonly cache: DockerRegistry;
+  /** URL of the forwarder's socket. */
+  readonly uplink: string;
+  /** Make a folder in the rig's own. */
+  folderOf(name: string): Promise<string>;
+  /** Start a server of the registry; `name` is its folder's. */
+  server(name: string, args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Gateway>;
+  /** Start a client of the registry; `name` is its folder's. */
+  client(name: string, uplink: string, env?: Readonly<Record<string, string>>): Promise<Gateway>;
   /** Push a blob that was never asked for before. */
-  freshBlob(sizeBytes: number): Promise<{ digest: string; bytes: Buffer }>;
+  freshBlob(sizeBytes: number): Promise<FreshBlob>;
 }
 
-/** Start everything; `owned` stops it. */
+/** Start registry and forwarder; `owned` stops them and whatever is started through the rig. */
 export async function startRig(folder: string, owned: AsyncDisposableStack): Promise<Rig> {
   const folderOf = async (name: string) => {
     const path = join(folder, name);
@@ -42,37 +48,24 @@ export async function startRig(folder: string, owned: AsyncDisposableStack): Pro
     return path;
   };
   const socket = join(await folderOf("nfd"), "nfd.sock");
-  owned.use(await startNdnd({ socket, capacity: 32_768 }));
+  const forwarder = owned.use(await startNdnd({ socket, capacity: 32_768 }));
   const registry = owned.use(await startDockerRegistry({ folder: await folderOf("registry") }));
-  const cache = owned.use(await startDockerRegistry({ folder: await folderOf("cache"), proxyRemote: registry.url }));
-  const server = async (name: string, args: readonly string[]) =>
-    owned.use(
-      await startServer({
-        folder: await folderOf(name),
-        args: ["--name", prefix, "--registry", registry.url, ...args],
-      }),
-    );
-  const client = async (name: string, uplink: string) =>
-    owned.use(
-      await startClient({
-        folder: await folderOf(name),
-        args: ["--name", prefix, "--upstream", registry.url, "--uplink", uplink],
-      }),
-    );
-  const direct = `tcp://127.0.0.1:${await freePort()}`;
-  const storage = `tcp://127.0.0.1:${await freePort()}`;
-  const forwarder = `unix://${socket}`;
   let blobs = 0;
   return {
     folder,
     registry,
+    forwarder,
     socket,
-    cache,
-    server: await server("server", ["--uplink", forwarder, "--face", direct]),
-    storageServer: await server("storage", ["--face", storage, "--storage", registry.storage]),
-    throughForwarder: await client("through-forwarder", forwarder),
-    overDirectFace: await client("over-direct-face", direct),
-    fromStorage: await client("from-storage", storage),
+    uplink: `unix://${socket}`,
+    folderOf,
+    async server(name, args, env = {}) {
+      const own = ["--name", prefix, "--registry", registry.url];
+      return owned.use(await startServer({ folder: await folderOf(name), args: [...own, ...args], env }));
+    },
+    async client(name, uplink, env = {}) {
+      const args = ["--name", prefix, "--upstream", registry.url, "--uplink", uplink];
+      return owned.use(await startClient({ folder: await folderOf(name), args, env }));
+    },
     async freshBlob(sizeBytes) {
       const bytes = randomBytesOf(`${process.pid} ${performance.now()} ${blobs++}`, sizeBytes);
       const { digest } = await pushBlob(registry.url, repository, bytes);

@@ -1,76 +1,98 @@
 /**
- * The rows of the table: each moves one fresh blob to a file, by one command.
+ * The rows of "transfer": each moves one fresh blob to a file, by one command.
  */
 import { execFile } from "node:child_process";
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { startProcess } from "#test/support/process.ts";
+import type { Gateway } from "#test/support/gateway.ts";
+import { type RunningProcess, startProcess } from "#test/support/process.ts";
 import { checkout, programPath } from "#test/support/programs.ts";
-import { type Rig, repository } from "./rig.ts";
+import { curl } from "./download.ts";
+import type { Rig } from "./rig.ts";
+import type { TransferRig } from "./transfer-rig.ts";
+import type { Processes } from "./usage.ts";
 
 const execute = promisify(execFile);
 
 /** A way to move a blob. */
 export interface Row {
   readonly name: string;
-  /**
-   * Make a fresh blob and everything up to the moment before the command; the returned function is what is timed.
-   * `sha256` is what the file must hash to.
-   */
-  prepare(rig: Rig, sizeBytes: number, file: string): Promise<Prepared>;
+  /** The client whose bytes have to come over NDN, in the product's rows. */
+  client?(ways: TransferRig): Gateway;
+  /** Make a fresh blob and everything up to the moment before the command. */
+  prepare(ways: TransferRig, sizeBytes: number, file: string): Promise<Prepared>;
 }
 
 /** One round of one row. */
 export interface Prepared {
+  /** What the file must hash to. */
   readonly digest: string;
+  /** Who works for it and lives on. */
+  readonly processes: Processes;
+  /** This is timed. */
   transfer(): Promise<void>;
   cleanUp?(): Promise<void>;
 }
 
+/** Names that comments in the hot path and ratios refer to. */
+export const rowNames = {
+  forwarder: "server, ndnd, client",
+  direct: "server, direct face, client",
+  storage: "server with --storage, direct face, client",
+  straight: "straight from the registry",
+  cache: "docker-registry as pull-through cache",
+  ndnd: "ndnd put, ndnd, ndnd cat",
+  ndnts: "NDNts serve(), ndnd, NDNts fetch()",
+} as const;
+
 /** All rows, the product's first. */
 export const rows: readonly Row[] = [
-  httpRow("server, ndnd, client", (rig) => rig.throughForwarder.url),
-  httpRow("server, direct face, client", (rig) => rig.overDirectFace.url),
-  httpRow("server with --storage, direct face, client", (rig) => rig.fromStorage.url),
-  httpRow("straight from the registry", (rig) => rig.registry.url),
-  httpRow("docker-registry as pull-through cache", (rig) => rig.cache.url),
-  producerRow("ndnd put, ndnd, ndnd cat", ndndPut, ndndCat),
-  producerRow("NDNts serve(), ndnd, NDNts fetch()", ndntsServe, ndntsFetch),
+  productRow(rowNames.forwarder, (ways) => ({
+    server: ways.server,
+    client: ways.throughForwarder,
+    others: { ndnd: ways.rig.forwarder, registry: ways.rig.registry.process },
+  })),
+  productRow(rowNames.direct, (ways) => ({
+    server: ways.server,
+    client: ways.overDirectFace,
+    others: { registry: ways.rig.registry.process },
+  })),
+  productRow(rowNames.storage, (ways) => ({ server: ways.storageServer, client: ways.fromStorage, others: {} })),
+  httpRow(rowNames.straight, ({ rig }) => [rig.registry.url, { registry: rig.registry.process }]),
+  httpRow(rowNames.cache, ({ rig, cache }) => [cache.url, { cache: cache.process, registry: rig.registry.process }]),
+  producerRow(rowNames.ndnd, ndndPut, ndndCat),
+  producerRow(rowNames.ndnts, ndntsServe, ndntsFetch),
 ];
 
-/** Check outside the timed part that a row moved the right bytes. @throws Error */
-export async function checkFile(file: string, digest: string): Promise<void> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
-  const found = `sha256:${hash.digest("hex")}`;
-  if (found !== digest) throw new Error(`wrong bytes: ${found} instead of ${digest}`);
+type Pair = (ways: TransferRig) => { server: Gateway; client: Gateway; others: Processes };
+
+function productRow(name: string, pair: Pair): Row {
+  const http = httpRow(name, (ways) => {
+    const { server, client, others } = pair(ways);
+    return [client.url, { server: server.process, client: client.process, ...others }];
+  });
+  return { ...http, client: (ways) => pair(ways).client };
 }
 
-/** `curl` of a blob from an endpoint. */
-export function curl(endpoint: string, digest: string, file: string): Promise<unknown> {
-  return execute("curl", ["-sSf", "-o", file, `${endpoint}/v2/${repository}/blobs/${digest}`]);
-}
-
-function httpRow(name: string, endpoint: (rig: Rig) => string): Row {
+function httpRow(name: string, endpoint: (ways: TransferRig) => [url: string, processes: Processes]): Row {
   return {
     name,
-    async prepare(rig, sizeBytes, file) {
-      const { digest } = await rig.freshBlob(sizeBytes);
-      return { digest, transfer: async () => void (await curl(endpoint(rig), digest, file)) };
+    async prepare(ways, sizeBytes, file) {
+      const { digest } = await ways.rig.freshBlob(sizeBytes);
+      const [url, processes] = endpoint(ways);
+      return { digest, processes, transfer: () => curl([{ endpoint: url, digest, file }]) };
     },
   };
 }
 
-type Producer = (rig: Rig, name: string, input: string) => Promise<AsyncDisposable>;
+type Producer = (rig: Rig, name: string, input: string) => Promise<RunningProcess>;
 type Consumer = (rig: Rig, name: string, file: string) => Promise<unknown>;
 
 function producerRow(name: string, produce: Producer, consume: Consumer): Row {
   return {
     name,
-    async prepare(rig, sizeBytes, file) {
+    async prepare({ rig }, sizeBytes, file) {
       const { digest, bytes } = await rig.freshBlob(sizeBytes);
       const input = join(rig.folder, "input");
       await writeFile(input, bytes);
@@ -78,9 +100,10 @@ function producerRow(name: string, produce: Producer, consume: Consumer): Row {
       const producer = await produce(rig, object, input);
       return {
         digest,
+        processes: { producer, ndnd: rig.forwarder },
         transfer: async () => void (await consume(rig, object, file)),
         async cleanUp() {
-          await producer[Symbol.asyncDispose]();
+          await producer.stop();
           await rm(input);
         },
       };
@@ -88,22 +111,22 @@ function producerRow(name: string, produce: Producer, consume: Consumer): Row {
   };
 }
 
-function ndndPut(rig: Rig, name: string, input: string): Promise<AsyncDisposable> {
+function ndndPut(rig: Rig, name: string, input: string): Promise<RunningProcess> {
   return startProcess({
     command: "/bin/sh",
     args: ["-c", `exec "$0" put "$1" < "$2"`, programPath("ndnd"), name, input],
-    env: { NDN_CLIENT_TRANSPORT: `unix://${rig.socket}` },
+    env: { NDN_CLIENT_TRANSPORT: rig.uplink },
     logFile: join(rig.folder, "ndnd-put.log"),
     ready: (program) => program.log().includes(`Registered route" tag=client name=${name}`),
   });
 }
 
 function ndndCat(rig: Rig, name: string, file: string): Promise<unknown> {
-  const env = { ...process.env, NDN_CLIENT_TRANSPORT: `unix://${rig.socket}` };
+  const env = { ...process.env, NDN_CLIENT_TRANSPORT: rig.uplink };
   return execute("/bin/sh", ["-c", `exec "$0" cat "$1" > "$2"`, programPath("ndnd"), name, file], { env });
 }
 
-function ndntsServe(rig: Rig, name: string, input: string): Promise<AsyncDisposable> {
+function ndntsServe(rig: Rig, name: string, input: string): Promise<RunningProcess> {
   return startProcess({
     command: process.execPath,
     args: [join(checkout, "bench/ndnts-serve.ts"), rig.socket, name, input],

@@ -2,9 +2,14 @@
  * Small statistics for few rounds.
  */
 
-/** The middle value; of an even number of values, the mean of the two in the middle. */
+/** The middle value; of an even number of values, the mean of the two in the middle; NaN of none. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** Three significant digits, so that figures of any unit fit one column. */
+export function rounded(value: number): number {
+  return Number(value.toPrecision(3));
 }

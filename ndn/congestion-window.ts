@@ -20,9 +20,9 @@ const windowGain = 1.25;
  */
 const shortPathAllowance = 48;
 const longPathAllowance = 8;
-/** While RTT stays below this multiple of its minimum, start-up doubles the window every round trip. */
-const startupRttInflation = 2;
-/** RTT is compared with at least this: timer and scheduling noise of a local face is not a queue. */
+/** Start-up doubles the window every round trip until the RTT exceeds its minimum by this share: a queue begins. */
+const startupRttRise = 1 / 8;
+/** RTT may rise by this in any case: timer and scheduling noise of a local face is not a queue. */
 const rttNoiseMs = 4;
 const minRttWindowMs = 10_000;
 const rateRounds = 8;
@@ -83,7 +83,8 @@ export class CongestionWindow {
   }
 
   private growInStartup(rttMs: number | undefined, inflight: number): void {
-    const queueing = rttMs !== undefined && rttMs > Math.max(startupRttInflation * this.minRttMs, rttNoiseMs);
+    const rise = Math.max(rttNoiseMs, this.minRttMs * startupRttRise);
+    const queueing = rttMs !== undefined && rttMs > this.minRttMs + rise;
     if (queueing) this.startup = false;
     else if (inflight + 1 >= this.cwnd / 2) this.setWindow(this.cwnd + 1);
   }

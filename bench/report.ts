@@ -1,0 +1,73 @@
+/**
+ * What becomes of figures: a table to read, and a record to keep and compare.
+ */
+import { cpus, type } from "node:os";
+import type { Figure, Goal, Result } from "./scenario.ts";
+import { median, rounded } from "./statistics.ts";
+
+/** A whole run, as `--out` writes it. */
+export interface RunRecord {
+  /** ISO 8601. */
+  readonly date: string;
+  readonly machine: { cpus: number; model: string | undefined; system: string; node: string };
+  readonly rounds: number;
+  readonly scenarios: Readonly<Record<string, ScenarioRecord>>;
+}
+
+/** One scenario of it; `error` is there when it broke off. */
+export interface ScenarioRecord {
+  readonly sizeBytes?: number;
+  readonly error?: string;
+  readonly figures: readonly FigureRecord[];
+}
+
+/** A figure with all raw values. */
+export interface FigureRecord extends Partial<Goal> {
+  readonly name: string;
+  readonly unit: string;
+  readonly median: number;
+  readonly values: readonly number[];
+}
+
+/** Print a scenario's table. */
+export function printResult(title: string, { figures, sizeBytes }: Result): void {
+  console.log(`\n${title} (${rounded(sizeBytes / 1e6)} MB)`);
+  console.table(
+    Object.fromEntries(
+      figures.map(({ name, unit, values, goal }) => [
+        name,
+        {
+          median: rounded(median(values)),
+          min: rounded(Math.min(...values)),
+          max: rounded(Math.max(...values)),
+          unit,
+          needed: goal?.needed ?? "",
+          aim: goal?.aim ?? "",
+          reached: goal === undefined ? "" : reached(median(values), goal),
+        },
+      ]),
+    ),
+  );
+}
+
+/** Which of the two marks a value reaches. */
+export function reached(value: number, { needed, aim }: Goal): "aim" | "needed" | "NO" {
+  const isAsGoodAs = (mark: number) => (aim >= needed ? value >= mark : value <= mark);
+  if (isAsGoodAs(aim)) return "aim";
+  return isAsGoodAs(needed) ? "needed" : "NO";
+}
+
+/** The record of a scenario that came to its end. */
+export function recordResult({ sizeBytes, figures }: Result): ScenarioRecord {
+  return { sizeBytes, figures: figures.map(recordFigure) };
+}
+
+function recordFigure({ name, unit, goal, values }: Figure): FigureRecord {
+  return { name, unit, ...goal, median: median(values), values };
+}
+
+/** Everything about this run but its figures. */
+export function describeRun(rounds: number): Omit<RunRecord, "scenarios"> {
+  const machine = { cpus: cpus().length, model: cpus()[0]?.model, system: type(), node: process.version };
+  return { date: new Date().toISOString(), machine, rounds };
+}

@@ -1,0 +1,90 @@
+/**
+ * What all scenarios of the benchmark have in common: rounds, and figures beside what is needed of them.
+ */
+
+/** One question that the benchmark answers; it starts and stops what it needs by itself. */
+export interface Scenario {
+  /** As in `--only`. */
+  readonly name: string;
+  /** Heading of its table. */
+  readonly title: string;
+  run(context: Context): Promise<Result>;
+}
+
+/** What the command line says, and where to work. */
+export interface Context {
+  /** An empty folder that is removed afterwards. */
+  readonly folder: string;
+  /** How often everything is measured, after one round that warms up programs (not blobs: each is asked for once). */
+  readonly rounds: number;
+  /** Size of a blob; undefined leaves it to the scenario. */
+  readonly sizeBytes: number | undefined;
+  /** How long the slow reader reads. */
+  readonly seconds: number;
+  /** Positions of the rows of "transfer" to measure; undefined is all. */
+  readonly rows: readonly number[] | undefined;
+  /** Say on stderr how far it is. */
+  progress(line: string): void;
+}
+
+/** The figures of one scenario. */
+export interface Result {
+  readonly sizeBytes: number;
+  readonly figures: readonly Figure[];
+}
+
+/** What is measured. */
+export interface Quantity {
+  readonly name: string;
+  readonly unit: string;
+  readonly goal?: Goal;
+}
+
+/** An aim above what is needed says that more is better, one below that less is. */
+export interface Goal {
+  readonly needed: number;
+  readonly aim: number;
+}
+
+/** A quantity with a value of each round. */
+export interface Figure extends Quantity {
+  readonly values: readonly number[];
+}
+
+/** Note a value of this round. */
+export type Note = (quantity: Quantity, value: number) => void;
+
+/** Size of a blob where neither the command line nor the scenario says otherwise. */
+export const usualSizeBytes = 100_000_000;
+
+/** Run all rounds, in turn; what the first one notes is thrown away. */
+export async function measureRounds(
+  context: Context,
+  measure: (note: Note, round: string) => Promise<void>,
+): Promise<Figure[]> {
+  await measure(() => undefined, "warm-up");
+  return collect(async (note) => {
+    for (let round = 1; round <= context.rounds; round++) {
+      await measure(note, `round ${round}`);
+      context.progress(`round ${round} of ${context.rounds} is done`);
+    }
+  });
+}
+
+/** Gather what is noted into figures, in the order of each one's first value. */
+export async function collect(measure: (note: Note) => Promise<void>): Promise<Figure[]> {
+  const figures = new Map<string, Figure & { values: number[] }>();
+  await measure((quantity, value) => {
+    const figure = figures.get(quantity.name) ?? { ...quantity, values: [] };
+    figure.values.push(value);
+    figures.set(quantity.name, figure);
+  });
+  return [...figures.values()];
+}
+
+/** Seconds that something takes. */
+export async function timed(work: () => Promise<unknown>): Promise<number> {
+  const startedAtMs = performance.now();
+  await work();
+  return (performance.now() - startedAtMs) / 1000;
+}

@@ -1,0 +1,38 @@
+/**
+ * The rig of "transfer": all the ways that its rows compare, up at the same time.
+ */
+import { type DockerRegistry, startDockerRegistry } from "#test/support/docker-registry.ts";
+import { freePort } from "#test/support/free-port.ts";
+import type { Gateway } from "#test/support/gateway.ts";
+import { type Rig, startRig } from "./rig.ts";
+
+/** Servers, clients and a cache around a rig. */
+export interface TransferRig {
+  readonly rig: Rig;
+  /** Server on the forwarder and on a face of its own. */
+  readonly server: Gateway;
+  /** Server on a face of its own that reads the registry's storage directory. */
+  readonly storageServer: Gateway;
+  readonly throughForwarder: Gateway;
+  readonly overDirectFace: Gateway;
+  readonly fromStorage: Gateway;
+  /** Pull-through cache of the registry. */
+  readonly cache: DockerRegistry;
+}
+
+/** Start everything; `owned` stops it. */
+export async function startTransferRig(folder: string, owned: AsyncDisposableStack): Promise<TransferRig> {
+  const rig = await startRig(folder, owned);
+  const direct = `tcp://127.0.0.1:${await freePort()}`;
+  const storage = `tcp://127.0.0.1:${await freePort()}`;
+  const proxyRemote = rig.registry.url;
+  return {
+    rig,
+    cache: owned.use(await startDockerRegistry({ folder: await rig.folderOf("cache"), proxyRemote })),
+    server: await rig.server("server", ["--uplink", rig.uplink, "--face", direct]),
+    storageServer: await rig.server("storage", ["--face", storage, "--storage", rig.registry.storage]),
+    throughForwarder: await rig.client("through-forwarder", rig.uplink),
+    overDirectFace: await rig.client("over-direct-face", direct),
+    fromStorage: await rig.client("from-storage", storage),
+  };
+}
