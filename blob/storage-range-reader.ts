@@ -25,7 +25,7 @@ export class StorageRangeReader implements RangeReader {
     this.root = join(directory, "docker", "registry", "v2");
   }
 
-  async read(blob: BlobRef, start: number, end: number): Promise<RangeRead | undefined> {
+  async read(blob: BlobRef, start: number, end: number, signal?: AbortSignal): Promise<RangeRead | undefined> {
     if (!(await this.isLinked(blob))) return undefined;
     const hex = hexOf(blob.digest);
     const path = join(this.root, "blobs", "sha256", hex.slice(0, 2), hex, "data");
@@ -33,7 +33,9 @@ export class StorageRangeReader implements RangeReader {
     if (sizeBytes === undefined) return undefined;
     const last = Math.min(end, sizeBytes) - 1;
     const body =
-      last < start ? Readable.from([]) : createReadStream(path, { start, end: last, highWaterMark: readBytes });
+      last < start
+        ? Readable.from([])
+        : createReadStream(path, { start, end: last, highWaterMark: readBytes, ...(signal && { signal }) });
     return { sizeBytes, body };
   }
 

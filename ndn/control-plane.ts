@@ -12,6 +12,7 @@ import type { Face, PacketHandler } from "./face.ts";
 import { interestLifetimeMs } from "./interest.ts";
 import { type Name, nameKey } from "./name.ts";
 import { nackReasons, type PacketView } from "./packet-view.ts";
+import { raceAbort } from "./race-abort.ts";
 import { TT } from "./tlv.ts";
 import type { Uplink } from "./uplink.ts";
 
@@ -73,7 +74,7 @@ class ControlFace {
 /** The slow lane of one uplink; add it as the last handler, it takes every packet. */
 export class ControlPlane implements PacketHandler {
   private current: ControlFace | undefined;
-  /** Questions under way, with the name of each: a Nack ends all that ask for it. */
+  /** Questions under way, with the name of each: a Nack ends all that ask for it, the end of the face ends all. */
   private readonly asking = new Map<AbortController, string>();
 
   constructor(uplink: Uplink) {
@@ -82,9 +83,11 @@ export class ControlPlane implements PacketHandler {
       onUp: (face) => {
         this.current = new ControlFace(face);
       },
-      onDown: () => {
+      onDown: (reason) => {
         this.current?.close();
         this.current = undefined;
+        const err = new Error(`face went down: ${reason?.message ?? "closed"}`);
+        for (const question of this.asking.keys()) question.abort(err);
       },
     });
   }
@@ -119,9 +122,8 @@ export class ControlPlane implements PacketHandler {
     this.asking.set(nack, key);
     const deadline = AbortSignal.any([signal, nack.signal, AbortSignal.timeout(timeoutMs)]);
     try {
-      return await consume(interest, { fw, signal: deadline, retx: () => intervals });
-    } catch (err: unknown) {
-      throw deadline.aborted ? deadline.reason : err;
+      deadline.throwIfAborted();
+      return await raceAbort(consume(interest, { fw, signal: deadline, retx: () => intervals }), deadline);
     } finally {
       this.asking.delete(nack);
     }

@@ -17,6 +17,8 @@ const batchBytes = 256 * 1024;
 /** Above this many bytes waiting to leave, the face stops reading requests; below a quarter it reads again. */
 const highWaterBytes = 4 * 1024 * 1024;
 const pooledBatches = 4;
+/** Less than this is copied out of the batch before it is sent. */
+const copiedBelowBytes = 32 * 1024;
 
 /** Packets out and in; who opened it closes it. */
 export abstract class Face {
@@ -80,17 +82,28 @@ export abstract class Face {
     if (batch === undefined) return;
     this.batch = undefined;
     this.used = 0;
-    this.waitingBytes += used;
+    const isSmall = used < copiedBelowBytes;
+    const held = isSmall ? used : batch.length;
+    this.waitingBytes += held;
     if (this.waitingBytes > highWaterBytes && !this.readingPaused) {
       this.readingPaused = true;
       this.setReading(false);
     }
-    this.transmit(batch.subarray(0, used), () => this.released(batch, used));
+    // A slow peer must not hold a whole batch for the sake of a few packets.
+    const bytes = isSmall ? Buffer.from(batch.subarray(0, used)) : batch.subarray(0, used);
+    if (isSmall) this.keep(batch);
+    this.transmit(bytes, () => {
+      if (!isSmall) this.keep(batch);
+      this.released(held);
+    });
   }
 
-  private released(batch: Buffer, bytes: number): void {
-    this.waitingBytes -= bytes;
+  private keep(batch: Buffer): void {
     if (this.free.length < pooledBatches) this.free.push(batch);
+  }
+
+  private released(bytes: number): void {
+    this.waitingBytes -= bytes;
     if (this.readingPaused && this.waitingBytes < highWaterBytes / 4) {
       this.readingPaused = false;
       this.setReading(true);

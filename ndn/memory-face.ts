@@ -5,7 +5,7 @@ import { Face, type PacketHandler } from "./face.ts";
 import { PacketScanner } from "./packet-scanner.ts";
 import { PacketView } from "./packet-view.ts";
 import type { FaceEvents } from "./stream-face.ts";
-import { maxPacketBytes } from "./tlv.ts";
+import { maxLinkPacketBytes } from "./tlv.ts";
 import { BaseUplink } from "./uplink.ts";
 
 /** One end of the pair; what it sends arrives at the other in a later turn of the event loop, never at once. */
@@ -20,7 +20,7 @@ class MemoryFace extends Face {
     this.events = events;
     this.scanner = new PacketScanner((buf, start, end) => {
       if (this.view.read(buf, start, end)) this.events.onPacket(this.view, this);
-    }, maxPacketBytes);
+    }, maxLinkPacketBytes);
   }
 
   close(): void {

@@ -5,7 +5,7 @@
  * (`npm run bench`, row "server, ndnd, client"). A handler must not keep a view, or slices of its buffer, beyond its call.
  */
 import { nameKey } from "./name.ts";
-import { nniBytes, readNni, readVarNumber, TT, varNumberBytes } from "./tlv.ts";
+import { maxPacketBytes, nniBytes, readNni, readVarNumber, TT, varNumberBytes } from "./tlv.ts";
 
 /** Reason codes of network Nacks (NDNLPv2 § Network Nack). */
 export const nackReasons: Readonly<Record<number, string>> = { 50: "Congestion", 100: "Duplicate", 150: "NoRoute" };
@@ -109,7 +109,7 @@ export class PacketView {
     this.start = start;
     this.end = end;
     this.type = buf[start]!;
-    if (this.type !== TT.Interest && this.type !== TT.Data) return false;
+    if ((this.type !== TT.Interest && this.type !== TT.Data) || end - start > maxPacketBytes) return false;
     const length = readVarNumber(buf, start + 1, end);
     if (length < 0) return false;
     const at = start + 1 + varNumberBytes(buf, start + 1);

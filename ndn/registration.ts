@@ -8,6 +8,7 @@ import { invoke, localhopPrefix, localhostPrefix } from "@ndn/nfdmgmt";
 import { Name as NdnName, type Signer } from "@ndn/packet";
 import type { ControlPlane } from "./control-plane.ts";
 import { formatName, type Name } from "./name.ts";
+import { raceAbort } from "./race-abort.ts";
 import type { Uplink } from "./uplink.ts";
 
 /** RouteOrigin "client": what NLSR and ndnd announce to their neighbours. */
@@ -90,14 +91,13 @@ export class PrefixRegistration {
   private async command(fw: Forwarder, verb: "rib/register" | "rib/unregister", timeoutMs: number) {
     const name = new NdnName(this.prefix);
     const route = { name, origin: originClient };
-    const response = await invoke(
-      verb,
-      verb === "rib/register" ? { ...route, cost: 0, flagCapture: true, expirationPeriod: expirationMs } : route,
-      {
-        signer: this.signer,
-        prefix: this.uplink.isLocal ? localhostPrefix : localhopPrefix,
-        cOpts: { fw, signal: AbortSignal.timeout(timeoutMs) },
-      },
+    const signal = AbortSignal.timeout(timeoutMs);
+    const parameters =
+      verb === "rib/register" ? { ...route, cost: 0, flagCapture: true, expirationPeriod: expirationMs } : route;
+    const prefix = this.uplink.isLocal ? localhostPrefix : localhopPrefix;
+    const response = await raceAbort(
+      invoke(verb, parameters, { signer: this.signer, prefix, cOpts: { fw, signal } }),
+      signal,
     );
     if (response.statusCode !== 200) throw new Error(`${response.statusCode} ${response.statusText}`);
   }

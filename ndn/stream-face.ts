@@ -5,7 +5,7 @@ import { connect, type Socket } from "node:net";
 import { Face } from "./face.ts";
 import { PacketScanner } from "./packet-scanner.ts";
 import { PacketView } from "./packet-view.ts";
-import { maxPacketBytes } from "./tlv.ts";
+import { maxLinkPacketBytes } from "./tlv.ts";
 
 /** What happens on a face; `onClose` comes exactly once, with the reason unless `close()` was called. */
 export interface FaceEvents {
@@ -15,6 +15,7 @@ export interface FaceEvents {
 
 /** Bytes taken from the kernel at a time. */
 const readBytes = 256 * 1024;
+const keepAliveMs = 15_000;
 /** What is still to be sent gets this long after `close`: a peer that has stopped reading would hold it for ever. */
 const lingerMs = 1_000;
 
@@ -60,8 +61,9 @@ export class StreamFace extends Face {
     const view = new PacketView();
     const scanner = new PacketScanner((buf, start, end) => {
       if (view.read(buf, start, end) && view.type !== 0 && !view.isFragment) events.onPacket(view, this);
-    }, maxPacketBytes);
+    }, maxLinkPacketBytes);
     socket.setNoDelay(true);
+    socket.setKeepAlive(true, keepAliveMs); // a peer that has lost power says no goodbye
     from.onData((chunk) => {
       try {
         scanner.push(chunk);

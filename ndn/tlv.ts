@@ -36,8 +36,10 @@ export const TT = {
   CongestionMark: 0x0340,
 } as const;
 
-/** Packets larger than this never leave a forwarder (NDN packet specification: 8800 bytes). */
+/** Network-layer packets larger than this never leave a forwarder (NDN packet specification: 8800 bytes). */
 export const maxPacketBytes = 8800;
+/** The same with a link-layer header around it: PIT token, congestion mark and whatever NDNLPv2 will add. */
+export const maxLinkPacketBytes = maxPacketBytes + 512;
 
 /** Bytes that the variable-length number at `offset` occupies (1, 3, 5 or 9), judged by its first byte. */
 export function varNumberBytes(buf: Uint8Array, offset: number): number {

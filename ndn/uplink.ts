@@ -81,11 +81,14 @@ export abstract class BaseUplink implements Uplink {
 const connectTimeoutMs = 5_000;
 const firstRetryMs = 200;
 const lastRetryMs = 5_000;
+/** A face that was up for this long was no mere attempt: after it the pauses begin anew. */
+const stableMs = 5_000;
 
 /** A face to `url` that comes back after failures. Call `open` once; `close` ends it for good. */
 export class SocketUplink extends BaseUplink {
   private readonly url: FaceUrl;
   private retryMs = firstRetryMs;
+  private upAtMs = 0;
   private timer: NodeJS.Timeout | undefined;
   private attempt: Socket | undefined;
   private closed = false;
@@ -154,11 +157,12 @@ export class SocketUplink extends BaseUplink {
   }
 
   private up(face: Face): void {
-    this.retryMs = firstRetryMs;
+    this.upAtMs = performance.now();
     this.wentUp(face);
   }
 
   private down(reason: Error | undefined): void {
+    if (performance.now() - this.upAtMs > stableMs) this.retryMs = firstRetryMs;
     this.wentDown(this.closed ? undefined : (reason ?? new Error("closed by the other side")));
     this.openLater();
   }

@@ -7,6 +7,7 @@
  */
 
 import type { Page } from "./page-cache.ts";
+import type { ReadGate } from "./read-gate.ts";
 
 /** How far a stream reads ahead of the page that was wanted last, at most: 6 MiB. */
 const maxAheadPages = 24;
@@ -16,6 +17,8 @@ const minAheadPages = 4;
 const unaskedPages = 4;
 /** A stream that nobody wants more of for this long gives its place back. */
 const idleMs = 2_000;
+/** And sooner when nobody has wanted anything yet. */
+const unaskedIdleMs = 500;
 
 /** Pages that each of `streams` may be ahead, so that all together keep within half of `cachePages`. */
 export function aheadOf(cachePages: number, streams: number): number {
@@ -30,46 +33,57 @@ export class PageStream {
   filling: Page | undefined;
   /** Behind the last page of this read. */
   readonly end: number;
-  private wanted: number;
-  private resume: (() => void) | undefined;
-
   /** Pages that it may be ahead at the moment. */
   private readonly ahead: () => number;
+  /** Behind the last page that may be filled before anybody asks. */
+  private readonly unaskedEnd: number;
+  private wanted: number | undefined;
+  private resume: (() => void) | undefined;
 
   /** @param wanted - Page that somebody waits for; undefined when nobody does yet. */
   constructor(first: number, end: number, wanted: number | undefined, ahead: () => number) {
     this.next = first;
     this.end = end;
     this.ahead = ahead;
-    this.wanted = wanted ?? first + unaskedPages - maxAheadPages;
+    this.unaskedEnd = first + unaskedPages;
+    this.wanted = wanted;
   }
 
   /** Whether page `index` will come out of this stream soon, so that waiting is better than asking for it. */
   covers(index: number): boolean {
-    return index >= this.next && index < this.end && index <= this.next + maxAheadPages;
+    return index >= this.next && index < this.end && index <= this.next + this.ahead();
   }
 
   /** Somebody uses or wants page `index`. */
   want(index: number): void {
-    if (index <= this.wanted) return;
+    if (this.wanted !== undefined && index <= this.wanted) return;
     this.wanted = index;
     this.resume?.();
   }
 
-  /** Wait until more is wanted; false when it is time to stop, because nobody does or others wait for the place. */
-  async mayGoOn(othersWait: () => boolean): Promise<boolean> {
-    if (this.isWithinReach) return true;
-    if (othersWait()) return false;
-    const timedOut = setTimeout(() => this.resume?.(), idleMs);
-    await new Promise<void>((resolve) => {
-      this.resume = resolve;
-    });
-    clearTimeout(timedOut);
-    this.resume = undefined;
-    return this.isWithinReach;
+  /** Wait until more is wanted; false when it is time to stop: nobody does, others wait for the place, or it is the end. */
+  async mayGoOn(gate: ReadGate): Promise<boolean> {
+    const givesUpAtMs = performance.now() + (this.wanted === undefined ? unaskedIdleMs : idleMs);
+    while (this.next < this.end && !this.isWithinReach) {
+      if (gate.isWanted || performance.now() >= givesUpAtMs) return false;
+      await this.pause(gate, givesUpAtMs - performance.now());
+    }
+    return this.next < this.end;
   }
 
   private get isWithinReach(): boolean {
-    return this.next <= this.wanted + this.ahead();
+    return this.wanted === undefined ? this.next < this.unaskedEnd : this.next <= this.wanted + this.ahead();
+  }
+
+  /** Until somebody wants more, somebody else wants the place, or `ms` are over. */
+  private async pause(gate: ReadGate, ms: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, ms + 1);
+    this.resume = resolve;
+    gate.pausing.add(resolve);
+    await promise;
+    gate.pausing.delete(resolve);
+    this.resume = undefined;
+    clearTimeout(timer);
   }
 }

@@ -145,14 +145,15 @@ export class PagedBlob {
   /** Run a stream to its end, to where another read has been already, or until nobody wants more of it. */
   private async fill(stream: PageStream, read: RangeRead, abort: AbortController): Promise<void> {
     const timer = setTimeout(() => abort.abort(new Error("the registry sends nothing")), readTimeoutMs);
+    let hasEnded = false;
     try {
       for await (const chunk of read.body as AsyncIterable<Buffer>) {
         this.context.onRead(chunk.length);
-        if (!this.distribute(chunk, stream)) break;
-        if (!(await stream.mayGoOn(() => this.context.gate.isWanted))) break;
+        hasEnded = !this.distribute(chunk, stream) || !(await stream.mayGoOn(this.context.gate));
+        if (hasEnded) break;
         timer.refresh();
       }
-      const isShort = !read.body.destroyed && read.body.readableEnded && stream.next < stream.end && this.sizeBytes > 0;
+      const isShort = !hasEnded && stream.next < stream.end && this.sizeBytes > 0;
       this.finish(stream, isShort ? new Error("the registry's answer was too short") : undefined);
     } catch (err: unknown) {
       this.finish(stream, err as Error);

@@ -10,6 +10,8 @@ export class ReadGate {
   private readonly limit: number;
   private free: number;
   private readonly queue: (() => void)[] = [];
+  /** Reads that pause for want of demand: one of them is woken whenever somebody waits for a place. */
+  readonly pausing = new Set<() => void>();
 
   /** @param limit - Reads at a time. */
   constructor(limit: number) {
@@ -38,7 +40,10 @@ export class ReadGate {
       this.free--;
       return;
     }
-    await new Promise<void>((resolve) => this.queue.push(resolve));
+    const place = new Promise<void>((resolve) => this.queue.push(resolve));
+    const [pausing] = this.pausing;
+    pausing?.();
+    await place;
   }
 
   leave(): void {

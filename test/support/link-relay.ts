@@ -6,7 +6,7 @@
 import { rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { PacketScanner } from "#ndn/packet-scanner.ts";
-import { maxPacketBytes } from "#ndn/tlv.ts";
+import { maxLinkPacketBytes } from "#ndn/tlv.ts";
 
 /** One direction of a link. */
 export interface LinkOptions {
@@ -90,7 +90,7 @@ export async function startLinkRelay(options: LinkRelayOptions): Promise<LinkRel
 function relay(from: Socket, link: Link): void {
   const scanner = new PacketScanner(
     (buf, start, end) => link.send(Buffer.from(buf.subarray(start, end))),
-    maxPacketBytes,
+    maxLinkPacketBytes,
   );
   from.on("data", (chunk) => scanner.push(chunk));
 }
