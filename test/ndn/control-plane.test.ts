@@ -65,3 +65,12 @@ test("a Data that is malformed neither arrives nor closes the face", async () =>
   const data = await way.control.express(parseName("/A"), 100, 2_000, never);
   expect(Buffer.from(data.content).toString()).toBe("A");
 });
+
+test("the end of the face ends the question at once", async () => {
+  using way = open(answering(() => undefined));
+  const began = performance.now();
+  const asking = way.control.express(parseName("/A"), 1_000, 10_000, never);
+  way[Symbol.dispose]();
+  await expect(asking).rejects.toThrow("face went down");
+  expect(performance.now() - began).toBeLessThan(5_000);
+});

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { lstat, writeFile } from "node:fs/promises";
-import { connect } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { PacketHandler } from "#ndn/face.ts";
@@ -125,4 +125,63 @@ test("a listener closes although a peer has stopped reading", async () => {
   await listener.close();
   expect(performance.now() - began).toBeLessThan(5_000);
   stuck.destroy();
+});
+
+test("an uplink that comes up and breaks again and again is tried with growing pauses", async () => {
+  const server = createServer((socket) => socket.destroy());
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const { port } = server.address() as AddressInfo;
+  const uplink = new SocketUplink(parseFaceUrl(`tcp://127.0.0.1:${port}`));
+  const upAtMs: number[] = [];
+  uplink.addListener({ onUp: () => upAtMs.push(performance.now()) });
+  uplink.open();
+  await until("four attempts", () => upAtMs.length >= 4);
+  uplink.close();
+  await new Promise((resolve) => server.close(resolve));
+  const pauses = upAtMs.slice(1).map((at, n) => at - upAtMs[n]!);
+  expect(pauses[2]).toBeGreaterThan(2 * pauses[0]!);
+});
+
+test("a packet of the largest size with a link header passes, a larger one is dropped, and the face stays", async () => {
+  await using folder = await makeTemporaryFolder();
+  const url = parseFaceUrl(unixUrl(folder.path));
+  const sizes: number[] = [];
+  const handler: PacketHandler = { accept: (view) => sizes.push(view.end - view.start) > 0 };
+  const listener = await FaceListener.listen(url, handler);
+  const uplink = new SocketUplink(url);
+  uplink.open();
+  await until("the uplink to be up", () => uplink.face !== undefined);
+  for (const bytes of [8800, 8801, 8000]) uplink.face!.send(withPitToken(interestOf(bytes)));
+  await until("the last one", () => sizes.includes(8000));
+  expect(sizes).toEqual([8800, 8000]);
+  expect(listener.faceCount).toBe(1);
+  uplink.close();
+  await listener.close();
+});
+
+/** An Interest of exactly so many bytes. */
+function interestOf(bytes: number): Buffer {
+  const name = tlv(TT.Name, parseName("/A"));
+  return tlv(TT.Interest, name, tlv(TT.ApplicationParameters, Buffer.alloc(bytes - 4 - name.length - 4)));
+}
+
+function withPitToken(packet: Buffer): Buffer {
+  return tlv(TT.LpPacket, tlv(TT.LpPitToken, Buffer.alloc(8)), tlv(TT.LpFragment, packet));
+}
+
+test("what waits for a peer that does not read is bounded by what it is, not by the batches it came in", async () => {
+  const server = createServer({ pauseOnConnect: true });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const { port } = server.address() as AddressInfo;
+  const uplink = new SocketUplink(parseFaceUrl(`tcp://127.0.0.1:${port}`));
+  uplink.open();
+  await until("the uplink to be up", () => uplink.face !== undefined);
+  const before = process.memoryUsage().arrayBuffers;
+  for (let turn = 0; turn < 2_000; turn++) {
+    uplink.face!.send(interestOf(1_000));
+    await Promise.resolve();
+  }
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(32 * 1024 * 1024);
+  uplink.close();
+  server.close();
 });

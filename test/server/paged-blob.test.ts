@@ -82,3 +82,32 @@ test("a long read pauses ahead of its reader, and goes on when the reader does",
     expect(sent).toBeLessThan(page + 60);
   }
 });
+
+test("reads that nobody wants more of give their place to the one that waits", async () => {
+  const reader: RangeReader = {
+    async read(_, start, end) {
+      const pages = function* () {
+        for (let at = start; at < end; at += pageBytes) yield Buffer.alloc(pageBytes);
+      };
+      return { sizeBytes: 200 * pageBytes, body: Readable.from(pages()) };
+    },
+  };
+  const context = { ...contextOf(reader), gate: new ReadGate(3) };
+  for (let n = 0; n < 3; n++) await PagedBlob.open(ref, context);
+  const began = performance.now();
+  await PagedBlob.open(ref, context);
+  expect(performance.now() - began).toBeLessThan(400);
+});
+
+test("an answer that ends early is told, and what came of it stays", async () => {
+  const failures: string[] = [];
+  const body = () => Readable.from([Buffer.alloc(pageBytes + 1000)]);
+  const context = {
+    ...contextOf({ read: async () => ({ sizeBytes: 3 * pageBytes, body: body() }) }),
+    onReadFailed: (_: unknown, reason: Error) => failures.push(reason.message),
+  };
+  const blob = (await PagedBlob.open(ref, context))!;
+  await new Promise<void>((resolve) => blob.whenFilled(2 * pageBytes, 3 * pageBytes, resolve));
+  expect(failures).toContain("the registry's answer was too short");
+  expect(blob.pageAt(0, pageBytes)).toBeDefined();
+});
