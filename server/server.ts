@@ -28,7 +28,7 @@ import { ReadGate } from "./read-gate.ts";
 import { createServerMetrics, exposeProducer } from "./server-metrics.ts";
 
 /** Memory for pages of blobs, all together. */
-const cacheBytes = 24 * 1024 * 1024;
+const cacheBytes = 32 * 1024 * 1024;
 /** Reads of the registry at a time. */
 const concurrentReads = 32;
 
