@@ -103,10 +103,13 @@ export class PagedBlob {
   /** See to it that a stream is under way from the page in use, or from where the pages behind it end. */
   private readAhead(index: number, page: Page | undefined): void {
     this.lastTouched = index;
-    if (page) this.context.cache.touch(page);
-    const horizon = Math.min(this.pageCount, index + Math.ceil(this.ahead / 2));
+    const horizon = Math.min(this.pageCount, index + this.ahead);
     let next = index;
-    while (next < horizon && this.pages.get(next)?.isFull) next++;
+    // Pages that are soon to be read must outlive those that have been read.
+    for (let ahead = page; ahead?.isFull && next < horizon; ahead = this.pages.get(next)) {
+      this.context.cache.touch(ahead);
+      next++;
+    }
     const stream = this.streamOf(next) ?? this.streamOf(index);
     if (stream) stream.want(index);
     else if (next < horizon && !this.context.gate.isCrowded) void this.startStream(next); // crowded: Interests come again
