@@ -69,7 +69,9 @@ export class PagedBlob {
   pageAt(at: number, end: number): Page | undefined {
     const index = Math.floor(at / pageBytes);
     const page = this.pages.get(index);
-    if (index !== this.lastTouched || page === undefined) this.readAhead(index, page);
+    // Interests of one reader arrive slightly out of order: the page just before is no news.
+    const isNews = index !== this.lastTouched && index !== this.lastTouched - 1;
+    if (isNews || page === undefined) this.readAhead(index, page);
     return page !== undefined && end - index * pageBytes <= page.filledBytes ? page : undefined;
   }
 
