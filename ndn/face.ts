@@ -65,11 +65,6 @@ export abstract class Face {
     this.commit(at + packet.length);
   }
 
-  /** Bytes written but not yet taken by the other side or the kernel. */
-  get queuedBytes(): number {
-    return this.waitingBytes + this.used;
-  }
-
   /** Close the face; nothing is sent or received afterwards. */
   abstract close(): void;
   /** Hand whole packets to the medium; `release` must be called once when `bytes` is no longer needed. */

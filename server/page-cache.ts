@@ -6,7 +6,7 @@
 /** Size of a page: 32 segments of 8192 bytes. */
 export const pageBytes = 256 * 1024;
 
-/** Buffers kept for new pages: one read's worth. */
+/** Buffers kept for new pages: 4 MiB of them. */
 const maxSpare = 16;
 
 /** A page of one blob; its bytes `[0, filledBytes)` are there. */
