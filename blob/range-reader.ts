@@ -1,14 +1,14 @@
 /**
  * The port through which a server reads its own registry: any range of a blob, at any time.
  */
-import type { Readable } from "node:stream";
+import type { Body } from "#oci/body.ts";
 import type { BlobRef } from "./source.ts";
 
-/** A range on its way: the whole blob's size, and a stream of exactly the bytes asked for. */
+/** A range on its way: the whole blob's size, and exactly the bytes asked for. */
 export interface RangeRead {
   readonly sizeBytes: number;
-  /** Bytes `[start, min(end, sizeBytes))`; the reader consumes it whole or destroys it. */
-  readonly body: Readable;
+  /** Bytes `[start, min(end, sizeBytes))`; the caller reads or cancels it. */
+  readonly body: Body;
 }
 
 /** Where a server reads blobs from: the registry over HTTP, or its storage directory. */

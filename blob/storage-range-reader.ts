@@ -2,16 +2,16 @@
  * Ranges of blobs from the storage directory of a registry on the same machine (the layout of distribution's
  * filesystem driver): only what a repository links to, so that the directory gives away no more than the registry.
  */
-import { createReadStream } from "node:fs";
-import { access, readdir, stat } from "node:fs/promises";
+import { read } from "node:fs";
+import { access, type FileHandle, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { Readable } from "node:stream";
+import { promisify } from "node:util";
+import type { Body, BodySink } from "#oci/body.ts";
 import { type Digest, hexOf } from "#oci/digest.ts";
 import { isRepository } from "#oci/reference.ts";
 import type { RangeRead, RangeReader } from "./range-reader.ts";
 import type { BlobRef } from "./source.ts";
 
-const readBytes = 256 * 1024;
 /** Repositories looked through for a digest that nobody has named a place for. */
 const maxRepositories = 10_000;
 const listTtlMs = 60_000;
@@ -29,14 +29,15 @@ export class StorageRangeReader implements RangeReader {
     if (!(await this.isLinked(blob))) return undefined;
     const hex = hexOf(blob.digest);
     const path = join(this.root, "blobs", "sha256", hex.slice(0, 2), hex, "data");
-    const sizeBytes = await sizeOf(path);
-    if (sizeBytes === undefined) return undefined;
-    const last = Math.min(end, sizeBytes) - 1;
-    const body =
-      last < start
-        ? Readable.from([])
-        : createReadStream(path, { start, end: last, highWaterMark: readBytes, ...(signal && { signal }) });
-    return { sizeBytes, body };
+    const file = await openFile(path);
+    if (file === undefined) return undefined;
+    try {
+      const sizeBytes = (await file.stat()).size;
+      return { sizeBytes, body: bodyOfFile(file, start, Math.min(end, sizeBytes), signal) };
+    } catch (err: unknown) {
+      await file.close();
+      throw err;
+    }
   }
 
   /** The repositories that link to this digest. */
@@ -78,11 +79,39 @@ export class StorageRangeReader implements RangeReader {
   }
 }
 
-async function sizeOf(path: string): Promise<number | undefined> {
+async function openFile(path: string): Promise<FileHandle | undefined> {
   try {
-    return (await stat(path)).size;
+    return await open(path);
   } catch (err: unknown) {
     if ((err as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw err;
+  }
+}
+
+/** Bytes `[start, end)` of a file that is then closed. */
+function bodyOfFile(file: FileHandle, start: number, end: number, signal?: AbortSignal): Body {
+  return {
+    async pourInto(sink) {
+      try {
+        await pourFile(file, start, end, sink, signal);
+      } finally {
+        await file.close();
+      }
+    },
+    cancel: () => void file.close(),
+  };
+}
+
+// Twice as cheap per read as the one of FileHandle.
+const readFile = promisify(read);
+
+async function pourFile(file: FileHandle, start: number, end: number, sink: BodySink, signal?: AbortSignal) {
+  for (let at = start; at < end; ) {
+    signal?.throwIfAborted();
+    const space = sink.space();
+    const { bytesRead } = await readFile(file.fd, space, 0, Math.min(space.length, end - at), at);
+    if (bytesRead === 0) throw new Error(`the file ends at byte ${at} of ${end}`);
+    at += bytesRead;
+    if (!(await sink.filled(bytesRead))) return;
   }
 }

@@ -13,6 +13,8 @@ const maxSpare = 16;
 export class Page {
   readonly buf: Buffer;
   filledBytes = 0;
+  /** Whether it is some read's to fill. */
+  isClaimed = false;
   /** Calls to make once so many bytes are there, or the read has failed. */
   readonly waiting: { readonly untilBytes: number; readonly done: () => void }[] = [];
   private readonly forget: () => void;
@@ -26,11 +28,9 @@ export class Page {
     return this.filledBytes === this.buf.length;
   }
 
-  /** Append what fits of `chunk` from `at` on; returns how many bytes were taken. */
-  fill(chunk: Buffer, at: number): number {
-    const copied = chunk.copy(this.buf, this.filledBytes, at);
-    this.filledBytes += copied;
-    return copied;
+  /** What is still to be filled. */
+  get rest(): Buffer {
+    return this.buf.subarray(this.filledBytes);
   }
 
   /** Call those whose bytes are there now; all of them when the read has ended. */

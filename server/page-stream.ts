@@ -61,14 +61,19 @@ export class PageStream {
     this.resume?.();
   }
 
-  /** Wait until more is wanted; false when it is time to stop: nobody does, others wait for the place, or it is the end. */
-  async mayGoOn(gate: ReadGate): Promise<boolean> {
+  /** Whether to go on; a promise while nobody wants more. False when others wait for the place, or it is the end. */
+  mayGoOn(gate: ReadGate): boolean | Promise<boolean> {
+    if (this.next >= this.end) return false;
+    return this.isWithinReach || this.untilWanted(gate);
+  }
+
+  private async untilWanted(gate: ReadGate): Promise<boolean> {
     const givesUpAtMs = performance.now() + (this.wanted === undefined ? unaskedIdleMs : idleMs);
-    while (this.next < this.end && !this.isWithinReach) {
+    while (!this.isWithinReach) {
       if (gate.isWanted || performance.now() >= givesUpAtMs) return false;
       await this.pause(gate, givesUpAtMs - performance.now());
     }
-    return this.next < this.end;
+    return true;
   }
 
   private get isWithinReach(): boolean {

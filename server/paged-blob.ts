@@ -129,7 +129,7 @@ export class PagedBlob {
       const both = AbortSignal.any([signal, abort.signal]);
       const read = await reader.read(this.ref, first * pageBytes, end * pageBytes, both);
       if (read?.sizeBytes !== this.sizeBytes) {
-        read?.body.destroy();
+        read?.body.cancel();
         throw new Error("the registry no longer has this blob");
       }
       await this.fill(stream, read, abort);
@@ -149,16 +149,28 @@ export class PagedBlob {
 
   /** Run a stream to its end, to where another read has been already, or until nobody wants more of it. */
   private async fill(stream: PageStream, read: RangeRead, abort: AbortController): Promise<void> {
+    if (!this.claim(stream)) {
+      read.body.cancel();
+      return this.finish(stream, undefined);
+    }
     const timer = setTimeout(() => abort.abort(new Error("the registry sends nothing")), readTimeoutMs);
-    let hasEnded = false;
+    let isEnough = false;
+    const enough = (more: boolean) => {
+      isEnough = !more || !this.claim(stream);
+      timer.refresh();
+      return !isEnough;
+    };
     try {
-      for await (const chunk of read.body as AsyncIterable<Buffer>) {
-        this.context.onRead(chunk.length);
-        hasEnded = !this.distribute(chunk, stream) || !(await stream.mayGoOn(this.context.gate));
-        if (hasEnded) break;
-        timer.refresh();
-      }
-      const isShort = !hasEnded && stream.next < stream.end && this.sizeBytes > 0;
+      await read.body.pourInto({
+        space: () => stream.filling!.rest,
+        filled: (bytes) => {
+          this.context.onRead(bytes);
+          this.took(stream, bytes);
+          const more = stream.mayGoOn(this.context.gate);
+          return typeof more === "boolean" ? enough(more) : more.then(enough);
+        },
+      });
+      const isShort = !isEnough && stream.next < stream.end && this.sizeBytes > 0;
       this.finish(stream, isShort ? new Error("the registry's answer was too short") : undefined);
     } catch (err: unknown) {
       this.finish(stream, err as Error);
@@ -167,18 +179,20 @@ export class PagedBlob {
     }
   }
 
-  /** Spread a chunk over the pages, waking whoever waits; false when the pages from here on are there already. */
-  private distribute(chunk: Buffer, stream: PageStream): boolean {
-    let at = 0;
-    while (at < chunk.length && stream.next < stream.end) {
-      const page = this.pages.get(stream.next) ?? this.addPage(stream.next);
-      if (page.isFull || (page.filledBytes > 0 && page !== stream.filling)) return false;
-      stream.filling = page;
-      at += page.fill(chunk, at);
-      if (page.isFull) stream.next++;
-      page.wake(false);
-    }
+  /** Take the page that is next, unless another read has been there. */
+  private claim(stream: PageStream): boolean {
+    const page = this.pages.get(stream.next) ?? this.addPage(stream.next);
+    if (page !== stream.filling && (page.isClaimed || page.isFull)) return false;
+    page.isClaimed = true;
+    stream.filling = page;
     return true;
+  }
+
+  private took(stream: PageStream, bytes: number): void {
+    const page = stream.filling!;
+    page.filledBytes += bytes;
+    if (page.isFull) stream.next++;
+    page.wake(false);
   }
 
   /** Take a stream away, and with it the pages that it alone would have filled: whoever waits there asks again. */

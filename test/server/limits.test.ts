@@ -31,7 +31,7 @@ test("the least recently used full pages go when the budget is used up", () => {
   const forgotten: string[] = [];
   const add = (name: string) => {
     const page = cache.add(pageBytes, () => forgotten.push(name));
-    page.fill(Buffer.alloc(pageBytes), 0);
+    page.filledBytes = pageBytes;
     return page;
   };
   const [a] = [add("a"), add("b"), add("c")];

@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import { expect, test } from "vitest";
 import type { RangeRead, RangeReader } from "#blob/range-reader.ts";
+import { bodyOf } from "#oci/body.ts";
 import { digestOfHash } from "#oci/digest.ts";
 import { PageCache, pageBytes } from "#server/page-cache.ts";
 import { type BlobPagesContext, PagedBlob } from "#server/paged-blob.ts";
@@ -22,7 +23,7 @@ function firstThen(sizeBytes: number, later: () => Promise<RangeRead | undefined
       if (start > 0) return later();
       const body = new Readable({ read: () => undefined });
       body.push(Buffer.alloc(pageBytes));
-      return { sizeBytes, body };
+      return { sizeBytes, body: bodyOf(body) };
     },
   };
 }
@@ -40,7 +41,7 @@ test("Interests for everywhere in a huge blob do not fill the memory while the r
 
 test("a blob that has changed its size is not read on, and the answer is not left hanging", async () => {
   const body = Readable.from([Buffer.alloc(10)]);
-  const context = contextOf(firstThen(2 * farBytes, async () => ({ sizeBytes: 7, body })));
+  const context = contextOf(firstThen(2 * farBytes, async () => ({ sizeBytes: 7, body: bodyOf(body) })));
   const blob = (await PagedBlob.open(ref, context))!;
   await new Promise<void>((resolve) => blob.whenFilled(farBytes, farBytes + 1, resolve));
   expect(blob.pageAt(farBytes, farBytes + 1)).toBeUndefined();
@@ -49,7 +50,7 @@ test("a blob that has changed its size is not read on, and the answer is not lef
 
 test("whoever waits is told when the bytes they need are there, not when the page is full", async () => {
   const body = new Readable({ read: () => undefined });
-  const context = contextOf(firstThen(2 * farBytes, async () => ({ sizeBytes: 2 * farBytes, body })));
+  const context = contextOf(firstThen(2 * farBytes, async () => ({ sizeBytes: 2 * farBytes, body: bodyOf(body) })));
   const blob = (await PagedBlob.open(ref, context))!;
   const early = new Promise<void>((resolve) => blob.whenFilled(farBytes, farBytes + 100, resolve));
   body.push(Buffer.alloc(100));
@@ -69,7 +70,7 @@ test("a long read pauses ahead of its reader, and goes on when the reader does",
           for (let n = 0; n < pages; n++, sent++) yield Buffer.alloc(pageBytes, n);
         })(),
       );
-      return { sizeBytes: 256 * pageBytes, body };
+      return { sizeBytes: 256 * pageBytes, body: bodyOf(body) };
     },
   };
   const blob = (await PagedBlob.open(ref, contextOf(reader)))!;
@@ -89,7 +90,7 @@ test("reads that nobody wants more of give their place to the one that waits", a
       const pages = function* () {
         for (let at = start; at < end; at += pageBytes) yield Buffer.alloc(pageBytes);
       };
-      return { sizeBytes: 200 * pageBytes, body: Readable.from(pages()) };
+      return { sizeBytes: 200 * pageBytes, body: bodyOf(Readable.from(pages())) };
     },
   };
   const context = { ...contextOf(reader), gate: new ReadGate(3) };
@@ -101,7 +102,7 @@ test("reads that nobody wants more of give their place to the one that waits", a
 
 test("an answer that ends early is told, and what came of it stays", async () => {
   const failures: string[] = [];
-  const body = () => Readable.from([Buffer.alloc(pageBytes + 1000)]);
+  const body = () => bodyOf(Readable.from([Buffer.alloc(pageBytes + 1000)]));
   const context = {
     ...contextOf({ read: async () => ({ sizeBytes: 3 * pageBytes, body: body() }) }),
     onReadFailed: (_: unknown, reason: Error) => failures.push(reason.message),

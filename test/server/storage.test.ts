@@ -6,6 +6,7 @@ import { BlobUnavailable } from "#blob/source.ts";
 import { StorageRangeReader } from "#blob/storage-range-reader.ts";
 import { joinName, segment } from "#ndn/name.ts";
 import { type Digest, digestOfHash, hexOf } from "#oci/digest.ts";
+import { readBody } from "#test/support/read-body.ts";
 import { patternBlob, startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { makeTemporaryFolder, type TemporaryFolder } from "#test/support/tmp.ts";
 import { until } from "#test/support/until.ts";
@@ -61,7 +62,7 @@ test("a blob that the repository does not link to is not read, although it is th
   expect(await reader.read({ repository: "team/open", digest }, 0, 10)).toBeUndefined();
   expect(await reader.read({ repository: "../../other", digest }, 0, 10)).toBeUndefined();
   const range = await reader.read({ repository: "other", digest }, 10, 20);
-  expect(Buffer.concat((await range!.body.toArray()) as Buffer[]).equals(bytes.subarray(10, 20))).toBe(true);
+  expect((await readBody(range!.body)).equals(bytes.subarray(10, 20))).toBe(true);
   await using serving = await serve(registry, { storage: folder.path });
   await expect(serving.reader().read({ repository: "team/open", digest })).rejects.toThrow(BlobUnavailable);
 });

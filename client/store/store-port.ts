@@ -1,0 +1,55 @@
+/**
+ * What the rest of the endpoint needs of a store of blobs.
+ */
+import type { Digest } from "#oci/digest.ts";
+
+/** A blob that is held whole and was verified when it was written; it cannot be evicted while it is open. */
+export interface HeldBlob {
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+  /**
+   * Bytes `[start, end)` in order, in pieces of up to 512 KiB. A piece is valid until the next one is asked for.
+   * @throws Error when the file cannot be read.
+   */
+  read(start: number, end: number): AsyncIterable<Uint8Array>;
+  /** To be called once by whoever opened it. */
+  close(): Promise<void>;
+}
+
+/** A blob that is being written; nobody else sees it before `commit`. */
+export interface BlobWriter {
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+  /** Bytes `[0, writtenBytes)` are in the file, those that an earlier, broken-off fetch left included. */
+  readonly writtenBytes: number;
+  /** Append; the buffer may be used again when this resolves. @throws Error when the disk is full or broken. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Bytes `[start, end)` that have been written, as `HeldBlob.read`; also after `commit`, until `close`. */
+  read(start: number, end: number): AsyncIterable<Uint8Array>;
+  /**
+   * Make the blob visible. The caller says that it has hashed every byte; the size is checked here.
+   * Resolves once it is visible; its way to the disk (fsync) goes on behind.
+   */
+  commit(): Promise<void>;
+  /** Close the file. Not committed, its bytes stay for a later `begin`, unless `keep` is false. */
+  close(keep: boolean): Promise<void>;
+}
+
+/** Blobs on disk, within a budget. */
+export interface BlobStorePort {
+  /** The blob if it is held whole; counts as a use. */
+  open(digest: Digest): Promise<HeldBlob | undefined>;
+  /** Whether it is held whole, without counting as a use. */
+  has(digest: Digest): boolean;
+  /**
+   * Begin to write a blob, or go on with one that broke off.
+   * @returns undefined when it cannot be stored now: too large for the budget, disk full or broken, already being written.
+   */
+  begin(digest: Digest, sizeBytes: number): Promise<BlobWriter | undefined>;
+  /** What an earlier, broken-off fetch of this blob left: its whole size; undefined when nothing. */
+  partial(digest: Digest): { readonly sizeBytes: number; readonly writtenBytes: number } | undefined;
+  /** Store bytes that are all there, such as a manifest; checks the digest. False when it cannot be stored now. */
+  put(digest: Digest, bytes: Uint8Array): Promise<boolean>;
+  /** Forget the blob, and what is there of it; readers that have it open keep it. False when it was not held. */
+  delete(digest: Digest): Promise<boolean>;
+}
