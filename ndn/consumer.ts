@@ -5,7 +5,7 @@
  * for losses; nothing is allocated per segment (`npm run bench`, row "server, ndnd, client").
  */
 import { CongestionWindow } from "./congestion-window.ts";
-import { contentTypes, DataFields } from "./data.ts";
+import { DataFields } from "./data.ts";
 import type { PacketHandler } from "./face.ts";
 import { nameKey } from "./name.ts";
 import type { PacketView } from "./packet-view.ts";
@@ -106,7 +106,7 @@ export class SegmentConsumer implements PacketHandler {
       return;
     }
     const { fields } = this;
-    if (!fields.read(view) || fields.contentType !== contentTypes.Blob) return;
+    if (!fields.read(view)) return;
     const now = performance.now();
     this.counters.segments++;
     for (const fetch of fetches) this.deliver(fetch, n, view, now);
@@ -115,7 +115,7 @@ export class SegmentConsumer implements PacketHandler {
   }
 
   private deliver(fetch: SegmentFetch, n: number, view: PacketView, now: number): void {
-    const sentAt = fetch.arrived(n, view.buf, this.fields.contentStart, this.fields.contentEnd, now);
+    const sentAt = fetch.arrived(n, view, this.fields, now);
     if (sentAt === undefined) return;
     const rttMs = sentAt > 0 ? now - sentAt : undefined;
     if (rttMs !== undefined) {
@@ -192,8 +192,7 @@ export class SegmentConsumer implements PacketHandler {
       idle = 0;
       room--;
       this.counters.interests++;
-      const at = face.reserve(fetch.template.maxBytes);
-      face.commit(fetch.template.write(face.buffer, at, n));
+      fetch.writeInterest(n, face);
     }
   }
 

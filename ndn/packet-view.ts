@@ -4,7 +4,7 @@
  * Hot path: one `PacketView` per face is filled again for every packet, so receiving a segment allocates nothing
  * (`npm run bench`, row "server, ndnd, client"). A handler must not keep a view, or slices of its buffer, beyond its call.
  */
-import { nameKey } from "./name.ts";
+import { type Name, nameKey } from "./name.ts";
 import { maxPacketBytes, nniBytes, readNni, readVarNumber, TT, varNumberBytes } from "./tlv.ts";
 
 /** Reason codes of network Nacks (NDNLPv2 § Network Nack). */
@@ -50,6 +50,13 @@ export class PacketView {
       return nniBytes(this.segmentNumber) === size ? object : undefined;
     }
     return undefined;
+  }
+
+  /** Whether this packet, which `findObject` found a number in, is a segment of `object`. */
+  isSegmentOf(object: Name): boolean {
+    const { buf, nameStart, nameEnd } = this;
+    const objectEnd = nameStart + object.length;
+    return nameEnd === objectEnd + 2 + nniBytes(this.segmentNumber) && object.compare(buf, nameStart, objectEnd) === 0;
   }
 
   /** Fill this view from the whole packet `buf[start, end)`; false when it is malformed. */

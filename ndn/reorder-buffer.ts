@@ -5,6 +5,9 @@
  * that hashing and the HTTP response see quarter megabytes instead of 8 KB (`npm run bench`, row "server, ndnd, client").
  */
 
+/** States of a segment. */
+const [absent, held, admitted] = [0, 1, 2];
+
 /** Segments in a block. */
 const blockSegments = 32;
 
@@ -41,8 +44,14 @@ export class ReorderBuffer {
     return Math.min(this.lastSegment + 1, this.taken - (this.taken % blockSegments) + this.capacity);
   }
 
+  /** Whether segment `n` is there, admitted or not. */
   has(n: number): boolean {
-    return n < this.contiguous || this.present[n % this.capacity] === 1;
+    return n < this.contiguous || this.present[n % this.capacity] !== absent;
+  }
+
+  /** Whether segment `n` is there but not admitted. */
+  isHeld(n: number): boolean {
+    return n >= this.contiguous && this.present[n % this.capacity] === held;
   }
 
   /** Payload size that segment `n` must have. */
@@ -50,7 +59,7 @@ export class ReorderBuffer {
     return n === this.lastSegment ? this.lastBytes : this.segmentBytes;
   }
 
-  /** Copy a payload into place; the caller has checked `has`, `limit` and `sizeof`. */
+  /** Copy a payload into place; the caller has checked `has`, `limit` and `sizeof`, and says when it may be taken. */
   put(n: number, buf: Buffer, start: number, end: number): void {
     const slot = Math.floor((n % this.capacity) / blockSegments);
     let block = this.blocks[slot];
@@ -59,11 +68,21 @@ export class ReorderBuffer {
       this.blocks[slot] = block;
     }
     buf.copy(block, (n % blockSegments) * this.segmentBytes, start, end);
-    this.present[n % this.capacity] = 1;
-    while (this.contiguous <= this.lastSegment && this.present[this.contiguous % this.capacity] === 1) {
-      this.present[this.contiguous % this.capacity] = 0;
+    this.present[n % this.capacity] = held;
+  }
+
+  /** Segment `n`, which is there, may be taken. */
+  admit(n: number): void {
+    this.present[n % this.capacity] = admitted;
+    while (this.contiguous <= this.lastSegment && this.present[this.contiguous % this.capacity] === admitted) {
+      this.present[this.contiguous % this.capacity] = absent;
       this.contiguous++;
     }
+  }
+
+  /** Segment `n`, which is there and not admitted, is not the right one after all. */
+  reject(n: number): void {
+    this.present[n % this.capacity] = absent;
   }
 
   /** Whether a whole block, or the end of the object, can be taken. */

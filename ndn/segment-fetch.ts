@@ -2,10 +2,13 @@
  * One object on its way: which segments are asked for, which are missing, and what can be handed to the reader.
  * Hot path: state of segments is kept in typed arrays indexed by number modulo capacity.
  */
-import type { Buffer as NodeBuffer } from "node:buffer";
-import { SegmentInterestTemplate } from "./interest.ts";
+import { contentTypes, type DataFields } from "./data.ts";
+import type { Face } from "./face.ts";
+import { encodeInterest, SegmentInterestTemplate } from "./interest.ts";
 import type { Name } from "./name.ts";
+import type { PacketView } from "./packet-view.ts";
 import { ReorderBuffer } from "./reorder-buffer.ts";
+import { CheckedSegments, type SegmentCheck, type Verdict } from "./segment-check.ts";
 
 /** Segments between the reader and the newest Interest: the bound on memory for a slow reader (8 MiB of 8192). */
 export const fetchCapacity = 1024;
@@ -24,6 +27,8 @@ export interface ObjectToFetch {
   /** Payload of every segment but the last, and of the last, in bytes. */
   readonly segmentBytes: number;
   readonly lastSegmentBytes: number;
+  /** Given, every segment is compared before it is handed on, and a wrong one replaced. */
+  readonly check?: SegmentCheck;
 }
 
 /** Why a fetch ended early. */
@@ -41,7 +46,6 @@ const never = 0;
 export class SegmentFetch {
   readonly what: ObjectToFetch;
   readonly buffer: ReorderBuffer;
-  readonly template: SegmentInterestTemplate;
   readonly alternative: SegmentInterestTemplate | undefined;
   /** Interests of this fetch in flight. */
   inflight = 0;
@@ -52,6 +56,8 @@ export class SegmentFetch {
   /** When the alternative name was last asked. */
   probedAtMs = 0;
   failure: Error | undefined;
+  private readonly template: SegmentInterestTemplate;
+  private readonly checked: CheckedSegments | undefined;
   private readonly sentAtMs = new Float64Array(fetchCapacity);
   private readonly tries = new Uint8Array(fetchCapacity);
   private next: number;
@@ -72,6 +78,9 @@ export class SegmentFetch {
       what.lastSegmentBytes,
       fetchCapacity,
     );
+    if (!what.check) return;
+    this.checked = new CheckedSegments(what.check, what.object, fetchCapacity);
+    what.check.listener = (failure) => (failure ? this.fail(failure) : this.checkEarly());
   }
 
   get isComplete(): boolean {
@@ -82,7 +91,7 @@ export class SegmentFetch {
   nextToAsk(nowMs: number): number {
     while (this.lost.length > 0) {
       const n = this.lost.shift()!;
-      if (!this.buffer.has(n)) return this.asked(n, nowMs);
+      if (!this.buffer.has(n) && this.sentAtMs[n % fetchCapacity] === never) return this.asked(n, nowMs);
     }
     if (this.next >= this.buffer.limit) return -1;
     if (this.inflight === 0) this.progressAtMs = nowMs; // the reader was the slow one: silence counts from now
@@ -90,6 +99,7 @@ export class SegmentFetch {
   }
 
   private asked(n: number, nowMs: number): number {
+    this.checked?.check.expect(n);
     const slot = n % fetchCapacity;
     this.sentAtMs[slot] = nowMs;
     this.tries[slot] = Math.min(255, this.tries[slot]! + 1);
@@ -97,25 +107,93 @@ export class SegmentFetch {
     return n;
   }
 
+  /** Write the Interest for a segment that `nextToAsk` named. */
+  writeInterest(n: number, face: Face): void {
+    const fullName = this.checked?.fullName(n);
+    if (fullName) {
+      face.send(encodeInterest(fullName, this.what.hint && { forwardingHint: this.what.hint }));
+      return;
+    }
+    const at = face.reserve(this.template.maxBytes);
+    face.commit(this.template.write(face.buffer, at, n));
+  }
+
   /**
-   * Segment `n` arrived with a payload in `buf[start, end)`.
+   * Segment `n` arrived.
    * @returns when it was asked for; NaN when it was asked more than once; undefined when it was not wanted.
    */
-  arrived(n: number, buf: NodeBuffer, start: number, end: number, nowMs: number): number | undefined {
+  arrived(n: number, view: PacketView, fields: DataFields, nowMs: number): number | undefined {
     const { buffer } = this;
-    if (n < this.what.firstSegment || n >= this.next || buffer.has(n) || end - start !== buffer.sizeof(n))
+    if (n < this.what.firstSegment || n >= this.next || buffer.has(n)) return undefined;
+    const verdict = this.judge(n, view, fields);
+    if (verdict === "wrong") {
+      if (this.checked) this.replace(n);
       return undefined;
+    }
     const slot = n % fetchCapacity;
     const sentAt = this.sentAtMs[slot]!;
-    if (sentAt !== never) this.inflight--;
     const result = this.tries[slot] === 1 ? sentAt : Number.NaN;
-    this.sentAtMs[slot] = never;
-    this.tries[slot] = 0;
-    buffer.put(n, buf, start, end);
+    this.settled(n);
+    buffer.put(n, view.buf, fields.contentStart, fields.contentEnd);
     this.progressAtMs = nowMs;
     this.answered = true;
-    if (buffer.hasWholeBlock || buffer.taken === this.what.firstSegment) this.notify();
+    if (verdict === "right") this.admit(n);
     return result;
+  }
+
+  private judge(n: number, view: PacketView, { contentType, contentStart, contentEnd }: DataFields): Verdict {
+    const isPlausible = contentType === contentTypes.Blob && contentEnd - contentStart === this.buffer.sizeof(n);
+    if (!isPlausible) return "wrong";
+    if (!this.checked) return "right";
+    if (view.isSegmentOf(this.what.object)) return this.checked.judge(n, view.buf, view.start, view.end);
+    return this.checked.judgePayload(n, view.buf, contentStart, contentEnd);
+  }
+
+  private admit(n: number): void {
+    const { buffer } = this;
+    this.checked?.right(n);
+    buffer.admit(n);
+    if (buffer.hasWholeBlock || buffer.taken === this.what.firstSegment) this.notify();
+  }
+
+  /** Segment `n` is no longer in flight. */
+  private settled(n: number): void {
+    const slot = n % fetchCapacity;
+    if (this.sentAtMs[slot] !== never) this.inflight--;
+    this.sentAtMs[slot] = never;
+    this.tries[slot] = 0;
+  }
+
+  /** Digests have become known: compare what came before them. */
+  private checkEarly(): void {
+    for (let n = this.buffer.contiguous; n < this.next; n++) {
+      if (!this.buffer.isHeld(n)) continue;
+      const verdict = this.checked!.judgeEarly(n);
+      if (verdict === "right") this.admit(n);
+      if (verdict !== "wrong") continue;
+      this.buffer.reject(n);
+      this.replace(n);
+    }
+    this.notify();
+  }
+
+  private replace(n: number): void {
+    const how = this.checked!.wrong(n);
+    if (how === undefined) return;
+    this.settled(n);
+    if (how === "elsewhere") void this.repair(n);
+    else this.lost.unshift(n);
+  }
+
+  private async repair(n: number): Promise<void> {
+    const payload = await this.checked!.check.repair(n).catch(() => undefined);
+    if (this.buffer.has(n)) return;
+    const isRight = payload?.length === this.buffer.sizeof(n);
+    if (isRight && this.checked!.judgePayload(n, payload, 0, payload.length) === "right") {
+      this.buffer.put(n, payload, 0, payload.length);
+      this.admit(n);
+      this.notify();
+    } else this.fail(new FetchFailed(`segment ${n} is wrong, and nobody has the right one`));
   }
 
   /**
@@ -138,7 +216,8 @@ export class SegmentFetch {
       else continue;
       this.sentAtMs[slot] = never;
       this.inflight--;
-      this.lost.push(n);
+      if (sentAt < expiredBeforeMs && this.checked?.silent(n)) void this.repair(n);
+      else this.lost.push(n);
     }
     return { overtaken, expired };
   }
