@@ -11,6 +11,7 @@ import {
   keyword,
   type Name,
   numberOf,
+  segment,
   startsWith,
   version,
 } from "#ndn/name.ts";
@@ -33,9 +34,27 @@ const digestsKeyword = keyword("digests");
 /** Data stays below this in all, so that a link header still fits into 8800 bytes. */
 const maxDataBytes = 8760;
 
+/** Segments whose digests are in the first list, so that the first bytes do not wait for many; and in each other one. */
+const firstListSegments = 16;
+const listSegments = 240;
+
 /** What a name under the prefix asks for. */
 export type BlobRequest =
-  | { readonly kind: "metadata"; readonly digest: Digest; readonly repository: string }
+  | {
+      readonly kind: "metadata";
+      readonly digest: Digest;
+      readonly repository: string;
+      /** Whether an answer made for this Interest alone is asked for: the name ends in a ParametersSha256Digest. */
+      readonly isUnique: boolean;
+    }
+  | {
+      readonly kind: "digests";
+      readonly digest: Digest;
+      readonly size: SegmentSize;
+      /** Number of the list. */
+      readonly number: number;
+      readonly isUnique: boolean;
+    }
   | {
       readonly kind: "segment";
       readonly digest: Digest;
@@ -76,6 +95,23 @@ export function metadataName(prefix: Name, repository: string, digest: Digest): 
   return joinName(plainName(prefix, repository, digest), metadataKeyword);
 }
 
+/** `P/D/54=<size>/32=digests/50=<i>`: list `i` of the digests of an object's segments. */
+export function digestListName(object: Name, i: number): Name {
+  return joinName(object, digestsKeyword, segment(i));
+}
+
+/** Number of the list that has the digest of segment `n`. */
+export function digestListOf(n: number): number {
+  return n < firstListSegments ? 0 : 1 + Math.floor((n - firstListSegments) / listSegments);
+}
+
+/** Segments `[start, end)` whose digests are in list `i`. */
+export function digestListRange(i: number, lastSegment: number): { start: number; end: number } {
+  const start = i === 0 ? 0 : firstListSegments + (i - 1) * listSegments;
+  const end = firstListSegments + i * listSegments;
+  return { start, end: Math.min(end, lastSegment + 1) };
+}
+
 /** Encoder of a blob's canonical segments: the same bytes from every server and peer. */
 export function objectEncoder(object: Name, sizeBytes: number, size: SegmentSize): SegmentDataEncoder {
   return new SegmentDataEncoder(object, lastSegmentOf(sizeBytes, size), objectFreshnessMs);
@@ -109,22 +145,38 @@ export function checkPrefixLength(prefix: Name): void {
 export function parseBlobName(prefix: Name, name: Name): BlobRequest | undefined {
   if (!startsWith(name, prefix)) return undefined;
   const components = componentsOf(name)?.filter((span) => span.at >= prefix.length);
+  const isUnique = components?.at(-1)?.type === TT.ParametersSha256DigestComponent;
+  if (isUnique) components!.pop();
   const last = components?.at(-1);
   if (components === undefined || last === undefined) return undefined;
-  if (last.type === TT.KeywordNameComponent) return parseMetadata(name, components);
+  if (last.type === TT.KeywordNameComponent) return parseMetadata(name, components, isUnique);
   if (last.type !== TT.SegmentNameComponent) return undefined;
   const number = shortestNumberOf(name, last);
   const before = components.at(-2);
   if (number < 0 || before === undefined) return undefined;
+  if (sameBytes(name, before, digestsKeyword)) return parseDigests(name, components, number, isUnique);
+  if (isUnique) return undefined;
   const object = name.subarray(0, last.at);
   if (before.type === TT.VersionNameComponent) return parseSegment(name, components, number, object);
   return parsePlain(name, components, number, object);
 }
 
-function parseMetadata(name: Name, components: readonly TlvSpan[]): BlobRequest | undefined {
+function parseMetadata(name: Name, components: readonly TlvSpan[], isUnique: boolean): BlobRequest | undefined {
   if (!sameBytes(name, components.at(-1)!, metadataKeyword)) return undefined;
   const place = parsePlace(name, components.slice(0, -1));
-  return place?.repository ? { kind: "metadata", ...place, repository: place.repository } : undefined;
+  return place?.repository ? { kind: "metadata", ...place, repository: place.repository, isUnique } : undefined;
+}
+
+function parseDigests(
+  name: Name,
+  components: readonly TlvSpan[],
+  number: number,
+  isUnique: boolean,
+): BlobRequest | undefined {
+  if (components.at(-3)?.type !== TT.VersionNameComponent) return undefined;
+  const object = parseSegment(name, components.slice(0, -1), 0, name);
+  if (object?.kind !== "segment") return undefined;
+  return { kind: "digests", digest: object.digest, size: object.size, number, isUnique };
 }
 
 function parseSegment(
@@ -140,7 +192,6 @@ function parseSegment(
 }
 
 function parsePlain(name: Name, components: readonly TlvSpan[], number: number, object: Name): BlobRequest | undefined {
-  if (sameBytes(name, components.at(-2)!, digestsKeyword)) return undefined;
   const place = parsePlace(name, components.slice(0, -1));
   return place?.repository ? { kind: "plain", ...place, repository: place.repository, number, object } : undefined;
 }

@@ -6,6 +6,7 @@
 /** TLV-TYPE numbers used here (NDN packet specification § Types; NDNLPv2; NDN RDR). */
 export const TT = {
   ImplicitSha256DigestComponent: 0x01,
+  ParametersSha256DigestComponent: 0x02,
   Interest: 0x05,
   Data: 0x06,
   Name: 0x07,

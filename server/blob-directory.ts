@@ -67,7 +67,7 @@ export class BlobDirectory implements ObjectDirectory {
 
   lookup(name: Name, interest: InterestFields): Request | undefined {
     const request = parseBlobName(this.options.prefix, name);
-    if (request === undefined) return undefined;
+    if (request === undefined || request.kind === "digests") return undefined;
     if (request.kind === "segment") return this.lookupSegment(request, interest);
     if (!this.options.policy.allows(request.repository)) return undefined;
     const key = `${request.kind} ${request.repository} ${request.digest}`;

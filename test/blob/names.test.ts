@@ -2,6 +2,9 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import {
   checkPrefixLength,
+  digestListName,
+  digestListOf,
+  digestListRange,
   metadataName,
   objectName,
   parseBlobName,
@@ -35,7 +38,11 @@ test("metadata and plain names of every repository read back", () => {
   fc.assert(
     fc.property(repository, anyDigest, segmentNumber, (repository, digest, number) => {
       const blob = { digest, repository };
-      expect(parseBlobName(prefix, metadataName(prefix, repository, digest))).toEqual({ kind: "metadata", ...blob });
+      expect(parseBlobName(prefix, metadataName(prefix, repository, digest))).toEqual({
+        kind: "metadata",
+        ...blob,
+        isUnique: false,
+      });
       const object = plainName(prefix, repository, digest);
       const name = joinName(object, segment(number));
       expect(parseBlobName(prefix, name)).toEqual({ kind: "plain", ...blob, number, object });
@@ -51,6 +58,33 @@ test("segment names of both sizes read back", () => {
       expect(parseBlobName(prefix, name)).toEqual({ kind: "segment", digest, size, number, object });
     }),
   );
+});
+
+test("names of digest lists read back, and where each segment's digest is", () => {
+  const object = objectName(prefix, digest, 8192);
+  fc.assert(
+    fc.property(segmentNumber, (number) => {
+      const name = digestListName(object, number);
+      const list = { kind: "digests", digest, size: 8192, number };
+      expect(parseBlobName(prefix, name)).toEqual({ ...list, isUnique: false });
+      const unique = joinName(name, component(2, Buffer.alloc(32)));
+      expect(parseBlobName(prefix, unique)).toEqual({ ...list, isUnique: true });
+    }),
+  );
+  for (let n = 0; n < 1_000; n++) {
+    const { start, end } = digestListRange(digestListOf(n), 999);
+    expect(n >= start && n < end && end <= 1_000).toBe(true);
+  }
+  expect([0, 15, 16, 255, 256].map((n) => digestListOf(n))).toEqual([0, 0, 1, 1, 2]);
+});
+
+test("metadata may be asked for this Interest alone, segments and plain names may not", () => {
+  const parameters = component(2, Buffer.alloc(32));
+  const metadata = joinName(metadataName(prefix, "team/app", digest), parameters);
+  expect(parseBlobName(prefix, metadata)).toMatchObject({ kind: "metadata", isUnique: true });
+  for (const object of [objectName(prefix, digest, 8192), plainName(prefix, "team/app", digest)]) {
+    expect(parseBlobName(prefix, joinName(object, segment(1), parameters))).toBeUndefined();
+  }
 });
 
 test("a blob whose digest looks like components of a name is read like any other", () => {
