@@ -56,6 +56,7 @@ export async function openWithFallback(
 ): Promise<FallbackRead> {
   const reader = new FallbackReader(sources, blob, signal, events);
   const first = await reader.openNext();
+  reader.announce();
   return {
     sizeBytes: first.read.sizeBytes,
     source: first.source,
@@ -80,12 +81,19 @@ class FallbackReader {
   readonly #failures: Error[] = [];
   #offset = 0;
   #sizeBytes: number | undefined;
+  /** Whether the reader has been told the size: from then on a source with another one is of no use. */
+  #isAnnounced = false;
+  #dispute: BlobCorrupt | undefined;
 
   constructor(sources: readonly BlobSource[], blob: BlobRef, signal: AbortSignal, events: ReadEvents) {
     this.#waiting = [...sources];
     this.#blob = blob;
     this.#signal = signal;
     this.#events = events;
+  }
+
+  announce(): void {
+    this.#isAnnounced = true;
   }
 
   async openNext(): Promise<Opened> {
@@ -153,15 +161,17 @@ class FallbackReader {
     else if (err instanceof BlobUnavailable) this.#events.unavailable?.(source, this.#offset, err);
     else throw err;
     // Bytes that are already out may be the wrong ones: nobody can mend that by going on.
-    if (err instanceof BlobCorrupt && this.#offset > 0) throw err;
-    if (this.#offset === 0) this.#sizeBytes = undefined;
+    if (err instanceof BlobCorrupt && (this.#offset > 0 || err === this.#dispute)) throw err;
+    if (!this.#isAnnounced) this.#sizeBytes = undefined;
     this.#failures.push(err);
   }
 
   #agreeOnSize(source: BlobSource, { sizeBytes }: BlobRead): void {
     this.#sizeBytes ??= sizeBytes;
     if (sizeBytes === this.#sizeBytes) return;
-    throw new BlobCorrupt(`${source.name} has ${sizeBytes} bytes of a blob of ${this.#sizeBytes}`);
+    const err = new BlobCorrupt(`${source.name} has ${sizeBytes} bytes of a blob of ${this.#sizeBytes}`);
+    if (this.#isAnnounced) this.#dispute = err;
+    throw err;
   }
 
   #exhausted(): BlobUnavailable {

@@ -35,6 +35,20 @@ test("a small blob that claims another size is replaced too", async () => {
   expect((await bytesOf(read)).equals(small.bytes)).toBe(true);
 });
 
+test("a small blob whose first source said another size and sent nothing comes from the next", async () => {
+  const first = { ...small, bytes: small.bytes.subarray(0, 1_000) };
+  const read = await openVerified([breaksAfter(0, first), holds(small, "upstream")], small.ref, never);
+  expect((await bytesOf(read)).equals(small.bytes)).toBe(true);
+});
+
+test("a big blob never has another size than was said, although nothing of it was sent yet", async () => {
+  const first = { ...big, bytes: big.bytes.subarray(0, -1_000) };
+  const read = await openVerified([breaksAfter(0, first), holds(big, "upstream")], big.ref, never);
+  const got: Uint8Array[] = [];
+  await expect(bytesOf(read, got)).rejects.toThrow(BlobCorrupt);
+  expect([read.sizeBytes, got]).toEqual([first.bytes.length, []]);
+});
+
 test("a small blob that nobody has right is an error", async () => {
   await expect(openVerified([wrongBytes(small), wrongBytes(small, "upstream")], small.ref, never)).rejects.toThrow(
     BlobCorrupt,
