@@ -33,7 +33,7 @@ export function upstreamSource({
   stallTimeoutMs = 30_000,
 }: UpstreamSourceOptions): BlobSource {
   const ask = async ({ repository, digest }: BlobRef, offset: number, signal: AbortSignal): Promise<BlobResponse> => {
-    const auth = { kind: "header", value: authorization } as const;
+    const auth = { kind: "puller", value: authorization } as const;
     const range = offset > 0 ? { start: offset } : undefined;
     try {
       return await registry.getBlob(repository, digest, { auth, range, signal });

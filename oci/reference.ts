@@ -1,5 +1,5 @@
 /**
- * Names in the registry's URLs: which repository and which blob a path means, and which registry `ns` means.
+ * Names in the registry's URLs: which repository, blob or manifest a path means, and which registry `ns` means.
  */
 
 const component = "[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*";
@@ -25,8 +25,34 @@ export function parseBlobPath(rawPath: string): { repository: string; digest: st
   if (!rawPath.startsWith("/v2/") || end < "/v2/".length) return undefined;
   const repository = rawPath.slice("/v2/".length, end);
   const digest = rawPath.slice(end + "/blobs/".length);
-  if (digest.length > maxDigestLength || !digestGrammar.test(digest)) return undefined;
+  if (!isDigestText(digest)) return undefined;
   return isRepository(repository) ? { repository, digest } : undefined;
+}
+
+const tagGrammar = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
+
+/** Whether `text` is a tag (OCI distribution-spec § Pulling manifests); no digest is one. */
+export function isTag(text: string): boolean {
+  return tagGrammar.test(text);
+}
+
+/**
+ * The manifest that `/v2/<name>/manifests/<reference>` means, the reference being a tag or a digest of any algorithm;
+ * undefined for every other path.
+ *
+ * @param rawPath - As for `parseBlobPath`.
+ */
+export function parseManifestPath(rawPath: string): { repository: string; reference: string } | undefined {
+  const end = rawPath.lastIndexOf("/manifests/");
+  if (!rawPath.startsWith("/v2/") || end < "/v2/".length) return undefined;
+  const repository = rawPath.slice("/v2/".length, end);
+  const reference = rawPath.slice(end + "/manifests/".length);
+  if (!isTag(reference) && !isDigestText(reference)) return undefined;
+  return isRepository(repository) ? { repository, reference } : undefined;
+}
+
+function isDigestText(text: string): boolean {
+  return text.length <= maxDigestLength && digestGrammar.test(text);
 }
 
 const dockerHub = new Set(["docker.io", "index.docker.io", "registry-1.docker.io"]);

@@ -4,114 +4,112 @@
  *
  * Credentials go to the registry itself and to the realm that the registry itself names, nowhere else.
  */
+import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { Dispatcher } from "undici";
 import { abortable } from "./abortable.ts";
 import type { Challenge } from "./challenge.ts";
+import type { Credentials } from "./credentials.ts";
 import { RegistryUnreachable } from "./errors.ts";
-import { fetchToken } from "./token-service.ts";
+import { basic, fetchToken } from "./token-service.ts";
 
 export { type Challenge, parseChallenges } from "./challenge.ts";
 
-/** A login at a registry. */
-export interface Credentials {
-  username: string;
-  password: string;
+/** What a request needs an Authorization for. */
+export interface Access {
+  /** Requests with the same key can share a token. */
+  readonly key: string;
+  /** Asked for when the challenge names no scope, e.g. `repository:team/app:pull`. */
+  readonly scope: string | undefined;
+}
+
+/** An Authorization header value, and for whom it is. */
+export interface Need extends Access {
+  /** The login that may be used; undefined for none. */
+  readonly credentials: Credentials | undefined;
 }
 
 const maxTokens = 1000;
 // A token is not used in its last 30 s: it has to live until the registry has read it.
 const marginMs = 30_000;
+const refusedMs = 60_000;
 // Looked up at each call, so that a test can set it.
 const clock = { now: () => performance.now() };
 
 /** Tokens for one registry, anonymous or with a login; cached per scope until shortly before they expire. */
 export class TokenAuth {
   readonly #registry: URL;
-  readonly #credentials: Credentials | undefined;
   readonly #dispatcher: Dispatcher;
   readonly #headers = new LRUCache<string, string>({ max: maxTokens, ttlResolution: 0, perf: clock });
+  readonly #refused = new LRUCache<string, true>({ max: maxTokens, ttl: refusedMs, ttlResolution: 0, perf: clock });
   readonly #pending = new Map<string, Promise<string | undefined>>();
 
   /** @param options - `dispatcher` carries the token requests and stays the caller's to close. */
-  constructor(options: { registry: URL; credentials?: Credentials | undefined; dispatcher: Dispatcher }) {
+  constructor(options: { registry: URL; dispatcher: Dispatcher }) {
     this.#registry = options.registry;
-    this.#credentials = options.credentials;
     this.#dispatcher = options.dispatcher;
   }
 
-  /** The value given before for this scope, if it is still good: saves the round trip of being challenged. */
-  cached(scope: string, login: boolean): string | undefined {
-    return this.#headers.get(this.#key(scope, login));
+  /** The value given before for this need, if it is still good: saves the round trip of being challenged. */
+  cached(need: Need): string | undefined {
+    return this.#headers.get(keyOf(need));
   }
 
-  /** The registry refused `value`: never give it again. A newer one for the same scope stays. */
-  forget(scope: string, login: boolean, value: string): void {
-    const key = this.#key(scope, login);
+  /** The registry refused `value`: never give it again. A newer one for the same need stays. */
+  forget(need: Need, value: string): void {
+    const key = keyOf(need);
     if (this.#headers.peek(key) === value) this.#headers.delete(key);
   }
 
   /**
    * Authorization header value for this challenge, or undefined when there is none to give: no login, or the token
-   * service refuses it. Requests for the same scope are made once.
+   * service refuses it. Requests for the same need are made once; a login that was refused rests for a minute, lest the
+   * account be locked.
    *
-   * @param scope - Used when the challenge names none, e.g. `repository:team/app:pull`.
-   * @param login - Whether the credentials may be used.
    * @throws RegistryUnreachable when the token service fails, or when its realm is no place for a password.
    */
-  authorize(challenge: Challenge, scope: string, login: boolean, signal: AbortSignal): Promise<string | undefined> {
-    const key = this.#key(scope, login);
+  authorize(challenge: Challenge, need: Need, signal: AbortSignal): Promise<string | undefined> {
+    const key = keyOf(need);
     const known = this.#headers.get(key);
-    if (known !== undefined) return Promise.resolve(known);
+    if (known !== undefined || this.#refused.has(key)) return Promise.resolve(known);
     const pending =
-      this.#pending.get(key) ?? this.#answer(challenge, scope, login).finally(() => this.#pending.delete(key));
+      this.#pending.get(key) ?? this.#answer(challenge, need, key).finally(() => this.#pending.delete(key));
     this.#pending.set(key, pending);
     return abortable(pending, signal);
   }
 
-  async #answer(challenge: Challenge, scope: string, login: boolean): Promise<string | undefined> {
-    const credentials = login ? this.#credentials : undefined;
-    const key = this.#key(scope, login);
+  async #answer(challenge: Challenge, { credentials, scope }: Need, key: string): Promise<string | undefined> {
     if (challenge.scheme === "basic") {
-      if (credentials === undefined) return undefined;
+      if (credentials === undefined || "identityToken" in credentials) return undefined;
       this.#headers.set(key, basic(credentials));
       return basic(credentials);
     }
     const realm = parseRealm(challenge.parameters.realm);
     if (credentials !== undefined) requireSafe(realm, this.#registry);
-    const token = await fetchToken(
-      this.#dispatcher,
-      tokenUrl(realm, challenge, scope),
-      credentials && basic(credentials),
-    );
+    const scopes = (challenge.parameters.scope ?? scope ?? "").split(" ").filter((one) => one !== "");
+    const query = { realm, service: challenge.parameters.service, scopes };
+    const token = await fetchToken(this.#dispatcher, query, credentials);
+    if (token === undefined && credentials !== undefined) this.#refused.set(key, true);
     if (token === undefined) return undefined;
     const ttl = Math.floor(token.lifetimeMs - marginMs);
     if (ttl > 0) this.#headers.set(key, `Bearer ${token.value}`, { ttl });
     return `Bearer ${token.value}`;
   }
-
-  #key(scope: string, login: boolean): string {
-    return `${login && this.#credentials !== undefined ? "login" : "anonymous"} ${scope}`;
-  }
 }
 
-function basic({ username, password }: Credentials): string {
-  return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
+// The login as a hash: with another one, tokens and refusals of the former no longer count.
+function keyOf({ key, credentials }: Need): string {
+  const login = credentials && createHash("sha256").update(JSON.stringify(credentials)).digest("base64");
+  return `${login ?? "anonymous"} ${key}`;
 }
 
 function parseRealm(realm = ""): URL {
   const url = URL.parse(realm);
-  if (url?.protocol === "https:" || url?.protocol === "http:") return url;
+  if (url?.protocol === "https:" || url?.protocol === "http:") {
+    url.username = url.password = url.hash = "";
+    return url;
+  }
   throw new RegistryUnreachable(`token realm "${realm}" is not an http or https URL`);
-}
-
-function tokenUrl(realm: URL, challenge: Challenge, scope: string): URL {
-  const url = new URL(realm);
-  url.username = url.password = url.hash = "";
-  const service = challenge.parameters.service;
-  if (service !== undefined) url.searchParams.set("service", service);
-  for (const one of (challenge.parameters.scope ?? scope).split(" ")) url.searchParams.append("scope", one);
-  return url;
 }
 
 // A registry that is itself asked in the clear may name a realm on its own host; one behind TLS cannot talk us out of it.

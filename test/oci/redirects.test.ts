@@ -7,7 +7,7 @@ import { parseSha256 } from "#oci/digest.ts";
 import { RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
 
 const digest = parseSha256(`sha256:${"0".repeat(64)}`)!;
-const auth = { kind: "header", value: "Bearer puller" } as const;
+const auth = { kind: "puller", value: "Bearer puller" } as const;
 const signal = AbortSignal.timeout(60_000);
 const open: (() => Promise<void>)[] = [];
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { canonicalRegistry, isRepository, parseBlobPath } from "#oci/reference.ts";
+import { canonicalRegistry, isRepository, isTag, parseBlobPath, parseManifestPath } from "#oci/reference.ts";
 
 const digest = `sha256:${"a1".repeat(32)}`;
 const component = fc.stringMatching(/^[a-z0-9]{1,8}([._]|__|--?)[a-z0-9]{1,8}$/);
@@ -65,6 +65,55 @@ test("no path makes the parser throw, and what it finds obeys the grammar", () =
       expect(found === undefined || isRepository(found.repository)).toBe(true);
     }),
   );
+});
+
+test.each(["latest", "3.20", "_", "v1.0-rc.1_x", "A", "x".repeat(128)])("%s is a tag", (tag) => {
+  expect(isTag(tag)).toBe(true);
+});
+
+test.each(["", ".", "..", "-a", ".a", "a:b", "a/b", "a b", "a%20", "a\n", "x".repeat(129), digest])(
+  "%j is no tag",
+  (text) => {
+    expect(isTag(text)).toBe(false);
+  },
+);
+
+test("a manifest path gives repository and reference back", () => {
+  fc.assert(
+    fc.property(repository, fc.constantFrom("latest", "v1.0", digest, "sha512:00ff"), (name, reference) => {
+      expect(parseManifestPath(`/v2/${name}/manifests/${reference}`)).toEqual({ repository: name, reference });
+    }),
+  );
+});
+
+test("a path means a blob or a manifest, never both", () => {
+  const path = `/v2/manifests/blobs/manifests/${digest}`;
+  expect(parseManifestPath(path)).toEqual({ repository: "manifests/blobs", reference: digest });
+  expect(parseBlobPath(path)).toBeUndefined();
+  expect(parseManifestPath(`/v2/a/manifests/blobs/${digest}`)).toBeUndefined();
+});
+
+test.each([
+  "/v2/",
+  "/v2/manifests/latest",
+  "/v2/a/manifests/",
+  "/v2/a/manifests/..",
+  "/v2/a/tags/list",
+  `/v2/a/blobs/${digest}`,
+  "/v2//a/manifests/latest",
+  "/v2/a//manifests/latest",
+  "/v2/a/manifests//latest",
+  "/v2/a/manifests/latest/",
+  "/v2/a/../b/manifests/latest",
+  "/v2/a%2Fb/manifests/latest",
+  "/v2/a/manifests/lat%65st",
+  `/v2/a/manifests/${digest.replace(":", "%3A")}`,
+  "/v2/a/manifests/latest?ns=docker.io",
+  "/V2/a/manifests/latest",
+  "/v2/A/manifests/latest",
+  "v2/a/manifests/latest",
+])("%s is no manifest path", (path) => {
+  expect(parseManifestPath(path)).toBeUndefined();
 });
 
 test("Docker Hub has three names", () => {

@@ -1,9 +1,14 @@
 import { MockAgent } from "undici";
 import { afterEach, expect, test, vi } from "vitest";
 import { RegistryUnreachable } from "#oci/errors.ts";
-import { TokenAuth } from "#oci/token-auth.ts";
+import { type Need, TokenAuth } from "#oci/token-auth.ts";
 
 const credentials = { username: "ann", password: "pw" };
+const needOf = (scope: string, login: boolean): Need => ({
+  key: scope,
+  scope,
+  credentials: login ? credentials : undefined,
+});
 const scope = "repository:team/app:pull";
 const signal = AbortSignal.timeout(60_000);
 const agents: MockAgent[] = [];
@@ -29,9 +34,9 @@ function stage(registry: string, realm: string, answer: { status?: number; body?
       return { statusCode: answer.status ?? 200, data: typeof data === "string" ? data : JSON.stringify(data) };
     })
     .persist();
-  const auth = new TokenAuth({ registry: new URL(registry), credentials, dispatcher });
+  const auth = new TokenAuth({ registry: new URL(registry), dispatcher });
   const authorize = (login: boolean, wanted = scope) =>
-    auth.authorize({ scheme: "bearer", parameters: { realm, service: "s v" } }, wanted, login, signal);
+    auth.authorize({ scheme: "bearer", parameters: { realm, service: "s v" } }, needOf(wanted, login), signal);
   return { auth, authorize, seen };
 }
 
@@ -58,28 +63,28 @@ test("a token serves its scope until 30 s before it expires", async () => {
   const { auth, authorize } = stage(hub, hubRealm);
   await authorize(false);
   vi.advanceTimersByTime(69_000);
-  expect(auth.cached(scope, false)).toBe("Bearer t1");
+  expect(auth.cached(needOf(scope, false))).toBe("Bearer t1");
   expect(await authorize(false)).toBe("Bearer t1");
   expect(await authorize(false, "repository:other:pull")).toBe("Bearer t2");
   vi.advanceTimersByTime(2_000);
-  expect(auth.cached(scope, false)).toBeUndefined();
+  expect(auth.cached(needOf(scope, false))).toBeUndefined();
   expect(await authorize(false)).toBe("Bearer t3");
 });
 
 test("a forgotten token is not given again, a newer one stays", async () => {
   const { auth, authorize } = stage(hub, hubRealm);
   await authorize(false);
-  auth.forget(scope, false, "Bearer t1");
+  auth.forget(needOf(scope, false), "Bearer t1");
   expect(await authorize(false)).toBe("Bearer t2");
-  auth.forget(scope, false, "Bearer t1");
-  expect(auth.cached(scope, false)).toBe("Bearer t2");
+  auth.forget(needOf(scope, false), "Bearer t1");
+  expect(auth.cached(needOf(scope, false))).toBe("Bearer t2");
 });
 
 test("one caller's abort leaves the others their token", async () => {
   const { auth, authorize, seen } = stage(hub, hubRealm);
   const gone = new AbortController();
   const challenge = { scheme: "bearer" as const, parameters: { realm: hubRealm } };
-  const first = auth.authorize(challenge, scope, false, gone.signal);
+  const first = auth.authorize(challenge, needOf(scope, false), gone.signal);
   const second = authorize(false);
   gone.abort(new Error("gone"));
   await expect(first).rejects.toThrow("gone");
@@ -114,7 +119,7 @@ test.each([
 test.each(["ftp://auth.example/token", "/token", ""])("realm %j is refused", async (realm) => {
   const { auth } = stage(hub, hubRealm);
   const challenge = { scheme: "bearer" as const, parameters: { realm } };
-  await expect(auth.authorize(challenge, scope, false, signal)).rejects.toThrow(RegistryUnreachable);
+  await expect(auth.authorize(challenge, needOf(scope, false), signal)).rejects.toThrow(RegistryUnreachable);
 });
 
 test("a service that refuses gives nothing", async () => {
@@ -138,14 +143,61 @@ test("access_token is another name, and 60 s the default life", async () => {
   const { auth, authorize } = stage(hub, hubRealm, { body: { access_token: "a" } });
   expect(await authorize(false)).toBe("Bearer a");
   vi.advanceTimersByTime(29_000);
-  expect(auth.cached(scope, false)).toBe("Bearer a");
+  expect(auth.cached(needOf(scope, false))).toBe("Bearer a");
   vi.advanceTimersByTime(2_000);
-  expect(auth.cached(scope, false)).toBeUndefined();
+  expect(auth.cached(needOf(scope, false))).toBeUndefined();
 });
 
 test("Basic is the login itself, and nothing for anonymous", async () => {
   const { auth } = stage(hub, hubRealm);
   const challenge = { scheme: "basic" as const, parameters: { realm: "x" } };
-  expect(await auth.authorize(challenge, scope, true, signal)).toBe("Basic YW5uOnB3");
-  expect(await auth.authorize(challenge, scope, false, signal)).toBeUndefined();
+  expect(await auth.authorize(challenge, needOf(scope, true), signal)).toBe("Basic YW5uOnB3");
+  expect(await auth.authorize(challenge, needOf(scope, false), signal)).toBeUndefined();
+});
+
+test("an identity token buys a token by POST, and is in no URL and no Authorization", async () => {
+  const dispatcher = new MockAgent();
+  agents.push(dispatcher);
+  dispatcher.disableNetConnect();
+  const seen: { path: string; method: string; body: string; headers: unknown }[] = [];
+  const service = dispatcher.get("https://auth.example").intercept({ path: () => true, method: () => true });
+  service.reply(({ path, method, body, headers }) => {
+    seen.push({ path, method, body: body as string, headers });
+    return { statusCode: 200, data: JSON.stringify({ access_token: "bought", expires_in: 100, refresh_token: "x" }) };
+  });
+  const auth = new TokenAuth({ registry: new URL(hub), dispatcher });
+  const need: Need = { key: scope, scope, credentials: { identityToken: "id+secret" } };
+  const challenge = { scheme: "bearer" as const, parameters: { realm: `${hubRealm}?a=b`, service: "s v" } };
+  expect(await auth.authorize(challenge, need, signal)).toBe("Bearer bought");
+  expect(seen).toMatchObject([{ path: "/token?a=b", method: "POST" }]);
+  expect(Object.fromEntries(new URLSearchParams(seen[0]!.body))).toEqual({
+    grant_type: "refresh_token",
+    client_id: "ndn-registry",
+    service: "s v",
+    scope,
+    refresh_token: "id+secret",
+  });
+  expect(JSON.stringify(seen[0]!.headers)).not.toContain("secret");
+  expect(await auth.authorize({ scheme: "basic", parameters: {} }, { ...need, key: "other" }, signal)).toBeUndefined();
+});
+
+test("a login that was refused rests for a minute; another login does not", async () => {
+  useFakeClock();
+  const { auth, authorize, seen } = stage(hub, hubRealm, { status: 401, body: {} });
+  const challenge = { scheme: "bearer" as const, parameters: { realm: hubRealm } };
+  expect([await authorize(true), await authorize(true)]).toEqual([undefined, undefined]);
+  expect(seen).toHaveLength(1);
+  const other: Need = { key: scope, scope, credentials: { username: "ann", password: "new" } };
+  await auth.authorize(challenge, other, signal);
+  expect(seen).toHaveLength(2);
+  vi.advanceTimersByTime(61_000);
+  await authorize(true);
+  expect(seen).toHaveLength(3);
+});
+
+test("an answer that cannot be read is not quoted", async () => {
+  const { authorize } = stage(hub, hubRealm, { body: '{"token":"hunter2"' });
+  const failure = (await authorize(false).catch((err: unknown) => err)) as Error;
+  expect(failure.message).toBe("token service https://auth.example/token: answer is not JSON");
+  expect((failure.cause as Error).message).not.toContain("hunter2");
 });

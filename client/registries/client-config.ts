@@ -1,0 +1,69 @@
+/**
+ * Which registries one endpoint serves, and how.
+ */
+import type { Name } from "#ndn/name.ts";
+import { canonicalRegistry } from "#oci/reference.ts";
+
+/** Where a registry's login comes from; used for reading, for pullers that have none of their own. */
+export type LoginConfig =
+  | { readonly kind: "docker-config" }
+  | { readonly kind: "password-file"; readonly username: string; readonly file: string }
+  | { readonly kind: "password-variable"; readonly username: string; readonly variable: string };
+
+/** How one registry is served. */
+export interface RegistryConfig extends RegistryPolicy {
+  /** Its one spelling (`canonicalRegistry`), such as `docker.io`. */
+  readonly registry: string;
+  readonly upstream: URL;
+  /** NDN prefix of its blobs; undefined for HTTPS only. */
+  readonly name: Name | undefined;
+  /** Files, as absolute paths, and `sha256:HEX`. */
+  readonly anchors: readonly string[];
+  readonly credentials: LoginConfig | undefined;
+}
+
+/** What an operator may decide for each registry. */
+export interface RegistryPolicy {
+  /** Who decides whether a puller may have what is held here or on NDN. @defaultValue upstream */
+  readonly authorize: "upstream" | "none";
+  /** Who is served what is held while the upstream does not answer. @defaultValue known-pullers */
+  readonly offline: "known-pullers" | "anyone" | "nobody";
+  /** Whether layers are fetched as soon as their manifest passes. @defaultValue false */
+  readonly prefetch: boolean;
+  /** Whether the puller's Authorization goes to this registry in path form. @defaultValue true for the default registry */
+  readonly forwardAuthorization: boolean;
+}
+
+/** All registries of one endpoint. */
+export interface ClientConfig {
+  /** The registry of names without one: `localhost:5000/library/alpine`. */
+  readonly default: string;
+  /** By spelling, in the order of the file. */
+  readonly registries: ReadonlyMap<string, RegistryConfig>;
+  /** What is no mistake, but should be looked at: one sentence each. */
+  readonly warnings: readonly string[];
+}
+
+/** Decided for a registry, else by options for all, else here. */
+export function policyOf(
+  own: { [K in keyof RegistryPolicy]?: RegistryPolicy[K] | undefined },
+  defaults: Partial<RegistryPolicy>,
+  isDefault: boolean,
+): RegistryPolicy {
+  return {
+    authorize: own.authorize ?? defaults.authorize ?? "upstream",
+    offline: own.offline ?? defaults.offline ?? "known-pullers",
+    prefetch: own.prefetch ?? defaults.prefetch ?? false,
+    forwardAuthorization: own.forwardAuthorization ?? defaults.forwardAuthorization ?? isDefault,
+  };
+}
+
+/** The configuration that options make: one registry, which is also the default one. */
+export function singleRegistry(
+  registry: Partial<Omit<RegistryConfig, "registry">> & { readonly upstream: URL },
+): ClientConfig {
+  const key = canonicalRegistry(registry.upstream.host);
+  const { name, anchors = [], credentials, upstream } = registry;
+  const config = { registry: key, upstream, name, anchors, credentials, ...policyOf(registry, {}, true) };
+  return { default: key, registries: new Map([[key, config]]), warnings: [] };
+}

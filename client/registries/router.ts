@@ -1,0 +1,102 @@
+/**
+ * Which registry a request is for, and how the upstream has to see it. Paths are cut, never decoded.
+ */
+import { canonicalRegistry } from "#oci/reference.ts";
+import { isRegistryPath } from "../upstream-location.ts";
+
+/** How the puller has named the registry; what is sent back to it is written in the same form. */
+export interface AskedAs {
+  /** By `?ns=`, as containerd does for a mirror; by the first path component; or not at all. */
+  readonly form: "plain" | "ns" | "path";
+  /** The path component that was cut out; empty in the other forms. */
+  readonly prefix: string;
+  /** The query parameter that was cut out, such as `ns=docker.io`; empty in the other forms. */
+  readonly ns: string;
+}
+
+/** Where a request goes. */
+export interface Route {
+  /** The key of the registry in the configuration. */
+  readonly registry: string;
+  /** Path and query for the upstream, below its base. */
+  readonly rawUrl: string;
+  readonly askedAs: AskedAs;
+}
+
+/** What is not served here; a reason for the puller. */
+export interface Refused {
+  readonly refused: string;
+}
+
+/** Routes a request by its path and query, as they came. */
+export type Router = (rawUrl: string) => Route | Refused;
+
+/** The configured registries are all there are: a name from outside never becomes an address. */
+export function createRouter({
+  default: standard,
+  registries,
+}: {
+  readonly default: string;
+  readonly registries: { has(registry: string): boolean; keys(): Iterable<string> };
+}): Router {
+  const served = [...registries.keys()].join(", ");
+  return (rawUrl) => {
+    const { path, rest, ns } = takeNs(rawUrl);
+    if (ns.length > 0) {
+      const [name, ...others] = new Set(ns.map((parameter) => canonicalRegistry(namedBy(parameter))));
+      if (name === undefined || others.length > 0) return { refused: "one request has one registry: ns names several" };
+      if (!registries.has(name)) return { refused: `this endpoint serves ${served}, not ${name.slice(0, 100)}` };
+      return { registry: name, rawUrl: join(path, rest), askedAs: { form: "ns", prefix: "", ns: ns[0]! } };
+    }
+    const first = firstComponent(path);
+    if (first === undefined || !registries.has(first)) {
+      return { registry: standard, rawUrl: cutMountSource(rawUrl, standard), askedAs: plain };
+    }
+    const inner = cutMountSource(`/v2/${rawUrl.slice(`/v2/${first}/`.length)}`, first);
+    if (!isRegistryPath(inner)) return { refused: "there is only /v2/ here" };
+    return { registry: first, rawUrl: inner, askedAs: { form: "path", prefix: first, ns: "" } };
+  };
+}
+
+/** A registry that the puller has not named. */
+export const plain: AskedAs = { form: "plain", prefix: "", ns: "" };
+
+/** Which registry has answered (the header that mirrors give to containerd). */
+export function namespaceHeader(registry: string): { readonly "oci-namespace": string } {
+  return { "oci-namespace": registry };
+}
+
+/** Only a registry's parameters are looked at, the others stay byte for byte. */
+function takeNs(rawUrl: string): { path: string; rest: readonly string[] | undefined; ns: readonly string[] } {
+  const [path = "", query] = rawUrl.split(/\?(.*)/s, 2);
+  const parameters = query?.split("&") ?? [];
+  const isNs = (parameter: string) => new URLSearchParams(parameter).has("ns");
+  return {
+    path,
+    rest: query === undefined ? undefined : parameters.filter((parameter) => !isNs(parameter)),
+    ns: parameters.filter(isNs),
+  };
+}
+
+function namedBy(parameter: string): string {
+  return new URLSearchParams(parameter).get("ns") ?? "";
+}
+
+function join(path: string, parameters: readonly string[] | undefined): string {
+  return parameters?.length ? `${path}?${parameters.join("&")}` : path;
+}
+
+function firstComponent(path: string): string | undefined {
+  return /^\/v2\/([^/]+)\//.exec(path)?.[1];
+}
+
+/** A push names the repository that it mounts a blob from as the puller sees it: with the registry in front. */
+function cutMountSource(rawUrl: string, registry: string): string {
+  const [path = "", query] = rawUrl.split(/\?(.*)/s, 2);
+  if (query === undefined || !/\/blobs\/uploads\/?$/.test(path)) return rawUrl;
+  const parameters = query.split("&").map((parameter) => {
+    const [, source] = /^from=([^/%]+)(?:\/|%2f)/i.exec(parameter) ?? [];
+    return source === registry ? parameter.replace(/^from=[^/%]+(?:\/|%2f)/i, "from=") : parameter;
+  });
+  return `${path}?${parameters.join("&")}`;
+}

@@ -1,0 +1,88 @@
+import { once } from "node:events";
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
+import { afterEach, expect, test } from "vitest";
+import { type Auth, RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
+
+const signal = AbortSignal.timeout(60_000);
+const auth: Auth = { kind: "puller", value: undefined };
+const open: (() => Promise<void>)[] = [];
+
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((close) => close()));
+});
+
+async function stage(answer: RequestListener, basePath = "/") {
+  const server = createServer(answer).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const base = new URL(basePath, `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const client = new RegistryClient({ base });
+  open.push(async () => {
+    const closed = once(server, "close");
+    server.close();
+    server.closeAllConnections();
+    await Promise.all([closed, client.close()]);
+  });
+  return client;
+}
+
+test("the raw path goes below the base, with the caller's headers and never its Authorization", async () => {
+  const seen: [string | undefined, unknown][] = [];
+  const client = await stage((req, res) => {
+    seen.push([req.url, req.headers]);
+    res.end("{}");
+  }, "/base/");
+  const headers = { Accept: "a/b, c/d", "Accept-Encoding": "gzip", Authorization: "Bearer x" };
+  const { status, body } = await client.request("GET", "/v2/a%2Fb//tags/list?last=%20&n=1", { auth, headers, signal });
+  expect([status, await text(body)]).toEqual([200, "{}"]);
+  expect(seen).toEqual([
+    [
+      "/base/v2/a%2Fb//tags/list?last=%20&n=1",
+      expect.objectContaining({ accept: "a/b, c/d", "accept-encoding": "gzip" }),
+    ],
+  ]);
+  expect(seen[0]![1]).not.toHaveProperty("authorization");
+});
+
+test("redirects are followed for blobs, for others when asked to", async () => {
+  const client = await stage((req, res) => {
+    if (req.url === "/there") return res.end("there");
+    return res.writeHead(307, { location: "/there" }).end();
+  });
+  const get = async (path: string, followRedirects?: boolean) => {
+    const { status, headers, body } = await client.request("GET", path, { auth, signal, followRedirects });
+    return [status, headers.location, await text(body)];
+  };
+  expect(await get("/v2/a/manifests/b")).toEqual([307, "/there", ""]);
+  expect(await get("/v2/a/manifests/b", true)).toEqual([200, undefined, "there"]);
+  expect(await get(`/v2/a/blobs/sha512:${"0".repeat(128)}`)).toEqual([200, undefined, "there"]);
+});
+
+test("a connection that has died unseen is replaced once", async () => {
+  let asked = 0;
+  const client = await stage((req, res) => {
+    asked++;
+    if (asked === 2 || asked > 3) return void req.socket.destroy();
+    return res.end("ok");
+  });
+  const get = async () => text((await client.request("GET", "/v2/a/tags/list", { auth, signal })).body);
+  expect([await get(), await get()]).toEqual(["ok", "ok"]);
+  await expect(get()).rejects.toThrow(RegistryUnreachable);
+  expect(asked).toBe(5);
+});
+
+test("an answer that does not begin in time is no answer", async () => {
+  const client = await stage(() => {});
+  const asking = client.request("HEAD", "/v2/a/manifests/b", { auth, signal, headersTimeoutMs: 50 });
+  await expect(asking).rejects.toThrow(RegistryUnreachable);
+});
+
+test("errors name the path and not the query", async () => {
+  const client = await stage((req) => void req.socket.destroy());
+  const failure = client
+    .request("GET", "/v2/a/tags/list?token=secret", { auth, signal })
+    .catch((err: Error) => err.message);
+  expect(await failure).toMatch(/GET http:\/\/127\.0\.0\.1:\d+\/v2\/a\/tags\/list: /);
+  expect(await failure).not.toContain("secret");
+});
