@@ -1,0 +1,77 @@
+/**
+ * Where the bytes of manifests are: among the blobs of the store, or in memory when there is no store.
+ */
+import { createHash } from "node:crypto";
+import { LRUCache } from "lru-cache";
+import type { Logger } from "pino";
+import { type Digest, digestOfHash } from "#oci/digest.ts";
+import type { BlobStorePort, HeldBlob } from "../store/store-port.ts";
+import type { ManifestContents } from "./ports.ts";
+
+/** Larger manifests pass by; distribution and Docker Hub take 4 MiB at most. */
+export const maxManifestBytes = 8 * 1024 * 1024;
+
+const memoryBytes = 64 * 1024 * 1024;
+const memoryManifests = 10_000;
+
+/** The sha256 digest of these bytes. */
+export function digestOf(bytes: Uint8Array): Digest {
+  return digestOfHash(createHash("sha256").update(bytes).digest());
+}
+
+/** Manifests in memory, those least recently used go first. */
+export function memoryContents(limits: { maxBytes?: number; maxManifests?: number } = {}): ManifestContents {
+  const held = new LRUCache<Digest, Buffer>({
+    max: limits.maxManifests ?? memoryManifests,
+    maxSize: limits.maxBytes ?? memoryBytes,
+    sizeCalculation: (bytes) => Math.max(1, bytes.length),
+  });
+  return {
+    has: (digest) => held.has(digest),
+    get: async (digest) => held.get(digest),
+    put: async (digest, bytes) => digestOf(bytes) === digest && held.set(digest, bytes).has(digest),
+    delete: async (digest) => void held.delete(digest),
+  };
+}
+
+/** Manifests as blobs of the store: within its budget, and there after a restart. Its errors are logged, not thrown. */
+export function storedContents(
+  store: Pick<BlobStorePort, "open" | "has" | "put" | "delete">,
+  log: Logger,
+): ManifestContents {
+  const attempt = async <T>(what: string, digest: Digest, work: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work();
+    } catch (err: unknown) {
+      log.warn({ err, digest }, `manifest cannot be ${what}`);
+      return undefined;
+    }
+  };
+  const get = async (digest: Digest): Promise<Buffer | undefined> => {
+    const blob = await store.open(digest);
+    if (!blob) return undefined;
+    const bytes = await readWhole(blob);
+    if (!bytes || digestOf(bytes) === digest) return bytes;
+    log.warn({ digest }, "a held manifest has other bytes than it had: forgotten");
+    await store.delete(digest);
+    return undefined;
+  };
+  return {
+    has: (digest) => store.has(digest),
+    get: (digest) => attempt("read", digest, () => get(digest)),
+    put: async (digest, bytes) => (await attempt("stored", digest, () => store.put(digest, bytes))) ?? false,
+    delete: async (digest) => void (await attempt("forgotten", digest, () => store.delete(digest))),
+  };
+}
+
+/** Undefined for what is too large to be a manifest. */
+async function readWhole(blob: HeldBlob): Promise<Buffer | undefined> {
+  try {
+    if (blob.sizeBytes > maxManifestBytes) return undefined;
+    const pieces: Buffer[] = [];
+    for await (const piece of blob.read(0, blob.sizeBytes)) pieces.push(Buffer.from(piece)); // valid until the next one
+    return Buffer.concat(pieces);
+  } finally {
+    await blob.close();
+  }
+}

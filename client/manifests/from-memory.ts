@@ -1,0 +1,150 @@
+/**
+ * Manifests that are answered from memory: with the upstream's consent, or in its place.
+ */
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
+import { type Digest, parseSha256 } from "#oci/digest.ts";
+import type { RegistryUnreachable } from "#oci/errors.ts";
+import { apiVersion, provenance } from "../blob-headers.ts";
+import { isConditional } from "../blob-range.ts";
+import { admits } from "./accept.ts";
+import type { ManifestRequest } from "./manifest-request.ts";
+import type { RememberedManifest } from "./memory.ts";
+import type { AnsweredBy, ManifestServices, UpstreamReply } from "./ports.ts";
+
+/** What the memory would serve to this puller while the upstream does not answer, best first. */
+export function standIns(services: ManifestServices, asked: ManifestRequest): RememberedManifest[] {
+  const { memory, rights } = services;
+  const { request, repository, place, tag, digest, credential } = asked;
+  const found = digest ? [memory.byDigest(place, digest) ?? []].flat() : memory.byTag(place, tag!);
+  return found.filter(
+    (one) =>
+      // A digest is one manifest, whatever the puller would rather have.
+      (digest !== undefined || admits(request.headers.accept, one.contentType)) &&
+      rights.mayOffline(credential, repository, one.digest),
+  );
+}
+
+/**
+ * Answer in the upstream's place; false, with nothing sent, when what was held is gone.
+ *
+ * @param failure - The status that the upstream answered with, or the error that it gave no answer with.
+ */
+export async function sendStale(
+  services: ManifestServices,
+  asked: ManifestRequest,
+  manifests: readonly RememberedManifest[],
+  failure: number | RegistryUnreachable,
+): Promise<boolean> {
+  for (const manifest of manifests) {
+    const bytes = await services.contents.get(manifest.digest);
+    asked.signal.throwIfAborted();
+    if (!bytes) continue;
+    const { registry, log } = services;
+    const warning = staleWarning(registry, failure, `this is the manifest last seen ${httpDate(manifest.seenMs)}`);
+    send(asked, bytes, { ...rememberedHeaders(manifest), ...staleHeaders(warning) });
+    log.warn(
+      { registry, repository: asked.repository, reference: asked.tag ?? asked.digest, failure: describe(failure) },
+      "manifest answered from memory: the upstream does not",
+    );
+    announce(services, asked, { digest: manifest.digest, mediaType: manifest.contentType, bytes }, "stale");
+    return true;
+  }
+  return false;
+}
+
+/** Answer a GET by digest without asking the upstream, where it has granted just that lately; false with nothing sent. */
+export async function sendFresh(services: ManifestServices, asked: ManifestRequest): Promise<boolean> {
+  const { memory, contents, rights } = services;
+  const { request, repository, place, digest, credential } = asked;
+  if (!digest || isConditional(request.headers) || !rights.isFresh(credential, repository, digest)) return false;
+  const manifest = memory.byDigest(place, digest);
+  const bytes = manifest && (await contents.get(digest));
+  asked.signal.throwIfAborted();
+  if (!bytes) return false;
+  send(asked, bytes, { ...rememberedHeaders(manifest), ...provenance("store") });
+  announce(services, asked, { digest, mediaType: manifest.contentType, bytes }, "memory");
+  return true;
+}
+
+/** Answer a GET with held bytes and the headers of the upstream's 200 to a HEAD; false, with nothing sent, when they do not fit. */
+export async function sendHeld(
+  services: ManifestServices,
+  asked: ManifestRequest,
+  { headers }: UpstreamReply,
+): Promise<boolean> {
+  const digest = digestIn(headers);
+  const contentType = headers["content-type"];
+  if (!digest || (asked.digest && digest !== asked.digest) || !contentType || isEncoded(headers)) return false;
+  const bytes = await services.contents.get(digest);
+  asked.signal.throwIfAborted();
+  if (!bytes || (headers["content-length"] ?? String(bytes.length)) !== String(bytes.length)) return false;
+  const { etag } = headers;
+  services.memory.sawManifest(asked.place, { digest, contentType, sizeBytes: bytes.length, etag });
+  send(asked, bytes, { ...headers, ...provenance("store") });
+  announce(services, asked, { digest, mediaType: contentType, bytes }, "memory");
+  return true;
+}
+
+/** Tell whoever wants to know what was served, and by whom. */
+export function announce(
+  { onManifest, onAnswer, log }: ManifestServices,
+  { request, repository, credential }: ManifestRequest,
+  served: { digest: Digest; mediaType: string; bytes: Buffer },
+  by: AnsweredBy,
+): void {
+  onAnswer?.("manifest", by);
+  if (request.method !== "GET") return;
+  try {
+    onManifest?.({ ...served, repository, credential, by });
+  } catch (err: unknown) {
+    log.error({ err, repository }, "what follows a manifest failed");
+  }
+}
+
+/** The sha256 digest that the upstream names in an answer. */
+export function digestIn(headers: IncomingHttpHeaders): Digest | undefined {
+  return parseSha256(String(headers["docker-content-digest"]));
+}
+
+/** Whether the body has other bytes than the manifest: a digest is of what was not encoded. */
+export function isEncoded(headers: IncomingHttpHeaders): boolean {
+  return (headers["content-encoding"] ?? "identity") !== "identity";
+}
+
+/** Headers of an answer in the upstream's place; the warning goes by RFC 7234 § 5.5.7. */
+export function staleHeaders(warning: string): OutgoingHttpHeaders {
+  return {
+    ...apiVersion,
+    warning,
+    ...provenance("store"),
+    "cache-status": "ndn-registry; hit; detail=stale",
+  };
+}
+
+/** @param rest - What is served instead. */
+export function staleWarning(registry: string, failure: number | RegistryUnreachable, rest: string): string {
+  const what = typeof failure === "number" ? `answers ${failure}` : "cannot be reached";
+  return `299 - "ndn-registry: upstream ${registry.replace(/["\\]/g, "")} ${what}; ${rest}"`;
+}
+
+function rememberedHeaders({ digest, contentType, etag }: RememberedManifest): OutgoingHttpHeaders {
+  return {
+    ...apiVersion,
+    "content-type": contentType,
+    "docker-content-digest": digest,
+    ...(etag !== undefined && { etag }),
+  };
+}
+
+function send({ request, response }: ManifestRequest, bytes: Buffer, headers: OutgoingHttpHeaders): void {
+  response.writeHead(200, { ...headers, "content-length": bytes.length });
+  response.end(request.method === "HEAD" ? undefined : bytes);
+}
+
+function httpDate(ms: number): string {
+  return new Date(ms).toUTCString();
+}
+
+function describe(failure: number | RegistryUnreachable): string {
+  return typeof failure === "number" ? `status ${failure}` : failure.message;
+}

@@ -1,0 +1,124 @@
+/**
+ * The memory of manifests as the `index.json` of an OCI image layout (OCI image-spec, image-layout.md): the newest
+ * meaning of a tag is there for every tool under `<registry>/<repository>:<tag>`, the rest in annotations of our own.
+ */
+import { z } from "zod";
+import { parseSha256 } from "#oci/digest.ts";
+import { bareType } from "./accept.ts";
+import type { Greeting, ManifestMemory, RememberedManifest, TaggedDigest } from "./memory.ts";
+import { digestName, parseName, tagName } from "./place.ts";
+
+const refName = "org.opencontainers.image.ref.name";
+/** What the descriptor stands for, where it is not the newest meaning of a tag. */
+const reference = "ndn-registry.reference";
+const seen = "ndn-registry.seen";
+const etag = "ndn-registry.etag";
+/** Where it has parameters, which a media type in a descriptor has not. */
+const contentType = "ndn-registry.content-type";
+/** Of the whole index: followed by a registry; the value is status and challenges as JSON. */
+const greeting = "ndn-registry.greeting/";
+
+const annotations = z.record(z.string(), z.string());
+const indexSchema = z.object({
+  schemaVersion: z.literal(2),
+  manifests: z.array(z.unknown()),
+  annotations: annotations.optional(),
+});
+const descriptorSchema = z.object({
+  mediaType: z.string().min(1),
+  digest: z.string().transform((text, context) => parseSha256(text) ?? context.addIssue("no sha256 digest") ?? z.NEVER),
+  size: z.int().nonnegative(),
+  annotations,
+});
+const greetingSchema = z.tuple([z.union([z.literal(200), z.literal(401)]), z.array(z.string())]);
+
+type Descriptor = z.infer<typeof descriptorSchema>;
+
+/** The text of `index.json`; what is not held is left out, and the least recently used beyond `memory.maxEntries`. */
+export function formatIndex(memory: ManifestMemory): string {
+  const held = new Map(memory.manifests().map((one) => [digestName(one.place, one.digest), one]));
+  const isTagged = new Set<string>();
+  const tagged = memory.tags().flatMap(({ place, tag, tagged: meanings }) => {
+    const known = meanings.flatMap(({ digest, seenMs }) => {
+      const name = digestName(place, digest);
+      const manifest = held.get(name);
+      if (manifest) isTagged.add(name);
+      return manifest ? [{ manifest, seenMs }] : [];
+    });
+    const name = tagName(place, tag);
+    return known.map(({ manifest, seenMs }, at) => describe(manifest, seenMs, at === 0 ? refName : reference, name));
+  });
+  const untagged = [...held].flatMap(([name, manifest]) =>
+    isTagged.has(name) ? [] : [describe(manifest, manifest.seenMs, reference, name)],
+  );
+  const greetings = [...memory.greetings()].map(([registry, { status, challenges }]) => [
+    greeting + registry,
+    JSON.stringify([status, challenges]),
+  ]);
+  return JSON.stringify({
+    schemaVersion: 2,
+    mediaType: "application/vnd.oci.image.index.v1+json",
+    manifests: [...tagged, ...untagged].slice(0, memory.maxEntries),
+    ...(greetings.length > 0 && { annotations: Object.fromEntries(greetings) as Record<string, string> }),
+  });
+}
+
+/**
+ * Put into the memory what `formatIndex` wrote; descriptors of other tools are passed over.
+ *
+ * @throws Error when it is no index.
+ */
+export function restoreIndex(text: string, memory: ManifestMemory): void {
+  const index = indexSchema.parse(JSON.parse(text));
+  for (const [key, value] of Object.entries(index.annotations ?? {})) putGreeting(memory, key, value);
+  const tags = new Map<string, TaggedDigest[]>();
+  // Backwards, because what is put last counts as used last.
+  for (const item of index.manifests.toReversed()) {
+    const { success, data } = descriptorSchema.safeParse(item);
+    const name = success ? (data.annotations[refName] ?? data.annotations[reference]) : undefined;
+    const named = name === undefined ? undefined : parseName(name);
+    if (!data || !name || !named) continue;
+    const manifest = remembered(data);
+    memory.putManifest(named.place, manifest);
+    if (named.tag !== undefined) tags.set(name, [manifest, ...(tags.get(name) ?? [])]);
+  }
+  for (const [name, tagged] of tags) putTag(memory, name, tagged);
+}
+
+function describe(manifest: RememberedManifest, seenMs: number, key: string, name: string): Descriptor {
+  const mediaType = bareType(manifest.contentType);
+  return {
+    mediaType,
+    digest: manifest.digest,
+    size: manifest.sizeBytes,
+    annotations: {
+      [key]: name,
+      [seen]: new Date(seenMs).toISOString(),
+      ...(manifest.etag !== undefined && { [etag]: manifest.etag }),
+      ...(manifest.contentType !== mediaType && { [contentType]: manifest.contentType }),
+    },
+  };
+}
+
+function remembered({ mediaType, digest, size, annotations: notes }: Descriptor): RememberedManifest {
+  const seenMs = Date.parse(notes[seen] ?? "");
+  return {
+    digest,
+    contentType: notes[contentType] ?? mediaType,
+    sizeBytes: size,
+    etag: notes[etag],
+    seenMs: Number.isNaN(seenMs) ? 0 : seenMs,
+  };
+}
+
+function putTag(memory: ManifestMemory, name: string, tagged: readonly TaggedDigest[]): void {
+  const { place, tag } = parseName(name)!;
+  const bare = tagged.map(({ digest, seenMs }) => ({ digest, seenMs }));
+  if (tag !== undefined) memory.putTag(place, tag, bare);
+}
+
+function putGreeting(memory: ManifestMemory, key: string, value: string): void {
+  if (!key.startsWith(greeting)) return;
+  const [status, challenges] = greetingSchema.parse(JSON.parse(value));
+  memory.putGreeting(key.slice(greeting.length), { status, challenges } satisfies Greeting);
+}

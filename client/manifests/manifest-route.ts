@@ -1,0 +1,150 @@
+/**
+ * GET and HEAD of a manifest: the upstream is always asked what a tag means, but its bytes are fetched only once; and
+ * when it does not answer, what it said last goes on being served to those who may have it.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Digest } from "#oci/digest.ts";
+import { RegistryUnreachable } from "#oci/errors.ts";
+import { sendError, upstreamUnavailable } from "../answers.ts";
+import { hasBody } from "../proxy-headers.ts";
+import { digestIn, sendFresh, sendHeld, sendStale, standIns } from "./from-memory.ts";
+import { type ManifestRequest, manifestRequest } from "./manifest-request.ts";
+import { passManifest } from "./pass-manifest.ts";
+import type { ManifestServices, UpstreamReply } from "./ports.ts";
+import { type Ask, askOf, discard, type InItsPlace, isFailure, UpstreamSilent } from "./upstream-question.ts";
+
+/** A request whose path names a manifest (`parseManifestPath`). */
+export type ManifestHandler = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  manifest: { repository: string; reference: string },
+) => Promise<void>;
+
+/**
+ * The handler of GET and HEAD of manifests; it always ends or breaks off the response, and never rejects.
+ *
+ * @param ask - To be shared with `createPingRoute`, so that one of them waiting in vain is enough.
+ */
+export function createManifestRoute(services: ManifestServices, ask: Ask = askOf(services)): ManifestHandler {
+  return async (request, response, path) => {
+    const asked = hasBody(request) ? undefined : manifestRequest(services, request, response, path);
+    if (!asked) return services.upstream.pass(request, response);
+    try {
+      await (request.method === "HEAD" ? answerHead(services, ask, asked) : answerGet(services, ask, asked));
+    } catch (err: unknown) {
+      await settle(services, asked, err);
+    }
+  };
+}
+
+async function answerHead(services: ManifestServices, ask: Ask, asked: ManifestRequest): Promise<void> {
+  const reply = await askOrStandIn(services, ask, asked, { method: "HEAD", otherwise: "nobody" });
+  if (!reply) return;
+  discard(reply.body);
+  learn(services, asked, reply);
+  asked.response.writeHead(reply.status, reply.headers).end();
+  services.onAnswer?.("manifest", "upstream");
+}
+
+async function answerGet(services: ManifestServices, ask: Ask, asked: ManifestRequest): Promise<void> {
+  if (await sendFresh(services, asked)) return;
+  if (asked.tag !== undefined || services.contents.has(asked.digest!)) {
+    const isAnswered = await answerByHead(services, ask, asked);
+    if (isAnswered) return;
+  }
+  const reply = await askOrStandIn(services, ask, asked, { method: "GET", otherwise: "nobody" });
+  if (!reply) return;
+  learn(services, asked, reply);
+  try {
+    await passManifest(services, asked, reply);
+  } finally {
+    if (!reply.body.readableEnded) discard(reply.body);
+  }
+}
+
+/** A HEAD costs no pull quota, and where the manifest is held it is enough. */
+async function answerByHead(services: ManifestServices, ask: Ask, asked: ManifestRequest): Promise<boolean> {
+  try {
+    const head = await askOrStandIn(services, ask, asked, { method: "HEAD", otherwise: "question" });
+    if (!head) return true;
+    discard(head.body);
+    learn(services, asked, head);
+    return head.status === 200 && (await sendHeld(services, asked, head));
+  } catch (err: unknown) {
+    if (err instanceof UpstreamSilent) return false; // a registry that is only slow still answers the GET
+    throw err;
+  }
+}
+
+/**
+ * Ask the upstream, or have the memory answer in its place: then there is nothing left to do, and no reply.
+ *
+ * @throws RegistryUnreachable when neither answers. A status that says so is a reply like others.
+ */
+async function askOrStandIn(
+  services: ManifestServices,
+  ask: Ask,
+  asked: ManifestRequest,
+  { method, otherwise }: { method: "GET" | "HEAD"; otherwise: InItsPlace },
+): Promise<UpstreamReply | undefined> {
+  const { request, signal } = asked;
+  const remembered = standIns(services, asked);
+  const inItsPlace = remembered.length > 0 ? "memory" : otherwise;
+  try {
+    const reply = await ask({ request, method, signal, inItsPlace });
+    if (!isFailure(reply.status)) return reply;
+    services.onUpstreamError?.(reply.status);
+    if (!(await sendStale(services, asked, remembered, reply.status))) return reply;
+    discard(reply.body);
+    return undefined;
+  } catch (err: unknown) {
+    if (!(err instanceof RegistryUnreachable)) throw err;
+    services.onUpstreamError?.(err);
+    if (await sendStale(services, asked, remembered, err)) return undefined;
+    throw err;
+  }
+}
+
+/** What an answer of the upstream says about tag, manifest and puller. */
+function learn({ memory, rights }: ManifestServices, asked: ManifestRequest, { status, headers }: UpstreamReply): void {
+  const { place, repository, tag, credential } = asked;
+  const known = asked.digest ? [asked.digest] : memory.digestsOf(place, tag!);
+  if (status === 404) forget({ memory, rights }, asked, known);
+  // A tag that is not there is no refusal of what it meant before.
+  const isRefusal = status === 401 || status === 403 || (status === 404 && tag === undefined);
+  if (isRefusal) for (const one of known) rights.refused(credential, repository, one);
+  // Not every 200 is a registry's: one that does not name the digest grants nothing, unless its bytes turn out right.
+  const digest = digestIn(headers);
+  if (status !== 200 || !digest || (asked.digest && asked.digest !== digest)) return;
+  rights.granted(credential, repository, digest);
+  if (tag !== undefined) memory.sawTag(place, tag, digest);
+}
+
+/** A registry may say 404 to those who must not know: only who may have a manifest can make it forgotten. */
+function forget(
+  { memory, rights }: Pick<ManifestServices, "memory" | "rights">,
+  { place, repository, tag, credential }: ManifestRequest,
+  known: readonly Digest[],
+): void {
+  if (!known.some((digest) => rights.mayOffline(credential, repository, digest))) return;
+  if (tag !== undefined) memory.forgetTag(place, tag);
+  else for (const digest of known) void memory.forgetDigest(place, digest);
+}
+
+/** End a response whose work failed: with an answer while that is possible, else by breaking off the connection. */
+async function settle(services: ManifestServices, asked: ManifestRequest, err: unknown): Promise<void> {
+  const { request, response, signal, repository } = asked;
+  if (signal.aborted) return void response.destroy();
+  const fields = { err, repository, reference: asked.tag ?? asked.digest };
+  if (response.headersSent) {
+    services.log.warn(fields, "manifest broken off");
+    // Destroyed, not ended: the puller must see that Content-Length was not reached.
+    return void response.destroy();
+  }
+  if (err instanceof RegistryUnreachable) {
+    services.log.warn(fields, "upstream request failed");
+    return sendError(response, upstreamUnavailable(services.upstream.base, err));
+  }
+  services.log.error(fields, "manifest request failed");
+  await services.upstream.pass(request, response);
+}

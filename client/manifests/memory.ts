@@ -1,0 +1,202 @@
+/**
+ * Which manifests were seen where: by digest with the headers that belong to them, by tag as last seen, and how each
+ * registry greets. Shared by all registries; the bytes are elsewhere (`ManifestContents`).
+ */
+import { LRUCache } from "lru-cache";
+import type { Digest } from "#oci/digest.ts";
+import { bareType } from "./accept.ts";
+import { digestName, type Place, tagName } from "./place.ts";
+import type { ManifestContents } from "./ports.ts";
+
+/** What is known of a manifest in a repository. */
+export interface RememberedManifest {
+  readonly digest: Digest;
+  /** As the upstream said it, with parameters. */
+  readonly contentType: string;
+  readonly sizeBytes: number;
+  readonly etag: string | undefined;
+  /** Milliseconds since 1970. */
+  readonly seenMs: number;
+}
+
+/** What a tag was seen to mean; registries answer by Accept, so that there may be several at a time. */
+export interface TaggedDigest {
+  readonly digest: Digest;
+  readonly seenMs: number;
+}
+
+/** How a registry answers an anonymous `/v2/`. */
+export interface Greeting {
+  readonly status: 200 | 401;
+  /** Values of WWW-Authenticate. */
+  readonly challenges: readonly string[];
+}
+
+export interface ManifestMemoryOptions {
+  readonly contents: Pick<ManifestContents, "has" | "delete">;
+  /** Of manifests, and of tags; those least recently used go first. @defaultValue 10000 */
+  readonly maxEntries?: number | undefined;
+  /** For tests. @defaultValue Date.now */
+  readonly now?: (() => number) | undefined;
+}
+
+/** A manifest with its place. */
+export interface PlacedManifest extends RememberedManifest {
+  readonly place: Place;
+}
+
+/** A tag with its place. */
+export interface PlacedTag {
+  readonly place: Place;
+  readonly tag: string;
+  /** Newest first. */
+  readonly tagged: readonly TaggedDigest[];
+}
+
+const maxDigestsPerTag = 4;
+const maxRegistries = 1000;
+
+export class ManifestMemory {
+  /** Called after each change. */
+  onChange: () => void = () => {};
+  readonly maxEntries: number;
+  readonly #contents: Pick<ManifestContents, "has" | "delete">;
+  readonly #now: () => number;
+  readonly #manifests: LRUCache<string, PlacedManifest>;
+  readonly #tags: LRUCache<string, PlacedTag>;
+  readonly #greetings: LRUCache<string, Greeting>;
+
+  constructor({ contents, maxEntries = 10_000, now = Date.now }: ManifestMemoryOptions) {
+    this.#contents = contents;
+    this.#now = now;
+    this.maxEntries = maxEntries;
+    this.#manifests = new LRUCache({ max: maxEntries });
+    this.#tags = new LRUCache({ max: maxEntries });
+    this.#greetings = new LRUCache({ max: maxRegistries });
+  }
+
+  /** The upstream has served this manifest, or said that it would. */
+  sawManifest(place: Place, manifest: Omit<RememberedManifest, "seenMs">): void {
+    this.putManifest(place, { ...manifest, seenMs: this.#now() });
+    this.onChange();
+  }
+
+  /** The upstream has said that the tag means this digest now, for the Accept that it was asked with. */
+  sawTag(place: Place, tag: string, digest: Digest): void {
+    this.putTag(place, tag, [{ digest, seenMs: this.#now() }, ...this.#tagged(place, tag)]);
+    this.onChange();
+  }
+
+  /** What a tag means, newest first: those whose manifest is known and held. */
+  byTag(place: Place, tag: string): RememberedManifest[] {
+    return this.#tagged(place, tag).flatMap(({ digest, seenMs }) => {
+      const manifest = this.byDigest(place, digest);
+      return manifest ? [{ ...manifest, seenMs }] : [];
+    });
+  }
+
+  /** A manifest that is known in this repository and held. */
+  byDigest(place: Place, digest: Digest): RememberedManifest | undefined {
+    const manifest = this.#manifests.get(digestName(place, digest));
+    return manifest && this.#contents.has(digest) ? manifest : undefined;
+  }
+
+  /** All digests that a tag was seen to mean, held or not. */
+  digestsOf(place: Place, tag: string): Digest[] {
+    return this.#tagged(place, tag).map(({ digest }) => digest);
+  }
+
+  /** The tag is gone: deleted here, or the upstream does not know it. */
+  forgetTag(place: Place, tag: string): void {
+    if (this.#tags.delete(tagName(place, tag))) this.onChange();
+  }
+
+  /** The manifest is gone from this repository, and so are its tags; its bytes go when no other repository has it. */
+  async forgetDigest(place: Place, digest: Digest): Promise<void> {
+    if (!this.#manifests.delete(digestName(place, digest))) return;
+    for (const { tag, tagged, ...other } of [...this.#tags.values()]) {
+      if (other.place !== place || !tagged.some((one) => one.digest === digest)) continue;
+      const others = tagged.filter((one) => one.digest !== digest);
+      if (others.length > 0) this.putTag(place, tag, others);
+      else this.#tags.delete(tagName(place, tag));
+    }
+    this.onChange();
+    const isElsewhere = [...this.#manifests.values()].some((one) => one.digest === digest);
+    if (!isElsewhere) await this.#contents.delete(digest);
+  }
+
+  /**
+   * A manifest has been pushed through here: what its tag meant before is over, whoever asks.
+   *
+   * @param reference - Of the path: a tag or a digest.
+   * @param digest - As the upstream's answer says it; undefined when it does not.
+   */
+  wroteManifest(place: Place, reference: string, digest: Digest | undefined): void {
+    if (reference.includes(":")) return;
+    this.forgetTag(place, reference);
+    if (digest) this.sawTag(place, reference, digest);
+  }
+
+  greeting(registry: string): Greeting | undefined {
+    return this.#greetings.get(registry);
+  }
+
+  greeted(registry: string, greeting: Greeting): void {
+    if (JSON.stringify(this.#greetings.get(registry)) === JSON.stringify(greeting)) return;
+    this.putGreeting(registry, greeting);
+    this.onChange();
+  }
+
+  /** All that are held, most recently used first; for whoever writes them down. */
+  manifests(): PlacedManifest[] {
+    return [...this.#manifests.values()].filter(({ digest }) => this.#contents.has(digest));
+  }
+
+  /** All tags, most recently used first, with the digests that are not held too. */
+  tags(): PlacedTag[] {
+    return [...this.#tags.values()];
+  }
+
+  greetings(): Iterable<[string, Greeting]> {
+    return this.#greetings.entries();
+  }
+
+  /** As it was written down; does not call `onChange`. */
+  putManifest(place: Place, manifest: RememberedManifest): void {
+    this.#manifests.set(digestName(place, manifest.digest), { ...manifest, place });
+  }
+
+  /** @param tagged - Newest first. */
+  putTag(place: Place, tag: string, tagged: readonly TaggedDigest[]): void {
+    this.#tags.set(tagName(place, tag), { place, tag, tagged: this.#fewest(place, tagged) });
+  }
+
+  putGreeting(registry: string, greeting: Greeting): void {
+    this.#greetings.set(registry, greeting);
+  }
+
+  #tagged(place: Place, tag: string): readonly TaggedDigest[] {
+    return this.#tags.get(tagName(place, tag))?.tagged ?? [];
+  }
+
+  /**
+   * One digest per media type, the newest that is held: of a tag that has moved on, the old manifest is still the one
+   * to serve until the new one has been read.
+   */
+  #fewest(place: Place, tagged: readonly TaggedDigest[]): TaggedDigest[] {
+    const [digests, types] = [new Set<Digest>(), new Set<string>()];
+    const kept = tagged.filter(({ digest }) => {
+      const manifest = this.#manifests.peek(digestName(place, digest));
+      const type = manifest && this.#contents.has(digest) ? bareType(manifest.contentType) : undefined;
+      const isOld = digests.has(digest) || (type !== undefined && types.has(type));
+      digests.add(digest);
+      if (type !== undefined) types.add(type);
+      return !isOld;
+    });
+    while (kept.length > maxDigestsPerTag) {
+      const unheld = kept.findLastIndex(({ digest }, at) => at > 0 && !this.#contents.has(digest));
+      kept.splice(unheld > 0 ? unheld : kept.length - 1, 1);
+    }
+    return kept;
+  }
+}

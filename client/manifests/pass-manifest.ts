@@ -1,0 +1,88 @@
+/**
+ * Manifests that come from the upstream: streamed to the puller, and remembered on the way.
+ */
+import type { Readable } from "node:stream";
+import type { Digest } from "#oci/digest.ts";
+import { provenance } from "../blob-headers.ts";
+import { writeAll } from "../response-body.ts";
+import { digestOf, maxManifestBytes } from "./contents.ts";
+import { announce, digestIn, isEncoded } from "./from-memory.ts";
+import type { ManifestRequest } from "./manifest-request.ts";
+import type { ManifestServices, UpstreamReply } from "./ports.ts";
+import { discard } from "./upstream-question.ts";
+
+/** Answer a GET with the upstream's answer, whatever it is. A manifest is kept once all its bytes were seen to be right. */
+export async function passManifest(
+  services: ManifestServices,
+  asked: ManifestRequest,
+  { status, headers, body }: UpstreamReply,
+): Promise<void> {
+  const { response, signal } = asked;
+  response.writeHead(status, { ...headers, ...(status === 200 && provenance("upstream")) });
+  if (status === 204 || status === 304) {
+    discard(body);
+    return void response.end();
+  }
+  response.flushHeaders(); // a registry may break off the bodies of its own refusals: the status must be out by then
+  const expected = expectedOf(asked, { status, headers });
+  if (!expected) services.onAnswer?.("manifest", "upstream");
+  const chunks = expected ? kept(body, (bytes) => keep(services, asked, expected, bytes)) : body;
+  await writeAll<Buffer>(
+    response,
+    chunks,
+    (chunk) => chunk,
+    () => {},
+    signal,
+  );
+}
+
+interface Expected {
+  readonly digest: Digest;
+  readonly contentType: string;
+  readonly etag: string | undefined;
+}
+
+/** Undefined for an answer that is no manifest, or that cannot be verified. */
+function expectedOf(
+  { digest: wanted }: ManifestRequest,
+  { status, headers }: Omit<UpstreamReply, "body">,
+): Expected | undefined {
+  const digest = wanted ?? digestIn(headers);
+  const contentType = headers["content-type"];
+  if (status !== 200 || !digest || !contentType || isEncoded(headers)) return undefined;
+  return { digest, contentType, etag: headers.etag };
+}
+
+/** The chunks as they come; when all of them have passed, `onWhole` gets them, unless they are too many for a manifest. */
+async function* kept(body: Readable, onWhole: (bytes: Buffer) => Promise<void>): AsyncGenerator<Buffer> {
+  const pieces: Buffer[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    sizeBytes += chunk.length;
+    if (sizeBytes <= maxManifestBytes) pieces.push(chunk);
+    else pieces.length = 0;
+    yield chunk;
+  }
+  if (sizeBytes <= maxManifestBytes) await onWhole(Buffer.concat(pieces));
+}
+
+async function keep(
+  services: ManifestServices,
+  asked: ManifestRequest,
+  { digest, contentType, etag }: Expected,
+  bytes: Buffer,
+): Promise<void> {
+  const { contents, memory, rights, log } = services;
+  const { place, tag, repository, credential } = asked;
+  const found = digestOf(bytes);
+  if (found !== digest) return log.warn({ repository, digest, found }, "upstream sent a manifest with another digest");
+  try {
+    await contents.put(digest, bytes);
+  } catch (err: unknown) {
+    log.warn({ err, digest }, "manifest cannot be kept");
+  }
+  memory.sawManifest(place, { digest, contentType, sizeBytes: bytes.length, etag });
+  if (tag !== undefined) memory.sawTag(place, tag, digest);
+  rights.granted(credential, repository, digest);
+  announce(services, asked, { digest, mediaType: contentType, bytes }, "upstream");
+}

@@ -1,0 +1,110 @@
+/**
+ * What the manifest routes need from the rest of the endpoint.
+ */
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
+import type { Readable } from "node:stream";
+import type { Logger } from "pino";
+import type { Digest } from "#oci/digest.ts";
+import type { ManifestMemory } from "./memory.ts";
+
+/** What the upstream says to one question. */
+export interface UpstreamReply {
+  readonly status: number;
+  /** Those that are the puller's: end to end, `Location` and `Link` leading back here. */
+  readonly headers: IncomingHttpHeaders;
+  /** Whoever gets it reads it or destroys it; empty after a HEAD. */
+  readonly body: Readable;
+}
+
+/** The registry behind these routes. */
+export interface Upstream {
+  /** Where it is, for messages. */
+  readonly base: URL;
+  /**
+   * Ask the puller's own question, path and headers as they came, perhaps with another method and without its body.
+   *
+   * @param options - `signal` ends the question, and the reading of the answer.
+   * @throws RegistryUnreachable when there is no answer. After an abort, anything.
+   */
+  ask(
+    request: IncomingMessage,
+    options: { readonly method: "GET" | "HEAD"; readonly signal: AbortSignal },
+  ): Promise<UpstreamReply>;
+  /** Pass the request on and the answer back, whatever they are; never rejects. */
+  pass(request: IncomingMessage, response: ServerResponse): Promise<void>;
+}
+
+/** Bytes of manifests by digest. */
+export interface ManifestContents {
+  has(digest: Digest): boolean;
+  /** The verified bytes; undefined when they are not held, or not as they should be. */
+  get(digest: Digest): Promise<Buffer | undefined>;
+  /** Keep bytes that hash to `digest`; false when they cannot be kept now. */
+  put(digest: Digest, bytes: Buffer): Promise<boolean>;
+  /** Never rejects. */
+  delete(digest: Digest): Promise<void>;
+}
+
+/** What is served to whom while the upstream does not answer. */
+export type OfflinePolicy = "known-pullers" | "anyone" | "nobody";
+
+/** The memory of who may pull what; `credential` is the puller's Authorization, undefined for anonymous. */
+export interface ManifestRights {
+  readonly offline: OfflinePolicy;
+  /** The upstream has answered 2xx to this puller. */
+  granted(credential: string | undefined, repository: string, digest: Digest): void;
+  /** The upstream has said no to this puller: 401, 403 or 404. */
+  refused(credential: string | undefined, repository: string, digest: Digest): void;
+  /** Whether the upstream has granted it so lately that it need not be asked again. */
+  isFresh(credential: string | undefined, repository: string, digest: Digest): boolean;
+  /** Whether the puller may have it while the upstream does not answer; by policy. */
+  mayOffline(credential: string | undefined, repository: string, digest: Digest): boolean;
+  /** Whether anything of this registry was ever granted to this puller, and is not forgotten. */
+  isKnown(credential: string | undefined): boolean;
+}
+
+/** A manifest that has just been served, with its verified bytes. */
+export interface ServedManifest {
+  readonly repository: string;
+  readonly digest: Digest;
+  /** Content-Type as it was sent. */
+  readonly mediaType: string;
+  readonly bytes: Buffer;
+  readonly credential: string | undefined;
+  readonly by: AnsweredBy;
+}
+
+/** What answered a request: the upstream, the memory with the upstream's consent, or the memory in its place. */
+export type AnsweredBy = "upstream" | "memory" | "stale";
+
+/** What the manifest routes of one registry are made of; everything stays the caller's to close. */
+export interface ManifestServices {
+  /** Which registry this is, in its one spelling (`canonicalRegistry`). */
+  readonly registry: string;
+  readonly upstream: Upstream;
+  /** Shared by all registries. */
+  readonly memory: ManifestMemory;
+  /** The same that `memory` was made with. */
+  readonly contents: ManifestContents;
+  readonly rights: ManifestRights;
+  readonly log: Logger;
+  /** Who asks. @defaultValue the Authorization header */
+  readonly credentialOf?: ((request: IncomingMessage) => string | undefined) | undefined;
+  /** Called when a manifest has been served to a GET, whole and verified; what it throws is logged. */
+  readonly onManifest?: ((manifest: ServedManifest) => void) | undefined;
+  /** Called with each answer that is not broken off, for the metrics. */
+  readonly onAnswer?: ((what: "ping" | "manifest", by: AnsweredBy) => void) | undefined;
+  /** Called when the upstream gave no answer: with the error, or the status that is its own failure. */
+  readonly onUpstreamError?: ((failure: unknown) => void) | undefined;
+  readonly timeouts?: Partial<HeadTimeouts> | undefined;
+}
+
+/** How long the upstream may take to begin an answer, in milliseconds. */
+export interface HeadTimeouts {
+  /** When nothing else can answer: then a GET follows a HEAD that stayed silent. @defaultValue 10000 */
+  readonly aloneMs: number;
+  /** When the memory can answer instead. @defaultValue 5000 */
+  readonly withMemoryMs: number;
+  /** The same, for 30 s after it was silent. @defaultValue 1000 */
+  readonly afterSilenceMs: number;
+}

@@ -1,0 +1,163 @@
+import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import pino from "pino";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { digestOf, memoryContents } from "#client/manifests/contents.ts";
+import { type IndexFile, openIndexFile } from "#client/manifests/index-file.ts";
+import { ManifestMemory } from "#client/manifests/memory.ts";
+import { placeOf } from "#client/manifests/place.ts";
+import { makeTemporaryFolder } from "#test/support/tmp.ts";
+import { until } from "#test/support/until.ts";
+
+const place = placeOf("registry.test", "team/app");
+const contents = memoryContents();
+let folder: AsyncDisposable & { readonly path: string };
+let path: string;
+
+beforeEach(async () => {
+  folder = await makeTemporaryFolder();
+  path = join(folder.path, "index.json");
+});
+
+afterEach(() => folder[Symbol.asyncDispose]());
+
+interface Started extends AsyncDisposable {
+  readonly memory: ManifestMemory;
+  readonly file: IndexFile;
+  readonly logs: string[];
+}
+
+async function start(options: { maxEntries?: number; intervalMs?: number } = {}): Promise<Started> {
+  const logs: string[] = [];
+  const log = pino({}, { write: (line) => logs.push((JSON.parse(line) as { msg: string }).msg) });
+  const memory = new ManifestMemory({ contents, now: () => Date.UTC(2030, 0, 1), ...options });
+  const file = await openIndexFile({ directory: folder.path, memory, log, ...options });
+  return { memory, file, logs, [Symbol.asyncDispose]: () => file.close() };
+}
+
+async function see(memory: ManifestMemory, name: string, { tag = "", type = "a/b", isHeld = true } = {}) {
+  const bytes = Buffer.from(name);
+  const digest = digestOf(bytes);
+  if (isHeld) await contents.put(digest, bytes);
+  memory.sawManifest(place, { digest, contentType: type, sizeBytes: bytes.length, etag: `"${name}"` });
+  if (tag !== "") memory.sawTag(place, tag, digest);
+  return digest;
+}
+
+test("a restart forgets nothing that is held", async () => {
+  {
+    await using first = await start();
+    await see(first.memory, "untagged");
+    await see(first.memory, "older", { tag: "latest" });
+    await see(first.memory, "other type", { tag: "latest", type: "a/list; charset=utf-8" });
+    await see(first.memory, "elsewhere", { tag: "v1" });
+    await see(first.memory, "not held", { tag: "v2", isHeld: false });
+    first.memory.greeted("registry.test", { status: 401, challenges: ['Basic realm="x"', "Bearer"] });
+  }
+  await using second = await start();
+  await using third = await start();
+  for (const { memory } of [second, third]) {
+    expect(memory.byTag(place, "latest")).toMatchObject([
+      {
+        digest: digestOf(Buffer.from("other type")),
+        contentType: "a/list; charset=utf-8",
+        sizeBytes: 10,
+        etag: '"other type"',
+        seenMs: Date.UTC(2030, 0, 1),
+      },
+      { digest: digestOf(Buffer.from("older")), contentType: "a/b" },
+    ]);
+    expect(memory.byTag(place, "v1")).toHaveLength(1);
+    expect(memory.digestsOf(place, "v2")).toEqual([]);
+    expect(memory.byDigest(place, digestOf(Buffer.from("untagged")))).toMatchObject({ sizeBytes: 8 });
+    expect(memory.greeting("registry.test")).toEqual({ status: 401, challenges: ['Basic realm="x"', "Bearer"] });
+    expect(second.logs).toEqual([]);
+  }
+});
+
+test("other tools find a tag under one name, once", async () => {
+  {
+    await using started = await start();
+    await see(started.memory, "older", { tag: "latest" });
+    await see(started.memory, "newer", { tag: "latest", type: "a/list" });
+  }
+  const index = JSON.parse(await readFile(path, "utf8")) as { manifests: { annotations: Record<string, string> }[] };
+  expect(index).toMatchObject({ schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json" });
+  const names = index.manifests.map(({ annotations }) => annotations["org.opencontainers.image.ref.name"]);
+  expect(names).toEqual(["registry.test/team/app:latest", undefined]);
+  expect(index.manifests[0]).toMatchObject({ mediaType: "a/list", size: 5, digest: digestOf(Buffer.from("newer")) });
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+});
+
+test("the index is bounded, and who was used last stays", async () => {
+  {
+    await using started = await start({ maxEntries: 3 });
+    for (const name of ["1", "2", "3", "4"]) await see(started.memory, name, { tag: `v${name}` });
+    started.memory.byTag(place, "v2");
+  }
+  await using started = await start({ maxEntries: 2 });
+  const found = ["v1", "v2", "v3", "v4"].map((tag) => started.memory.byTag(place, tag).length);
+  expect(found).toEqual([0, 1, 0, 1]);
+});
+
+test.each(["", "{", "[]", '{"schemaVersion":1,"manifests":[]}', '{"schemaVersion":2}', "\0".repeat(100)])(
+  "an index that reads %j is moved aside",
+  async (text) => {
+    await writeFile(path, text);
+    {
+      await using started = await start();
+      expect(started.logs).toEqual(["the index of the cache is damaged: no tags are remembered"]);
+      await see(started.memory, "new", { tag: "latest" });
+    }
+    expect(await readFile(`${path}.damaged`, "utf8")).toBe(text);
+    await using again = await start();
+    expect(again.memory.byTag(place, "latest")).toHaveLength(1);
+  },
+);
+
+test("descriptors that are not ours, or make no sense, are passed over", async () => {
+  await using other = await start();
+  const digest = await see(other.memory, "good", { tag: "good" });
+  await other.file.close();
+  const index = JSON.parse(await readFile(path, "utf8")) as { manifests: object[] };
+  const [good] = index.manifests;
+  const name = "org.opencontainers.image.ref.name";
+  const wrong = [
+    null,
+    {},
+    { ...good, digest: "sha256:short" },
+    { ...good, size: -1 },
+    { ...good, annotations: {} },
+    { ...good, annotations: { [name]: "latest" } },
+    { ...good, annotations: { [name]: "registry.test/../x:latest" } },
+  ];
+  await writeFile(path, JSON.stringify({ ...index, manifests: [...wrong, good] }));
+  await using started = await start();
+  expect(started.logs).toEqual([]);
+  expect(started.memory.byTag(place, "good").map((one) => one.digest)).toEqual([digest]);
+  expect([...started.memory.tags()]).toHaveLength(1);
+});
+
+test("changes are written soon, by rename, and not more often than is said", async () => {
+  await using started = await start({ intervalMs: 60_000 });
+  await see(started.memory, "1", { tag: "v1" });
+  const first = await until("the first writing", async () => readFile(path, "utf8"));
+  await see(started.memory, "2", { tag: "v2" });
+  expect(await readFile(path, "utf8")).toBe(first);
+  await started.file.close();
+  expect(await readFile(path, "utf8")).toContain("registry.test/team/app:v2");
+  expect(await readdir(folder.path)).toEqual(["index.json"]);
+});
+
+test("a directory that cannot be written to is one warning, and is tried again", async () => {
+  await using started = await start();
+  await mkdir(path);
+  await see(started.memory, "1", { tag: "v1" });
+  await started.file.close();
+  expect(started.logs).toEqual(["tags cannot be written down: a restart will forget them"]);
+  expect(await readdir(folder.path)).toEqual(["index.json"]);
+  await rm(path, { recursive: true });
+  await started.file.close();
+  await using again = await start();
+  expect(again.memory.byTag(place, "v1")).toHaveLength(1);
+});

@@ -1,0 +1,139 @@
+import { once } from "node:events";
+import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import pino from "pino";
+import { Registry } from "prom-client";
+import { Agent } from "undici";
+import { endToEnd } from "#client/hop-by-hop.ts";
+import { memoryContents } from "#client/manifests/contents.ts";
+import { createManifestRoute } from "#client/manifests/manifest-route.ts";
+import { ManifestMemory } from "#client/manifests/memory.ts";
+import { createPingRoute } from "#client/manifests/ping-route.ts";
+import type { ManifestServices, OfflinePolicy, ServedManifest, Upstream } from "#client/manifests/ports.ts";
+import { askOf } from "#client/manifests/upstream-question.ts";
+import { createClientMetrics } from "#client/metrics.ts";
+import { createProxy } from "#client/proxy.ts";
+import { upstreamHeaders } from "#client/proxy-headers.ts";
+import { RegistryUnreachable } from "#oci/errors.ts";
+import { parseManifestPath } from "#oci/reference.ts";
+import { type RawUpstream, startUpstream } from "../raw-upstream.ts";
+import { RightsDouble } from "./rights-double.ts";
+
+/** A small server around the manifest routes. */
+export interface ManifestEndpoint extends AsyncDisposable {
+  readonly url: URL;
+  readonly services: ManifestServices;
+  readonly memory: ManifestMemory;
+  readonly rights: RightsDouble;
+  /** Manifests that were served whole. */
+  readonly served: ServedManifest[];
+  /** Messages that were logged. */
+  readonly logs: string[];
+}
+
+export interface ManifestEndpointOptions extends Partial<ManifestServices> {
+  readonly offline?: OfflinePolicy;
+}
+
+/** Start one on a free port; its registry is called `registry.test`. */
+export async function startManifestEndpoint(
+  upstreamUrl: URL,
+  { offline = "anyone", ...options }: ManifestEndpointOptions = {},
+): Promise<ManifestEndpoint> {
+  const logs: string[] = [];
+  const log = pino({}, { write: (line) => logs.push((JSON.parse(line) as { msg: string }).msg) });
+  const proxy = createProxy(upstreamUrl, log, createClientMetrics(new Registry()));
+  const agent = new Agent();
+  const contents = options.contents ?? memoryContents();
+  const memory = options.memory ?? new ManifestMemory({ contents });
+  const rights = new RightsDouble(offline);
+  const served: ServedManifest[] = [];
+  const services: ManifestServices = {
+    registry: "registry.test",
+    upstream: upstreamOf(upstreamUrl, agent, proxy.forward),
+    memory,
+    contents,
+    rights,
+    log,
+    onManifest: (manifest) => served.push(manifest),
+    timeouts: { aloneMs: 150, withMemoryMs: 100, afterSilenceMs: 30 },
+    ...options,
+  };
+  const ask = askOf(services);
+  const [serve, ping] = [createManifestRoute(services, ask), createPingRoute(services, ask)];
+  const server = createServer((request, response) => {
+    const path = request.url!.split("?", 1)[0]!;
+    const manifest = request.method === "GET" || request.method === "HEAD" ? parseManifestPath(path) : undefined;
+    void (manifest ? serve(request, response, manifest) : ping(request, response));
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const close = async () => {
+    const closed = once(server, "close");
+    server.close();
+    server.closeAllConnections();
+    await closed;
+    await Promise.all([proxy.close(), agent.destroy()]);
+  };
+  const { port } = server.address() as AddressInfo;
+  const url = new URL(`http://127.0.0.1:${port}/`);
+  return { url, services, memory, rights, served, logs, [Symbol.asyncDispose]: close };
+}
+
+function upstreamOf(base: URL, agent: Agent, pass: Upstream["pass"]): Upstream {
+  return {
+    base,
+    pass,
+    async ask(request, { method, signal }) {
+      try {
+        const { statusCode, headers, body } = await agent.request({
+          origin: base.origin,
+          path: request.url!,
+          method,
+          headers: upstreamHeaders(request),
+          signal,
+          reset: false,
+        });
+        return { status: statusCode, headers: endToEnd(headers), body };
+      } catch (err: unknown) {
+        throw new RegistryUnreachable("no answer", { cause: err });
+      }
+    },
+  };
+}
+
+/** What a registry may do to those who ask. */
+export type Mood = "well" | "silent" | "broken" | { status: number; only?: string };
+
+/** A way to a registry on which things go wrong on demand. */
+export interface MoodyUpstream extends RawUpstream {
+  /** `broken`: bodies end early; `only`: methods other than this one are answered well. */
+  mood: Mood;
+  /** Methods and paths that were asked so far, as `GET /v2/`. */
+  readonly asked: string[];
+}
+
+export async function startMoodyUpstream(registry: URL): Promise<MoodyUpstream> {
+  const upstream = await startUpstream((request, response) => {
+    moody.asked.push(`${request.method} ${request.url}`);
+    const { mood } = moody;
+    if (mood === "silent") return;
+    const isHit = typeof mood === "object" && (mood.only ?? request.method) === request.method;
+    if (!isHit) return relay(registry, request, response, mood === "broken");
+    const body = '{"errors":[{"code":"TOOMANYREQUESTS","message":"not now"}]}';
+    response.writeHead(mood.status, { "retry-after": "60", "content-type": "application/json" });
+    response.end(request.method === "HEAD" ? undefined : body);
+  });
+  const moody: MoodyUpstream = { ...upstream, mood: "well", asked: [] };
+  return moody;
+}
+
+function relay(registry: URL, { url, method, headers }: IncomingMessage, response: ServerResponse, isBroken: boolean) {
+  const sent = httpRequest({ host: registry.hostname, port: registry.port, path: url, method, headers, agent: false });
+  sent.on("error", () => response.destroy());
+  sent.on("response", (answer) => {
+    response.writeHead(answer.statusCode!, answer.headers);
+    if (!isBroken) return void answer.pipe(response);
+    answer.once("data", (chunk: Buffer) => response.write(chunk.subarray(0, 10), () => response.destroy()));
+  });
+  sent.end();
+}

@@ -1,0 +1,75 @@
+import { expect, test } from "vitest";
+import { digestOf, memoryContents } from "#client/manifests/contents.ts";
+import { ManifestMemory } from "#client/manifests/memory.ts";
+import { digestName, parseName, placeOf, tagName } from "#client/manifests/place.ts";
+
+const place = placeOf("docker.io", "library/alpine");
+
+async function start(maxEntries?: number) {
+  const contents = memoryContents();
+  const memory = new ManifestMemory({ contents, maxEntries });
+  /** A manifest whose bytes are its name. */
+  const see = async (name: string, { isHeld = true, contentType = "a/b" } = {}) => {
+    const bytes = Buffer.from(name);
+    const digest = digestOf(bytes);
+    if (isHeld) await contents.put(digest, bytes);
+    if (isHeld) memory.sawManifest(place, { digest, contentType, sizeBytes: bytes.length, etag: undefined });
+    return digest;
+  };
+  return { contents, memory, see };
+}
+
+test("of each media type the newest manifest that is held is what a tag means", async () => {
+  const { memory, see } = await start();
+  const [one, two, list] = [await see("1"), await see("2"), await see("list", { contentType: "a/list; x=y" })];
+  for (const digest of [one, list, two, two]) memory.sawTag(place, "latest", digest);
+  expect(memory.byTag(place, "latest").map(({ digest }) => digest)).toEqual([two, list]);
+  expect(memory.digestsOf(place, "latest")).toEqual([two, list]);
+});
+
+test("a tag that moves on without its manifests being read keeps the last one that was", async () => {
+  const { memory, see } = await start();
+  const held = await see("held");
+  memory.sawTag(place, "latest", held);
+  for (const n of [1, 2, 3, 4, 5, 6]) memory.sawTag(place, "latest", await see(`unread ${n}`, { isHeld: false }));
+  expect(memory.byTag(place, "latest").map(({ digest }) => digest)).toEqual([held]);
+  expect(memory.digestsOf(place, "latest")).toHaveLength(4);
+});
+
+test("what is no longer held is not known", async () => {
+  const { memory, contents, see } = await start();
+  const digest = await see("1");
+  memory.sawTag(place, "latest", digest);
+  await contents.delete(digest);
+  expect(memory.byTag(place, "latest")).toEqual([]);
+  expect(memory.byDigest(place, digest)).toBeUndefined();
+});
+
+test("the least recently used are forgotten", async () => {
+  const { memory, see } = await start(2);
+  const [one, two] = [await see("1"), await see("2")];
+  memory.byDigest(place, one);
+  const three = await see("3");
+  expect([one, two, three].map((digest) => memory.byDigest(place, digest) !== undefined)).toEqual([true, false, true]);
+});
+
+test("a manifest's bytes stay while another repository has it", async () => {
+  const { memory, contents, see } = await start();
+  const digest = await see("1");
+  const other = placeOf("docker.io", "library/copy");
+  memory.sawManifest(other, { digest, contentType: "a/b", sizeBytes: 1, etag: undefined });
+  await memory.forgetDigest(place, digest);
+  expect(contents.has(digest)).toBe(true);
+  expect(memory.byDigest(place, digest)).toBeUndefined();
+  await memory.forgetDigest(other, digest);
+  expect(contents.has(digest)).toBe(false);
+});
+
+test("a name is read as it was written", () => {
+  const digest = digestOf(Buffer.from("1"));
+  const here = placeOf("127.0.0.1:5000", "team/app");
+  expect(parseName(tagName(here, "v1.0"))).toEqual({ place: here, tag: "v1.0" });
+  expect(parseName(digestName(here, digest))).toEqual({ place: here, digest });
+  const wrong = ["", "latest", "a/b", "a/b:", "a/b@latest", "a/B:c", "/b:c", "a/../b:c", "a/b:c:d", "a/b:c@d"];
+  for (const name of wrong) expect(parseName(name)).toBeUndefined();
+});
