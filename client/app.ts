@@ -8,13 +8,13 @@ import { RegistryError } from "#oci/errors.ts";
 import { canonicalRegistry, parseBlobPath } from "#oci/reference.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import { sendError } from "./answers.ts";
-import { createAuthorization } from "./authorization.ts";
 import { isConditional } from "./blob-range.ts";
 import { createBlobRoute } from "./blob-route.ts";
 import { createDistrust } from "./distrust.ts";
 import type { ClientMetrics } from "./metrics.ts";
 import type { NdnBlobs } from "./ndn-blobs.ts";
 import { createProxy } from "./proxy.ts";
+import { createRights } from "./rights/rights.ts";
 import { addStatusRoutes, type Readiness } from "./status-routes.ts";
 import { isRegistryPath } from "./upstream-location.ts";
 
@@ -88,7 +88,9 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<v
 /** Everything under `/v2/`: is it for this registry, and is it a blob? */
 function createRegistryApi(options: ClientAppOptions, forward: Handler): Handler {
   const { registry, ndn, authorize, metrics, log, stallTimeoutMs } = options;
-  const [authorization, distrust] = [createAuthorization(registry), createDistrust()];
+  const host = canonicalRegistry(options.upstream.host);
+  const authorization = createRights({ registry, registryHost: host, authorize, log });
+  const distrust = createDistrust();
   const serveBlob = createBlobRoute({
     registry,
     ndn,
@@ -99,7 +101,6 @@ function createRegistryApi(options: ClientAppOptions, forward: Handler): Handler
     log,
     stallTimeoutMs,
   });
-  const host = canonicalRegistry(options.upstream.host);
 
   return async (request, response) => {
     const [path = "", query = ""] = request.url!.split(/\?(.*)/s, 2);

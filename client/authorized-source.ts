@@ -1,5 +1,5 @@
 import { type BlobSource, BlobUnavailable } from "#blob/source.ts";
-import type { Right } from "./authorization.ts";
+import type { Right } from "./rights/rights.ts";
 
 /**
  * `inner` for a puller that the upstream has to let in: both are asked at once, and nothing comes out before the right
@@ -9,6 +9,9 @@ import type { Right } from "./authorization.ts";
 export function authorizedSource(inner: BlobSource, ask: () => Promise<Right>): BlobSource {
   return {
     name: inner.name,
+    get isVerified() {
+      return inner.isVerified;
+    },
     async open(blob, from, signal) {
       const refused = new AbortController();
       try {

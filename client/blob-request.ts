@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "pino";
 import type { RegistryClient } from "#oci/registry-client.ts";
-import type { Authorization } from "./authorization.ts";
 import type { BlobRecord } from "./blob-record.ts";
 import type { Distrust } from "./distrust.ts";
 import type { ClientMetrics } from "./metrics.ts";
 import type { NdnBlobs } from "./ndn-blobs.ts";
+import type { Rights } from "./rights/rights.ts";
 
 /** What every blob request needs; lives as long as the endpoint. */
 export interface BlobServices {
@@ -13,7 +13,7 @@ export interface BlobServices {
   readonly ndn: NdnBlobs | undefined;
   /** Whether the upstream is asked if the puller may have what comes over NDN. */
   readonly authorize: "upstream" | "none";
-  readonly authorization: Authorization;
+  readonly authorization: Pick<Rights, "ask">;
   readonly distrust: Distrust;
   readonly metrics: ClientMetrics;
   readonly log: Logger;

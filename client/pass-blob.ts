@@ -22,7 +22,7 @@ const passedOn = [
  */
 export async function passBlob({ registry }: BlobServices, blob: BlobRequest, digest: string): Promise<void> {
   const { request, response, repository, signal, record } = blob;
-  const auth = { kind: "header", value: request.headers.authorization } as const;
+  const auth = { kind: "puller", value: request.headers.authorization } as const;
   const headers = Object.fromEntries(
     passedOn.flatMap((name) => (request.headers[name] === undefined ? [] : [[name, String(request.headers[name])]])),
   );
@@ -57,7 +57,7 @@ export async function passHead(
   digest: string,
 ): Promise<void> {
   const { request, response, repository, signal } = blob;
-  const auth = { kind: "header", value: request.headers.authorization } as const;
+  const auth = { kind: "puller", value: request.headers.authorization } as const;
   const { status, headers } = await registry.headBlob(repository, digest as Digest, { auth, signal });
   const extra = status === 200 ? { "docker-content-digest": digest } : {};
   response.writeHead(status, { ...extra, ...endToEnd(headers), ...provenance("upstream", "bypass") }).end();

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { createAuthorization } from "#client/authorization.ts";
+import { createRights } from "#client/rights/rights.ts";
 import { parseChallenges } from "#oci/token-auth.ts";
 import { blobOf, holds, repository } from "#test/blob/villains.ts";
 import { startRegistry, type TestRegistry } from "#test/support/registry.ts";
@@ -54,7 +54,12 @@ test("a right is remembered for its credential, and for no other", async () => {
 test("a right lasts for five minutes, and those who ask at the same time share the question", async () => {
   let [now, asked] = [1_000, 0];
   const headBlob = async () => ({ status: ++asked && 200, headers: { "content-length": "100000" } });
-  const authorization = createAuthorization({ headBlob }, { now: () => now });
+  const authorization = createRights({
+    registry: { headBlob },
+    registryHost: "registry.example",
+    authorize: "upstream",
+    now: () => now,
+  });
   await Promise.all([authorization.ask("a", blob.ref), authorization.ask("a", blob.ref)]);
   now += 299_000;
   expect(await authorization.ask("a", blob.ref)).toEqual({ kind: "granted", sizeBytes: 100_000 });

@@ -1,0 +1,175 @@
+/**
+ * Grants on disk: a line for each that was given or taken back, appended in batches and rewritten when most of the
+ * lines are of no use any more.
+ */
+import { constants, mkdirSync, readFileSync, statSync } from "node:fs";
+import { appendFile, open, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { Logger } from "pino";
+import { formatEntry, type JournalEntry, journalHead, parseJournal } from "./grant-lines.ts";
+import { openSecret } from "./secret-file.ts";
+
+/** An open journal. */
+export interface GrantJournal {
+  /** The key under which its lines were made. */
+  readonly secret: Buffer;
+  /** What the file held when it was opened, in order. */
+  read(): readonly JournalEntry[];
+  /** Called once, before anything is written: where a rewrite of the file takes its lines from. */
+  begin(grants: Remembered): void;
+  append(entry: JournalEntry): void;
+  /** Write what is waiting. */
+  close(): Promise<void>;
+}
+
+/** What the memory holds now. */
+export interface Remembered {
+  readonly size: number;
+  /** Oldest first. */
+  all(): Iterable<Omit<JournalEntry, "isRemoved">>;
+}
+
+type Warn = Pick<Logger, "warn"> | undefined;
+
+const mode = 0o600;
+const maxFileBytes = 64 * 1024 * 1024;
+const debounceMs = 1_000;
+/** Lines beside those that are needed before a rewrite is worth it. */
+const spareLines = 1_000;
+
+/** Open or make `file` and `<file>.key`; undefined, with a warning, when they cannot be used. */
+export function openGrantJournal(file: string, log: Warn): GrantJournal | undefined {
+  try {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    const { secret, isNew } = openSecret(`${file}.key`);
+    return new FileJournal(file, secret, isNew ? lost(file, log) : entriesOf(file, log), log);
+  } catch (err: unknown) {
+    log?.warn({ err, file }, "rights cannot be remembered across restarts");
+    return undefined;
+  }
+}
+
+interface Content {
+  readonly entries: readonly JournalEntry[];
+  /** Whether the file may be appended to as it is. */
+  readonly isWhole: boolean;
+}
+const nothing: Content = { entries: [], isWhole: false };
+
+function lost(file: string, log: Warn): Content {
+  if (statSync(file, { throwIfNoEntry: false }) !== undefined)
+    log?.warn({ file }, "remembered rights are lost: their key is missing or damaged");
+  return nothing;
+}
+
+function entriesOf(file: string, log: Warn): Content {
+  const size = statSync(file, { throwIfNoEntry: false })?.size;
+  if (size === undefined) return nothing;
+  const content = size > maxFileBytes ? undefined : parseJournal(readFileSync(file, "latin1"));
+  if (!content) log?.warn({ file }, "remembered rights are lost: their file is damaged");
+  return content ?? nothing;
+}
+
+class FileJournal implements GrantJournal {
+  readonly secret: Buffer;
+  private readonly file: string;
+  private readonly log: Warn;
+  private entries: readonly JournalEntry[];
+  private grants: Remembered = { size: 0, all: () => [] };
+  private lineCount: number;
+  // Whether the file, with what is pending, says what the memory holds.
+  private isWhole: boolean;
+  private isDirty = false;
+  private pending: string[] = [];
+  private timer: NodeJS.Timeout | undefined;
+  private flushing: Promise<void> | undefined;
+  private isClosed = false;
+
+  constructor(file: string, secret: Buffer, { entries, isWhole }: Content, log: Warn) {
+    this.file = file;
+    this.secret = secret;
+    this.log = log;
+    this.entries = entries;
+    this.lineCount = entries.length;
+    this.isWhole = isWhole;
+  }
+
+  read(): readonly JournalEntry[] {
+    return this.entries;
+  }
+
+  begin(grants: Remembered): void {
+    this.grants = grants;
+    this.entries = [];
+  }
+
+  append(entry: JournalEntry): void {
+    this.pending.push(formatEntry(entry));
+    this.isDirty = true;
+    this.schedule();
+  }
+
+  async close(): Promise<void> {
+    this.isClosed = true;
+    clearTimeout(this.timer);
+    await this.flushing;
+    if (this.isDirty) await this.flush();
+  }
+
+  private schedule(): void {
+    if (this.timer || this.flushing || this.isClosed) return;
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      this.flushing = this.flush().finally(() => {
+        this.flushing = undefined;
+        if (this.pending.length > 0) this.schedule();
+      });
+    }, debounceMs).unref();
+  }
+
+  private async flush(): Promise<void> {
+    const lines = this.pending;
+    this.pending = [];
+    this.isDirty = false;
+    const isMostlyUseless = this.lineCount + lines.length > 2 * this.grants.size + spareLines;
+    try {
+      // Somebody may have removed the file: then all of it is written again.
+      if (this.isWhole && !isMostlyUseless) await this.extend(lines).catch(() => this.rewrite());
+      else await this.rewrite();
+      this.isWhole = true;
+    } catch (err: unknown) {
+      // Part of the lines may be there. The memory has everything: the next attempt writes all of it.
+      this.isWhole = false;
+      this.isDirty = true;
+      this.log?.warn({ err, file: this.file }, "remembered rights could not be written");
+    }
+  }
+
+  private async extend(lines: readonly string[]): Promise<void> {
+    await appendFile(this.file, lines.join(""), { flag: constants.O_APPEND | constants.O_WRONLY, flush: true });
+    this.lineCount += lines.length;
+  }
+
+  private async rewrite(): Promise<void> {
+    const lines = [...this.grants.all()].map((grant) => formatEntry({ ...grant, isRemoved: false }));
+    await replaceFile(this.file, journalHead + lines.join(""));
+    this.lineCount = lines.length;
+  }
+}
+
+async function replaceFile(file: string, content: string): Promise<void> {
+  const temporary = `${file}.tmp`;
+  try {
+    const handle = await open(temporary, "w", mode);
+    try {
+      await handle.writeFile(content);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+  } catch (err: unknown) {
+    await rm(temporary, { force: true });
+    throw err;
+  }
+}
