@@ -14,6 +14,7 @@ import { BlobRecord, type Outcome } from "./blob-record.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";
 import { passBlob, passHead } from "./pass-blob.ts";
 import { signalOf } from "./response-body.ts";
+import { upstreamErrorKind } from "./status/upstream-error.ts";
 import { headFromNdn, serveWhole, trustedNdn } from "./whole-blob.ts";
 
 /** A request whose path names a blob. */
@@ -99,7 +100,7 @@ function isExpected(err: unknown): boolean {
 }
 
 function refusalFor({ registry, metrics }: BlobServices, err: unknown): RegistryError {
-  if (err instanceof RegistryUnreachable) metrics.upstreamErrors.inc();
+  if (err instanceof RegistryUnreachable) metrics.upstreamErrors.inc(upstreamErrorKind(err));
   if (err instanceof RegistryUnreachable || err instanceof BlobUnavailable)
     return upstreamUnavailable(registry.base, err);
   if (err instanceof BlobCorrupt)

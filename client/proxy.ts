@@ -12,6 +12,7 @@ import { endToEnd } from "./hop-by-hop.ts";
 import type { ClientMetrics } from "./metrics.ts";
 import { hasBody, upstreamHeaders } from "./proxy-headers.ts";
 import { signalOf } from "./response-body.ts";
+import { upstreamErrorKind } from "./status/upstream-error.ts";
 import { UpstreamLocation } from "./upstream-location.ts";
 
 /** The way to the upstream and back. */
@@ -55,7 +56,7 @@ export function createProxy(upstream: URL, log: Logger, metrics: ClientMetrics):
       await pipeline(answer.body, response);
     } catch (err: unknown) {
       if (signal.aborted) return;
-      metrics.upstreamErrors.inc();
+      metrics.upstreamErrors.inc(upstreamErrorKind(err));
       log.warn({ err, method: request.method, path: request.url?.split("?", 1)[0] }, "upstream request failed");
       sendError(response, refusalFor(upstream, err));
     } finally {

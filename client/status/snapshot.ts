@@ -1,0 +1,112 @@
+/**
+ * Everything that the status page shows, at one moment.
+ */
+import type { BlobResult, ClientMetrics, StoreUse } from "../metrics.ts";
+import { type BytesBySource, noBytes, type PullView } from "./pull.ts";
+import type { LiveBlob, PullLog } from "./pull-log.ts";
+import type { RateLimit } from "./upstream-answer.ts";
+
+/** An uplink, to be shown. */
+export interface UplinkState {
+  readonly describe: string;
+  readonly up: boolean;
+  /** Nobody answers on it: blobs do not wait for it. */
+  readonly isResting: boolean;
+  /** 0 before the first answer. */
+  readonly rttMs: number;
+  /** Segments. */
+  readonly window: number;
+  readonly interests: number;
+  readonly retransmissions: number;
+  readonly nacks: number;
+}
+
+/** Where a snapshot comes from; functions are asked each time. */
+export interface StatusSources {
+  readonly version: string;
+  /** Where pullers reach the endpoint. */
+  readonly listen: () => string;
+  readonly registries: () => readonly { readonly name: string; readonly upstream: URL }[];
+  readonly pulls: PullLog;
+  readonly metrics: ClientMetrics;
+  readonly store: () => StoreUse | undefined;
+  readonly uplinks: () => readonly UplinkState[];
+}
+
+/** The answer of `/-/status.json`. */
+export interface StatusSnapshot {
+  readonly version: string;
+  readonly uptimeSeconds: number;
+  readonly listen: string;
+  readonly registries: readonly {
+    readonly name: string;
+    readonly upstream: string;
+    readonly rateLimit: RateLimit | null;
+  }[];
+  readonly liveCount: number;
+  /** The longest running ones. */
+  readonly live: readonly LiveBlob[];
+  /** The newest first. */
+  readonly pulls: readonly PullView[];
+  readonly store: StoreUse | null;
+  readonly uplinks: readonly UplinkState[];
+  /** Bytes handed to pullers since the start. */
+  readonly totals: BytesBySource;
+  readonly requests: Readonly<Record<BlobResult, number>>;
+  /** Share of blob requests that needed no fetch, 0 to 1; null before the first one. */
+  readonly hitRatio: number | null;
+}
+
+const maxLive = 100;
+
+/** Take a snapshot; counts begin with the process, and so does the uptime. */
+export async function takeSnapshot(sources: StatusSources): Promise<StatusSnapshot> {
+  const { metrics, pulls } = sources;
+  const [totals, requests] = [noBytes(), { store: 0, follower: 0, miss: 0, bypass: 0 }];
+  await addUp(totals, "source", metrics.blobBytes);
+  await addUp(requests, "result", metrics.blobRequests);
+  return {
+    version: sources.version,
+    uptimeSeconds: Math.floor(process.uptime()),
+    listen: sources.listen(),
+    registries: await registriesOf(sources),
+    liveCount: pulls.liveCount,
+    live: pulls.live(maxLive),
+    pulls: pulls.pulls(),
+    store: sources.store() ?? null,
+    uplinks: sources.uplinks(),
+    totals,
+    requests,
+    hitRatio: hitRatioOf(requests),
+  };
+}
+
+function hitRatioOf({ store, follower, miss }: Record<BlobResult, number>): number | null {
+  const hits = store + follower;
+  return hits + miss === 0 ? null : hits / (hits + miss);
+}
+
+async function registriesOf({ registries, metrics }: StatusSources): Promise<StatusSnapshot["registries"]> {
+  const limits = await valuesOf("registry", metrics.rateLimit);
+  const remainders = await valuesOf("registry", metrics.rateLimitRemaining);
+  return registries().map(({ name, upstream }) => {
+    const [limit, remaining] = [limits.get(name), remainders.get(name)];
+    const rateLimit = limit === undefined || remaining === undefined ? null : { limit, remaining };
+    // Not its href: somebody will have written a password into it.
+    return { name, upstream: upstream.origin + upstream.pathname.replace(/\/$/, ""), rateLimit };
+  });
+}
+
+/** A metric of prom-client with one label. */
+interface Labelled {
+  get(): Promise<{ values: readonly { readonly value: number; readonly labels: object }[] }>;
+}
+
+async function valuesOf(label: string, metric: Labelled): Promise<Map<string, number>> {
+  const { values } = await metric.get();
+  return new Map(values.map(({ labels, value }) => [String((labels as Record<string, unknown>)[label]), value]));
+}
+
+async function addUp(sums: Record<string, number>, label: string, metric: Labelled): Promise<void> {
+  for (const [name, value] of await valuesOf(label, metric)) if (name in sums) sums[name] = value;
+}

@@ -1,0 +1,93 @@
+import { once } from "node:events";
+import { get, type IncomingMessage } from "node:http";
+import type { AddressInfo } from "node:net";
+import fastify from "fastify";
+import { Registry } from "prom-client";
+import { type ClientMetrics, createClientMetrics, type StoreUse } from "#client/metrics.ts";
+import type { StatusAccess } from "#client/status/access.ts";
+import { PullLog } from "#client/status/pull-log.ts";
+import type { StatusSources, UplinkState } from "#client/status/snapshot.ts";
+import { addStatusPage } from "#client/status/status-page.ts";
+
+/** A listener that has nothing but the status page, and what it shows. */
+export interface StatusStage extends AsyncDisposable {
+  readonly url: URL;
+  readonly pulls: PullLog;
+  readonly metrics: ClientMetrics;
+  /** Time of `pulls`, on top of what really passes. */
+  readonly clock: { ms: number };
+  store: StoreUse | undefined;
+  uplinks: UplinkState[];
+  registries: { name: string; upstream: URL }[];
+  /** Stop answering. */
+  stop(): Promise<void>;
+  /** Answer again, on the same port. */
+  restart(): Promise<void>;
+}
+
+/** Start on a free port. */
+export async function startStatus(access: StatusAccess = {}): Promise<StatusStage> {
+  const metrics = createClientMetrics(new Registry());
+  const clock = { ms: 0 };
+  const pulls = new PullLog({
+    onPull: () => metrics.pulls.inc(),
+    clock: { now: () => performance.now() + clock.ms, date: () => Date.now() + clock.ms },
+  });
+  const stage = {
+    pulls,
+    metrics,
+    clock,
+    store: undefined as StoreUse | undefined,
+    uplinks: [] as UplinkState[],
+    registries: [{ name: "docker.io", upstream: new URL("https://user:secret@registry.example/") }],
+  };
+  let listening = await listen(stage, access, 0);
+  const url = new URL(`http://127.0.0.1:${listening.port}/`);
+  return Object.assign(stage, {
+    url,
+    stop: () => listening.close(),
+    async restart() {
+      listening = await listen(stage, access, Number(url.port));
+    },
+    [Symbol.asyncDispose]: () => listening.close(),
+  });
+}
+
+type Shown = Pick<StatusStage, "pulls" | "metrics" | "store" | "uplinks" | "registries">;
+
+async function listen(stage: Shown, access: StatusAccess, port: number) {
+  const sources: StatusSources = {
+    version: "1.2.3",
+    listen: () => "http://127.0.0.1:5000",
+    registries: () => stage.registries,
+    pulls: stage.pulls,
+    metrics: stage.metrics,
+    store: () => stage.store,
+    uplinks: () => stage.uplinks,
+  };
+  const app = fastify({ logger: false, exposeHeadRoutes: false, forceCloseConnections: true });
+  await addStatusPage(app, sources, access);
+  await app.listen({ port, host: "127.0.0.1" });
+  return { port: (app.server.address() as AddressInfo).port, close: () => app.close() };
+}
+
+/** A puller's requests, all for one repository. */
+export const puller = { client: "127.0.0.1", registry: "docker.io", repository: "library/alpine" } as const;
+
+/** A digest made of one hexadecimal digit. */
+export function digestOf(digit: string): string {
+  return `sha256:${digit.repeat(64)}`;
+}
+
+/** Ask with these headers; the answer with its text. */
+export async function request(
+  base: URL,
+  path: string,
+  headers: Record<string, string> = {},
+): Promise<{ status: number; headers: IncomingMessage["headers"]; text: string }> {
+  const sent = get({ host: base.hostname, port: base.port, path, headers, agent: false });
+  const [answer] = (await once(sent, "response")) as [IncomingMessage];
+  const pieces: Buffer[] = [];
+  for await (const piece of answer) pieces.push(piece as Buffer);
+  return { status: answer.statusCode!, headers: answer.headers, text: Buffer.concat(pieces).toString() };
+}
