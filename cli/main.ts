@@ -5,10 +5,17 @@
  */
 import yargs, { type Argv } from "yargs";
 import { KeychainError } from "#ndn/keychain.ts";
+import { cacheListOptions, cachePruneOptions, cacheRemoveOptions, cacheVerifyOptions } from "./cache/options.ts";
+import { runCacheList, runCachePrune, runCacheRemove, runCacheVerify } from "./cache.ts";
 import { runClient } from "./client.ts";
+import { CommandError } from "./command-error.ts";
+import { configureOptions } from "./configure/options.ts";
+import { runConfigure } from "./configure.ts";
 import { collectLessOften } from "./garbage-collector.ts";
+import { keyExportOptions, keyImportOptions, keyRenewOptions, keyShowOptions } from "./key/options.ts";
+import { runKeyExport, runKeyImport, runKeyRenew, runKeyShow } from "./key.ts";
 import { StartError } from "./listen-error.ts";
-import { type Option, OptionError, readOptions, type Values, variableOf } from "./option.ts";
+import { hasVariable, type Option, OptionError, readOptions, type Values, variableOf } from "./option.ts";
 import { clientOptions, secretVariables, serverOptions, startOptions } from "./option-table.ts";
 import { runServer } from "./server.ts";
 import { runStart } from "./start.ts";
@@ -59,9 +66,105 @@ const client: Verb<typeof clientOptions> = {
   run: runClient,
 };
 
+const configure: Verb<typeof configureOptions> = {
+  name: "configure",
+  help: "Make the client's endpoint a mirror of this machine's Docker, containerd or Podman",
+  options: configureOptions,
+  examples: [
+    ["$0 configure docker --print", "look at what would be written"],
+    ["sudo $0 configure containerd --for docker.io --for registry.example", "a mirror of two registries"],
+    ["sudo $0 configure docker --undo", "as it was before"],
+  ],
+  run: runConfigure,
+};
+
+const cacheList: Verb<typeof cacheListOptions> = {
+  name: "ls",
+  help: "List the blobs that are held, last used first",
+  options: cacheListOptions,
+  examples: [["$0 cache ls --format json", "for programs"]],
+  run: runCacheList,
+};
+
+const cacheRemove: Verb<typeof cacheRemoveOptions> = {
+  name: "rm",
+  help: "Forget blobs",
+  options: cacheRemoveOptions,
+  examples: [],
+  run: runCacheRemove,
+};
+
+const cacheVerify: Verb<typeof cacheVerifyOptions> = {
+  name: "verify",
+  help: "Read every blob and forget those that are not what their digest says; exit status 1 if there are any",
+  options: cacheVerifyOptions,
+  examples: [],
+  run: runCacheVerify,
+};
+
+const cachePrune: Verb<typeof cachePruneOptions> = {
+  name: "prune",
+  help: "Forget what was not used for longest",
+  options: cachePruneOptions,
+  examples: [["$0 cache prune --to 2GiB", "leave 2 GiB"]],
+  run: runCachePrune,
+};
+
+function addCache(cli: Argv): Argv {
+  const commands = (builder: Argv) =>
+    addVerb(addVerb(addVerb(addVerb(builder, cacheList), cacheRemove), cacheVerify), cachePrune).demandCommand(
+      1,
+      "a command is needed: ls, rm, verify or prune",
+    );
+  return cli.command("cache", "Look at the blobs that the client holds, and forget some", commands);
+}
+
+const keyShow: Verb<typeof keyShowOptions> = {
+  name: "show",
+  help: "Show the certificate's name, digest, kind and validity",
+  options: keyShowOptions,
+  examples: [],
+  run: runKeyShow,
+};
+
+const keyRenew: Verb<typeof keyRenewOptions> = {
+  name: "renew",
+  help: "Make a new certificate, which the old one vouches for",
+  options: keyRenewOptions,
+  examples: [["$0 key renew --new-key", "with a new key"]],
+  run: runKeyRenew,
+};
+
+const keyExport: Verb<typeof keyExportOptions> = {
+  name: "export",
+  help: "Write the certificate in base64, for --anchor and for issuers",
+  options: keyExportOptions,
+  examples: [["$0 key export registry.ndncert", "into a file that everybody may read"]],
+  run: runKeyExport,
+};
+
+const keyImport: Verb<typeof keyImportOptions> = {
+  name: "import",
+  help: "Take over a key and certificate (ndnsec SafeBag), or a certificate issued for the key that is here",
+  options: keyImportOptions,
+  examples: [["$0 key import registry.safebag --password-file passphrase", "from ndnsec export"]],
+  run: runKeyImport,
+};
+
+function addKey(cli: Argv): Argv {
+  const commands = (builder: Argv) =>
+    addVerb(addVerb(addVerb(addVerb(builder, keyShow), keyRenew), keyExport), keyImport).demandCommand(
+      1,
+      "a command is needed: show, renew, export or import (see --help)",
+    );
+  return cli.command("key", "Look at the server's signing key, renew it, or bring one along", commands);
+}
+
 function addVerb<S extends Options>(cli: Argv, verb: Verb<S>): Argv {
+  const positionals = Object.values(verb.options).filter(({ positional }) => positional);
   return cli.command(
-    verb.name,
+    // In yargs's square brackets, because what is missing is said by readOptions.
+    [verb.name, ...positionals.map(({ flag, repeatable }) => `[${flag}${repeatable ? ".." : ""}]`)].join(" "),
     verb.help,
     (builder) => {
       for (const option of Object.values(verb.options)) describe(builder, option);
@@ -70,7 +173,7 @@ function addVerb<S extends Options>(cli: Argv, verb: Verb<S>): Argv {
     },
     async (argv) => {
       warnOfUnknownVariables(process.env);
-      await verb.run(readOptions(verb.options, argv as Record<string, string>, process.env));
+      await verb.run(readOptions(verb.options, argv as Record<string, string | boolean>, process.env));
     },
   );
 }
@@ -81,20 +184,26 @@ function describe(builder: Argv, option: Option<unknown>): void {
     : option.fallback === undefined
       ? ""
       : ` [default: ${option.fallback}]`;
+  const text = `${option.value && `${option.value}: `}${option.help}${suffix}`;
+  if (option.positional) return void builder.positional(option.flag, { type: "string", describe: text });
+  if (option.switch) return void builder.option(option.flag, { type: "boolean", describe: text });
   builder.option(option.flag, {
     ...(option.alias && { alias: option.alias }),
     type: "string",
     requiresArg: true,
     ...(option.repeatable && { array: true, nargs: 1 }),
-    describe: `${option.value}: ${option.help}${suffix}`,
+    describe: text,
   });
 }
 
 /** A mistyped variable would otherwise be ignored in silence. Variables of other verbs are fine: one `.env` serves all. */
 function warnOfUnknownVariables(env: Readonly<Record<string, string | undefined>>): void {
-  const all: Options[] = [serverOptions, clientOptions, startOptions];
+  const programs: Options[] = [serverOptions, clientOptions, startOptions, configureOptions];
+  const keys: Options[] = [keyShowOptions, keyRenewOptions, keyExportOptions, keyImportOptions];
+  const all = [...programs, ...keys, cacheListOptions, cacheRemoveOptions, cacheVerifyOptions, cachePruneOptions];
   const known = new Set(Object.keys(secretVariables));
-  for (const options of all) for (const option of Object.values(options)) known.add(variableOf(option.flag));
+  for (const options of all)
+    for (const option of Object.values(options)) if (hasVariable(option)) known.add(variableOf(option.flag));
   const unknown = Object.keys(env).filter((name) => name.startsWith("DOCKER_NDN_") && !known.has(name));
   if (unknown.length > 0) process.stderr.write(`ndn-registry: unknown environment variables: ${unknown.join(", ")}\n`);
 }
@@ -105,8 +214,8 @@ function exitStatus(err: unknown): number {
 }
 
 function report(err: unknown): void {
-  const expected = err instanceof OptionError || err instanceof StartError || err instanceof KeychainError;
-  const text = expected ? err.message : ((err as Error)?.stack ?? String(err));
+  const expected = [OptionError, StartError, CommandError, KeychainError].some((kind) => err instanceof kind);
+  const text = expected ? (err as Error).message : ((err as Error)?.stack ?? String(err));
   process.stderr.write(`ndn-registry: ${text}\n`);
 }
 
@@ -114,9 +223,9 @@ async function main(args: readonly string[]): Promise<void> {
   const cli = yargs([...args])
     .scriptName("ndn-registry")
     .usage("$0 <command> [options]\n\nContainer images over Named Data Networking.")
-    .epilogue("Every option is also an environment variable DOCKER_NDN_<OPTION>; see sample.env.")
+    .epilogue("Every option with a value is also an environment variable DOCKER_NDN_<OPTION>; see sample.env.")
     .strict()
-    .demandCommand(1, "a command is needed: start, server or client (see --help)")
+    .demandCommand(1, "a command is needed: start, server or client, configure, cache or key (see --help)")
     .parserConfiguration({ "camel-case-expansion": false, "duplicate-arguments-array": true })
     .wrap(110)
     .exitProcess(false)
@@ -124,7 +233,7 @@ async function main(args: readonly string[]): Promise<void> {
       // What yargs itself finds wrong comes with or without an error of its own.
       throw err === undefined || err.name === "YError" ? new OptionError(`${message} (see --help)`) : err;
     });
-  addVerb(addVerb(addVerb(cli, start), server), client);
+  addKey(addCache(addVerb(addVerb(addVerb(addVerb(cli, start), server), client), configure)));
   await cli.parseAsync();
 }
 

@@ -191,4 +191,5 @@ export const secretVariables = {
   DOCKER_NDN_REGISTRY_USERNAME: "Login at the registry, for repositories that match --publish.",
   DOCKER_NDN_REGISTRY_PASSWORD: "Its password.",
   DOCKER_NDN_REGISTRY_PASSWORD_FILE: "File that holds the password, instead of DOCKER_NDN_REGISTRY_PASSWORD.",
+  DOCKER_NDN_SAFEBAG_PASSWORD: "Passphrase of the SafeBag that ndn-registry key import reads.",
 } as const;

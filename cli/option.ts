@@ -16,6 +16,10 @@ export interface Option<T> {
   readonly value: string;
   /** Whether it may be given several times (comma-separated in the environment). */
   readonly repeatable?: boolean;
+  /** Stands behind the verb, without a flag and without a variable. */
+  readonly positional?: boolean;
+  /** A flag without a value, and without a variable: what is done once is no configuration. */
+  readonly switch?: boolean;
   /** One sentence for help and `sample.env`. */
   readonly help: string;
   /** Text that stands for a missing value; undefined makes the option optional, or required when `required` is set. */
@@ -32,6 +36,16 @@ export function variableOf(flag: string): string {
   return `DOCKER_NDN_${flag.toUpperCase().replaceAll("-", "_")}`;
 }
 
+/** Whether the option is an environment variable as well. */
+export function hasVariable(option: Option<unknown>): boolean {
+  return !option.positional && !option.switch;
+}
+
+/** The value of a {@link Option.switch}. */
+export function switchedOn(text: string): boolean {
+  return text === "true";
+}
+
 /** The values of a set of options. */
 export type Values<S extends Readonly<Record<string, Option<unknown>>>> = {
   readonly [K in keyof S]: S[K] extends { readonly repeatable: true }
@@ -42,7 +56,7 @@ export type Values<S extends Readonly<Record<string, Option<unknown>>>> = {
 };
 type ParsedBy<O> = O extends Option<infer T> ? T : never;
 
-type Texts = Readonly<Record<string, string | readonly string[] | undefined>>;
+type Texts = Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>;
 
 /**
  * Take each option from the flag, else `DOCKER_NDN_*`, else the predecessor's variable, else its default.
@@ -61,23 +75,23 @@ function readOne(option: Option<unknown>, flags: Texts, env: Readonly<Record<str
   const { origin, texts } = textsOf(option, flags, env);
   if (!option.repeatable && texts.length > 1) throw new OptionError(`${origin} may be given only once`);
   if (texts.length === 0 && option.required) {
-    throw new OptionError(
-      `--${option.flag} ${option.value} is required (or ${variableOf(option.flag)}): ${option.help}`,
-    );
+    const alternative = hasVariable(option) ? ` (or ${variableOf(option.flag)})` : "";
+    throw new OptionError(`${origin} ${option.value} is required${alternative}: ${option.help}`);
   }
   const values = texts.map((text) => parseOne(option, origin, text));
   return option.repeatable ? Object.freeze(values) : values[0];
 }
 
 function textsOf(option: Option<unknown>, flags: Texts, env: Readonly<Record<string, string | undefined>>) {
-  const given = flags[option.flag];
-  if (given !== undefined) return { origin: `--${option.flag}`, texts: [given].flat() };
-  for (const variable of [variableOf(option.flag), option.predecessor]) {
+  const given = [flags[option.flag] ?? []].flat().map(String);
+  const origin = option.positional ? option.flag : `--${option.flag}`;
+  if (given.length > 0) return { origin, texts: given };
+  for (const variable of hasVariable(option) ? [variableOf(option.flag), option.predecessor] : []) {
     const text = variable && env[variable];
     if (text) return { origin: variable, texts: option.repeatable ? splitList(text) : [text] };
   }
   const fallback = option.fallback;
-  return { origin: `--${option.flag}`, texts: fallback === undefined ? [] : [fallback] };
+  return { origin, texts: fallback === undefined ? [] : [fallback] };
 }
 
 function splitList(text: string): string[] {

@@ -1,110 +1,103 @@
 /**
- * The signing key of a server: one ECDSA P-256 key and its self-signed certificate in a directory of mode 0700.
- * `@ndn/keychain` makes keys and certificates; its file store is not used, because it writes late, not atomically,
- * and takes a truncated file for an empty store.
+ * The signing key of a server: a key and its certificate in a directory of mode 0700, made on first run (ECDSA P-256,
+ * self-signed) or imported. `@ndn/keychain`'s file store is not used, because it writes late, not atomically, and takes
+ * a truncated file for an empty store.
  */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { Certificate, ECDSA, generateSigningKey, type NamedSigner } from "@ndn/keychain";
-import { Data, Name as NdnName, type Signer, ValidityPeriod } from "@ndn/packet";
-import { Decoder, Encoder } from "@ndn/tlv";
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import type { Signer } from "@ndn/packet";
 import { writeFileAtomicSync } from "./atomic-file.ts";
-import { formatName, type Name } from "./name.ts";
-
-const keyFile = "signing-key.pem";
-const certificateFile = "certificate.ndncert";
-const validityYears = 10;
+import { formatName, type Name, startsWith } from "./name.ts";
+import type { Certificate } from "./trust/certificate.ts";
+import { formatCertificates } from "./trust/certificate-file.ts";
+import {
+  type KeyFiles,
+  prepareDirectory,
+  readKeyFiles,
+  writeCertificate,
+  writeKey,
+  writeOthers,
+} from "./trust/key-files.ts";
+import { followed, isOwn, noKey } from "./trust/key-renewal.ts";
+import { withKeychain } from "./trust/keychain-error.ts";
+import { createSigner, newKeyName, selfSign } from "./trust/signer.ts";
+import type { Validity } from "./trust/validity.ts";
 
 export type { Signer } from "@ndn/packet";
+export { KeychainError } from "./trust/keychain-error.ts";
 
-/** A server's identity: what it signs metadata and registrations with. */
+/** A server's identity: what it signs metadata, digest lists and registrations with. */
 export interface Identity {
   readonly signer: Signer;
   /** URI of the certificate's name. */
   readonly certificateName: string;
   /** The certificate Data as it goes on the wire. */
   readonly certificate: Uint8Array;
-}
-
-/** The keychain directory cannot be used; the message says which file and what to do. */
-export class KeychainError extends Error {
-  override readonly name = "KeychainError";
+  /** `sha256:` and the digest of that, as `--anchor` takes it. */
+  readonly digest: string;
+  readonly validity: Validity;
+  /** What to publish: the certificate, those that it follows while they are valid, those of its issuers. */
+  readonly certificates: readonly Pick<Certificate, "name" | "wire" | "validity">[];
 }
 
 /**
  * Open the key in `directory`, or make one on first run.
  *
- * @param prefix - Identity that the key speaks for: the server's NDN prefix.
+ * @param prefix - What the key has to speak for: the server's NDN prefix.
  * @throws KeychainError when something is there that cannot be read; it is never replaced.
  */
 export async function openIdentity(directory: string, prefix: Name): Promise<Identity> {
-  const keyPath = join(directory, keyFile);
-  const certificatePath = join(directory, certificateFile);
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    chmodSync(directory, 0o700);
-    if (!existsSync(keyPath)) {
-      if (existsSync(certificatePath)) throw new Error(`${certificateFile} is there but ${keyFile} is missing`);
-      writeFileAtomicSync(keyPath, newKeyPem(), 0o600);
-    }
-    const key = createPrivateKey(readFileSync(keyPath));
-    const certificate = existsSync(certificatePath) ? readCertificate(certificatePath) : undefined;
-    return await identityOf(key, prefix, certificate, certificatePath);
-  } catch (err: unknown) {
-    throw new KeychainError(
-      `keychain ${directory}: ${(err as Error).message}; repair it, or name another directory with --keychain`,
-      { cause: err },
-    );
-  }
-}
-
-async function identityOf(
-  key: KeyObject,
-  prefix: Name,
-  stored: Certificate | undefined,
-  certificatePath: string,
-): Promise<Identity> {
-  const spki = new Uint8Array(createPublicKey(key).export({ type: "spki", format: "der" }));
-  const reusable = stored !== undefined && identityPrefixOf(stored).equals(new NdnName(prefix));
-  if (reusable && Buffer.compare(stored.publicKeySpki, spki) !== 0) {
-    throw new Error(`${certificateFile} belongs to another key than ${keyFile}`);
-  }
-  const keyName = reusable ? stored.name.getPrefix(-2) : new NdnName(prefix);
-  const [privateKey, publicKey] = await generateSigningKey(keyName, ECDSA, {
-    importPkcs8: [new Uint8Array(key.export({ type: "pkcs8", format: "der" })), spki],
+  return withKeychain(directory, async () => {
+    prepareDirectory(directory);
+    const files = readKeyFiles(directory) ?? makeKey(directory);
+    const { certificate, previous } = await certificateFor(directory, prefix, files);
+    const nowMs = Date.now();
+    return {
+      signer: createSigner(files.key, certificate.name),
+      certificateName: certificate.certificateName,
+      certificate: certificate.wire,
+      digest: certificate.digest,
+      validity: certificate.validity,
+      certificates: [certificate, ...followed(previous, nowMs), ...files.chain],
+    };
   });
-  const certificate = reusable ? stored : await selfSign(privateKey, publicKey);
-  const wire = Encoder.encode(certificate.data);
-  if (!reusable) writeFileAtomicSync(certificatePath, `${Buffer.from(wire).toString("base64")}\n`, 0o644);
-  return {
-    signer: privateKey.withKeyLocator(certificate.name),
-    certificateName: formatName(Buffer.from(certificate.name.value)),
-    certificate: wire,
-  };
 }
 
-async function selfSign(
-  privateKey: NamedSigner.PrivateKey,
-  publicKey: Parameters<typeof Certificate.selfSign>[0]["publicKey"],
-) {
-  return Certificate.selfSign({ privateKey, publicKey, validity: ValidityPeriod.daysFromNow(365 * validityYears) });
+/** What is in a keychain directory, without making anything. @throws KeychainError when it has no key and certificate. */
+export async function inspectKeychain(directory: string): Promise<KeyFiles & { readonly certificate: Certificate }> {
+  return withKeychain(directory, () => {
+    const files = readKeyFiles(directory);
+    if (files?.certificate === undefined) throw noKey(directory);
+    return { ...files, certificate: files.certificate };
+  });
 }
 
-function readCertificate(path: string): Certificate {
-  const wire = Buffer.from(readFileSync(path, "utf8"), "base64");
-  try {
-    return Certificate.fromData(new Decoder(wire).decode(Data));
-  } catch (err: unknown) {
-    throw new Error(`${certificateFile} is not an NDN certificate in base64`, { cause: err });
+/** Write the certificate of an identity where pullers can take it for `--anchor`. @throws the file system's error. */
+export function exportAnchor(identity: Pick<Identity, "certificate">, path: string): void {
+  writeFileAtomicSync(path, formatCertificates([{ wire: identity.certificate }]), 0o644);
+}
+
+function makeKey(directory: string): KeyFiles {
+  const key = newKey();
+  writeKey(directory, key);
+  return { key, certificate: undefined, previous: [], chain: [] };
+}
+
+/** A new key of the kind that servers make for themselves. */
+export function newKey(): KeyObject {
+  return generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
+}
+
+/** The certificate that is there, when its identity may sign under `prefix`; else a new one of our own. */
+async function certificateFor(directory: string, prefix: Name, { key, certificate, previous }: KeyFiles) {
+  if (certificate && startsWith(prefix, certificate.identity)) return { certificate, previous };
+  if (certificate && !isOwn(certificate, previous)) {
+    const identity = formatName(certificate.identity);
+    throw new Error(`the imported certificate is for ${identity}, which is no prefix of ${formatName(prefix)}`);
   }
-}
-
-function identityPrefixOf(certificate: Certificate): NdnName {
-  return certificate.name.getPrefix(-4);
-}
-
-function newKeyPem(): string {
-  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  return privateKey.export({ type: "pkcs8", format: "pem" }) as string;
+  const nowMs = Date.now();
+  const made = await selfSign(key, newKeyName(prefix), nowMs, certificate);
+  const kept = certificate ? followed([certificate, ...previous], nowMs) : previous;
+  writeOthers(directory, { previous: kept });
+  writeCertificate(directory, made);
+  return { certificate: made, previous: kept };
 }

@@ -1,15 +1,31 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { type Option, variableOf } from "#cli/option.ts";
+import { cacheListOptions, cachePruneOptions, cacheRemoveOptions, cacheVerifyOptions } from "#cli/cache/options.ts";
+import { configureOptions } from "#cli/configure/options.ts";
+import { hasVariable, type Option, variableOf } from "#cli/option.ts";
 import { clientOptions, secretVariables, serverOptions, startOptions } from "#cli/option-table.ts";
 import { checkout } from "#test/support/programs.ts";
 
-const tables: Readonly<Record<string, Option<unknown>>>[] = [serverOptions, clientOptions, startOptions];
+const cacheOptions = { ...cacheListOptions, ...cacheRemoveOptions, ...cacheVerifyOptions, ...cachePruneOptions };
+const verbs: Readonly<Record<string, Readonly<Record<string, Option<unknown>>>>> = {
+  server: serverOptions,
+  client: clientOptions,
+  start: startOptions,
+  configure: configureOptions,
+  cache: cacheOptions,
+};
+const programs = ["server", "client", "start"];
 const options = [
-  ...new Map(tables.flatMap((table) => Object.values(table)).map((option) => [option.flag, option])).values(),
+  ...new Map(
+    Object.values(verbs)
+      .flatMap((table) => Object.values(table))
+      .filter(({ positional }) => !positional)
+      .map((option) => [option.flag, option]),
+  ).values(),
 ];
-const known = [...options.map(({ flag }) => variableOf(flag)), ...Object.keys(secretVariables)];
+const withVariable = options.filter(hasVariable);
+const known = [...withVariable.map(({ flag }) => variableOf(flag)), ...Object.keys(secretVariables)];
 const sample = readFileSync(join(checkout, "sample.env"), "utf8");
 const readme = readFileSync(join(checkout, "README.md"), "utf8");
 
@@ -34,7 +50,7 @@ test.each(options.map((option) => [option.flag, option] as const))(
   "the README has --%s with its variable",
   (flag, option) => {
     const row = readme.split("\n").find((line) => line.startsWith(`| \`--${flag}`));
-    expect(row).toContain(`\`${variableOf(flag)}\``);
+    expect(row?.includes(`\`${variableOf(flag)}\``)).toBe(hasVariable(option));
     if (option.fallback !== undefined) expect(row).toContain(option.fallback);
     if (option.predecessor) expect(row).toContain(option.predecessor);
     if (option.alias) expect(row).toContain(`--${option.alias}`);
@@ -43,13 +59,12 @@ test.each(options.map((option) => [option.flag, option] as const))(
 );
 
 test("the README says for each option which verbs have it", () => {
-  const verbs = { server: serverOptions, client: clientOptions, start: startOptions };
   for (const { flag } of options) {
     const row = readme.split("\n").find((line) => line.startsWith(`| \`--${flag}`))!;
-    const having = Object.entries(verbs).filter(([, table]) =>
-      Object.values(table).some((option) => option.flag === flag),
+    const having = Object.keys(verbs).filter((verb) =>
+      Object.values(verbs[verb]!).some((option) => option.flag === flag),
     );
-    const names = having.length === 3 ? "all" : having.map(([verb]) => verb).join(", ");
+    const names = having.join(", ").replace(programs.join(", "), "all");
     expect(row.replaceAll("\\|", "/").split("|")[2]!.trim()).toBe(names);
   }
 });

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readdir, readFile, stat, truncate, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Certificate, createVerifier } from "@ndn/keychain";
@@ -81,4 +82,22 @@ test("a directory that cannot be made is a KeychainError", async () => {
   await using folder = await makeTemporaryFolder();
   await writeFile(join(folder.path, "file"), "");
   await expect(openIdentity(join(folder.path, "file", "keychain"), prefix)).rejects.toThrow(KeychainError);
+});
+
+test("an identity says what others need to trust it", async () => {
+  await using folder = await makeTemporaryFolder();
+  const { certificate, certificates, digest, validity } = await openIdentity(folder.path, prefix);
+  expect(digest).toBe(`sha256:${createHash("sha256").update(certificate).digest("hex")}`);
+  expect(certificates.map(({ wire }) => wire)).toEqual([certificate]);
+  expect(validity.notAfterMs - Date.now()).toBeGreaterThan(9.9 * 365 * 86_400_000);
+  const { data } = Certificate.fromData(Decoder.decode(certificate, Data));
+  expect(data.freshnessPeriod).toBeGreaterThanOrEqual(3_600_000);
+});
+
+test("a name below the certificate's goes on with it, one beside it gets another, and the old one is kept", async () => {
+  await using folder = await makeTemporaryFolder();
+  const first = await openIdentity(folder.path, prefix);
+  expect((await openIdentity(folder.path, parseName("/our/prefix/below"))).digest).toBe(first.digest);
+  const other = await openIdentity(folder.path, parseName("/other"));
+  expect(other.certificates.map(({ wire }) => wire)).toEqual([other.certificate, first.certificate]);
 });

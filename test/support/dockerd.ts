@@ -11,12 +11,20 @@ export interface Dockerd extends AsyncDisposable {
   docker(...args: string[]): Promise<string>;
 }
 
+/** Options of {@link startDockerd}. */
+export interface DockerdOptions {
+  /** Folder for everything that the engine writes. */
+  readonly folder: string;
+  /** Its `daemon.json`. @defaultValue the machine's own */
+  readonly configFile?: string;
+}
+
 /**
  * Start a Docker Engine without network of its own; needs root. Containers run with `--network host`.
  *
  * Registries at 127.0.0.0/8 may be plain HTTP, which is Docker's default.
  */
-export async function startDockerd({ folder }: { readonly folder: string }): Promise<Dockerd> {
+export async function startDockerd({ folder, configFile }: DockerdOptions): Promise<Dockerd> {
   await mkdir(join(folder, "config"), { recursive: true });
   const host = `unix://${join(folder, "docker.sock")}`;
   // Without buildx and without looking at the developer's own logins.
@@ -25,7 +33,7 @@ export async function startDockerd({ folder }: { readonly folder: string }): Pro
   const docker = async (...args: string[]) => (await run(command, args, { env })).stdout.trimEnd();
   const engine = await startProcess({
     command: programPath("dockerd"),
-    args: [...engineArguments(folder), "--host", host],
+    args: [...engineArguments(folder), "--host", host, ...(configFile ? ["--config-file", configFile] : [])],
     logFile: join(folder, "dockerd.log"),
     ready: async () => (await docker("version", "--format", "{{.Server.Version}}")) !== "",
     readyTimeoutMs: 60_000,

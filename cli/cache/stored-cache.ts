@@ -1,0 +1,31 @@
+/**
+ * The cache of a client that is not running: its files, opened as the client opens them.
+ */
+import type { CacheListing } from "#client/admin-routes.ts";
+import { listingOf } from "#client/admin-routes.ts";
+import { BlobStore } from "#client/store/blob-store.ts";
+import type { HeldCache } from "./held-cache.ts";
+
+/** Open a cache directory. @throws StoreError when another process has it */
+export async function openStoredCache(directory: string): Promise<HeldCache> {
+  // Looking must not evict: the budget is the client's to know.
+  const store = await BlobStore.open({ directory, maxBytes: Number.MAX_SAFE_INTEGER, log: toStderr });
+  return {
+    async list(): Promise<Omit<CacheListing, "maxBytes">> {
+      const { usedBytes, blobs } = listingOf(store);
+      return { usedBytes, blobs };
+    },
+    delete: (digest) => store.delete(digest),
+    verify: (onProgress) => store.verify(({ checked, total }) => onProgress(checked, total)),
+    prune: (toBytes) => store.prune(toBytes),
+    [Symbol.asyncDispose]: () => store.close(),
+  };
+}
+
+const toStderr = {
+  info: () => {},
+  warn: (what: unknown, message = "") => {
+    const { err } = what as { err?: Error };
+    process.stderr.write(`ndn-registry: ${message}${err ? ` (${err.message})` : ""}\n`);
+  },
+};

@@ -1,0 +1,144 @@
+/**
+ * The cache over HTTP, for `ndn-registry cache` and the status page, from this machine only.
+ */
+import type { ServerResponse } from "node:http";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { Logger } from "pino";
+import { type Digest, parseSha256 } from "#oci/digest.ts";
+import { RegistryError } from "#oci/errors.ts";
+import { refusalOf } from "./admin-access.ts";
+
+/** A held blob as the store knows it. */
+export interface HeldBlobInfo {
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+  /** Milliseconds since 1970. */
+  readonly lastUsedAt: number;
+}
+
+/** How far a verification has come, in blobs. */
+export interface VerifyProgress {
+  readonly checked: number;
+  readonly total: number;
+}
+
+/** The outcome of reading every blob: the bad ones are removed. */
+export interface Verified {
+  readonly checked: number;
+  readonly bad: readonly Digest[];
+}
+
+/** What a budget cost. */
+export interface Pruned {
+  /** How many blobs. */
+  readonly removed: number;
+  readonly freedBytes: number;
+}
+
+/** What the routes need of the store. */
+export interface CacheAdmin {
+  readonly usedBytes: number;
+  readonly maxBytes: number;
+  list(): Iterable<HeldBlobInfo>;
+  /** False when it was not held. */
+  delete(digest: Digest): Promise<boolean>;
+  /** Read and hash every blob, and remove what is wrong. @throws the signal's reason when it is aborted */
+  verify(onProgress: (progress: VerifyProgress) => void, signal: AbortSignal): Promise<Verified>;
+  /** Remove what was not used for longest until `toBytes` are left. */
+  prune(toBytes: number): Promise<Pruned>;
+}
+
+/** The answer to `GET /-/cache`. */
+export interface CacheListing {
+  readonly usedBytes: number;
+  readonly maxBytes: number;
+  /** `lastUsedAt` in the form of RFC 3339, UTC. */
+  readonly blobs: readonly { readonly digest: Digest; readonly sizeBytes: number; readonly lastUsedAt: string }[];
+}
+
+/** Where the routes are; the path of one blob ends with its digest. */
+export const adminPath = "/-/cache";
+
+/**
+ * `GET /-/cache`, `DELETE /-/cache/<digest>`, `POST /-/cache/verify` (JSON lines: progress, then the outcome) and
+ * `POST /-/cache/prune?to=<bytes>`. Everyone but this machine's own programs gets 403.
+ */
+export function addAdminRoutes(app: FastifyInstance, cache: CacheAdmin, log: Pick<Logger, "warn">): void {
+  const onRequest = async (request: FastifyRequest, reply: FastifyReply) => {
+    const refusal = refusalOf(request.raw);
+    if (refusal !== undefined) return refuse(reply, new RegistryError("DENIED", refusal));
+    reply.header("cache-control", "no-store");
+  };
+  let isVerifying = false;
+  const closing = new AbortController();
+  app.addHook("preClose", async () => closing.abort());
+
+  app.get(adminPath, { onRequest }, async () => listingOf(cache));
+  app.delete<{ Params: { digest: string } }>(`${adminPath}/:digest`, { onRequest }, async (request, reply) => {
+    const digest = parseSha256(request.params.digest);
+    if (digest === undefined) return refuse(reply, new RegistryError("DIGEST_INVALID", "sha256:<64 hex digits>"));
+    if (await cache.delete(digest)) return reply.status(204).send();
+    return refuse(reply, new RegistryError("BLOB_UNKNOWN", `${digest} is not in the cache`));
+  });
+  app.post<{ Querystring: { to?: unknown } }>(`${adminPath}/prune`, { onRequest }, async (request, reply) => {
+    const to = wholeNumber(request.query.to);
+    if (to === undefined) return refuse(reply, new RegistryError("SIZE_INVALID", "?to= takes a number of bytes"));
+    return cache.prune(to);
+  });
+  app.post(`${adminPath}/verify`, { onRequest }, async (_request, reply) => {
+    // Each run reads the whole disk.
+    if (isVerifying) return refuse(reply, new RegistryError("DENIED", "a verification is running", { status: 409 }));
+    isVerifying = true;
+    try {
+      reply.hijack();
+      await streamVerification(reply.raw, cache, closing.signal, log);
+    } finally {
+      isVerifying = false;
+    }
+  });
+}
+
+function refuse(reply: FastifyReply, err: RegistryError): FastifyReply {
+  return reply.status(err.status).send(err.toJSON());
+}
+
+/** A listing for the wire and for people. */
+export function listingOf(cache: Pick<CacheAdmin, "usedBytes" | "maxBytes" | "list">): CacheListing {
+  const blobs = Array.from(cache.list(), ({ digest, sizeBytes, lastUsedAt }) => ({
+    digest,
+    sizeBytes,
+    lastUsedAt: new Date(lastUsedAt).toISOString(),
+  }));
+  return { usedBytes: cache.usedBytes, maxBytes: cache.maxBytes, blobs };
+}
+
+function wholeNumber(text: unknown): number | undefined {
+  const number = typeof text === "string" && /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  return Number.isSafeInteger(number) ? number : undefined;
+}
+
+/** Ends with the outcome, or breaks the connection off; whoever goes away ends the verification. */
+async function streamVerification(
+  response: ServerResponse,
+  cache: CacheAdmin,
+  closing: AbortSignal,
+  log: Pick<Logger, "warn">,
+): Promise<void> {
+  const gone = new AbortController();
+  response.once("close", () => gone.abort());
+  response.on("error", () => gone.abort());
+  response.writeHead(200, { "content-type": "application/x-ndjson", "cache-control": "no-store" });
+  response.flushHeaders();
+  // A reader that is slow sees fewer lines; nothing piles up here.
+  const onProgress = ({ checked, total }: VerifyProgress) => {
+    if (!response.writableNeedDrain) response.write(`${JSON.stringify({ checked, total })}\n`);
+  };
+  const signal = AbortSignal.any([gone.signal, closing]);
+  try {
+    const { checked, bad } = await cache.verify(onProgress, signal);
+    response.end(`${JSON.stringify({ checked, bad })}\n`);
+  } catch (err: unknown) {
+    if (!signal.aborted) log.warn({ err }, "verifying the cache failed");
+    response.destroy(); // a clean end would look like an outcome
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * Answers Interests for the certificates of an identity.
+ */
+import type { InterestFields } from "../interest.ts";
+import { componentsOf, type Name, nameKey, startsWith } from "../name.ts";
+import type { ObjectDirectory, Request } from "../producer.ts";
+import type { Certificate } from "./certificate.ts";
+import { keyComponent, readKeyReference } from "./certificate.ts";
+import { isValidAt } from "./validity.ts";
+
+/** What is published, best first. */
+type Published = readonly Pick<Certificate, "name" | "wire" | "validity">[];
+
+/** Certificates by name, or by a part of it that goes at least to `<identity>/KEY`. */
+export class CertificateDirectory implements ObjectDirectory {
+  private readonly certificates: Published;
+  private readonly now: () => number;
+
+  constructor(certificates: Published, now: () => number = Date.now) {
+    this.certificates = certificates;
+    this.now = now;
+  }
+
+  /** The certificate asked for, as it goes on the wire; by a part of its name only while it is valid. */
+  answer(name: Name, canBePrefix: boolean): Buffer | undefined {
+    const exact = this.certificates.find((certificate) => certificate.name.equals(name));
+    if (exact || !canBePrefix || !mentionsKey(name)) return exact?.wire;
+    const nowMs = this.now();
+    return this.certificates.find(
+      (certificate) => startsWith(certificate.name, name) && isValidAt(certificate.validity, nowMs),
+    )?.wire;
+  }
+
+  lookup(name: Name, interest: InterestFields): Request | undefined {
+    const wire = this.answer(name, interest.canBePrefix);
+    if (wire === undefined) return undefined;
+    return { key: `certificate ${nameKey(name)}`, segment: undefined, answer: () => Promise.resolve(wire) };
+  }
+
+  /** `<identity>/KEY` of the certificates that are not under `prefix`: to be registered besides it. */
+  namesOutside(prefix: Name): Name[] {
+    const names = this.certificates
+      .filter(({ name }) => !startsWith(name, prefix))
+      .map(({ name }) => Buffer.concat([readKeyReference(name)!.identity, keyComponent]));
+    return [...new Map(names.map((name) => [nameKey(name), name])).values()];
+  }
+}
+
+function mentionsKey(name: Name): boolean {
+  return (componentsOf(name) ?? []).some(({ at, end }) => keyComponent.equals(name.subarray(at, end)));
+}

@@ -1,0 +1,81 @@
+/**
+ * A new certificate for an identity, with the same key or a new one. The old certificate signs the new one, so that
+ * pullers who trust the old one follow without being told, until it ends.
+ */
+import type { KeyObject } from "node:crypto";
+import { type Certificate, issuerOf } from "./certificate.ts";
+import { backUp, readKeyFiles, writeCertificate, writeKeyAndCertificate, writeOthers } from "./key-files.ts";
+import { KeychainError, withKeychain } from "./keychain-error.ts";
+import { createSigner, issueCertificate, newKeyName, selfSign } from "./signer.ts";
+import { isValidAt } from "./validity.ts";
+
+/** Old certificates that are kept at most. */
+const maxFollowed = 8;
+
+/** What a renewal did. */
+export interface Renewal {
+  readonly certificate: Certificate;
+  readonly previous: Certificate;
+  /** Whether who trusts the previous certificate trusts the new one as well. */
+  readonly isFollowed: boolean;
+  /** Folder with the previous key, when there is a new one. */
+  readonly backup: string | undefined;
+}
+
+/** Old certificates that are still of use, newest first. */
+export function followed(certificates: readonly Certificate[], nowMs: number): Certificate[] {
+  return certificates.filter(({ validity }) => nowMs <= validity.notAfterMs).slice(0, maxFollowed);
+}
+
+/** Whether a certificate was made here, by its own key or one before it, rather than issued by somebody else. */
+export function isOwn(certificate: Certificate, previous: readonly Certificate[]): boolean {
+  const issuer = issuerOf(certificate);
+  return [certificate, ...previous].some(({ keyName }) => issuer?.keyName.equals(keyName) === true);
+}
+
+/**
+ * Replace the certificate in `directory`, and the key as well when `newKey` is given. A running server goes on with
+ * what it has until it is started again.
+ * @throws KeychainError when there is nothing to renew, or only its issuer could.
+ */
+export async function renewCertificate(
+  directory: string,
+  newKey: KeyObject | undefined,
+  nowMs: number,
+): Promise<Renewal> {
+  return withKeychain(directory, async () => {
+    const files = readKeyFiles(directory);
+    if (files?.certificate === undefined) throw noKey(directory);
+    const { key, certificate: previous } = files;
+    if (!isOwn(previous, files.previous)) throw issuedElsewhere(directory, previous);
+    const isFollowed = isValidAt(previous.validity, nowMs);
+    const keyName = newKey ? newKeyName(previous.identity) : previous.keyName;
+    const subject = newKey ?? key;
+    const certificate = isFollowed
+      ? await issueCertificate({
+          keyName,
+          key: subject,
+          issuerId: newKey ? "renewal" : "self",
+          signer: createSigner(key, previous.name),
+          nowMs,
+          follows: previous,
+        })
+      : await selfSign(subject, keyName, nowMs, previous);
+    const backup = newKey && backUp(directory, nowMs);
+    writeOthers(directory, { previous: followed([previous, ...files.previous], nowMs) });
+    if (newKey) writeKeyAndCertificate(directory, newKey, certificate);
+    else writeCertificate(directory, certificate);
+    return { certificate, previous, isFollowed, backup };
+  });
+}
+
+/** There is no key to work on. */
+export function noKey(directory: string): KeychainError {
+  return new KeychainError(`keychain ${directory}: no key and certificate yet; start the server once, or import one`);
+}
+
+function issuedElsewhere(directory: string, { certificateName }: Certificate): KeychainError {
+  return new KeychainError(
+    `keychain ${directory}: ${certificateName} was issued by somebody else: have them issue a new one for this key, and import it`,
+  );
+}
