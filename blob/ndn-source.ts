@@ -6,37 +6,72 @@ import type { ControlPlane } from "#ndn/control-plane.ts";
 import { contentTypes } from "#ndn/data.ts";
 import { decodeMetadata, type Metadata } from "#ndn/metadata.ts";
 import type { Name } from "#ndn/name.ts";
+import type { Mending } from "#ndn/segment-check.ts";
 import { FetchFailed } from "#ndn/segment-fetch.ts";
+import { Untrusted } from "#ndn/trust/untrusted.ts";
+import type { Verifier } from "#ndn/trust/verifier.ts";
+import { DigestLists } from "./digest-lists.ts";
 import {
+  digestListName,
   lastSegmentOf,
   metadataName,
+  objectEncoder,
   objectName,
   plainName,
   plainSegmentBytes,
   repositoryName,
+  type SegmentSize,
   segmentSizes,
 } from "./names.ts";
 import { type BlobRead, type BlobRef, type BlobSource, BlobUnavailable, type ResumePoint } from "./source.ts";
+import { type Patience, type TrustEvents, TrustedPackets } from "./trusted-packets.ts";
 
 /** Metadata that has not come after this long sends the puller elsewhere. */
 const metadataTimeoutMs = 2_000;
+const listTimeoutMs = 4_000;
 /** So many questions in a row that nobody answered, and blobs do not wait for NDN for a while. */
 const silencesUntilRest = 2;
 const restMs = 10_000;
 
+/** Payload `[start, end)` of a blob from somewhere else, to replace a segment; undefined when it cannot be had. */
+export type SegmentRepair = (
+  blob: BlobRef,
+  start: number,
+  end: number,
+  signal: AbortSignal,
+) => Promise<Buffer | undefined>;
+
+/** What happens to packets that are compared, for logs and metrics. */
+export interface PacketEvents extends TrustEvents {
+  /** A segment was not the right one. */
+  wrong?(blob: BlobRef, segment: number): void;
+  /** It has been replaced. */
+  mended?(blob: BlobRef, segment: number, how: Mending): void;
+}
+
+/** How packets are believed: with a verifier each, else the whole blob by its digest. */
+export interface Trust {
+  readonly verifier: Verifier;
+  readonly events: PacketEvents;
+}
+
 /** Reads blobs through one uplink. */
 export class NdnSource implements BlobSource {
   readonly name = "ndn";
+  readonly isVerified: boolean;
   private readonly prefix: Name;
   private readonly control: ControlPlane;
   private readonly consumer: SegmentConsumer;
+  private readonly trust: (Trust & { packets: TrustedPackets }) | undefined;
   private silences = 0;
   private restsUntilMs = 0;
 
-  constructor(prefix: Name, control: ControlPlane, consumer: SegmentConsumer) {
+  constructor(prefix: Name, control: ControlPlane, consumer: SegmentConsumer, trust?: Trust) {
     this.prefix = prefix;
     this.control = control;
     this.consumer = consumer;
+    this.isVerified = trust !== undefined;
+    this.trust = trust && { ...trust, packets: new TrustedPackets(control, trust.verifier, trust.events) };
   }
 
   /** Whether nobody answers on this uplink at the moment: asking again would only cost the puller time. */
@@ -44,32 +79,89 @@ export class NdnSource implements BlobSource {
     return performance.now() < this.restsUntilMs;
   }
 
-  async open(blob: BlobRef, from: ResumePoint, signal: AbortSignal): Promise<BlobRead> {
+  /** @param repair - For segments that nobody on NDN has right; without it such a blob is unavailable here. */
+  async open(blob: BlobRef, from: ResumePoint, signal: AbortSignal, repair?: SegmentRepair): Promise<BlobRead> {
+    // Most blobs are in segments of this size: the first digests are asked for before that is known.
+    const first = this.trust && this.listsOf(blob, plainSegmentBytes, signal);
+    const list = from.offset === 0 ? first?.(0) : undefined;
+    list?.catch(() => {}); // whoever waits for it hears of it
     const metadata = await this.askMetadata(blob, signal);
     if (from.offset > metadata.sizeBytes) throw new BlobUnavailable(`metadata says ${metadata.sizeBytes} bytes`);
-    return { sizeBytes: metadata.sizeBytes, chunks: this.readFrom(blob, metadata, from.offset, signal) };
+    const check = this.trust && this.checkOf(blob, metadata, signal, this.trust, list, repair);
+    return { sizeBytes: metadata.sizeBytes, chunks: this.readFrom(blob, metadata, from.offset, signal, check) };
   }
 
   private async askMetadata(blob: BlobRef, signal: AbortSignal): Promise<Metadata> {
-    const data = await this.express(metadataName(this.prefix, blob.repository, blob.digest), signal);
-    if (data.contentType !== contentTypes.Blob) throw new BlobUnavailable("the server does not have it");
-    const { buffer, byteOffset, byteLength } = data.content;
-    const metadata = decodeMetadata(Buffer.from(buffer, byteOffset, byteLength));
-    if (metadata !== undefined && isPlausible(this.prefix, blob, metadata)) return metadata;
+    const name = metadataName(this.prefix, blob.repository, blob.digest);
+    const { contentType, content } = await this.express(name, signal);
+    if (contentType !== contentTypes.Blob) throw new BlobUnavailable("the server does not have it");
+    const metadata = plausibleMetadata(this.prefix, blob, content);
+    if (metadata !== undefined) return metadata;
     throw new BlobUnavailable("metadata is malformed");
   }
 
-  private async express(name: Name, signal: AbortSignal) {
-    const rtoMs = Math.min(this.consumer.rtt.rtoMs, metadataTimeoutMs / 2);
+  /** Asks for lists of digests of the blob's segments. */
+  private listsOf(blob: BlobRef, size: SegmentSize, signal: AbortSignal): (i: number) => Promise<Buffer> {
+    const object = objectName(this.prefix, blob.digest, size);
+    const question = { isExact: true, forwardingHint: repositoryName(this.prefix, blob.repository) };
+    return async (i) => {
+      const { contentType, content } = await this.trust!.packets.ask(
+        digestListName(object, i),
+        question,
+        this.patience(listTimeoutMs),
+        signal,
+        ({ contentType }) => contentType === contentTypes.Manifest,
+      );
+      if (contentType === contentTypes.Manifest) return content;
+      throw new BlobUnavailable("no digest list");
+    };
+  }
+
+  private checkOf(
+    blob: BlobRef,
+    { sizeBytes, segmentBytes, lastSegment }: Metadata,
+    signal: AbortSignal,
+    { events }: Trust,
+    firstList: Promise<Buffer> | undefined,
+    repair: SegmentRepair | undefined,
+  ): DigestLists {
+    const size = segmentBytes as SegmentSize;
+    const lists = this.listsOf(blob, size, signal);
+    const isAsked = firstList !== undefined && size === plainSegmentBytes;
+    return new DigestLists({
+      encoder: objectEncoder(objectName(this.prefix, blob.digest, size), sizeBytes, size),
+      lastSegment,
+      fetchList: (i) => (i === 0 && isAsked ? firstList : lists(i)),
+      repair: async (n) => repair?.(blob, n * size, Math.min(sizeBytes, (n + 1) * size), signal),
+      onWrong: (n) => events.wrong?.(blob, n),
+      onMended: (n, how) => events.mended?.(blob, n, how),
+    });
+  }
+
+  private patience(timeoutMs: number): Patience {
+    return { rtoMs: Math.min(this.consumer.rtt.rtoMs, timeoutMs / 2), timeoutMs };
+  }
+
+  private async express(name: Name, signal: AbortSignal): Promise<{ contentType: number; content: Buffer }> {
+    const patience = this.patience(metadataTimeoutMs);
     try {
-      const data = await this.control.express(name, rtoMs, metadataTimeoutMs, signal);
+      const answer = this.trust
+        ? await this.trust.packets.ask(name, {}, patience, signal, () => true)
+        : await this.expressUnchecked(name, patience, signal);
       this.silences = 0;
-      return data;
+      return answer;
     } catch (err: unknown) {
       signal.throwIfAborted();
+      if (err instanceof Untrusted)
+        throw new BlobUnavailable(`metadata is not believed: ${err.message}`, { cause: err });
       this.noteSilence();
       throw new BlobUnavailable(`no metadata over NDN: ${(err as Error).message}`, { cause: err });
     }
+  }
+
+  private async expressUnchecked(name: Name, { rtoMs, timeoutMs }: Patience, signal: AbortSignal) {
+    const { contentType, content } = await this.control.express(name, rtoMs, timeoutMs, signal);
+    return { contentType, content: Buffer.from(content.buffer, content.byteOffset, content.byteLength) };
   }
 
   private noteSilence(): void {
@@ -83,6 +175,7 @@ export class NdnSource implements BlobSource {
     metadata: Metadata,
     offset: number,
     signal: AbortSignal,
+    check: DigestLists | undefined,
   ): AsyncGenerator<Buffer> {
     const { sizeBytes, segmentBytes, lastSegment } = metadata;
     if (offset === sizeBytes && sizeBytes > 0) return;
@@ -97,6 +190,7 @@ export class NdnSource implements BlobSource {
       lastSegment,
       segmentBytes,
       lastSegmentBytes: sizeBytes - lastSegment * segmentBytes,
+      ...(check && { check }),
     };
     try {
       for await (const block of this.consumer.fetch(what, signal)) {
@@ -111,11 +205,13 @@ export class NdnSource implements BlobSource {
 }
 
 /** Metadata is believed only if it is what the wire contract makes of this digest and size (PROTOCOL.md § Metadata). */
-function isPlausible(prefix: Name, blob: BlobRef, metadata: Metadata): boolean {
-  const size = segmentSizes.find((allowed) => allowed === metadata.segmentBytes);
-  return (
+function plausibleMetadata(prefix: Name, blob: BlobRef, content: Buffer): Metadata | undefined {
+  const metadata = decodeMetadata(content);
+  const size = segmentSizes.find((allowed) => allowed === metadata?.segmentBytes);
+  const isPlausible =
+    metadata !== undefined &&
     size !== undefined &&
     metadata.name.equals(objectName(prefix, blob.digest, size)) &&
-    metadata.lastSegment === lastSegmentOf(metadata.sizeBytes, size)
-  );
+    metadata.lastSegment === lastSegmentOf(metadata.sizeBytes, size);
+  return isPlausible ? metadata : undefined;
 }

@@ -37,6 +37,11 @@ export interface BlobRead {
 export interface BlobSource {
   readonly name: SourceName;
   /**
+   * Whether each piece is checked before it is given out, so that a part of the blob can be believed without the rest.
+   * @defaultValue false
+   */
+  readonly isVerified?: boolean | undefined;
+  /**
    * Begin to read `blob` at `from`; resolves when the size is known.
    *
    * @param signal - Ends the read, also after `open` resolved.

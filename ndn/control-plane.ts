@@ -2,10 +2,11 @@
  * The slow lane of an uplink: whatever the hot path does not take goes to an `@ndn` forwarder of our own, where
  * management commands and the like are ordinary NDNts code. It shares the uplink's one socket.
  */
+import { randomBytes } from "node:crypto";
 import { consume } from "@ndn/endpoint";
 import { Forwarder, type FwFace } from "@ndn/fw";
 import { L3Face, Transport } from "@ndn/l3face";
-import { type Data, Interest, Name as NdnName } from "@ndn/packet";
+import { type Data, FwHint, Interest, Name as NdnName } from "@ndn/packet";
 import { Decoder } from "@ndn/tlv";
 import { pushable } from "@ndn/util";
 import type { Face, PacketHandler } from "./face.ts";
@@ -71,6 +72,28 @@ class ControlFace {
   }
 }
 
+/** How something is asked. */
+export interface Question {
+  /** Only this very name will do, and it need not be fresh: its content never changes. @defaultValue false */
+  readonly isExact?: boolean;
+  readonly forwardingHint?: Name;
+  /** Random ApplicationParameters make the name one that no cache can have an answer to. @defaultValue false */
+  readonly isUnique?: boolean;
+}
+
+const parameterBytes = 16;
+
+async function interestOf(name: Name, lifetimeMs: number, question: Question): Promise<Interest> {
+  const interest = new Interest(new NdnName(name), Interest.Lifetime(lifetimeMs));
+  interest.canBePrefix = interest.mustBeFresh = !question.isExact;
+  if (question.forwardingHint) interest.fwHint = new FwHint(new NdnName(question.forwardingHint));
+  if (question.isUnique) {
+    interest.appParameters = randomBytes(parameterBytes);
+    await interest.updateParamsDigest();
+  }
+  return interest;
+}
+
 /** The slow lane of one uplink; add it as the last handler, it takes every packet. */
 export class ControlPlane implements PacketHandler {
   private current: ControlFace | undefined;
@@ -107,17 +130,18 @@ export class ControlPlane implements PacketHandler {
    * Ask once-per-blob things: one Interest, retransmitted after each RTO until the deadline.
    * @throws Error when there is no answer within `timeoutMs`, the uplink is down, or `signal` fires.
    */
-  async express(name: Name, rtoMs: number, timeoutMs: number, signal: AbortSignal): Promise<Data> {
+  async express(
+    name: Name,
+    rtoMs: number,
+    timeoutMs: number,
+    signal: AbortSignal,
+    question: Question = {},
+  ): Promise<Data> {
     const { fw } = this;
     if (fw === undefined) throw new Error("no face is up");
-    const interest = new Interest(
-      new NdnName(name),
-      Interest.CanBePrefix,
-      Interest.MustBeFresh,
-      Interest.Lifetime(Math.max(timeoutMs, interestLifetimeMs)),
-    );
+    const interest = await interestOf(name, Math.max(timeoutMs, interestLifetimeMs), question);
     const intervals = Array.from({ length: Math.floor(timeoutMs / rtoMs) }, () => rtoMs);
-    const key = nameKey(name);
+    const key = nameKey(Buffer.from(interest.name.value));
     const nack = new AbortController();
     this.asking.set(nack, key);
     const deadline = AbortSignal.any([signal, nack.signal, AbortSignal.timeout(timeoutMs)]);

@@ -1,0 +1,85 @@
+/**
+ * The digests of one blob's segments as lists that arrive beside the data (PROTOCOL.md § Digest lists).
+ */
+import type { SegmentDataEncoder } from "#ndn/data.ts";
+import type { Mending, SegmentCheck } from "#ndn/segment-check.ts";
+import { FetchFailed } from "#ndn/segment-fetch.ts";
+import { digestListOf, digestListRange } from "./names.ts";
+
+const digestBytes = 32;
+/** Lists kept behind the newest: a fetch has at most 1024 segments in its window, which are in no more than 6 lists. */
+const listsKept = 8;
+
+/** Where lists and replacements come from, and who hears of them. */
+export interface DigestListsOptions {
+  readonly encoder: SegmentDataEncoder;
+  readonly lastSegment: number;
+  /** Content of list `i`, its signature already verified. @throws Error when it cannot be had. */
+  fetchList(i: number): Promise<Buffer>;
+  /** Payload of segment `n` from somewhere else than NDN. */
+  repair(n: number): Promise<Buffer | undefined>;
+  onWrong(n: number): void;
+  onMended(n: number, how: Mending): void;
+}
+
+/** What one fetch compares its segments with. */
+export class DigestLists implements SegmentCheck {
+  readonly encoder: SegmentDataEncoder;
+  listener: ((failure?: Error) => void) | undefined;
+  private readonly options: DigestListsOptions;
+  private readonly lists = new Map<number, Buffer | undefined>();
+  private newest = -1;
+
+  constructor(options: DigestListsOptions) {
+    this.encoder = options.encoder;
+    this.options = options;
+  }
+
+  expect(n: number): void {
+    const list = digestListOf(n);
+    if (list <= this.newest) return;
+    this.newest = list;
+    // One ahead: the next list is there when the window gets to it.
+    for (const i of [list, list + 1]) {
+      if (!this.lists.has(i) && digestListRange(i, this.options.lastSegment).start <= this.options.lastSegment) {
+        void this.load(i);
+      }
+    }
+    this.lists.delete(list - listsKept);
+  }
+
+  digestOf(n: number): Buffer | undefined {
+    const i = digestListOf(n);
+    const at = (n - digestListRange(i, n).start) * digestBytes;
+    return this.lists.get(i)?.subarray(at, at + digestBytes);
+  }
+
+  groupOf(n: number): number {
+    return digestListOf(n);
+  }
+
+  repair(n: number): Promise<Buffer | undefined> {
+    return this.options.repair(n);
+  }
+
+  onWrong(n: number): void {
+    this.options.onWrong(n);
+  }
+
+  onMended(n: number, how: Mending): void {
+    this.options.onMended(n, how);
+  }
+
+  private async load(i: number): Promise<void> {
+    this.lists.set(i, undefined);
+    try {
+      const list = await this.options.fetchList(i);
+      const { start, end } = digestListRange(i, this.options.lastSegment);
+      if (list.length !== (end - start) * digestBytes) throw new Error(`it has ${list.length} bytes`);
+      this.lists.set(i, list);
+      this.listener?.();
+    } catch (err: unknown) {
+      this.listener?.(new FetchFailed(`digest list ${i} cannot be had: ${(err as Error).message}`, { cause: err }));
+    }
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * Signed packets of the server, asked until one is right: what a cache on the way has instead of it costs one question.
+ */
+import type { ControlPlane, Question } from "#ndn/control-plane.ts";
+import type { Name } from "#ndn/name.ts";
+import type { SignedData } from "#ndn/trust/signed-data.ts";
+import { Untrusted } from "#ndn/trust/untrusted.ts";
+import type { Verifier } from "#ndn/trust/verifier.ts";
+
+/** What happens on the way, for logs and metrics. */
+export interface TrustEvents {
+  /** A packet was not believed. */
+  untrusted?(what: Name, reason: Error): void;
+}
+
+/** How long one question may take. */
+export interface Patience {
+  readonly rtoMs: number;
+  readonly timeoutMs: number;
+}
+
+/** Negative answers that were signed longer ago are refused. */
+const maxNackAgeMs = 60_000;
+const nackType = 3;
+
+/** Asks through one uplink, and believes only what a verifier does. */
+export class TrustedPackets {
+  private readonly control: Pick<ControlPlane, "express">;
+  private readonly verifier: Verifier;
+  private readonly events: TrustEvents;
+
+  constructor(control: Pick<ControlPlane, "express">, verifier: Verifier, events: TrustEvents) {
+    this.control = control;
+    this.verifier = verifier;
+    this.events = events;
+  }
+
+  /**
+   * Ask for `name`; an answer that is not believed is asked for once more with a name that no cache can know.
+   *
+   * @param accept - Whether the answer can be used; false is as if its signature were wrong.
+   * @throws Untrusted when the second answer is no better; Error when there is none.
+   */
+  async ask(
+    name: Name,
+    question: Question,
+    patience: Patience,
+    signal: AbortSignal,
+    accept: (data: SignedData) => boolean,
+  ): Promise<SignedData> {
+    try {
+      return await this.askOnce(name, question, patience, signal, accept);
+    } catch (err: unknown) {
+      if (!(err instanceof Untrusted)) throw err;
+      this.events.untrusted?.(name, err);
+      return this.askOnce(name, { ...question, isUnique: true }, patience, signal, accept);
+    }
+  }
+
+  private async askOnce(
+    name: Name,
+    question: Question,
+    { rtoMs, timeoutMs }: Patience,
+    signal: AbortSignal,
+    accept: (data: SignedData) => boolean,
+  ): Promise<SignedData> {
+    const packet = await this.control.express(name, rtoMs, timeoutMs, signal, question);
+    const data = await this.verifier.verify(packet, signal);
+    if (isOldNack(data)) throw new Untrusted("validity", "a negative answer is older than a minute");
+    if (!accept(data)) throw new Untrusted("malformed", "its content is not what was asked for");
+    return data;
+  }
+}
+
+function isOldNack({ contentType, signature }: SignedData): boolean {
+  return contentType === nackType && !(Date.now() - (signature.timeMs ?? 0) < maxNackAgeMs);
+}
