@@ -1,0 +1,73 @@
+/**
+ * From what the index knows of a blob to its open file, which may have changed or vanished since.
+ */
+import type { Digest } from "#oci/digest.ts";
+import type { BlobEntry } from "./blob-index.ts";
+import type { DiskHealth } from "./disk-health.ts";
+import type { DiskSpace } from "./disk-space.ts";
+import type { ImageLayout } from "./image-layout.ts";
+import type { OpenFile } from "./open-file.ts";
+import type { OpenFiles } from "./open-files.ts";
+import { errorCode } from "./store-error.ts";
+import { StoredBlob } from "./stored-blob.ts";
+import type { VerifiableBlobs } from "./verify-blobs.ts";
+
+/** What a reader needs of the rest of the store. */
+export interface ReaderParts {
+  readonly layout: ImageLayout;
+  readonly space: DiskSpace;
+  readonly files: OpenFiles;
+  readonly health: DiskHealth;
+}
+
+/** Opens blobs; which of them were used is for the caller to note. */
+export class BlobReader implements VerifiableBlobs {
+  readonly #parts: ReaderParts;
+
+  constructor(parts: ReaderParts) {
+    this.#parts = parts;
+  }
+
+  digests(): Digest[] {
+    return Array.from(this.#parts.space.blobs.all(), ({ digest }) => digest);
+  }
+
+  /** Open a blob; one that vanished, or has another size than was written, is forgotten. */
+  async inspect(digest: Digest): Promise<StoredBlob | undefined> {
+    const { blobs } = this.#parts.space;
+    const entry = blobs.get(digest);
+    if (!entry) return undefined;
+    // Before the first await: it is not evicted while it is being opened.
+    blobs.pin(entry);
+    const file = await this.#open(entry);
+    if (file) return new StoredBlob(entry, file, () => blobs.unpin(entry));
+    blobs.unpin(entry);
+    return undefined;
+  }
+
+  async condemn(digest: Digest, reason: Error): Promise<void> {
+    const { space, files, health } = this.#parts;
+    const entry = space.blobs.get(digest);
+    if (!entry) return;
+    health.unreadable(reason, { digest });
+    files.poison(entry, reason);
+    await space.removeBlob(entry);
+  }
+
+  async #open(entry: BlobEntry): Promise<OpenFile | undefined> {
+    const { layout, space, files, health } = this.#parts;
+    try {
+      // One that is being synced has not got its name yet; mostly its file is open still.
+      if (!files.has(entry)) await space.jobs.idle(entry.digest);
+      const file = await files.open(entry, layout.blob(entry.digest));
+      if (file && space.blobs.get(entry.digest) === entry) return file;
+      await files.drop(entry); // deleted meanwhile: nobody comes to close what the cache has just opened
+      await file?.release();
+      await space.removeBlob(entry);
+    } catch (err: unknown) {
+      if (["ENOENT", "ENOTDIR", "ELOOP"].includes(errorCode(err) ?? "")) await space.removeBlob(entry);
+      else health.unreadable(err, { digest: entry.digest });
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,55 @@
+import type { SourcedChunk } from "#blob/fallback.ts";
+import type { SourceName } from "#blob/source.ts";
+
+interface Span {
+  readonly start: number;
+  end: number;
+  readonly source: SourceName;
+  readonly isTrusted: boolean;
+  readonly fetchedFor: object;
+}
+
+/** Where the bytes of one fetch came from, and for whom they were fetched: for everyone else they come from the store. */
+export class ByteOrigins {
+  readonly #spans: Span[] = [];
+  #endBytes = 0;
+
+  /**
+   * The bytes up to `end` came from `source`; what is already noted stays as it is.
+   *
+   * @param isTrusted - Whether they can be believed without the rest of the blob.
+   */
+  note(end: number, source: SourceName, isTrusted: boolean, fetchedFor: object): void {
+    if (end <= this.#endBytes) return;
+    const last = this.#spans.at(-1);
+    if (last?.source === source && last.isTrusted === isTrusted && last.fetchedFor === fetchedFor) last.end = end;
+    else this.#spans.push({ start: this.#endBytes, end, source, isTrusted, fetchedFor });
+    this.#endBytes = end;
+  }
+
+  /** The first byte from `position` on that cannot be believed yet; what has not come is taken to be like the last. */
+  untrustedFrom(position: number): number {
+    const first = this.#spans.find(({ end, isTrusted }) => end > position && !isTrusted);
+    if (first) return Math.max(position, first.start);
+    if (position < this.#endBytes) return Number.POSITIVE_INFINITY;
+    return this.#spans.at(-1)?.isTrusted ? Number.POSITIVE_INFINITY : position;
+  }
+
+  /** `bytes`, which begin at `start`, as `reader` is to see them. */
+  *labelled(start: number, bytes: Uint8Array, reader: object): Generator<SourcedChunk> {
+    let at = start;
+    const end = start + bytes.length;
+    while (at < end) {
+      const span = this.#spans.find((candidate) => candidate.end > at);
+      const isOwn = span?.fetchedFor === reader;
+      // All that others had fetched looks the same to the reader: no need to cut it.
+      const until = isOwn ? Math.min(end, span!.end) : Math.min(end, this.#nextOwn(at, reader));
+      yield { source: isOwn ? span!.source : "store", bytes: bytes.subarray(at - start, until - start) };
+      at = until;
+    }
+  }
+
+  #nextOwn(from: number, reader: object): number {
+    return this.#spans.find(({ start, fetchedFor }) => start > from && fetchedFor === reader)?.start ?? Infinity;
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * An open file that several use at once. The descriptor is closed with the last use, never earlier: its number could
+ * by then belong to another file, and a late read would bring that one's bytes.
+ */
+import { close, constants, fstat, fstatSync, fsync, open, read, type Stats, write } from "node:fs";
+import { promisify } from "node:util";
+import { fileMode } from "./image-layout.ts";
+
+const openPath = promisify(open);
+const statFd = promisify(fstat);
+const syncFd = promisify(fsync);
+const closeFd = promisify(close);
+
+/** Reads and writes at positions; used by whoever has called `retain`, or opened it, until `release`. */
+export class OpenFile {
+  readonly #fd: number;
+  #uses = 1;
+  #failure: Error | undefined;
+
+  private constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** Neither follows a link out of the directory nor waits for the other end of a pipe that somebody put there. */
+  static async openForReading(path: string): Promise<OpenFile> {
+    return new OpenFile(await openPath(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK));
+  }
+
+  /** Made when missing; emptied when `isFresh`. */
+  static async openForWriting(path: string, isFresh: boolean): Promise<OpenFile> {
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | (isFresh ? constants.O_TRUNC : 0);
+    return new OpenFile(await openPath(path, flags, fileMode));
+  }
+
+  /** @throws Error when its last use has ended. */
+  retain(): this {
+    if (this.#uses === 0) throw new Error("the file is closed");
+    this.#uses += 1;
+    return this;
+  }
+
+  async release(): Promise<void> {
+    this.#uses -= 1;
+    if (this.#uses === 0) await closeFd(this.#fd).catch(() => {}); // nothing to save: what matters has been synced
+  }
+
+  /** Every read from now on fails: the bytes are wrong. */
+  poison(reason: Error): void {
+    this.#failure = reason;
+  }
+
+  stat(): Promise<Stats> {
+    return statFd(this.#fd);
+  }
+
+  /**
+   * Whether it still has a name and this size. Synchronous: what is open is in the kernel's memory, so that this costs
+   * about 2 µs, and a trip through the thread pool ten times as much.
+   */
+  isIntact(sizeBytes: number): boolean {
+    try {
+      const stats = fstatSync(this.#fd);
+      return stats.isFile() && stats.nlink > 0 && stats.size === sizeBytes && this.#failure === undefined;
+    } catch {
+      return false;
+    }
+  }
+
+  sync(): Promise<void> {
+    return syncFd(this.#fd);
+  }
+
+  /** Fill `bytes` from `position` on. @throws Error when the file cannot be read or ends before. */
+  async fill(bytes: Uint8Array, position: number): Promise<void> {
+    this.retain();
+    try {
+      for (let filled = 0; filled < bytes.length; ) {
+        const got = await this.#read(bytes, filled, position + filled);
+        if (this.#failure) throw this.#failure;
+        if (got === 0)
+          throw new Error(`the file ends at byte ${position + filled}, before byte ${position + bytes.length}`);
+        filled += got;
+      }
+    } finally {
+      await this.release();
+    }
+  }
+
+  /** Write all of `bytes` at `position`. @throws Error when the disk is full or broken. */
+  async write(bytes: Uint8Array, position: number): Promise<void> {
+    this.retain();
+    try {
+      for (let written = 0; written < bytes.length; ) {
+        written += await this.#write(bytes, written, position + written);
+      }
+    } finally {
+      await this.release();
+    }
+  }
+
+  // By callback: a FileHandle costs several objects and promises more for each piece.
+  #read(bytes: Uint8Array, offset: number, position: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      read(this.#fd, bytes, offset, bytes.length - offset, position, (err, got) => (err ? reject(err) : resolve(got)));
+    });
+  }
+
+  #write(bytes: Uint8Array, offset: number, position: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      write(this.#fd, bytes, offset, bytes.length - offset, position, (err, n) => (err ? reject(err) : resolve(n)));
+    });
+  }
+}

@@ -1,0 +1,140 @@
+import { expect, test } from "vitest";
+import { collectBytes } from "#blob/verify.ts";
+import { blobOf, holds, unavailable, wrongBytes } from "#test/blob/villains.ts";
+import { digestOf } from "#test/support/random-bytes.ts";
+import { filesClosed, leaver, stageFetches, stored, Taker, takeAll } from "./fetch-stage.ts";
+import { gated } from "./gated-source.ts";
+
+const big = blobOf("shared ranges", collectBytes + 12_000_000);
+const size = big.bytes.length;
+const stays = new AbortController().signal;
+const mib = 1024 * 1024;
+const part = (start: number, end: number) => digestOf(big.bytes.subarray(start, end));
+
+test("a closed range of a running fetch is given as it comes from the upstream, or from a source that verifies", async () => {
+  for (const source of [gated(big), gated(big, "ndn", true)]) {
+    const { fetches } = stageFetches();
+    const whole = new Taker(await fetches.read(big.ref, [source], stays));
+    expect(fetches.joinRange(big.ref.digest, { start: 0, end: 100 }, stays)).toBeUndefined(); // nobody knows yet whose bytes come
+    source.allow(mib);
+    await whole.until(mib);
+    const range = fetches.joinRange(big.ref.digest, { start: 1_000, end: 2 * mib }, stays)!;
+    expect(range).toMatchObject({ sizeBytes: size, source: "store", range: { start: 1_000, end: 2 * mib } });
+    source.allow(3 * mib);
+    expect(await takeAll(range)).toMatchObject({
+      digest: part(1_000, 2 * mib),
+      from: { store: 2 * mib - 1_000 },
+    });
+    source.allow(size);
+    await whole.toEnd();
+  }
+});
+
+test("a closed range is not given from bytes that nobody has verified, one that reaches the end is", async () => {
+  const { fetches } = stageFetches();
+  const source = gated(big, "ndn");
+  const whole = new Taker(await fetches.read(big.ref, [source], stays));
+  source.allow(mib);
+  await whole.until(mib);
+  expect(fetches.joinRange(big.ref.digest, { start: 0, end: 100 }, stays)).toBeUndefined();
+  const tail = new Taker(fetches.joinRange(big.ref.digest, { start: 500_000, end: undefined }, stays)!);
+  await tail.until(400_000);
+  source.allow(size);
+  expect((await tail.toEnd()).digest).toBe(part(500_000, size));
+  await whole.toEnd();
+});
+
+test("a range that reaches the end of a wrong blob does not get its last bytes", async () => {
+  const { fetches } = stageFetches();
+  const whole = await fetches.read(big.ref, [wrongBytes(big, "ndn", 5)], stays);
+  const tail = fetches.joinRange(big.ref.digest, { suffix: size - 8 }, stays)!;
+  expect((await takeAll(tail)).error).toMatchObject({ name: "BlobCorrupt" });
+  expect((await takeAll(whole)).error).toMatchObject({ name: "BlobCorrupt" });
+});
+
+test("a range waits for the digest when the fetch goes on with a source that is not trusted", async () => {
+  const { fetches } = stageFetches();
+  const [source, next] = [gated(big), gated(big, "ndn")];
+  const whole = new Taker(await fetches.read(big.ref, [source, next], stays));
+  source.allow(mib);
+  await whole.until(mib);
+  const range = new Taker(fetches.joinRange(big.ref.digest, { start: 0, end: 2 * mib }, stays)!);
+  source.breakOff();
+  next.allow(4 * mib);
+  await whole.until(4 * mib);
+  expect((await range.until(mib)).bytes).toBe(mib);
+  const rest = range.toEnd();
+  next.allow(size);
+  expect((await rest).digest).toBe(part(0, 2 * mib));
+  await whole.toEnd();
+});
+
+test("such a range breaks off when the disk fills up, and holds nobody up", async () => {
+  const { store, fetches } = stageFetches();
+  const [source, next] = [gated(big), gated(big, "ndn")];
+  const whole = new Taker(await fetches.read(big.ref, [source, next], stays));
+  source.allow(mib);
+  await whole.until(mib);
+  const range = takeAll(fetches.joinRange(big.ref.digest, { start: 0, end: 2 * mib }, stays)!);
+  store.roomBytes = mib;
+  source.breakOff();
+  next.allow(size);
+  expect((await whole.toEnd()).digest).toBe(big.ref.digest);
+  expect((await range).error).toMatchObject({ name: "BlobUnavailable" });
+});
+
+test("a range far ahead of what is there is the upstream's", async () => {
+  const { fetches } = stageFetches();
+  const source = gated(big);
+  const whole = new Taker(await fetches.read(big.ref, [source], stays));
+  source.allow(mib);
+  await whole.until(mib);
+  expect(fetches.joinRange(big.ref.digest, { start: 10 * mib, end: 11 * mib }, stays)).toBeUndefined();
+  expect(fetches.joinRange(big.ref.digest, { start: size, end: undefined }, stays)).toBeUndefined();
+  expect(fetches.joinRange(blobOf("another", 5).ref.digest, { start: 0, end: 1 }, stays)).toBeUndefined();
+  source.allow(size);
+  await whole.toEnd();
+});
+
+test("a range keeps a fetch running whose other readers have left, and cannot fetch by itself", async () => {
+  const { store, fetches } = stageFetches();
+  const source = gated(big);
+  const gone = leaver();
+  const whole = new Taker(await fetches.read(big.ref, [source], gone.signal));
+  source.allow(mib);
+  await whole.until(mib);
+  const range = takeAll(fetches.joinRange(big.ref.digest, { start: 0, end: 2 * mib }, stays)!);
+  const broken = takeAll(fetches.joinRange(big.ref.digest, { start: 0, end: 4 * mib }, stays)!);
+  gone.leave();
+  source.allow(2 * mib);
+  expect((await range).digest).toBe(part(0, 2 * mib));
+  source.breakOff();
+  expect((await broken).error).toMatchObject({ name: "BlobUnavailable" });
+  await filesClosed(store);
+});
+
+test("a range that begins a fetch goes on from what is on disk", async () => {
+  const { store, fetches } = stageFetches();
+  store.partials.set(big.ref.digest, { bytes: Buffer.from(big.bytes), writtenBytes: 4 * mib });
+  const source = holds(big, "upstream");
+  const read = await fetches.readRange(big.ref, { start: 3 * mib, end: undefined }, [source], stays);
+  expect(await takeAll(read!)).toMatchObject({
+    digest: part(3 * mib, size),
+    from: { store: mib, upstream: size - 4 * mib },
+  });
+  expect(source.openedAt).toEqual([4 * mib]);
+  await stored(store, big);
+});
+
+test("a range that cannot be satisfied, or has to be shared but cannot, starts nothing", async () => {
+  const { store, fetches } = stageFetches();
+  expect(await fetches.readRange(big.ref, { start: size, end: undefined }, [holds(big)], stays)).toBeUndefined();
+  await filesClosed(store);
+  store.isFull = true;
+  const reads = [
+    fetches.read(big.ref, [holds(big)], stays),
+    fetches.readRange(big.ref, { start: 5, end: undefined }, [unavailable()], stays),
+  ] as const;
+  expect(await reads[1]).toBeUndefined();
+  expect((await takeAll(await reads[0])).digest).toBe(big.ref.digest);
+});
