@@ -2,6 +2,7 @@
  * The upstream registry as a source of blobs, asked with the puller's own Authorization.
  */
 import { setTimeout as delay } from "node:timers/promises";
+import type { PullerAuth } from "#oci/auth.ts";
 import type { BlobResponse, RegistryClient } from "#oci/registry-client.ts";
 import { RegistryUnreachable } from "#oci/registry-client.ts";
 import { type BlobRead, type BlobRef, type BlobSource, BlobUnavailable, type ResumePoint } from "./source.ts";
@@ -12,8 +13,8 @@ export { LengthUnknown, UpstreamAnswer } from "./upstream-response.ts";
 /** Where and how to ask. */
 export interface UpstreamSourceOptions {
   registry: Pick<RegistryClient, "getBlob">;
-  /** The puller's Authorization header, passed on verbatim. */
-  authorization: string | undefined;
+  /** In whose name. */
+  auth: PullerAuth;
   /** A body that brings nothing for this long is broken off. @defaultValue 30000 */
   stallTimeoutMs?: number | undefined;
 }
@@ -27,13 +28,8 @@ const firstPauseMs = 100;
  *
  * `open` also throws `UpstreamAnswer` when a fresh start is refused, and `LengthUnknown` when its size is not said.
  */
-export function upstreamSource({
-  registry,
-  authorization,
-  stallTimeoutMs = 30_000,
-}: UpstreamSourceOptions): BlobSource {
+export function upstreamSource({ registry, auth, stallTimeoutMs = 30_000 }: UpstreamSourceOptions): BlobSource {
   const ask = async ({ repository, digest }: BlobRef, offset: number, signal: AbortSignal): Promise<BlobResponse> => {
-    const auth = { kind: "puller", value: authorization } as const;
     const range = offset > 0 ? { start: offset } : undefined;
     try {
       return await registry.getBlob(repository, digest, { auth, range, signal });

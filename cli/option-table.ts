@@ -2,8 +2,10 @@
  * All options of all verbs. A test compares this table with `sample.env` and the README.
  */
 import { segmentSizes } from "#blob/names.ts";
+import { defaultMaxConnections } from "#client/listener/limits.ts";
 import { parseFaceUrl } from "#ndn/face-url.ts";
 import { parseName } from "#ndn/name.ts";
+import { cacheDir } from "./cache/options.ts";
 import {
   faceListenerUrl,
   listenAddress,
@@ -13,6 +15,7 @@ import {
   registryUrl,
   wholeNumber,
 } from "./parsers.ts";
+import { parseRate, parseSize } from "./sizes.ts";
 
 const name = {
   flag: "name",
@@ -102,6 +105,12 @@ const publishing = {
     predecessor: "NDNTS_KEYCHAIN",
     parse: nonEmpty,
   },
+  exportAnchor: {
+    flag: "export-anchor",
+    value: "FILE",
+    help: "File to write the certificate to at start, for pullers to take as their --anchor.",
+    parse: nonEmpty,
+  },
   state: {
     flag: "state",
     value: "DIR",
@@ -132,12 +141,93 @@ const pulling = {
     help: "Silence after which NDN is given up for HTTPS in the middle of a blob; by measurement unless set.",
     parse: positiveNumber,
   },
+  anchor: {
+    flag: "anchor",
+    value: "FILE|sha256:HEX",
+    repeatable: true,
+    help: "Trusted certificate of the server: with one, each packet is checked before a byte of it is given out.",
+    parse: nonEmpty,
+  },
   maxCwnd: {
     flag: "max-cwnd",
     value: "SEGMENTS",
     help: "Interests in flight at most, over all blobs.",
     fallback: "512",
     parse: wholeNumber(1, 65_536),
+  },
+  limitNdn: {
+    flag: "limit-ndn",
+    value: "RATE",
+    help: "Bytes per second over NDN at most, for all pullers together, such as 20MB; unlimited unless set.",
+    parse: parseRate,
+  },
+  limitUpstream: {
+    flag: "limit-upstream",
+    value: "RATE",
+    help: "Bytes of blobs per second from upstream registries at most, for all pullers together; unlimited unless set.",
+    parse: parseRate,
+  },
+} as const;
+
+const holding = {
+  cacheDir,
+  cacheSize: {
+    flag: "cache-size",
+    value: "SIZE",
+    help: "What may be held, least recently used goes first: bytes, or with KiB, MiB, GiB, TiB, kB, MB, GB, TB; 0 is off.",
+    fallback: "10GiB",
+    parse: parseSize,
+  },
+  offline: {
+    flag: "offline",
+    value: "POLICY",
+    help: "Who is served what is held while the upstream does not answer: known-pullers, anyone or nobody.",
+    fallback: "known-pullers",
+    parse: oneOf("known-pullers", "anyone", "nobody"),
+  },
+  prefetch: {
+    flag: "prefetch",
+    value: "on|off",
+    help: "Whether layers are fetched as soon as their manifest passes.",
+    fallback: "off",
+    parse: oneOf("on", "off"),
+  },
+} as const;
+
+const sharing = {
+  tlsCert: {
+    flag: "tls-cert",
+    value: "FILE",
+    help: "Certificate of the endpoint with its chain, PEM; read again when it changes.",
+    parse: nonEmpty,
+  },
+  tlsKey: { flag: "tls-key", value: "FILE", help: "Key of that certificate, PEM.", parse: nonEmpty },
+  htpasswd: {
+    flag: "htpasswd",
+    value: "FILE",
+    help: "Logins of the endpoint (bcrypt, as of htpasswd -B); then everybody needs one.",
+    parse: nonEmpty,
+  },
+  maxConnections: {
+    flag: "max-connections",
+    value: "NUMBER",
+    help: "Connections of pullers at a time.",
+    fallback: String(defaultMaxConnections),
+    parse: wholeNumber(1, 1_000_000),
+  },
+  statusFor: {
+    flag: "status-for",
+    value: "local|everyone",
+    help: "Who may see the status page: this machine, or whoever reaches the endpoint.",
+    fallback: "local",
+    parse: oneOf("local", "everyone"),
+  },
+  statusHost: {
+    flag: "status-host",
+    value: "NAME",
+    repeatable: true,
+    help: "Host names by which the status page may be asked for, besides localhost and IP addresses.",
+    parse: nonEmpty,
   },
 } as const;
 
@@ -165,10 +255,18 @@ export const serverOptions = {
 
 /** Options of `ndn-registry client`. */
 export const clientOptions = {
-  name: { ...name, required: true },
-  upstream: { ...upstream, required: true },
+  name,
+  upstream,
+  config: {
+    flag: "config",
+    value: "FILE",
+    help: "Several registries, as YAML; instead of --name, --upstream and --anchor.",
+    parse: nonEmpty,
+  },
   uplink,
   ...pulling,
+  ...holding,
+  ...sharing,
   ...logging,
 } as const;
 
@@ -179,6 +277,8 @@ export const startOptions = {
   uplink,
   face,
   ...pulling,
+  ...holding,
+  ...sharing,
   ...publishing,
   ...logging,
 } as const;
@@ -188,6 +288,9 @@ export const defaultUplink = "unix:///run/nfd/nfd.sock";
 
 /** Variables that exist without a flag: secrets do not belong on command lines. */
 export const secretVariables = {
+  DOCKERHUB_USERNAME: "Login at Docker Hub, for pulls by pullers that bring no login of their own.",
+  DOCKERHUB_PASSWORD: "Its password or access token.",
+  DOCKERHUB_PASSWORD_FILE: "File that holds the password, instead of DOCKERHUB_PASSWORD.",
   DOCKER_NDN_REGISTRY_USERNAME: "Login at the registry, for repositories that match --publish.",
   DOCKER_NDN_REGISTRY_PASSWORD: "Its password.",
   DOCKER_NDN_REGISTRY_PASSWORD_FILE: "File that holds the password, instead of DOCKER_NDN_REGISTRY_PASSWORD.",

@@ -2,10 +2,15 @@
  * `ndn-registry start`: both halves in one process, joined by a private face. No forwarder is needed.
  */
 import { Registry } from "prom-client";
+import { singleRegistry } from "#client/registries/client-config.ts";
 import { UplinkBlobs } from "#client/uplink-blobs.ts";
+import type { Identity } from "#ndn/keychain.ts";
 import { MemoryUplink } from "#ndn/memory-face.ts";
+import { TrustAnchors } from "#ndn/trust/anchors.ts";
+import { readCertificate } from "#ndn/trust/certificate.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
-import { consumerOptions, openEndpoint } from "./client.ts";
+import { consumerOptions } from "./client.ts";
+import { openEndpoint } from "./endpoint.ts";
 import { runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
 import type { Values } from "./option.ts";
@@ -27,7 +32,7 @@ export async function startGateway(
   const metrics = new Registry();
   const registry = new RegistryClient({ base: values.upstream, credentials: registryLogin(process.env) });
   const server = await startBlobServer(values, registry, metrics, log);
-  const ndn = new UplinkBlobs([new MemoryUplink(server.producer)], values.name, consumerOptions(values), log);
+  const ndn = new UplinkBlobs([new MemoryUplink(server.producer)], consumerOptions(values), log);
   ndn.open();
   const closeServer = async () => {
     ndn.close();
@@ -35,7 +40,15 @@ export async function startGateway(
     await registry.close();
   };
   try {
-    const endpoint = await openEndpoint(values, ndn, metrics, log, () => server.missing());
+    const endpoint = await openEndpoint({
+      values,
+      config: configOf(values),
+      ndn,
+      metrics,
+      log,
+      trusted: trustedBy(server.identity),
+      alsoMissing: () => server.missing(),
+    });
     return {
       url: endpoint.url,
       async close() {
@@ -47,6 +60,24 @@ export async function startGateway(
     await closeServer();
     throw err;
   }
+}
+
+function configOf({ name, upstream, anchor, authorize, offline, prefetch }: Values<typeof startOptions>) {
+  return singleRegistry({
+    name,
+    upstream,
+    anchors: anchor,
+    authorize,
+    offline,
+    prefetch: prefetch === "on",
+  });
+}
+
+/** One half trusts the other. */
+function trustedBy(identity: Pick<Identity, "certificate">): TrustAnchors {
+  const anchors = TrustAnchors.load([]);
+  anchors.trust(readCertificate(identity.certificate));
+  return anchors;
 }
 
 /** Run until a signal; resolves when everything is closed. */

@@ -1,38 +1,59 @@
 /**
- * The puller's endpoint: an OCI registry on this machine whose blobs come over NDN.
+ * The puller's endpoint: OCI registries on this machine whose blobs come over NDN.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
 import type { Logger } from "pino";
 import { RegistryError } from "#oci/errors.ts";
-import { canonicalRegistry, parseBlobPath } from "#oci/reference.ts";
-import type { RegistryClient } from "#oci/registry-client.ts";
+import { addAdminRoutes, adminPath, type CacheAdmin } from "./admin-routes.ts";
 import { sendError } from "./answers.ts";
-import { isConditional } from "./blob-range.ts";
-import { createBlobRoute } from "./blob-route.ts";
-import { createDistrust } from "./distrust.ts";
-import type { ClientMetrics } from "./metrics.ts";
-import type { NdnBlobs } from "./ndn-blobs.ts";
-import { createProxy } from "./proxy.ts";
-import { createRights } from "./rights/rights.ts";
+import type { Bandwidth } from "./bandwidth.ts";
+import type { BasicAuth } from "./listener/basic-auth.ts";
+import { answerBrokenRequest } from "./listener/broken-request.ts";
+import { connectionLimits, defaultMaxConnections, keepAliveTimeoutMs, limitConnections } from "./listener/limits.ts";
+import { createLoginGate } from "./listener/login-gate.ts";
+import type { TlsOptions } from "./listener/tls.ts";
+import { memoryContents, storedContents } from "./manifests/contents.ts";
+import { type IndexFile, openIndexFile } from "./manifests/index-file.ts";
+import { ManifestMemory } from "./manifests/memory.ts";
+import { type ClientMetrics, exposeStore } from "./metrics.ts";
+import { createRouter } from "./registries/router.ts";
+import { createRegistryApi, type Mirror, type RegistryApi } from "./registry-api.ts";
+import { PullLog } from "./status/pull-log.ts";
+import type { UplinkState } from "./status/snapshot.ts";
+import { addStatusPage, isStatusPath } from "./status/status-page.ts";
 import { addStatusRoutes, type Readiness } from "./status-routes.ts";
+import type { BlobStore } from "./store/blob-store.ts";
+import { SharedFetches } from "./store/shared-fetches.ts";
 import { isRegistryPath } from "./upstream-location.ts";
 
 /** What the endpoint is made of; everything passed in stays the caller's to close. */
 export interface ClientAppOptions {
-  /** Base URL of the registry for everything that does not come over NDN. */
-  upstream: URL;
-  /** A client of the same registry. */
-  registry: RegistryClient;
-  /** Without it every blob comes from the upstream. */
-  ndn?: NdnBlobs | undefined;
-  /** Whether the upstream decides who may have what comes over NDN. */
-  authorize: "upstream" | "none";
+  /** By their name in the configuration. */
+  mirrors: ReadonlyMap<string, Mirror>;
+  /** The registry of names without one. */
+  defaultRegistry: string;
+  /** Without it nothing is held but manifests, in memory. */
+  store?: BlobStore | undefined;
   log: Logger;
   metrics: ClientMetrics;
   readiness(): Readiness | Promise<Readiness>;
   /** An upstream that sends nothing for this long in the middle of a blob is broken off. @defaultValue 30000 */
   stallTimeoutMs?: number | undefined;
+  /** Limits for all pullers together. @defaultValue none */
+  bandwidth?: { readonly upstream: Bandwidth | undefined; readonly ndn: Bandwidth | undefined };
+  tls?: TlsOptions | undefined;
+  /** Given, everybody needs a login of the endpoint. */
+  login?: BasicAuth | undefined;
+  /** @defaultValue 1024 */
+  maxConnections?: number | undefined;
+  /** What the status page shows and to whom; @defaultValue to this machine */
+  status?: {
+    readonly version?: string;
+    readonly for?: "local" | "everyone";
+    readonly hostNames?: readonly string[];
+    readonly uplinks?: () => readonly UplinkState[];
+  };
 }
 
 /** The endpoint, to be listened with by the caller. */
@@ -46,20 +67,18 @@ export interface ClientApp {
 const responseBufferBytes = 256 * 1024;
 
 export async function createClientApp(options: ClientAppOptions): Promise<ClientApp> {
-  const { upstream, log, metrics } = options;
-  const proxy = createProxy(upstream, log, metrics);
-  const serve = createRegistryApi(options, proxy.forward);
-  const app = fastify({
-    logger: false,
-    requestTimeout: 0,
-    bodyLimit: Number.MAX_SAFE_INTEGER,
-    exposeHeadRoutes: false,
-    http: { highWaterMark: responseBufferBytes },
-    // The router decodes and may refuse; paths of the registry are the upstream's to judge, from their raw text.
-    rewriteUrl: ({ url = "" }) => (isRegistryPath(url) ? "/v2/" : /^\/[a-z]+(?:\?|$)/.test(url) ? url : "/"),
-  });
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser("*", (_request, _payload, done) => done(null));
+  const { log, metrics, store, status = {} } = options;
+  const pulls = new PullLog({ onPull: () => metrics.pulls.inc() });
+  const held = await openHeld(options);
+  const apis = new Map([...options.mirrors].map(([name, mirror]) => [name, createApi(mirror, options, held, pulls)]));
+  const serve = routeTo(apis, options);
+  const app = createServer(options);
+  if (options.login) {
+    const gate = createLoginGate(options.login, log);
+    app.addHook("onRequest", async ({ raw }, reply) => {
+      if (!(await gate(raw, reply.raw))) reply.hijack();
+    });
+  }
   // Served before fastify looks at the body: media types that it cannot parse are the upstream's as well.
   const onRequest = async (
     { raw, originalUrl }: { raw: IncomingMessage; originalUrl: string },
@@ -75,42 +94,92 @@ export async function createClientApp(options: ClientAppOptions): Promise<Client
     sendError(reply.raw, new RegistryError("NAME_UNKNOWN", "there is only /v2/ here"));
   });
   addStatusRoutes(app, metrics.registry, () => options.readiness());
-  app.addHook("onClose", () => proxy.close());
+  if (store) addAdminRoutes(app, store satisfies CacheAdmin, log);
+  const use = () => store && { usedBytes: store.usedBytes, maxBytes: store.maxBytes, blobs: store.count };
+  exposeStore(metrics.registry, use);
+  const sources = {
+    version: status.version ?? "",
+    listen: () => app.listeningOrigin,
+    registries: () => [...options.mirrors].map(([name, { config }]) => ({ name, upstream: config.upstream })),
+    pulls,
+    metrics,
+    store: use,
+    uplinks: status.uplinks ?? (() => []),
+  };
+  await addStatusPage(app, sources, { statusFor: status.for, hostNames: status.hostNames });
+  app.addHook("onClose", async () => {
+    await held.fetches?.close();
+    for (const api of apis.values()) await api.close();
+    await held.index?.close();
+  });
   await app.ready();
+  limitConnections(app.server, options.maxConnections ?? defaultMaxConnections, log, () =>
+    metrics.connectionsDropped.inc(),
+  );
   // Out of descriptors, for example: one puller is not served, the others are. Errors before that are the caller's.
   const onError = (err: Error) => log.error({ err }, "accepting a connection failed");
   app.server.once("listening", () => app.server.on("error", onError));
   return { app, shutdown: (graceMs) => shutdown(app, graceMs) };
 }
 
+function createServer({ tls }: ClientAppOptions): FastifyInstance {
+  const limits = { ...connectionLimits, highWaterMark: responseBufferBytes };
+  const common = {
+    logger: false as const,
+    requestTimeout: 0,
+    bodyLimit: Number.MAX_SAFE_INTEGER,
+    exposeHeadRoutes: false,
+    keepAliveTimeout: keepAliveTimeoutMs,
+    clientErrorHandler: answerBrokenRequest,
+    rewriteUrl: ({ url = "" }: IncomingMessage) => routed(url),
+  };
+  // What is behind it is the same for both; only the types are not.
+  const app = (tls
+    ? fastify({ ...common, https: { ...limits, ...tls } })
+    : fastify({ ...common, http: limits })) as unknown as FastifyInstance;
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", (_request, _payload, done) => done(null));
+  return app;
+}
+
+/** The router decodes and may refuse; paths of the registry are the upstream's to judge, from their raw text. */
+function routed(url: string): string {
+  if (isRegistryPath(url)) return "/v2/";
+  const [path = ""] = url.split("?", 1);
+  const isOurs = isStatusPath(url) || path === adminPath || path.startsWith(`${adminPath}/`) || /^\/[a-z]+$/.test(path);
+  return isOurs ? url : "/-/unknown";
+}
+
+/** What is held here, of all registries. */
+interface Held {
+  readonly fetches: SharedFetches | undefined;
+  readonly memory: ManifestMemory;
+  readonly contents: ReturnType<typeof memoryContents>;
+  readonly index: IndexFile | undefined;
+}
+
+async function openHeld({ store, log }: ClientAppOptions): Promise<Held> {
+  const contents = store ? storedContents(store, log) : memoryContents();
+  const memory = new ManifestMemory({ contents });
+  const index = store && (await openIndexFile({ directory: store.directory, memory, log }));
+  return { fetches: store && new SharedFetches(store, log), memory, contents, index };
+}
+
+function createApi(mirror: Mirror, options: ClientAppOptions, held: Held, pulls: PullLog): RegistryApi {
+  const { store, log, metrics, stallTimeoutMs, bandwidth = { upstream: undefined, ndn: undefined } } = options;
+  const { fetches, memory, contents } = held;
+  const cache = store && fetches && { store, fetches, directory: store.directory };
+  return createRegistryApi(mirror, { log, metrics, pulls, bandwidth, stallTimeoutMs, cache, memory, contents });
+}
+
 type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
-/** Everything under `/v2/`: is it for this registry, and is it a blob? */
-function createRegistryApi(options: ClientAppOptions, forward: Handler): Handler {
-  const { registry, ndn, authorize, metrics, log, stallTimeoutMs } = options;
-  const host = canonicalRegistry(options.upstream.host);
-  const authorization = createRights({ registry, registryHost: host, authorize, log });
-  const distrust = createDistrust();
-  const serveBlob = createBlobRoute({
-    registry,
-    ndn,
-    authorize,
-    authorization,
-    distrust,
-    metrics,
-    log,
-    stallTimeoutMs,
-  });
-
+function routeTo(apis: ReadonlyMap<string, RegistryApi>, options: ClientAppOptions): Handler {
+  const router = createRouter({ default: options.defaultRegistry, registries: options.mirrors });
   return async (request, response) => {
-    const [path = "", query = ""] = request.url!.split(/\?(.*)/s, 2);
-    const other = new URLSearchParams(query).getAll("ns").find((ns) => canonicalRegistry(ns) !== host);
-    if (other !== undefined) {
-      return sendError(response, new RegistryError("NAME_UNKNOWN", `this endpoint serves ${host}, not ${other}`));
-    }
-    const isBlobRead = request.method === "GET" || (request.method === "HEAD" && !isConditional(request.headers));
-    const blob = isBlobRead ? parseBlobPath(path) : undefined;
-    return blob ? serveBlob(request, response, blob) : forward(request, response);
+    const route = router(request.url!);
+    if ("refused" in route) sendError(response, new RegistryError("NAME_UNKNOWN", route.refused));
+    else await apis.get(route.registry)!.answer(request, response, route);
   };
 }
 

@@ -1,21 +1,38 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "pino";
 import type { RegistryClient } from "#oci/registry-client.ts";
+import type { Bandwidth } from "./bandwidth.ts";
 import type { BlobRecord } from "./blob-record.ts";
 import type { Distrust } from "./distrust.ts";
 import type { ClientMetrics } from "./metrics.ts";
 import type { NdnBlobs } from "./ndn-blobs.ts";
+import type { Puller } from "./puller.ts";
 import type { Rights } from "./rights/rights.ts";
+import type { PullLog } from "./status/pull-log.ts";
+import type { SharedFetches } from "./store/shared-fetches.ts";
+import type { BlobStorePort } from "./store/store-port.ts";
 
-/** What every blob request needs; lives as long as the endpoint. */
+/** Blobs that are held here; shared by all registries. */
+export interface Cache {
+  readonly store: BlobStorePort;
+  readonly fetches: SharedFetches;
+}
+
+/** What every blob request of one registry needs; lives as long as the endpoint. */
 export interface BlobServices {
+  /** Its name in the configuration. */
+  readonly name: string;
   readonly registry: RegistryClient;
   readonly ndn: NdnBlobs | undefined;
-  /** Whether the upstream is asked if the puller may have what comes over NDN. */
+  /** Whether the upstream is asked if the puller may have what is held here or comes over NDN. */
   readonly authorize: "upstream" | "none";
-  readonly authorization: Pick<Rights, "ask">;
+  readonly rights: Rights;
   readonly distrust: Distrust;
+  /** Undefined when nothing is held. */
+  readonly cache: Cache | undefined;
+  readonly bandwidth: { readonly upstream: Bandwidth | undefined; readonly ndn: Bandwidth | undefined };
   readonly metrics: ClientMetrics;
+  readonly pulls: PullLog;
   readonly log: Logger;
   readonly stallTimeoutMs: number | undefined;
 }
@@ -25,6 +42,7 @@ export interface BlobRequest {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly repository: string;
+  readonly puller: Puller;
   /** Fires when the puller goes away. */
   readonly signal: AbortSignal;
   readonly record: BlobRecord;

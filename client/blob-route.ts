@@ -4,34 +4,41 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { BlobCorrupt, BlobUnavailable } from "#blob/source.ts";
 import { LengthUnknown, UpstreamAnswer } from "#blob/upstream-source.ts";
-import { parseSha256 } from "#oci/digest.ts";
+import { type Digest, parseSha256 } from "#oci/digest.ts";
 import { RegistryError } from "#oci/errors.ts";
 import { RegistryUnreachable } from "#oci/registry-client.ts";
 import { sendAnswer, sendError, upstreamUnavailable } from "./answers.ts";
 import { provenance } from "./blob-headers.ts";
-import { isWhole, wantedBy } from "./blob-range.ts";
+import { isWhole, type Wanted, wantedBy } from "./blob-range.ts";
 import { BlobRecord, type Outcome } from "./blob-record.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";
+import { trustedNdn } from "./blob-sources.ts";
+import { serveHeld, servePart } from "./held-blob.ts";
 import { passBlob, passHead } from "./pass-blob.ts";
+import type { Puller } from "./puller.ts";
 import { signalOf } from "./response-body.ts";
 import { upstreamErrorKind } from "./status/upstream-error.ts";
-import { headFromNdn, serveWhole, trustedNdn } from "./whole-blob.ts";
+import { answerHeld } from "./store/held-answer.ts";
+import { headFromNdn, serveWhole } from "./whole-blob.ts";
 
 /** A request whose path names a blob. */
 export type BlobHandler = (
   request: IncomingMessage,
   response: ServerResponse,
-  blob: { repository: string; digest: string },
+  blob: { repository: string; digest: string; puller: Puller },
 ) => Promise<void>;
 
 /** The handler of GET and HEAD of blobs; it always ends or breaks off the response, and never rejects. */
 export function createBlobRoute(services: BlobServices): BlobHandler {
-  return async (request, response, { repository, digest }) => {
+  return async (request, response, { repository, digest, puller }) => {
     const signal = signalOf(response);
-    if (request.method === "HEAD") return answerHead(services, { request, response, repository, signal }, digest);
-    const record = new BlobRecord(services.log, services.metrics, { repository, digest });
+    const asked = { request, response, repository, puller, signal };
+    if (request.method === "HEAD") return answerHead(services, asked, digest);
+    const client = request.socket.remoteAddress ?? "";
+    const watch = services.pulls.began({ client, registry: services.name, repository, digest });
+    const record = new BlobRecord(services.log, services.metrics, { repository, digest }, watch);
     try {
-      await answerGet(services, { request, response, repository, signal, record }, digest);
+      await answerGet(services, { ...asked, record }, digest);
       record.end(response.statusCode < 400 ? "complete" : "refused");
     } catch (err: unknown) {
       record.end(settle(services, response, signal, err), err);
@@ -39,40 +46,71 @@ export function createBlobRoute(services: BlobServices): BlobHandler {
   };
 }
 
-async function answerGet(services: BlobServices, blob: BlobRequest, digestText: string): Promise<void> {
+async function answerGet(services: BlobServices, asked: BlobRequest, digestText: string): Promise<void> {
   const digest = parseSha256(digestText);
-  const wanted = wantedBy(blob.request.headers);
-  if (digest === undefined || wanted.kind === "other") return passBlob(services, blob, digestText);
-  if (wanted.kind === "perhaps whole") {
-    const { repository, request } = blob;
-    const right = await services.authorization.ask(request.headers.authorization, { repository, digest });
-    const sizeBytes = right.kind === "granted" ? right.sizeBytes : undefined;
-    if (sizeBytes === undefined || !isWhole(wanted.range, sizeBytes)) return passBlob(services, blob, digest);
+  if (digest === undefined) return passBlob(services, asked, digestText);
+  if (await serveHeld(services, asked, digest)) return;
+  const wanted = await whatIsWanted(services, asked, digest);
+  if (wanted.kind === "other") {
+    const isServed = await servePart(services, asked, digest);
+    return isServed ? undefined : passBlob(services, asked, digest);
   }
   try {
-    const isServed = await serveWhole(services, blob, digest, wanted.range);
-    if (!isServed) await passBlob(services, blob, digest);
+    const isServed = await serveWhole(services, asked, digest, wanted.range);
+    if (!isServed) await passBlob(services, asked, digest);
   } catch (err: unknown) {
-    if (!(err instanceof LengthUnknown) || blob.response.headersSent) throw err;
-    await passBlob(services, blob, digest);
+    if (!(err instanceof LengthUnknown) || asked.response.headersSent) throw err;
+    await passBlob(services, asked, digest);
   }
+}
+
+/** A range may turn out to be the whole blob once its size is known: the upstream says it with the puller's right. */
+async function whatIsWanted(
+  { rights }: BlobServices,
+  { request, repository, puller }: BlobRequest,
+  digest: Digest,
+): Promise<Exclude<Wanted, { kind: "perhaps whole" }>> {
+  const wanted = wantedBy(request.headers);
+  if (wanted.kind !== "perhaps whole") return wanted;
+  const right = await rights.ask(puller, { repository, digest });
+  const sizeBytes = right.kind === "granted" ? right.sizeBytes : undefined;
+  const isAll = sizeBytes !== undefined && isWhole(wanted.range, sizeBytes);
+  return isAll ? { kind: "whole", range: wanted.range } : { kind: "other" };
 }
 
 async function answerHead(
   services: BlobServices,
-  blob: Omit<BlobRequest, "record">,
+  asked: Omit<BlobRequest, "record">,
   digestText: string,
 ): Promise<void> {
   try {
-    await passHead(services, blob, digestText).catch(async (err: unknown) => {
+    await passHead(services, asked, digestText).catch(async (err: unknown) => {
       const digest = parseSha256(digestText);
-      const ndn = err instanceof RegistryUnreachable && digest ? trustedNdn(services, digest) : undefined;
-      if (!ndn || !digest) throw err;
-      await headFromNdn(ndn, blob, digest);
+      if (!(err instanceof RegistryUnreachable) || digest === undefined) throw err;
+      if (!(await headWithoutUpstream(services, asked, digest))) throw err;
     });
   } catch (err: unknown) {
-    settle(services, blob.response, blob.signal, err);
+    settle(services, asked.response, asked.signal, err);
   }
+}
+
+/** From what is held, for those who may have it; else from NDN's metadata. False when neither is there. */
+async function headWithoutUpstream(
+  services: BlobServices,
+  asked: Omit<BlobRequest, "record">,
+  digest: Digest,
+): Promise<boolean> {
+  const { request, response, repository, puller, signal } = asked;
+  const mayHave = services.rights.mayOffline(puller.identity, repository, digest);
+  const held = mayHave ? await services.cache?.store.open(digest) : undefined;
+  if (held) {
+    services.metrics.offlineAnswers.inc({ what: "blob" });
+    return answerHeld(request, response, held, { signal }).finally(() => held.close());
+  }
+  const ndn = trustedNdn(services, digest);
+  if (!ndn) return false;
+  await headFromNdn(ndn, asked, digest);
+  return true;
 }
 
 /** End a response whose work failed: with an answer while that is possible, else by breaking off the connection. */

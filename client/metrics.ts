@@ -36,6 +36,14 @@ export interface ClientMetrics {
   readonly offlineAnswers: Counter<"what">;
   /** `upstreamErrorKind` tells the kind; without one the upstream counts as unreachable. */
   readonly upstreamErrors: { inc(kind?: UpstreamErrorKind): void };
+  /** Segments over NDN that were not the right ones, and how they were replaced. */
+  readonly segmentsWrong: Counter;
+  readonly segmentsMended: Counter<"how">;
+  /** Bytes of segments that came from the upstream instead. */
+  readonly repairedBytes: Counter;
+  /** Signed packets that were not believed. */
+  readonly packetsUntrusted: Counter;
+  readonly connectionsDropped: Counter;
   readonly rateLimit: Gauge<"registry">;
   readonly rateLimitRemaining: Gauge<"registry">;
 }
@@ -86,6 +94,29 @@ export function createClientMetrics(registry: Registry): ClientMetrics {
       "ndn_registry_offline_answers_total",
       "Answers given from memory because the upstream had none.",
       { what: offlineAnswers },
+    ),
+    segmentsWrong: make.counter(
+      "ndn_registry_segments_wrong_total",
+      "Segments over NDN that were not the right ones.",
+      {},
+    ),
+    segmentsMended: make.counter("ndn_registry_segments_mended_total", "Wrong segments that were replaced, by how.", {
+      how: ["implicit-digest", "elsewhere"],
+    }),
+    repairedBytes: make.counter(
+      "ndn_registry_repaired_bytes_total",
+      "Bytes of segments that were wrong on NDN and came from the upstream.",
+      {},
+    ),
+    packetsUntrusted: make.counter(
+      "ndn_registry_packets_untrusted_total",
+      "Signed packets that were not believed.",
+      {},
+    ),
+    connectionsDropped: make.counter(
+      "ndn_registry_connections_dropped_total",
+      "Connections that were turned away.",
+      {},
     ),
     upstreamErrors: { inc: (kind = "unreachable") => upstreamErrors.inc({ kind }) },
     rateLimit: make.gauge("ndn_registry_upstream_rate_limit", "Pulls that the upstream allows per window.", "registry"),

@@ -1,4 +1,5 @@
 import type { Digest } from "#oci/digest.ts";
+import { limitedStream } from "./bandwidth.ts";
 import { provenance } from "./blob-headers.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";
 import { endToEnd } from "./hop-by-hop.ts";
@@ -20,14 +21,14 @@ const passedOn = [
  *
  * @throws RegistryUnreachable
  */
-export async function passBlob({ registry }: BlobServices, blob: BlobRequest, digest: string): Promise<void> {
-  const { request, response, repository, signal, record } = blob;
-  const auth = { kind: "puller", value: request.headers.authorization } as const;
+export async function passBlob(services: BlobServices, blob: BlobRequest, digest: string): Promise<void> {
+  const { request, response, repository, puller, signal, record } = blob;
+  const { registry, bandwidth } = services;
   const headers = Object.fromEntries(
     passedOn.flatMap((name) => (request.headers[name] === undefined ? [] : [[name, String(request.headers[name])]])),
   );
   // Another algorithm is no `Digest` of ours, but the registry knows what it is.
-  const answer = await registry.getBlob(repository, digest as Digest, { auth, headers, signal });
+  const answer = await registry.getBlob(repository, digest as Digest, { auth: puller.auth, headers, signal });
   const isBlob = answer.status === 200 || answer.status === 206;
   const extra = isBlob ? { "docker-content-digest": digest } : {};
   const all = { ...extra, ...endToEnd(answer.headers), ...provenance("upstream", "bypass") };
@@ -37,9 +38,12 @@ export async function passBlob({ registry }: BlobServices, blob: BlobRequest, di
   }
   response.writeHead(answer.status, all);
   response.flushHeaders(); // docker-registry breaks off the bodies of its own refusals: the status must be out by then
-  await writeAll<Buffer>(
+  if (isBlob) record.met("bypass");
+  const length = Number(answer.headers["content-length"]);
+  if (isBlob && length >= 0) record.sized(length);
+  await writeAll<Uint8Array>(
     response,
-    answer.body,
+    limitedStream(answer.body as AsyncIterable<Buffer>, bandwidth.upstream, signal),
     (chunk) => chunk,
     (chunk) => isBlob && record.wrote("upstream", chunk.length),
     signal,
@@ -56,9 +60,8 @@ export async function passHead(
   blob: Omit<BlobRequest, "record">,
   digest: string,
 ): Promise<void> {
-  const { request, response, repository, signal } = blob;
-  const auth = { kind: "puller", value: request.headers.authorization } as const;
-  const { status, headers } = await registry.headBlob(repository, digest as Digest, { auth, signal });
+  const { response, repository, puller, signal } = blob;
+  const { status, headers } = await registry.headBlob(repository, digest as Digest, { auth: puller.auth, signal });
   const extra = status === 200 ? { "docker-content-digest": digest } : {};
   response.writeHead(status, { ...extra, ...endToEnd(headers), ...provenance("upstream", "bypass") }).end();
 }

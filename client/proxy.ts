@@ -1,70 +1,152 @@
 /**
  * Everything that is not a blob: passed to the upstream and back, streaming both ways.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { PassThrough, type Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Logger } from "pino";
 import { Agent, type Dispatcher } from "undici";
 import { RegistryError } from "#oci/errors.ts";
+import { unreachable } from "#oci/foreign-errors.ts";
+import type { RegistryClient } from "#oci/registry-client.ts";
 import { sendError, upstreamUnavailable } from "./answers.ts";
 import { endToEnd } from "./hop-by-hop.ts";
+import type { UpstreamReply } from "./manifests/ports.ts";
 import type { ClientMetrics } from "./metrics.ts";
 import { hasBody, upstreamHeaders } from "./proxy-headers.ts";
+import type { Puller } from "./puller.ts";
+import type { AskedAs } from "./registries/router.ts";
 import { signalOf } from "./response-body.ts";
 import { upstreamErrorKind } from "./status/upstream-error.ts";
 import { UpstreamLocation } from "./upstream-location.ts";
 
+/** Who asks, and how the registry was named; `request.url` is already the upstream's. */
+export interface Asked {
+  readonly puller: Puller;
+  readonly askedAs: AskedAs;
+}
+
 /** The way to the upstream and back. */
-export interface Proxy {
-  /** Answer with what the upstream answers; never rejects. */
-  readonly forward: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+export interface UpstreamProxy {
+  /**
+   * Ask the puller's own question, perhaps with another method, without its body.
+   * @throws RegistryUnreachable when there is no answer.
+   */
+  readonly ask: (
+    request: IncomingMessage,
+    asked: Asked,
+    options: { readonly method: "GET" | "HEAD"; readonly signal: AbortSignal },
+  ) => Promise<UpstreamReply>;
+  /** Answer with what the upstream answers; never rejects. Resolves to its status, undefined when there was no answer. */
+  readonly forward: (request: IncomingMessage, response: ServerResponse, asked: Asked) => Promise<number | undefined>;
   /** Breaks off what is still running. */
   readonly close: () => Promise<void>;
+}
+
+/** What a proxy is made of; `registry` stays the caller's to close. */
+export interface ProxyOptions {
+  readonly upstream: URL;
+  readonly registry: Pick<RegistryClient, "request">;
+  readonly log: Logger;
+  readonly metrics: ClientMetrics;
+  /** Told of the answers that did not come through `registry`. */
+  readonly onAnswer: (answer: { status: number; headers: IncomingHttpHeaders }) => void;
 }
 
 const connectTimeoutMs = 10_000;
 const headersTimeoutMs = 60_000;
 const bodyTimeoutMs = 60_000;
 
-export function createProxy(upstream: URL, log: Logger, metrics: ClientMetrics): Proxy {
+export function createProxy({ upstream, registry, log, metrics, onAnswer }: ProxyOptions): UpstreamProxy {
   const agent = new Agent({ connectTimeout: connectTimeoutMs, bodyTimeout: bodyTimeoutMs });
   const location = new UpstreamLocation(upstream);
 
-  const ask = (request: IncomingMessage, signal: AbortSignal) => {
+  /** As it is, but for whose name it is in: for everything that the gateway does not answer challenges to. */
+  const askPlainly = async (request: IncomingMessage, { auth }: Puller, method: string, signal: AbortSignal) => {
     const options = {
       origin: upstream.origin,
       path: location.pathOf(request.url!),
-      method: request.method as Dispatcher.HttpMethod,
-      headers: upstreamHeaders(request),
+      method: method as Dispatcher.HttpMethod,
+      headers: upstreamHeaders(request, auth.value),
       signal,
       // undici would open a new connection after each HEAD.
       reset: false,
       // The time in which a long upload is sent would count; the puller's own patience is its bound.
       headersTimeout: hasBody(request) ? 0 : headersTimeoutMs,
     };
-    return askOnceOrTwice(agent, options, hasBody(request) ? bodyOf(request) : undefined);
+    const body = hasBody(request) && method === request.method ? bodyOf(request) : undefined;
+    const { statusCode: status, headers, body: reply } = await askOnceOrTwice(agent, options, body);
+    onAnswer({ status, headers });
+    return { status, headers, body: reply };
   };
 
-  const forward = async (request: IncomingMessage, response: ServerResponse) => {
+  const reading = (request: IncomingMessage, { auth }: Puller, method: "GET" | "HEAD", signal: AbortSignal) => {
+    const headers = joined(upstreamHeaders(request, undefined));
+    return registry.request(method, request.url!, { auth, headers, signal, headersTimeoutMs });
+  };
+
+  const question = async (
+    request: IncomingMessage,
+    { puller, askedAs }: Asked,
+    method: string,
+    signal: AbortSignal,
+  ) => {
+    const answer =
+      (method === "GET" || method === "HEAD") && !isLeftToPuller(request, puller)
+        ? await reading(request, puller, method, signal)
+        : await askPlainly(request, puller, method, signal);
+    // A body that breaks off while nobody reads must not end the process.
+    answer.body.on("error", () => {});
+    return { ...answer, headers: rewritten(endToEnd(answer.headers), location, endpointOf(request), askedAs) };
+  };
+
+  const ask: UpstreamProxy["ask"] = async (request, asked, { method, signal }) => {
+    try {
+      return await question(request, asked, method, signal);
+    } catch (err: unknown) {
+      signal.throwIfAborted();
+      throw unreachable(`${method} ${upstream.origin}${request.url!.split("?", 1)[0]}`, err);
+    }
+  };
+
+  const forward: UpstreamProxy["forward"] = async (request, response, asked) => {
     const signal = signalOf(response);
     try {
-      const answer = await ask(request, signal);
-      const headers = rewritten(endToEnd(answer.headers), location, endpointOf(request));
-      response.writeHead(answer.statusCode, headers);
+      const { status, headers, body } = await question(request, asked, request.method!, signal);
+      response.writeHead(status, headers);
       response.flushHeaders();
-      await pipeline(answer.body, response);
+      await pipeline(body, response);
+      return status;
     } catch (err: unknown) {
-      if (signal.aborted) return;
+      if (signal.aborted) return undefined;
       metrics.upstreamErrors.inc(upstreamErrorKind(err));
       log.warn({ err, method: request.method, path: request.url?.split("?", 1)[0] }, "upstream request failed");
       sendError(response, refusalFor(upstream, err));
+      return undefined;
     } finally {
       // What the upstream left unread must not keep the puller from reading the answer.
       request.resume();
     }
   };
-  return { forward, close: () => agent.destroy() };
+  return { ask, forward, close: () => agent.destroy() };
+}
+
+/**
+ * What the upstream says to nobody in particular at `/v2/` tells the puller how to log in, so it goes through as it is;
+ * unless the gateway has a login of its own, then the puller needs none.
+ */
+function isLeftToPuller(request: IncomingMessage, { identity }: Puller): boolean {
+  return hasBody(request) || (/^\/v2\/?(?:\?|$)/.test(request.url!) && identity !== "gateway");
+}
+
+/** Lines of one header as one line (RFC 9110 § 5.3). */
+function joined(headers: readonly string[]): Record<string, string> {
+  const lines: Record<string, string> = {};
+  for (let at = 0; at < headers.length; at += 2) {
+    const [name, value] = [headers[at]!.toLowerCase(), headers[at + 1]!];
+    lines[name] = lines[name] === undefined ? value : `${lines[name]}, ${value}`;
+  }
+  return lines;
 }
 
 /** A connection that was kept alive may have died unseen: what can be repeated is asked once more. */
@@ -106,10 +188,11 @@ function rewritten(
   headers: Record<string, string | string[]>,
   location: UpstreamLocation,
   endpoint: string | undefined,
+  askedAs: AskedAs,
 ): Record<string, string | string[]> {
   const { location: target, link } = headers;
-  if (typeof target === "string") headers.location = location.rewrite(target, endpoint);
-  if (link !== undefined) headers.link = [link].flat().map((line) => location.rewriteLink(line, endpoint));
+  if (typeof target === "string") headers.location = location.rewrite(target, endpoint, askedAs);
+  if (link !== undefined) headers.link = [link].flat().map((line) => location.rewriteLink(line, endpoint, askedAs));
   return headers;
 }
 

@@ -1,36 +1,63 @@
 /**
- * Blobs over NDN as the endpoint sees them: the first uplink that is up.
+ * Blobs over NDN as the endpoint sees them: the first uplink that is up. One congestion window per uplink, shared by the
+ * blobs of all registries.
  */
 import type { Logger } from "pino";
 import { Gauge, type Registry } from "prom-client";
-import { NdnSource } from "#blob/ndn-source.ts";
+import { NdnSource, type PacketEvents, type SegmentRepair } from "#blob/ndn-source.ts";
 import type { BlobSource } from "#blob/source.ts";
 import { type ConsumerOptions, SegmentConsumer } from "#ndn/consumer.ts";
 import { ControlPlane } from "#ndn/control-plane.ts";
 import type { Name } from "#ndn/name.ts";
+import type { TrustAnchors } from "#ndn/trust/anchors.ts";
+import { certificateFetcher } from "#ndn/trust/certificate-fetcher.ts";
+import { createVerifier } from "#ndn/trust/verifier.ts";
 import type { Uplink } from "#ndn/uplink.ts";
 import { logUplink } from "#ndn/uplink-log.ts";
 import type { NdnBlobs } from "./ndn-blobs.ts";
+import type { UplinkState } from "./status/snapshot.ts";
 
 interface Way {
   readonly uplink: Uplink;
   readonly consumer: SegmentConsumer;
+  readonly control: ControlPlane;
+}
+
+/** Blobs of one registry over one uplink. */
+interface WayToRegistry extends Way {
   readonly source: NdnSource;
 }
 
 /** Reads blobs over any of several uplinks; closes them. */
-export class UplinkBlobs implements NdnBlobs {
+export class UplinkBlobs {
   private readonly ways: readonly Way[];
+  private readonly registries: WayToRegistry[][] = [];
 
-  constructor(uplinks: readonly Uplink[], prefix: Name, options: ConsumerOptions, log: Logger) {
+  constructor(uplinks: readonly Uplink[], options: ConsumerOptions, log: Logger) {
     this.ways = uplinks.map((uplink) => {
       const consumer = new SegmentConsumer(uplink, options);
       uplink.addHandler(consumer);
       const control = new ControlPlane(uplink);
       uplink.addListener({ onDown: (reason) => consumer.faceDown(reason ?? new Error("uplink was closed")) });
       logUplink(uplink, log);
-      return { uplink, consumer, source: new NdnSource(prefix, control, consumer) };
+      return { uplink, consumer, control };
     });
+  }
+
+  /** The blobs of the registry that is published under `prefix`; with anchors each packet is compared. */
+  under(prefix: Name, anchors?: TrustAnchors, events: PacketEvents = {}): NdnBlobs {
+    const ways = this.ways.map((way) => {
+      const fetchCertificate = certificateFetcher(way.control);
+      const trust = anchors && { verifier: createVerifier({ anchors, prefix, fetchCertificate }), events };
+      return { ...way, source: new NdnSource(prefix, way.control, way.consumer, trust) };
+    });
+    this.registries.push(ways);
+    return { source: (repair) => usable(ways).map(({ source }) => withRepair(source, repair))[0] };
+  }
+
+  /** Whether any blob can be read over NDN now. */
+  get isUp(): boolean {
+    return this.registries.some((ways) => usable(ways).length > 0);
   }
 
   /** Begin to connect; never fails, uplinks that are down are tried again. */
@@ -38,15 +65,29 @@ export class UplinkBlobs implements NdnBlobs {
     for (const { uplink } of this.ways) uplink.open();
   }
 
-  source(): BlobSource | undefined {
-    return this.ways.find(({ uplink, source }) => uplink.face !== undefined && !source.isResting)?.source;
-  }
-
   /** Uplinks that are down, and those on which nobody answers, for `/readyz`. */
   missing(): string[] {
-    return this.ways.flatMap(({ uplink, source }) => {
-      if (uplink.face === undefined) return [`uplink ${uplink.describe} is down`];
-      return source.isResting ? [`nobody answers on uplink ${uplink.describe}`] : [];
+    return this.states().flatMap(({ describe, up, isResting }) => {
+      if (!up) return [`uplink ${describe} is down`];
+      return isResting ? [`nobody answers on uplink ${describe}`] : [];
+    });
+  }
+
+  /** How the uplinks are, for the status page. */
+  states(): UplinkState[] {
+    return this.ways.map(({ uplink, consumer }) => {
+      const { interests, retransmissions, nacks } = consumer.counters;
+      const isResting = this.registries.flat().some((way) => way.uplink === uplink && way.source.isResting);
+      return {
+        describe: uplink.describe,
+        up: uplink.face !== undefined,
+        isResting,
+        rttMs: consumer.rtt.smoothedMs,
+        window: consumer.window.size,
+        interests,
+        retransmissions,
+        nacks,
+      };
     });
   }
 
@@ -81,4 +122,16 @@ export class UplinkBlobs implements NdnBlobs {
       });
     }
   }
+}
+
+function usable(ways: readonly WayToRegistry[]): WayToRegistry[] {
+  return ways.filter(({ uplink, source }) => uplink.face !== undefined && !source.isResting);
+}
+
+function withRepair(source: NdnSource, repair: SegmentRepair | undefined): BlobSource {
+  return {
+    name: source.name,
+    isVerified: source.isVerified,
+    open: (blob, from, signal) => source.open(blob, from, signal, repair),
+  };
 }

@@ -1,53 +1,44 @@
 /**
- * All of a blob, from whoever serves it: NDN first, then the upstream from the byte where NDN stopped.
+ * All of a blob, from whoever serves it, for one puller; others who want it meanwhile follow.
  */
 import type { ReadEvents } from "#blob/fallback.ts";
 import { type BlobSource, fromStart } from "#blob/source.ts";
-import { upstreamSource } from "#blob/upstream-source.ts";
-import { openVerified } from "#blob/verify.ts";
+import { openVerified, type VerifiedRead } from "#blob/verify.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { RangeRequest } from "#oci/range.ts";
-import { authorizedSource } from "./authorized-source.ts";
 import { blobHeaders } from "./blob-headers.ts";
 import { isWhole } from "./blob-range.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";
+import { sourcesFor } from "./blob-sources.ts";
 import { writeAll } from "./response-body.ts";
 
 /**
- * Serve the whole blob; false, with nothing sent, when `range` turns out not to be all of it.
+ * Serve the whole blob; false, with nothing sent, when `range` turns out not to be all of it, or when the upstream
+ * refuses the puller what others or the disk have: its own answer is then the puller's.
  *
  * @throws The errors of `openVerified`, also after bytes have been sent.
  */
 export async function serveWhole(
   services: BlobServices,
-  { request, response, repository, signal: gone, record }: BlobRequest,
+  asked: BlobRequest,
   digest: Digest,
   range: RangeRequest | undefined,
 ): Promise<boolean> {
+  const { response, repository, puller, record } = asked;
   const enough = new AbortController();
-  const signal = AbortSignal.any([gone, enough.signal]);
-  const ndn = trustedNdn(services, digest);
-  const upstream = upstreamSource({
-    registry: services.registry,
-    authorization: request.headers.authorization,
-    stallTimeoutMs: services.stallTimeoutMs,
-  });
+  const signal = AbortSignal.any([asked.signal, enough.signal]);
   const blob = { repository, digest };
-  const ask = () => services.authorization.ask(request.headers.authorization, blob);
-  const permitted = ndn && (services.authorize === "upstream" ? authorizedSource(ndn, ask) : ndn);
-  // Twice: a registry that has broken off and knows no ranges is asked once more, from the start and with proof.
-  const sources = [...(permitted ? [permitted] : []), upstream, upstream];
-
-  const events: ReadEvents = {
-    unavailable: (source, offset, err) => record.failed(source, `byte ${offset}: ${err.message}`),
-    corrupt: (source, err) => {
-      record.failed(source, err.message);
-      if (ndn) services.distrust.add(digest);
-    },
-  };
+  const sources = sourcesFor(services, puller, repository, digest);
+  const events = eventsOf(services, asked, digest);
+  services.metrics.fetchesInFlight.inc();
   try {
-    const read = await openVerified(sources, blob, signal, events);
+    const read = services.cache
+      ? await services.cache.fetches.read(blob, sources, signal, events)
+      : { ...(await openVerified(sources, blob, signal, events)), isFollower: false };
     if (range && !isWhole(range, read.sizeBytes)) return false;
+    if (!(await mayHave(services, asked, digest, read))) return false;
+    record.met(read.isFollower ? "follower" : "miss");
+    record.sized(read.sizeBytes);
     response.writeHead(range ? 206 : 200, blobHeaders(digest, read.sizeBytes, read.source, range !== undefined));
     await writeAll(
       response,
@@ -58,8 +49,31 @@ export async function serveWhole(
     );
     return true;
   } finally {
+    services.metrics.fetchesInFlight.dec();
     enough.abort();
   }
+}
+
+/** Whether this puller may have what is read: NDN and upstream have been asked in its name, others and the disk not. */
+async function mayHave(
+  { authorize, rights }: BlobServices,
+  { puller, repository }: BlobRequest,
+  digest: Digest,
+  { isFollower, source }: VerifiedRead & { readonly isFollower: boolean },
+): Promise<boolean> {
+  if (authorize === "none" || (!isFollower && source !== "store")) return true;
+  return (await rights.ask(puller, { repository, digest })).kind === "granted";
+}
+
+/** What a read tells the record of its request. */
+export function eventsOf(services: BlobServices, { record }: BlobRequest, digest: Digest): ReadEvents {
+  return {
+    unavailable: (source, offset, err) => record.failed(source, `byte ${offset}: ${err.message}`, err),
+    corrupt: (source, err) => {
+      record.failed(source, err.message);
+      if (services.ndn) services.distrust.add(digest);
+    },
+  };
 }
 
 /**
@@ -76,9 +90,4 @@ export async function headFromNdn(ndn: BlobSource, blob: Omit<BlobRequest, "reco
   } finally {
     enough.abort();
   }
-}
-
-/** NDN, unless it is down or has sent wrong bytes for this digest. */
-export function trustedNdn({ ndn, distrust }: BlobServices, digest: Digest): BlobSource | undefined {
-  return distrust.has(digest) ? undefined : ndn?.source();
 }

@@ -2,7 +2,8 @@ import { parseSha256 } from "#oci/digest.ts";
 import { nonEmpty, oneOf } from "../parsers.ts";
 import { parseSize } from "../sizes.ts";
 
-const cacheDir = {
+/** Where blobs are held; of the client as well. */
+export const cacheDir = {
   flag: "cache-dir",
   value: "DIR",
   help: "Directory of the blobs that the client holds.",

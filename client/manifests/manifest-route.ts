@@ -11,7 +11,7 @@ import { digestIn, sendFresh, sendHeld, sendStale, standIns } from "./from-memor
 import { type ManifestRequest, manifestRequest } from "./manifest-request.ts";
 import { passManifest } from "./pass-manifest.ts";
 import type { ManifestServices, UpstreamReply } from "./ports.ts";
-import { type Ask, askOf, discard, type InItsPlace, isFailure, UpstreamSilent } from "./upstream-question.ts";
+import { type Ask, askOf, discard, type InItsPlace, isFailure } from "./upstream-question.ts";
 
 /** A request whose path names a manifest (`parseManifestPath`). */
 export type ManifestHandler = (
@@ -71,7 +71,7 @@ async function answerByHead(services: ManifestServices, ask: Ask, asked: Manifes
     learn(services, asked, head);
     return head.status === 200 && (await sendHeld(services, asked, head));
   } catch (err: unknown) {
-    if (err instanceof UpstreamSilent) return false; // a registry that is only slow still answers the GET
+    if (err instanceof RegistryUnreachable) return false; // one that is slow, or bad at HEAD, still answers the GET
     throw err;
   }
 }

@@ -137,6 +137,11 @@ export class ManifestMemory {
     if (digest) this.sawTag(place, reference, digest);
   }
 
+  /** Whether anything of this registry is remembered. */
+  knows(registry: string): boolean {
+    return this.#greetings.has(registry) || this.#manifests.keys().some((name) => name.startsWith(`${registry}/`));
+  }
+
   greeting(registry: string): Greeting | undefined {
     return this.#greetings.get(registry);
   }

@@ -68,7 +68,7 @@ function greetingFor(
   credential: string | undefined,
   failure: number | RegistryUnreachable,
 ): Greeting | undefined {
-  if (rights.offline === "nobody") return undefined;
+  if (rights.offline === "nobody" || !memory.knows(registry)) return undefined;
   const isOutOfReach = typeof failure !== "number";
   if (rights.offline === "anyone" && isOutOfReach) return welcome;
   if (credential !== undefined && rights.isKnown(credential)) return welcome;

@@ -2,6 +2,7 @@
  * The question itself: may this puller have this blob?
  */
 import type { BlobRef } from "#blob/source.ts";
+import type { PullerAuth } from "#oci/auth.ts";
 import { type RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
 import type { Right } from "./rights.ts";
 
@@ -13,12 +14,11 @@ import type { Right } from "./rights.ts";
  */
 export async function headRight(
   registry: Pick<RegistryClient, "headBlob">,
-  credential: string | undefined,
+  auth: PullerAuth,
   { repository, digest }: BlobRef,
   timeoutMs: number,
 ): Promise<Right> {
   const signal = AbortSignal.timeout(timeoutMs);
-  const auth = { kind: "puller", value: credential } as const;
   const ask = () => registry.headBlob(repository, digest, { auth, signal });
   try {
     // A connection that was kept alive may have died unseen: once more.

@@ -6,6 +6,7 @@ import type { Logger } from "pino";
 import type { BlobRef } from "#blob/source.ts";
 import type { Digest } from "#oci/digest.ts";
 import { type RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
+import type { Puller } from "../puller.ts";
 import { type Grants, openGrants } from "./grants.ts";
 import { headRight } from "./head-right.ts";
 
@@ -40,7 +41,7 @@ export interface RightsOptions {
   maxRemembered?: number | undefined;
 }
 
-/** `credential` is the puller's Authorization header; none at all is a credential like another. */
+/** `credential` is the identity of a puller (`Puller`); nobody in particular is one like another. */
 export interface Rights {
   readonly offline: OfflinePolicy;
   /**
@@ -49,7 +50,7 @@ export interface Rights {
    *
    * @throws RegistryUnreachable when there is no answer, and no right in the memory.
    */
-  ask(credential: string | undefined, blob: BlobRef): Promise<Right>;
+  ask(puller: Puller, blob: BlobRef): Promise<Right>;
   /** Whether the upstream said yes in the last 5 minutes. */
   isFresh(credential: string | undefined, repository: string, digest: Digest): boolean;
   /** The upstream said yes to somebody else's question, such as the manifest route's. */
@@ -91,13 +92,14 @@ class UpstreamRights implements Rights {
     this.grants = openGrants(options);
   }
 
-  async ask(credential: string | undefined, blob: BlobRef): Promise<Right> {
+  async ask(puller: Puller, blob: BlobRef): Promise<Right> {
+    const credential = puller.identity;
     const key = this.grants.keyOf(credential, blob.repository, blob.digest);
     const known = this.grants.get(key);
     if (known && known.freshUntilMs > this.now()) return { kind: "granted", sizeBytes: known.sizeBytes };
     const running = this.asking.get(key.text);
     if (running) return running;
-    const answer = this.askOnce(credential, blob).finally(() => this.asking.delete(key.text));
+    const answer = this.askOnce(puller, blob).finally(() => this.asking.delete(key.text));
     this.asking.set(key.text, answer);
     return answer;
   }
@@ -128,11 +130,11 @@ class UpstreamRights implements Rights {
     return this.grants.close();
   }
 
-  private async askOnce(credential: string | undefined, blob: BlobRef): Promise<Right> {
+  private async askOnce({ auth, identity: credential }: Puller, blob: BlobRef): Promise<Right> {
     const { repository, digest } = blob;
     const timeoutMs = this.patienceMs(credential, blob);
     try {
-      const right = await headRight(this.registry, credential, blob, timeoutMs);
+      const right = await headRight(this.registry, auth, blob, timeoutMs);
       this.silentUntilMs = Number.NEGATIVE_INFINITY;
       if (right.kind === "granted") this.granted(credential, repository, digest, right.sizeBytes);
       else if (refusals.has(right.status)) this.refused(credential, repository, digest);

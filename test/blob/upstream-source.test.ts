@@ -27,7 +27,7 @@ function at(offset: number, prefix = blob.bytes.subarray(0, offset)): ResumePoin
 }
 
 async function readFrom(from: ResumePoint, stallTimeoutMs = 5_000): Promise<Buffer> {
-  const source = upstreamSource({ registry: client, authorization: undefined, stallTimeoutMs });
+  const source = upstreamSource({ registry: client, auth: { kind: "puller", value: undefined }, stallTimeoutMs });
   const read = await source.open(blob.ref, from, never);
   expect(read.sizeBytes).toBe(blob.bytes.length);
   return Buffer.concat(await collect(read.chunks));
@@ -84,7 +84,7 @@ test("three tries without progress are enough", async () => {
 
 test("a refusal to begin reaches the caller as it is", async () => {
   const missing = blobOf("missing", 10);
-  const source = upstreamSource({ registry: client, authorization: undefined });
+  const source = upstreamSource({ registry: client, auth: { kind: "puller", value: undefined } });
   const err: unknown = await source.open(missing.ref, fromStart, never).catch((reason: unknown) => reason);
   expect(err).toBeInstanceOf(UpstreamAnswer);
   expect((err as UpstreamAnswer).status).toBe(404);
@@ -104,7 +104,7 @@ test("a registry that is gone is a source that failed", async () => {
 test("a reader that leaves ends the read", async () => {
   registry.fault = { kind: "stall-after", bytes: 150_000 };
   const reader = new AbortController();
-  const source = upstreamSource({ registry: client, authorization: undefined });
+  const source = upstreamSource({ registry: client, auth: { kind: "puller", value: undefined } });
   const read = await source.open(blob.ref, fromStart, reader.signal);
   const reading = (async () => {
     let sizeBytes = 0;

@@ -10,7 +10,7 @@ describe("a value comes", () => {
     const env = { DOCKER_NDN_MAX_CWND: "10", DOCKER_NDN_NAME: "/env" };
     const values = readOptions(clientOptions, { ...client, "max-cwnd": "20" }, env);
     expect(values.maxCwnd).toBe(20);
-    expect(values.name.toString()).toContain("n");
+    expect(values.name!.toString()).toContain("n");
   });
 
   test("from DOCKER_NDN_* before the predecessor's variable", () => {

@@ -19,7 +19,7 @@ test("another registry in ns is unknown before any work, another spelling of the
 test("paths outside /v2/ are unknown, as JSON", async () => {
   await using upstream = await startUpstream((_, response) => response.end("{}"));
   await using endpoint = await startEndpoint(upstream.url);
-  for (const path of ["/", "/v1/_ping", "/v2x", "/%zz", "/v22/"]) {
+  for (const path of ["/v1/_ping", "/-/other", "/v2x", "/%zz", "/v22/"]) {
     const { status, body } = await ask(endpoint.url, path);
     expect([path, status]).toEqual([path, 404]);
     expect(JSON.parse(body.toString())).toHaveProperty("errors");

@@ -4,6 +4,7 @@ import { parseChallenges } from "#oci/token-auth.ts";
 import { blobOf, holds, repository } from "#test/blob/villains.ts";
 import { startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { ask, startEndpoint } from "./endpoint.ts";
+import { by } from "./puller.ts";
 
 const blob = blobOf("private", 100_000);
 const path = `/v2/${repository}/blobs/${blob.ref.digest}`;
@@ -60,12 +61,12 @@ test("a right lasts for five minutes, and those who ask at the same time share t
     authorize: "upstream",
     now: () => now,
   });
-  await Promise.all([authorization.ask("a", blob.ref), authorization.ask("a", blob.ref)]);
+  await Promise.all([authorization.ask(by("a"), blob.ref), authorization.ask(by("a"), blob.ref)]);
   now += 299_000;
-  expect(await authorization.ask("a", blob.ref)).toEqual({ kind: "granted", sizeBytes: 100_000 });
+  expect(await authorization.ask(by("a"), blob.ref)).toEqual({ kind: "granted", sizeBytes: 100_000 });
   expect(asked).toBe(1);
   now += 2_000;
-  await authorization.ask("a", blob.ref);
+  await authorization.ask(by("a"), blob.ref);
   expect(asked).toBe(2);
 });
 

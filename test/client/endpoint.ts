@@ -6,6 +6,7 @@ import { Registry } from "prom-client";
 import type { BlobSource } from "#blob/source.ts";
 import { type ClientApp, type ClientAppOptions, createClientApp } from "#client/app.ts";
 import { createClientMetrics } from "#client/metrics.ts";
+import { type RegistryPolicy, singleRegistry } from "#client/registries/client-config.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
 
 /** A running endpoint in front of some upstream. */
@@ -24,22 +25,31 @@ export interface Answer {
   body: Buffer;
 }
 
-/** Start an endpoint on a free port; `ndn` is asked for its source with each blob. */
+/** What an endpoint is started with besides. */
+export interface EndpointOptions extends Partial<ClientAppOptions>, Partial<RegistryPolicy> {
+  readonly credentials?: { readonly username: string; readonly password: string };
+}
+
+/** Start an endpoint on a free port; `ndn` is asked for its source with each blob. Nothing is held unless a store is given. */
 export async function startEndpoint(
   upstream: URL,
   ndn?: BlobSource | (() => BlobSource | undefined),
-  options: Partial<ClientAppOptions> = {},
+  { authorize, offline, prefetch, credentials, ...options }: EndpointOptions = {},
 ): Promise<Endpoint> {
-  const registry = new RegistryClient({ base: upstream });
+  const registry = new RegistryClient({ base: upstream, credentials });
   const logs: Record<string, unknown>[] = [];
   const log = pino({ level: "info" }, { write: (line) => logs.push(JSON.parse(line) as Record<string, unknown>) });
   const metrics = new Registry();
   const source = typeof ndn === "function" ? ndn : () => ndn;
-  const client = await createClientApp({
+  const { default: name, registries } = singleRegistry({
     upstream,
-    registry,
-    ndn: { source },
-    authorize: "upstream",
+    ...(authorize && { authorize }),
+    ...(offline && { offline }),
+    ...(prefetch !== undefined && { prefetch }),
+  });
+  const client = await createClientApp({
+    mirrors: new Map([[name, { config: registries.get(name)!, registry, ndn: { source } }]]),
+    defaultRegistry: name,
     log,
     metrics: createClientMetrics(metrics),
     readiness: () => ({ ready: true, missing: [] }),

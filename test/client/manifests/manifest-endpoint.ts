@@ -3,8 +3,6 @@ import { createServer, request as httpRequest, type IncomingMessage, type Server
 import type { AddressInfo } from "node:net";
 import pino from "pino";
 import { Registry } from "prom-client";
-import { Agent } from "undici";
-import { endToEnd } from "#client/hop-by-hop.ts";
 import { memoryContents } from "#client/manifests/contents.ts";
 import { createManifestRoute } from "#client/manifests/manifest-route.ts";
 import { ManifestMemory } from "#client/manifests/memory.ts";
@@ -12,10 +10,11 @@ import { createPingRoute } from "#client/manifests/ping-route.ts";
 import type { ManifestServices, OfflinePolicy, ServedManifest, Upstream } from "#client/manifests/ports.ts";
 import { askOf } from "#client/manifests/upstream-question.ts";
 import { createClientMetrics } from "#client/metrics.ts";
-import { createProxy } from "#client/proxy.ts";
-import { upstreamHeaders } from "#client/proxy-headers.ts";
-import { RegistryUnreachable } from "#oci/errors.ts";
+import { createProxy, type UpstreamProxy } from "#client/proxy.ts";
+import { plain } from "#client/registries/router.ts";
 import { parseManifestPath } from "#oci/reference.ts";
+import { RegistryClient } from "#oci/registry-client.ts";
+import { by } from "../puller.ts";
 import { type RawUpstream, startUpstream } from "../raw-upstream.ts";
 import { RightsDouble } from "./rights-double.ts";
 
@@ -42,15 +41,16 @@ export async function startManifestEndpoint(
 ): Promise<ManifestEndpoint> {
   const logs: string[] = [];
   const log = pino({}, { write: (line) => logs.push((JSON.parse(line) as { msg: string }).msg) });
-  const proxy = createProxy(upstreamUrl, log, createClientMetrics(new Registry()));
-  const agent = new Agent();
+  const upstream = new RegistryClient({ base: upstreamUrl });
+  const metrics = createClientMetrics(new Registry());
+  const proxy = createProxy({ upstream: upstreamUrl, registry: upstream, log, metrics, onAnswer: () => {} });
   const contents = options.contents ?? memoryContents();
   const memory = options.memory ?? new ManifestMemory({ contents });
   const rights = new RightsDouble(offline);
   const served: ServedManifest[] = [];
   const services: ManifestServices = {
     registry: "registry.test",
-    upstream: upstreamOf(upstreamUrl, agent, proxy.forward),
+    upstream: upstreamOf(upstreamUrl, proxy),
     memory,
     contents,
     rights,
@@ -72,32 +72,19 @@ export async function startManifestEndpoint(
     server.close();
     server.closeAllConnections();
     await closed;
-    await Promise.all([proxy.close(), agent.destroy()]);
+    await Promise.all([proxy.close(), upstream.close()]);
   };
   const { port } = server.address() as AddressInfo;
   const url = new URL(`http://127.0.0.1:${port}/`);
   return { url, services, memory, rights, served, logs, [Symbol.asyncDispose]: close };
 }
 
-function upstreamOf(base: URL, agent: Agent, pass: Upstream["pass"]): Upstream {
+function upstreamOf(base: URL, proxy: UpstreamProxy): Upstream {
+  const asked = ({ headers }: IncomingMessage) => ({ puller: by(headers.authorization), askedAs: plain });
   return {
     base,
-    pass,
-    async ask(request, { method, signal }) {
-      try {
-        const { statusCode, headers, body } = await agent.request({
-          origin: base.origin,
-          path: request.url!,
-          method,
-          headers: upstreamHeaders(request),
-          signal,
-          reset: false,
-        });
-        return { status: statusCode, headers: endToEnd(headers), body };
-      } catch (err: unknown) {
-        throw new RegistryUnreachable("no answer", { cause: err });
-      }
-    },
+    ask: (request, options) => proxy.ask(request, asked(request), options),
+    pass: async (request, response) => void (await proxy.forward(request, response, asked(request))),
   };
 }
 

@@ -68,6 +68,10 @@ test("with the upstream out of reach, nobody is sent to a token service when eve
 test("where no greeting is remembered everybody is welcome, as far as anything may be served", async () => {
   const endpoint = await start({ offline: "known-pullers" });
   upstream.mood = { status: 429 };
+  expect((await ask(endpoint.url, "/v2/")).status).toBe(429);
+  upstream.mood = "well";
+  await ask(endpoint.url, `/v2/${repository}/manifests/latest`, alice);
+  upstream.mood = { status: 429 };
   expect((await ask(endpoint.url, "/v2/")).status).toBe(200);
   endpoint.rights.offline = "nobody";
   const through = await ask(endpoint.url, "/v2/");

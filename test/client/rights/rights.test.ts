@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { createRights, type RightsOptions } from "#client/rights/rights.ts";
 import { RegistryUnreachable } from "#oci/registry-client.ts";
 import { blobOf } from "#test/blob/villains.ts";
+import { by } from "../puller.ts";
 
 const { ref } = blobOf("image", 1_000);
 const { repository, digest } = ref;
@@ -43,65 +44,65 @@ test.each([undefined, 429, 500, 503])(
   async (status) => {
     const upstream = new Upstream();
     const { rights, aLongTime } = rightsOf(upstream);
-    await rights.ask("Basic a", ref);
+    await rights.ask(by("Basic a"), ref);
     aLongTime();
     upstream.status = status;
-    expect(await rights.ask("Basic a", ref)).toEqual({ kind: "granted", sizeBytes: 1_000, offline: true });
+    expect(await rights.ask(by("Basic a"), ref)).toEqual({ kind: "granted", sizeBytes: 1_000, offline: true });
   },
 );
 
 test("with the upstream down another puller is not granted what one puller may", async () => {
   const upstream = new Upstream();
   const { rights } = rightsOf(upstream);
-  await rights.ask("Basic a", ref);
+  await rights.ask(by("Basic a"), ref);
   upstream.status = undefined;
-  await expect(rights.ask("Basic b", ref)).rejects.toThrow(RegistryUnreachable);
-  await expect(rights.ask(undefined, ref)).rejects.toThrow(RegistryUnreachable);
-  await expect(rights.ask("Basic a", { ...ref, repository: "team/other" })).rejects.toThrow(RegistryUnreachable);
+  await expect(rights.ask(by("Basic b"), ref)).rejects.toThrow(RegistryUnreachable);
+  await expect(rights.ask(by(undefined), ref)).rejects.toThrow(RegistryUnreachable);
+  await expect(rights.ask(by("Basic a"), { ...ref, repository: "team/other" })).rejects.toThrow(RegistryUnreachable);
   upstream.status = 503;
-  expect(await rights.ask("Basic b", ref)).toEqual({ kind: "refused", status: 503 });
+  expect(await rights.ask(by("Basic b"), ref)).toEqual({ kind: "refused", status: 503 });
 });
 
 test("what a puller without credentials may, every puller may again with the upstream down", async () => {
   const upstream = new Upstream();
   const { rights, aLongTime } = rightsOf(upstream);
-  await rights.ask(undefined, ref);
+  await rights.ask(by(undefined), ref);
   aLongTime();
   upstream.status = undefined;
-  expect(await rights.ask(undefined, ref)).toMatchObject({ kind: "granted", offline: true });
-  expect(await rights.ask("Bearer new", ref)).toMatchObject({ kind: "granted", offline: true });
+  expect(await rights.ask(by(undefined), ref)).toMatchObject({ kind: "granted", offline: true });
+  expect(await rights.ask(by("Bearer new"), ref)).toMatchObject({ kind: "granted", offline: true });
 });
 
 test("with `anyone` it is enough that somebody was granted it, in the same repository", async () => {
   const upstream = new Upstream();
   const { rights } = rightsOf(upstream, { offline: "anyone" });
-  await rights.ask("Basic a", ref);
+  await rights.ask(by("Basic a"), ref);
   upstream.status = undefined;
-  expect(await rights.ask("Basic b", ref)).toEqual({ kind: "granted", sizeBytes: undefined, offline: true });
-  await expect(rights.ask("Basic b", { ...ref, repository: "team/other" })).rejects.toThrow(RegistryUnreachable);
-  await expect(rights.ask("Basic b", blobOf("never granted", 9).ref)).rejects.toThrow(RegistryUnreachable);
+  expect(await rights.ask(by("Basic b"), ref)).toEqual({ kind: "granted", sizeBytes: undefined, offline: true });
+  await expect(rights.ask(by("Basic b"), { ...ref, repository: "team/other" })).rejects.toThrow(RegistryUnreachable);
+  await expect(rights.ask(by("Basic b"), blobOf("never granted", 9).ref)).rejects.toThrow(RegistryUnreachable);
 });
 
 test("with `nobody` nothing is granted from memory once the 5 minutes are over", async () => {
   const upstream = new Upstream();
   const { rights, clock } = rightsOf(upstream, { offline: "nobody" });
-  await rights.ask("Basic a", ref);
+  await rights.ask(by("Basic a"), ref);
   upstream.status = undefined;
-  expect(await rights.ask("Basic a", ref)).toEqual({ kind: "granted", sizeBytes: 1_000 });
+  expect(await rights.ask(by("Basic a"), ref)).toEqual({ kind: "granted", sizeBytes: 1_000 });
   expect(rights.mayOffline("Basic a", repository, digest)).toBe(false);
   clock.nowMs += 300_001;
-  await expect(rights.ask("Basic a", ref)).rejects.toThrow(RegistryUnreachable);
+  await expect(rights.ask(by("Basic a"), ref)).rejects.toThrow(RegistryUnreachable);
 });
 
 test.each([401, 403, 404])("a later %d of the upstream takes the right back", async (status) => {
   const upstream = new Upstream();
   const { rights, aLongTime } = rightsOf(upstream);
-  await rights.ask("Basic a", ref);
+  await rights.ask(by("Basic a"), ref);
   aLongTime();
   upstream.status = status;
-  expect(await rights.ask("Basic a", ref)).toEqual({ kind: "refused", status });
+  expect(await rights.ask(by("Basic a"), ref)).toEqual({ kind: "refused", status });
   upstream.status = undefined;
-  await expect(rights.ask("Basic a", ref)).rejects.toThrow(RegistryUnreachable);
+  await expect(rights.ask(by("Basic a"), ref)).rejects.toThrow(RegistryUnreachable);
   expect(rights.isKnown("Basic a")).toBe(false);
 });
 
@@ -120,43 +121,43 @@ test("what other routes learn counts: a grant is fresh for 5 minutes and known a
 test("what was granted from memory is asked again as soon as the upstream is back", async () => {
   const upstream = new Upstream();
   const { rights, aLongTime } = rightsOf(upstream);
-  await rights.ask("Basic a", ref);
+  await rights.ask(by("Basic a"), ref);
   aLongTime();
   upstream.status = undefined;
-  await rights.ask("Basic a", ref);
+  await rights.ask(by("Basic a"), ref);
   upstream.status = 403;
-  expect(await rights.ask("Basic a", ref)).toEqual({ kind: "refused", status: 403 });
+  expect(await rights.ask(by("Basic a"), ref)).toEqual({ kind: "refused", status: 403 });
 });
 
 test("an upstream that stays silent is waited for only briefly when the memory can answer", async () => {
   const upstream = new Upstream();
   const { rights, aLongTime } = rightsOf(upstream);
-  await rights.ask("Basic a", ref);
+  await rights.ask(by("Basic a"), ref);
   aLongTime();
   upstream.status = undefined;
-  await rights.ask("Basic a", ref);
+  await rights.ask(by("Basic a"), ref);
   upstream.headBlob = (_repository, _digest, { signal }: { auth: object; signal?: AbortSignal }) =>
     new Promise((_, reject) => signal!.addEventListener("abort", () => reject(signal!.reason)));
   const began = performance.now();
-  expect(await rights.ask("Basic a", ref)).toMatchObject({ kind: "granted", offline: true });
+  expect(await rights.ask(by("Basic a"), ref)).toMatchObject({ kind: "granted", offline: true });
   expect(performance.now() - began).toBeLessThan(2_500);
 });
 
 test("an upstream that is only slow, after a silence, is given its time again", async () => {
   const upstream = new Upstream();
   const { rights, aLongTime, clock } = rightsOf(upstream);
-  await rights.ask("Basic a", ref);
+  await rights.ask(by("Basic a"), ref);
   aLongTime();
   upstream.status = undefined;
   for (let round = 0; round < 4; round++) {
-    await rights.ask("Basic a", ref);
+    await rights.ask(by("Basic a"), ref);
     clock.nowMs += 8_000;
   }
   upstream.headBlob = async () => {
     await delay(1_200);
     return { status: 403, headers: { "content-length": "0" } };
   };
-  expect(await rights.ask("Basic a", ref)).toEqual({ kind: "refused", status: 403 });
+  expect(await rights.ask(by("Basic a"), ref)).toEqual({ kind: "refused", status: 403 });
 });
 
 test("with --authorize none nothing is refused, and the upstream is asked only for the size", async () => {
@@ -165,9 +166,9 @@ test("with --authorize none nothing is refused, and the upstream is asked only f
   expect(rights.isFresh("Basic a", repository, digest)).toBe(true);
   expect(rights.mayOffline("Basic a", repository, digest)).toBe(true);
   upstream.status = 403;
-  expect(await rights.ask("Basic a", ref)).toEqual({ kind: "granted", sizeBytes: undefined });
+  expect(await rights.ask(by("Basic a"), ref)).toEqual({ kind: "granted", sizeBytes: undefined });
   upstream.status = undefined;
-  expect(await rights.ask("Basic a", ref)).toMatchObject({ kind: "granted" });
+  expect(await rights.ask(by("Basic a"), ref)).toMatchObject({ kind: "granted" });
 });
 
 test("beyond its bound the memory forgets what was used least lately, also that somebody was granted it", () => {

@@ -5,7 +5,6 @@ import { Registry } from "prom-client";
 import { expect, test } from "vitest";
 import { createClientMetrics, exposeStore } from "#client/metrics.ts";
 import { UplinkBlobs } from "#client/uplink-blobs.ts";
-import { parseName } from "#ndn/name.ts";
 import type { SegmentProducer } from "#ndn/producer.ts";
 import { createServerMetrics, exposeProducer } from "#server/server-metrics.ts";
 import { checkout } from "#test/support/programs.ts";
@@ -33,7 +32,7 @@ async function exposedNames(): Promise<Set<string>> {
   const registry = new Registry();
   createClientMetrics(registry);
   exposeStore(registry, () => undefined);
-  new UplinkBlobs([], parseName("/p"), { maxWindow: 1 }, pino({ level: "silent" })).expose(registry);
+  new UplinkBlobs([], { maxWindow: 1 }, pino({ level: "silent" })).expose(registry);
   createServerMetrics(registry);
   const counters = { interests: 0, segmentsSent: 0, payloadBytesSent: 0, dropped: 0 };
   exposeProducer(registry, { counters } as SegmentProducer, () => 0);

@@ -1,0 +1,61 @@
+/**
+ * Where a blob can come from for one puller: NDN first, then the upstream from the byte where NDN stopped.
+ */
+import type { SegmentRepair } from "#blob/ndn-source.ts";
+import type { BlobSource } from "#blob/source.ts";
+import { upstreamSource } from "#blob/upstream-source.ts";
+import type { Digest } from "#oci/digest.ts";
+import { authorizedSource } from "./authorized-source.ts";
+import { limited } from "./bandwidth.ts";
+import type { BlobServices } from "./blob-request.ts";
+import type { Puller } from "./puller.ts";
+
+const repairTimeoutMs = 10_000;
+
+/** The sources, in the order in which they are to be asked, read with this puller's rights. */
+export function sourcesFor(
+  services: BlobServices,
+  puller: Puller,
+  repository: string,
+  digest: Digest,
+): readonly BlobSource[] {
+  const { registry, rights, bandwidth, stallTimeoutMs } = services;
+  const upstream = limited(upstreamSource({ registry, auth: puller.auth, stallTimeoutMs }), bandwidth.upstream);
+  // Twice: a registry that has broken off and knows no ranges is asked once more, from the start and with proof.
+  const always = [upstream, upstream];
+  const ndn = trustedNdn(services, digest, repairFrom(services, puller));
+  if (!ndn) return always;
+  const paced = limited(ndn, bandwidth.ndn);
+  if (services.authorize === "none") return [paced, ...always];
+  return [authorizedSource(paced, () => rights.ask(puller, { repository, digest })), ...always];
+}
+
+/** NDN, unless it is down or has sent wrong bytes for this digest. */
+export function trustedNdn(
+  { ndn, distrust }: Pick<BlobServices, "ndn" | "distrust">,
+  digest: Digest,
+  repair?: SegmentRepair,
+): BlobSource | undefined {
+  return distrust.has(digest) ? undefined : ndn?.source(repair);
+}
+
+/** A segment that nobody on NDN has right comes from the upstream; it is compared like any other. */
+function repairFrom({ registry, metrics }: BlobServices, { auth }: Puller): SegmentRepair {
+  return async ({ repository, digest }, start, end, signal) => {
+    const both = AbortSignal.any([signal, AbortSignal.timeout(repairTimeoutMs)]);
+    const { status, body } = await registry.getBlob(repository, digest, { auth, range: { start, end }, signal: both });
+    if (status !== 206) {
+      body.destroy();
+      return undefined;
+    }
+    const pieces: Buffer[] = [];
+    let size = 0;
+    for await (const piece of body as AsyncIterable<Buffer>) {
+      pieces.push(piece);
+      size += piece.length;
+      if (size > end - start) break; // more than was asked for
+    }
+    metrics.repairedBytes.inc(size);
+    return Buffer.concat(pieces);
+  };
+}

@@ -1,0 +1,185 @@
+/**
+ * Everything under `/v2/` of one registry: blobs, manifests, the greeting, and what is passed on.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { join } from "node:path";
+import { parseSha256 } from "#oci/digest.ts";
+import { parseBlobPath, parseManifestPath } from "#oci/reference.ts";
+import type { RegistryClient } from "#oci/registry-client.ts";
+import { isConditional } from "./blob-range.ts";
+import type { BlobServices, Cache } from "./blob-request.ts";
+import { createBlobRoute } from "./blob-route.ts";
+import { createDistrust } from "./distrust.ts";
+import { prefetchOf } from "./fetch-ahead.ts";
+import { createManifestRoute } from "./manifests/manifest-route.ts";
+import type { ManifestMemory } from "./manifests/memory.ts";
+import { createPingRoute } from "./manifests/ping-route.ts";
+import { placeOf } from "./manifests/place.ts";
+import type { ManifestContents, ManifestServices } from "./manifests/ports.ts";
+import { askOf } from "./manifests/upstream-question.ts";
+import type { NdnBlobs } from "./ndn-blobs.ts";
+import { type Asked, createProxy, type UpstreamProxy } from "./proxy.ts";
+import { type Puller, pullerOf } from "./puller.ts";
+import type { RegistryConfig } from "./registries/client-config.ts";
+import { namespaceHeader, type Route } from "./registries/router.ts";
+import { signalOf } from "./response-body.ts";
+import { createRights } from "./rights/rights.ts";
+import type { PullLog } from "./status/pull-log.ts";
+import { noteUpstreamAnswer } from "./status/upstream-answer.ts";
+import { upstreamErrorKind } from "./status/upstream-error.ts";
+
+/** A registry, and the ways to it; these stay the caller's to close. */
+export interface Mirror {
+  readonly config: RegistryConfig;
+  readonly registry: RegistryClient;
+  /** Without it every blob comes from the upstream. */
+  readonly ndn?: NdnBlobs | undefined;
+}
+
+/** What all registries of an endpoint share. */
+export interface SharedServices
+  extends Pick<BlobServices, "metrics" | "pulls" | "log" | "bandwidth" | "stallTimeoutMs"> {
+  readonly cache: (Cache & { readonly directory: string }) | undefined;
+  readonly memory: ManifestMemory;
+  readonly contents: ManifestContents;
+}
+
+/** Answers the requests of one registry. */
+export interface RegistryApi {
+  /** Never rejects. */
+  readonly answer: (request: IncomingMessage, response: ServerResponse, route: Route) => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+/** Make the API of one registry. */
+export function createRegistryApi({ config, registry, ndn }: Mirror, shared: SharedServices): RegistryApi {
+  const { metrics, log, cache, memory, contents } = shared;
+  const name = config.registry;
+  const { authorize, offline } = config;
+  const file = cache && join(cache.directory, `rights-${name.replaceAll(":", "_")}.json`);
+  const rights = createRights({ registry, registryHost: name, authorize, offline, log, file });
+  const proxy = createProxy({
+    upstream: config.upstream,
+    registry,
+    log,
+    metrics,
+    onAnswer: (answer) => noteUpstreamAnswer(metrics, name, answer),
+  });
+  const blobs: BlobServices = { ...shared, name, registry, ndn, authorize, rights, distrust: createDistrust() };
+  const prefetch = config.prefetch ? prefetchOf(blobs) : undefined;
+  const askedBy = new WeakMap<IncomingMessage, Asked>();
+  const manifests: ManifestServices = {
+    registry: name,
+    upstream: {
+      base: config.upstream,
+      ask: (request, options) => proxy.ask(request, askedBy.get(request)!, options),
+      pass: async (request, response) => void (await proxy.forward(request, response, askedBy.get(request)!)),
+    },
+    memory,
+    contents,
+    rights,
+    log,
+    credentialOf: (request) => askedBy.get(request)?.puller.identity,
+    onManifest: (manifest) => prefetch?.served(manifest),
+    onAnswer: (what, by) => by === "stale" && metrics.offlineAnswers.inc({ what }),
+    onUpstreamError: (failure) => {
+      if (typeof failure !== "number") metrics.upstreamErrors.inc(upstreamErrorKind(failure));
+    },
+  };
+  const routes = createRoutes(manifests, blobs, proxy);
+
+  const answer = async (request: IncomingMessage, response: ServerResponse, { rawUrl, askedAs }: Route) => {
+    const puller = await pullerOf(request, askedAs, config, registry, signalOf(response));
+    request.url = rawUrl;
+    askedBy.set(request, { puller, askedAs });
+    response.setHeader("oci-namespace", namespaceHeader(name)["oci-namespace"]);
+    prefetch?.knows(puller);
+    await routes(request, response, { puller, askedAs });
+  };
+  const close = async () => {
+    await prefetch?.close();
+    await proxy.close();
+    await rights.close();
+  };
+  const failed = (err: unknown, response: ServerResponse) => {
+    log.error({ err }, "request failed");
+    response.destroy();
+  };
+  return {
+    answer: (request, response, route) =>
+      answer(request, response, route).catch((err: unknown) => failed(err, response)),
+    close,
+  };
+}
+
+type Routes = (request: IncomingMessage, response: ServerResponse, asked: Asked) => Promise<unknown>;
+
+function createRoutes(manifests: ManifestServices, blobs: BlobServices, proxy: UpstreamProxy): Routes {
+  const ask = askOf(manifests);
+  const [answerManifest, answerPing, answerBlob] = [
+    createManifestRoute(manifests, ask),
+    createPingRoute(manifests, ask),
+    createBlobRoute(blobs),
+  ];
+  return async (request, response, asked) => {
+    const { method } = request;
+    const [path = ""] = request.url!.split("?", 1);
+    const isRead = method === "GET" || method === "HEAD";
+    const blob = parseBlobPath(path);
+    const manifest = blob ? undefined : parseManifestPath(path);
+    if (blob && (method === "GET" || (method === "HEAD" && !isConditional(request.headers)))) {
+      return answerBlob(request, response, { ...blob, puller: asked.puller });
+    }
+    if (manifest && isRead) {
+      await answerManifest(request, response, manifest);
+      return seen(blobs.pulls, manifests.registry, request, response, manifest);
+    }
+    if (isRead && (path === "/v2/" || path === "/v2")) return answerPing(request, response);
+    const status = await proxy.forward(request, response, asked);
+    if (status === undefined || status >= 300) return undefined;
+    if (manifest) return changedManifest(manifests, request, response, manifest);
+    return blob && method === "DELETE" ? deletedBlob(blobs, blob, asked.puller) : undefined;
+  };
+}
+
+function seen(
+  pulls: PullLog,
+  registry: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+  manifest: { repository: string; reference: string },
+): void {
+  const client = request.socket.remoteAddress ?? "";
+  pulls.manifest({ client, registry, ...manifest, status: response.statusCode });
+}
+
+/** A push or a deletion of a manifest went through here: what was remembered of it is over. */
+async function changedManifest(
+  { memory, registry }: ManifestServices,
+  { method }: IncomingMessage,
+  response: ServerResponse,
+  { repository, reference }: { repository: string; reference: string },
+): Promise<void> {
+  const place = placeOf(registry, repository);
+  const digest = parseSha256(reference);
+  if (method === "PUT") {
+    const written = parseSha256(String(response.getHeader("docker-content-digest") ?? ""));
+    memory.wroteManifest(place, reference, written);
+  } else if (method === "DELETE") {
+    if (digest) await memory.forgetDigest(place, digest);
+    else memory.forgetTag(place, reference);
+  }
+}
+
+/** The blob is forgotten, and not asked for over NDN, whose caches do not hear of it. */
+async function deletedBlob(
+  { cache, rights, distrust }: BlobServices,
+  { repository, digest: text }: { repository: string; digest: string },
+  { identity }: Puller,
+): Promise<void> {
+  const digest = parseSha256(text);
+  if (!digest) return;
+  distrust.add(digest);
+  for (const one of new Set([identity, undefined])) rights.refused(one, repository, digest);
+  await cache?.store.delete(digest);
+}
