@@ -29,12 +29,16 @@ const known = [...withVariable.map(({ flag }) => variableOf(flag)), ...Object.ke
 const sample = readFileSync(join(checkout, "sample.env"), "utf8");
 const readme = readFileSync(join(checkout, "README.md"), "utf8");
 
+function rowOf(flag: string): string | undefined {
+  return readme.split("\n").find((line) => line.startsWith(`| \`--${flag} `) || line.startsWith(`| \`--${flag}\``));
+}
+
 function variablesIn(text: string): string[] {
   return [...new Set(text.match(/\bDOCKER_NDN_[A-Z_]*[A-Z]\b/g))];
 }
 
 test("sample.env has every option and secret once, as a line that can be uncommented, and nothing else", () => {
-  const lines = [...sample.matchAll(/^#(DOCKER_NDN_[A-Z_]+)=/gm)].map((match) => match[1]!);
+  const lines = [...sample.matchAll(/^#(DOCKER(?:_NDN|HUB)_[A-Z_]+)=/gm)].map((match) => match[1]!);
   expect(lines.toSorted()).toEqual(known.toSorted());
   expect(variablesIn(sample).filter((name) => !known.includes(name))).toEqual([]);
 });
@@ -49,7 +53,7 @@ test("sample.env shows the defaults, and changes nothing when it is used as it i
 test.each(options.map((option) => [option.flag, option] as const))(
   "the README has --%s with its variable",
   (flag, option) => {
-    const row = readme.split("\n").find((line) => line.startsWith(`| \`--${flag}`));
+    const row = rowOf(flag);
     expect(row?.includes(`\`${variableOf(flag)}\``)).toBe(hasVariable(option));
     if (option.fallback !== undefined) expect(row).toContain(option.fallback);
     if (option.predecessor) expect(row).toContain(option.predecessor);
@@ -60,7 +64,7 @@ test.each(options.map((option) => [option.flag, option] as const))(
 
 test("the README says for each option which verbs have it", () => {
   for (const { flag } of options) {
-    const row = readme.split("\n").find((line) => line.startsWith(`| \`--${flag}`))!;
+    const row = rowOf(flag)!;
     const having = Object.keys(verbs).filter((verb) =>
       Object.values(verbs[verb]!).some((option) => option.flag === flag),
     );
