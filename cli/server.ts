@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { Registry } from "prom-client";
 import { checkPrefixLength } from "#blob/names.ts";
 import { parseFaceUrl } from "#ndn/face-url.ts";
-import { openIdentity } from "#ndn/keychain.ts";
+import { exportAnchor, type Identity, openIdentity } from "#ndn/keychain.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
 import { BlobServer } from "#server/server.ts";
 import { openStatus } from "#server/status.ts";
@@ -47,7 +47,7 @@ export async function startBlobServer(
     throw new OptionError(`--name: ${(err as Error).message}`, { cause: err });
   }
   const identity = await openIdentity(values.keychain, values.name);
-  log.info({ certificate: identity.certificateName }, "signing key is open");
+  if (values.exportAnchor !== undefined) writeAnchor(identity, values.exportAnchor);
   return BlobServer.start({
     prefix: values.name,
     identity,
@@ -65,6 +65,14 @@ export async function startBlobServer(
     const address = values.face.map((face) => face.text).join(", ");
     throw listenError("face", address, err);
   });
+}
+
+function writeAnchor(identity: Identity, path: string): void {
+  try {
+    exportAnchor(identity, path);
+  } catch (err: unknown) {
+    throw new OptionError(`--export-anchor: ${(err as Error).message}`, { cause: err });
+  }
 }
 
 async function openStatusPage(listen: { host: string; port: number }, server: BlobServer, metrics: Registry) {

@@ -1,8 +1,8 @@
 /**
  * Interests: reading those that arrive, and writing many for the segments of one object.
  */
-import { randomFillSync } from "node:crypto";
-import type { Name } from "./name.ts";
+import { hash, randomFillSync } from "node:crypto";
+import { componentsOf, type Name } from "./name.ts";
 import type { PacketView } from "./packet-view.ts";
 import { encodeNni, readElements, TT, tlv } from "./tlv.ts";
 
@@ -15,6 +15,8 @@ export interface InterestFields {
   readonly mustBeFresh: boolean;
   /** Names of the ForwardingHint, copied out of the receive buffer; empty when there is none. */
   readonly forwardingHint: readonly Name[];
+  /** The ApplicationParameters element and all that follows it: what a ParametersSha256Digest is the digest of. */
+  readonly parameters?: Buffer | undefined;
 }
 
 /** The fields behind the Name; undefined when the packet is malformed (NDN packet specification § Interest). */
@@ -24,11 +26,20 @@ export function readInterest(view: PacketView): InterestFields | undefined {
   const hint = elements.find((e) => e.type === TT.ForwardingHint);
   const names = hint ? readElements(view.buf, hint.start, hint.end) : [];
   if (names === undefined) return undefined;
+  const parameters = elements.find((e) => e.type === TT.ApplicationParameters);
   return {
     canBePrefix: elements.some((e) => e.type === TT.CanBePrefix),
     mustBeFresh: elements.some((e) => e.type === TT.MustBeFresh),
     forwardingHint: names.filter((e) => e.type === TT.Name).map((e) => Buffer.from(view.buf.subarray(e.start, e.end))),
+    parameters: parameters && Buffer.from(view.buf.subarray(parameters.at, view.end)),
   };
+}
+
+/** Whether a name ends in the digest of these ApplicationParameters (NDN packet specification § ParametersSha256DigestComponent). */
+export function endsInParametersDigest(name: Name, { parameters }: InterestFields): boolean {
+  const last = componentsOf(name)?.at(-1);
+  if (parameters === undefined || last?.type !== TT.ParametersSha256DigestComponent) return false;
+  return hash("sha256", parameters, "buffer").equals(name.subarray(last.start, last.end));
 }
 
 /**

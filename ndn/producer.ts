@@ -49,6 +49,8 @@ export interface ObjectDirectory {
 const maxOpenObjects = 4096;
 const maxWaiting = 16_384;
 const maxOpening = 256;
+/** Interests among which a retransmission is looked for: more would be a stranger's work for us. */
+const maxCompared = 64;
 
 interface Waiting {
   readonly face: Face;
@@ -73,6 +75,8 @@ export class SegmentProducer implements PacketHandler {
   /** Open objects by the bytes of their name, in order of opening. */
   private readonly open = new Map<string, SegmentedObject>();
   private readonly opening = new Map<string, Waiting[]>();
+  /** Who waits for segments that are being read, by their number. */
+  private readonly loading = new Map<SegmentedObject, Map<number, Waiting[]>>();
   private waiting = 0;
 
   constructor(prefix: Name, directory: ObjectDirectory) {
@@ -123,15 +127,32 @@ export class SegmentProducer implements PacketHandler {
     this.counters.payloadBytesSent += payloadBytes;
   }
 
+  /** Interests for one segment wait for one reading of it. */
   private answerWhenLoaded(object: SegmentedObject, waiting: Waiting | undefined): void {
     if (waiting === undefined) return;
+    const { segmentNumber } = waiting;
+    const loading = this.loading.get(object) ?? new Map<number, Waiting[]>();
+    const others = loading.get(segmentNumber);
+    if (others) {
+      if (join(others, waiting)) this.waiting++;
+      return;
+    }
+    const all = [waiting];
     this.waiting++;
-    object.load(waiting.segmentNumber, () => {
-      this.waiting--;
-      const payload = object.locate(waiting.segmentNumber);
-      if (payload === undefined) return;
-      this.send(object, waiting.segmentNumber, payload, waiting.face, waiting.token, 0, waiting.token.length);
+    this.loading.set(object, loading.set(segmentNumber, all));
+    object.load(segmentNumber, () => {
+      loading.delete(segmentNumber);
+      if (loading.size === 0) this.loading.delete(object);
+      this.waiting -= all.length;
+      this.sendToAll(object, segmentNumber, all);
     });
+  }
+
+  private sendToAll(object: SegmentedObject, n: number, all: readonly Waiting[]): void {
+    for (const { face, token } of all) {
+      const payload = object.locate(n);
+      if (payload !== undefined) this.send(object, n, payload, face, token, 0, token.length);
+    }
   }
 
   private remember(view: PacketView, face: Face, segmentNumber: number): Waiting | undefined {
@@ -160,13 +181,13 @@ export class SegmentProducer implements PacketHandler {
       this.counters.dropped++;
       return;
     }
-    this.waiting++;
-    if (others) others.push(waiting);
-    else void this.openAndAnswer(request, waiting);
+    if (others === undefined) void this.openAndAnswer(request, waiting);
+    else if (join(others, waiting)) this.waiting++;
   }
 
   private async openAndAnswer(request: Request, first: Waiting): Promise<void> {
     const all = [first];
+    this.waiting++;
     this.opening.set(request.key, all);
     const answer = await request.answer().catch(() => undefined);
     this.opening.delete(request.key);
@@ -194,6 +215,17 @@ export class SegmentProducer implements PacketHandler {
     const [oldest] = this.open.keys();
     this.open.delete(oldest!);
   }
+}
+
+/** Let an Interest wait with others; false for a retransmission of one of them, which the same answer will answer. */
+function join(others: Waiting[], one: Waiting): boolean {
+  const isRepeated = others
+    .slice(-maxCompared)
+    .some(
+      (other) => other.segmentNumber === one.segmentNumber && other.face === one.face && other.token.equals(one.token),
+    );
+  if (!isRepeated) others.push(one);
+  return !isRepeated;
 }
 
 /** Answer with a ready packet, under the PIT token of the Interest. */

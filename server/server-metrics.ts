@@ -8,6 +8,8 @@ import type { SegmentProducer } from "#ndn/producer.ts";
 export interface ServerMetrics {
   readonly registryBytes: Counter;
   readonly registryFailures: Counter;
+  readonly digestLists: Counter<"origin">;
+  readonly uniqueQuestions: Counter<"outcome">;
 }
 
 /** Define the server's metrics in `registry`. */
@@ -22,6 +24,18 @@ export function createServerMetrics(registry: Registry): ServerMetrics {
     registryFailures: new Counter({
       name: "ndn_registry_server_registry_failures_total",
       help: "Reads of the registry that failed",
+      registers,
+    }),
+    digestLists: new Counter({
+      name: "ndn_registry_server_digest_lists_total",
+      help: "Digest lists found, by where: memory, state, or computed",
+      labelNames: ["origin"],
+      registers,
+    }),
+    uniqueQuestions: new Counter({
+      name: "ndn_registry_server_unique_questions_total",
+      help: "Interests that no cache can answer: answered, or refused at the bound",
+      labelNames: ["outcome"],
       registers,
     }),
   };

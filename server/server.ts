@@ -2,98 +2,40 @@
  * The registry host's program: publishes the blobs of one registry under one prefix, on uplinks to forwarders and on
  * faces of its own.
  */
-import type { Logger } from "pino";
-import type { Registry } from "prom-client";
-import type { SegmentSize } from "#blob/names.ts";
-import type { RangeReader } from "#blob/range-reader.ts";
-import { RegistryRangeReader } from "#blob/registry-range-reader.ts";
-import { StorageRangeReader } from "#blob/storage-range-reader.ts";
 import { ControlPlane } from "#ndn/control-plane.ts";
+import type { PacketHandler } from "#ndn/face.ts";
 import { FaceListener } from "#ndn/face-listener.ts";
 import type { FaceUrl } from "#ndn/face-url.ts";
 import type { Identity } from "#ndn/keychain.ts";
-import type { Name } from "#ndn/name.ts";
-import { SegmentProducer } from "#ndn/producer.ts";
+import { formatName } from "#ndn/name.ts";
+import type { SegmentProducer } from "#ndn/producer.ts";
 import { PrefixRegistration } from "#ndn/registration.ts";
+import { expiryWarning } from "#ndn/trust/validity.ts";
 import { SocketUplink } from "#ndn/uplink.ts";
 import { logUplink } from "#ndn/uplink-log.ts";
-import type { RegistryClient } from "#oci/registry-client.ts";
-import { BlobDirectory } from "./blob-directory.ts";
-import { KnownPlaces } from "./known-places.ts";
-import { OpenBlobs } from "./open-blobs.ts";
-import { PageCache } from "./page-cache.ts";
-import { PublicCheck } from "./public-check.ts";
-import { PublishPolicy } from "./publish-policy.ts";
-import { ReadGate } from "./read-gate.ts";
-import { createServerMetrics, exposeProducer } from "./server-metrics.ts";
+import { createPublication, type Publication, type PublicationOptions } from "./publication.ts";
 
-/** Memory for pages of blobs, all together. */
-const cacheBytes = 32 * 1024 * 1024;
-/** Reads of the registry at a time. */
-const concurrentReads = 32;
+const dayMs = 86_400_000;
 
 /** What a server needs; everything is already parsed and validated. */
-export interface BlobServerOptions {
-  readonly prefix: Name;
-  readonly identity: Identity;
-  readonly registry: RegistryClient;
-  /** Root of the registry's filesystem storage, to read blobs from disk instead of over HTTP. */
-  readonly storage: string | undefined;
-  readonly publish: readonly string[];
-  readonly exclude: readonly string[];
+export interface BlobServerOptions extends PublicationOptions {
   readonly uplinks: readonly FaceUrl[];
   readonly faces: readonly FaceUrl[];
-  readonly segmentBytes: SegmentSize;
-  readonly stateDirectory: string | undefined;
-  readonly log: Logger;
-  readonly metrics: Registry;
 }
 
 /** A running server. */
 export class BlobServer {
-  readonly producer: SegmentProducer;
   private readonly options: BlobServerOptions;
-  private readonly stop = new AbortController();
-  private readonly places: KnownPlaces;
+  private readonly publication: Publication;
   private readonly uplinks: SocketUplink[] = [];
   private readonly registrations: PrefixRegistration[] = [];
   private readonly listeners: FaceListener[] = [];
+  private readonly expiryTimer: NodeJS.Timeout;
 
   private constructor(options: BlobServerOptions) {
     this.options = options;
-    const { log, prefix, registry, identity, segmentBytes } = options;
-    this.places = new KnownPlaces(options.stateDirectory, (err) => log.warn({ err }, "state cannot be kept"));
-    const policy = new PublishPolicy(options);
-    const cache = new PageCache(cacheBytes);
-    const metrics = createServerMetrics(options.metrics);
-    const storage = options.storage === undefined ? undefined : new StorageRangeReader(options.storage);
-    const reader: RangeReader = storage
-      ? new PublicCheck(storage, registry, policy)
-      : new RegistryRangeReader(registry, (repository) => policy.isListed(repository));
-    const blobs = new OpenBlobs({
-      reader,
-      cache,
-      gate: new ReadGate(concurrentReads),
-      signal: this.stop.signal,
-      onRead: (bytes) => metrics.registryBytes.inc(bytes),
-      onReadFailed: (blob, reason) => {
-        metrics.registryFailures.inc();
-        log.warn({ ...blob, reason: reason.message }, "reading the registry failed");
-      },
-    });
-    const search =
-      storage && ((digest: Parameters<StorageRangeReader["repositoriesWith"]>[0]) => storage.repositoriesWith(digest));
-    const directory = new BlobDirectory({
-      prefix,
-      signer: identity.signer,
-      policy,
-      places: this.places,
-      blobs,
-      segmentBytes,
-      search,
-    });
-    this.producer = new SegmentProducer(prefix, directory);
-    exposeProducer(options.metrics, this.producer, () => cache.sizeBytes);
+    this.publication = createPublication(options);
+    this.expiryTimer = setInterval(() => this.warnOfExpiry(), dayMs).unref();
   }
 
   /**
@@ -103,13 +45,26 @@ export class BlobServer {
   static async start(options: BlobServerOptions): Promise<BlobServer> {
     const server = new BlobServer(options);
     try {
-      for (const url of options.faces) server.listeners.push(await FaceListener.listen(url, server.producer));
+      for (const url of options.faces) server.listeners.push(await FaceListener.listen(url, server.handler()));
     } catch (err: unknown) {
       await server.close();
       throw err;
     }
+    const { certificateName, digest } = options.identity;
+    options.log.info({ certificate: certificateName, digest }, "lists and metadata are signed with this certificate");
+    server.warnOfExpiry();
     for (const url of options.uplinks) server.connect(url);
     return server;
+  }
+
+  /** The key that signs, and its certificate. */
+  get identity(): Identity {
+    return this.options.identity;
+  }
+
+  /** Answers under the prefix, on any face. */
+  get producer(): SegmentProducer {
+    return this.publication.producer;
   }
 
   /** What does not work at the moment; empty when everything does. */
@@ -120,7 +75,7 @@ export class BlobServer {
     const refused = this.registrations
       .filter((r) => !r.registered)
       .map((r) => `prefix is not registered on ${r.uplink.describe}`);
-    return [...down, ...refused];
+    return [...down, ...new Set(refused)];
   }
 
   /** Whether anybody can reach this server now. */
@@ -130,27 +85,44 @@ export class BlobServer {
 
   /** Withdraw the prefix, then close all faces and write the state. */
   async close(): Promise<void> {
+    clearInterval(this.expiryTimer);
     await Promise.all(this.registrations.map((registration) => registration.close()));
     for (const uplink of this.uplinks) uplink.close();
     await Promise.all(this.listeners.map((listener) => listener.close()));
-    this.stop.abort();
-    this.places.close();
+    await this.publication.close();
+  }
+
+  private handler(): PacketHandler {
+    const { producer, others } = this.publication;
+    if (others.length === 0) return producer;
+    return {
+      accept: (view, face) => producer.accept(view, face) || others.some((other) => other.producer.accept(view, face)),
+    };
   }
 
   private connect(url: FaceUrl): void {
     const { log, prefix, identity } = this.options;
     const uplink = new SocketUplink(url);
-    uplink.addHandler(this.producer);
+    uplink.addHandler(this.handler());
     const control = new ControlPlane(uplink);
     logUplink(uplink, log);
-    this.registrations.push(
-      new PrefixRegistration(uplink, control, prefix, identity.signer, {
-        onRegistered: () => log.info({ uplink: url.text }, "prefix is registered"),
-        onRefused: (_, reason, advice) =>
-          log.warn({ uplink: url.text, reason: reason.message, advice }, "prefix registration was refused"),
-      }),
-    );
+    for (const name of [prefix, ...this.publication.others.map((other) => other.prefix)]) {
+      const fields = { uplink: url.text, prefix: formatName(name) };
+      this.registrations.push(
+        new PrefixRegistration(uplink, control, name, identity.signer, {
+          onRegistered: () => log.info(fields, "prefix is registered"),
+          onRefused: (_, reason, advice) =>
+            log.warn({ ...fields, reason: reason.message, advice }, "prefix registration was refused"),
+        }),
+      );
+    }
     this.uplinks.push(uplink);
     uplink.open();
+  }
+
+  private warnOfExpiry(): void {
+    const { identity, log } = this.options;
+    const warning = expiryWarning(identity, Date.now());
+    if (warning !== undefined) log.warn({ certificate: identity.certificateName }, warning);
   }
 }

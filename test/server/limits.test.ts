@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { PageCache, pageBytes } from "#server/page-cache.ts";
 import { RateLimit } from "#server/rate-limit.ts";
 import { ReadGate } from "#server/read-gate.ts";
+import { WorkGate } from "#server/work-gate.ts";
 
 test("a rate limit allows its burst at once and its rate afterwards", () => {
   const limit = new RateLimit(10, 5);
@@ -46,4 +47,27 @@ test("a page that is being filled stays, whatever the budget", () => {
   const forgotten: number[] = [];
   for (let i = 0; i < 4; i++) cache.add(pageBytes, () => forgotten.push(i));
   expect(forgotten).toEqual([]);
+});
+
+test("a gate for work runs so much at a time, lets so much wait, refuses the rest, and goes on after failures", async () => {
+  const gate = new WorkGate(2, 3);
+  const works = Array.from({ length: 6 }, () => Promise.withResolvers<number>());
+  const begun: number[] = [];
+  const all = works.map(({ promise }, i) =>
+    gate.run(() => {
+      begun.push(i);
+      return promise;
+    }),
+  );
+  await expect(all[5]).rejects.toThrow(/3 others wait/);
+  expect(begun).toEqual([0, 1]);
+  works[1]!.reject(new Error("no"));
+  await expect(all[1]).rejects.toThrow("no");
+  expect(begun).toEqual([0, 1, 2]);
+  for (const [i, work] of works.entries()) work.resolve(i);
+  expect(await Promise.allSettled(all)).toMatchObject(
+    works.map((_, i) => (i === 1 || i === 5 ? { status: "rejected" } : { value: i })),
+  );
+  expect(begun).toEqual([0, 1, 2, 3, 4]);
+  expect(await gate.run(async () => "again")).toBe("again");
 });

@@ -1,5 +1,4 @@
 /** A server over the in-process registry, and someone who asks it in memory. */
-import { digestSigning } from "@ndn/packet";
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import { NdnSource } from "#blob/ndn-source.ts";
@@ -10,9 +9,9 @@ import { encodeInterest } from "#ndn/interest.ts";
 import { MemoryUplink } from "#ndn/memory-face.ts";
 import { type Name, parseName } from "#ndn/name.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
-import type { Credentials } from "#oci/token-auth.ts";
 import { BlobServer, type BlobServerOptions } from "#server/server.ts";
 import type { TestRegistry } from "#test/support/registry.ts";
+import { makeIdentity } from "./identity.ts";
 
 export const prefix = parseName("/test/registry");
 export const never = new AbortController().signal;
@@ -45,14 +44,14 @@ export interface Reader {
 /** Start a server for this registry. */
 export async function serve(
   registry: TestRegistry,
-  options: Partial<BlobServerOptions> & { credentials?: Credentials } = {},
+  options: Partial<BlobServerOptions> & Pick<ConstructorParameters<typeof RegistryClient>[0], "credentials"> = {},
 ): Promise<Serving> {
   const log: LogLine[] = [];
   const { credentials, ...rest } = options;
   const client = new RegistryClient({ base: registry.url, credentials });
   const server = await BlobServer.start({
     prefix,
-    identity: { signer: digestSigning, certificateName: "", certificate: new Uint8Array() },
+    identity: await makeIdentity(prefix),
     registry: client,
     storage: undefined,
     publish: [],
