@@ -39,7 +39,7 @@ describeWith(["root", ...wholePathPrograms, "dockerd", "docker", "busybox"], "do
     expect(await engine.docker("images", "--no-trunc", "--quiet", image)).toBe(imageId);
     const sizeBytes = await bytesOfBlobs(path.registry.url);
     expect(sizeBytes).toBeGreaterThan(largeLayerBytes);
-    expect(await blobBytes(path.client)).toEqual({ ndn: sizeBytes, upstream: 0 });
+    expect(await blobBytes(path.client)).toEqual({ ndn: sizeBytes, upstream: 0, store: 0 });
     expect(await engine.docker("run", "--rm", "--network", "host", image)).toBe("hello from the web image");
     await engine.docker("image", "rm", "--force", imageId);
   });

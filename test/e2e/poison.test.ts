@@ -56,6 +56,6 @@ describeWith(wholePathPrograms, "forged segments in the forwarder's store", () =
     expect(wrong.sizeBytes).toBeLessThan(sizeBytes);
     const before = await blobBytes(path.client);
     expect(await fetchBlob(path.client.url, repository, digest)).toEqual({ digest, sizeBytes, isComplete: true });
-    expect(await blobBytes(path.client)).toEqual({ ndn: before.ndn, upstream: before.upstream + sizeBytes });
+    expect(await blobBytes(path.client)).toEqual({ ...before, upstream: before.upstream + sizeBytes });
   });
 });

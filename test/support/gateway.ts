@@ -39,11 +39,16 @@ export async function startClient(options: GatewayOptions): Promise<Gateway> {
   return startVerb("client", options, "--listen", []);
 }
 
+/** Start `ndn-registry start`, both halves in one process; what it keeps lies under the folder. */
+export async function startBothHalves(options: GatewayOptions): Promise<Gateway> {
+  return startVerb("start", options, "--listen", []);
+}
+
 /** Bytes of blobs that a client has handed out, by where they came from. */
-export async function blobBytes(client: Gateway): Promise<{ ndn: number; upstream: number }> {
+export async function blobBytes(client: Gateway): Promise<{ ndn: number; upstream: number; store: number }> {
   const samples = await client.metrics();
   const from = (source: string) => sumOf(samples, "ndn_registry_blob_bytes_total", { source });
-  return { ndn: from("ndn"), upstream: from("upstream") };
+  return { ndn: from("ndn"), upstream: from("upstream"), store: from("store") };
 }
 
 const main = join(checkout, "cli/main.ts");
