@@ -20,6 +20,7 @@ import { noteUpstreamAnswer } from "#client/status/upstream-answer.ts";
 import { BlobStore } from "#client/store/blob-store.ts";
 import { StoreError } from "#client/store/store-error.ts";
 import type { UplinkBlobs } from "#client/uplink-blobs.ts";
+import { wrongPackets } from "#client/wrong-packets.ts";
 import { AnchorError, TrustAnchors } from "#ndn/trust/anchors.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
 import { graceMs } from "./lifetime.ts";
@@ -147,20 +148,7 @@ function ndnOf(
     return ndn.under(name);
   }
   for (const warning of anchors.warnings(name, Date.now())) log.warn(warning);
-  return ndn.under(name, anchors, {
-    untrusted(what, reason) {
-      metrics.packetsUntrusted.inc();
-      log.warn({ reason: reason.message, packet: what.toString("hex").slice(0, 200) }, "a packet is not believed");
-    },
-    wrong({ digest }, segment) {
-      metrics.segmentsWrong.inc();
-      log.debug({ digest, segment }, "a segment is not the right one");
-    },
-    mended({ digest }, segment, how) {
-      metrics.segmentsMended.inc({ how });
-      log.info({ digest, segment, how }, "a wrong segment was replaced");
-    },
-  });
+  return ndn.under(name, anchors, wrongPackets(metrics, log));
 }
 
 function loadAnchors({ anchors }: RegistryConfig): TrustAnchors {

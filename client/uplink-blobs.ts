@@ -44,10 +44,15 @@ export class UplinkBlobs {
     });
   }
 
-  /** The blobs of the registry that is published under `prefix`; with anchors each packet is compared. */
-  under(prefix: Name, anchors?: TrustAnchors, events: PacketEvents = {}): NdnBlobs {
+  /**
+   * The blobs of the registry that is published under `prefix`; with anchors each packet is compared.
+   *
+   * @param eventsOf - Who hears of wrong packets on this uplink.
+   */
+  under(prefix: Name, anchors?: TrustAnchors, eventsOf: (uplink: string) => PacketEvents = () => ({})): NdnBlobs {
     const ways = this.ways.map((way) => {
       const fetchCertificate = certificateFetcher(way.control);
+      const events = eventsOf(way.uplink.describe);
       const trust = anchors && { verifier: createVerifier({ anchors, prefix, fetchCertificate }), events };
       return { ...way, source: new NdnSource(prefix, way.control, way.consumer, trust) };
     });

@@ -15,15 +15,23 @@ export interface Forgery {
 
 /** Put Data with the right names and the wrong content into a forwarder's content store, which takes unsolicited Data. */
 export async function poison(socketPath: string, { name, sizeBytes, segments }: Forgery): Promise<void> {
-  const socket = connect(socketPath);
-  await once(socket, "connect");
   const last = Math.ceil(sizeBytes / segmentBytes) - 1;
-  for (const n of segments) {
+  const forged = segments.map((n) => {
     const payload = randomBytesOf(`forged ${n}`, n === last ? sizeBytes - last * segmentBytes : segmentBytes);
     const data = new Data(name.append(segment(n)), Data.FreshnessPeriod(86_400_000), payload);
     data.finalBlockId = segment(last);
+    return data;
+  });
+  await insert(socketPath, forged);
+}
+
+/** Put these Data, which nobody has asked for, into a forwarder's content store; they get a Null signature. */
+export async function insert(socketPath: string, packets: readonly Data[]): Promise<void> {
+  const socket = connect(socketPath);
+  await once(socket, "connect");
+  for (const data of packets) {
     await nullSigner.sign(data);
-    socket.write(Encoder.encode(data));
+    if (!socket.write(Encoder.encode(data))) await once(socket, "drain");
   }
   socket.end();
   socket.resume();

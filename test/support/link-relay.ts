@@ -1,56 +1,42 @@
 /**
- * A link between a client and a forwarder: a relay on a Unix socket that cuts the streams into NDN packets and treats
- * each as a real link would: propagation delay, a bottleneck with a queue, loss, duplication, reordering, corruption.
- * Everything random comes from a seed.
+ * A link between a client and a forwarder: a relay that cuts the streams into NDN packets and treats each as a real
+ * link would (`link.ts`), or as a villain would who sits on it (`packet-villains.ts`). What it does can be changed at
+ * any time. Everything random comes from a seed.
  */
 import { rmSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { PacketScanner } from "#ndn/packet-scanner.ts";
 import { maxLinkPacketBytes } from "#ndn/tlv.ts";
+import { Link, type LinkCounters, type LinkOptions, noCounters } from "./link.ts";
+import { seededRandom } from "./seeded-random.ts";
 
-/** One direction of a link. */
-export interface LinkOptions {
-  /** Propagation delay, one way. @defaultValue 0 */
-  readonly delayMs?: number;
-  /** Rate of the bottleneck in bits per second. @defaultValue unlimited */
-  readonly bitsPerSecond?: number;
-  /** Bytes that wait for the bottleneck at most; what comes on top is dropped. @defaultValue 256 KiB */
-  readonly queueBytes?: number;
-  /** Share of packets that are lost, 0 to 1. @defaultValue 0 */
-  readonly loss?: number;
-  /** Share of packets that come twice. @defaultValue 0 */
-  readonly duplication?: number;
-  /** Share of packets that come later than those behind them, by `reorderMs`. @defaultValue 0 */
-  readonly reordering?: number;
-  /** @defaultValue 5 */
-  readonly reorderMs?: number;
-  /** Share of packets of which one byte is changed. @defaultValue 0 */
-  readonly corruption?: number;
-}
+export type { LinkCounters, LinkOptions } from "./link.ts";
 
-/** What the relay did so far, both directions together. */
-export interface LinkCounters {
-  packets: number;
-  bytes: number;
-  lost: number;
-  /** Dropped because the queue was full. */
-  overflowed: number;
-  duplicated: number;
-  reordered: number;
-  corrupted: number;
-}
+/** Path of a Unix socket, or a TCP address; port 0 is a free one. */
+export type Address = string | { readonly host: string; readonly port: number };
 
 /** A running relay. */
 export interface LinkRelay extends AsyncDisposable {
   readonly counters: LinkCounters;
+  /** Port that it listens on; 0 on a Unix socket. */
+  readonly port: number;
+  /** What happens to packets from now on. */
+  up: LinkOptions;
+  down: LinkOptions;
+  /** Whether it reads what comes from the listener's clients and from the target; writers are held back otherwise. */
+  isReading: boolean;
+  /** Break all connections off; new ones are taken. */
+  cut(): void;
+  /** Say goodbye to the clients, but keep their connections open in the other direction. */
+  halfClose(): void;
 }
 
 /** Options of {@link startLinkRelay}. */
 export interface LinkRelayOptions {
-  /** Unix socket that the relay listens on. */
-  readonly listen: string;
-  /** Unix socket that it connects to for every connection. */
-  readonly target: string;
+  /** Where the relay listens. */
+  readonly listen: Address;
+  /** Where it connects to for every connection. */
+  readonly target: Address;
   /** From the listener's client to the target, and back. */
   readonly up: LinkOptions;
   readonly down: LinkOptions;
@@ -59,125 +45,100 @@ export interface LinkRelayOptions {
 
 /** Start the relay. */
 export async function startLinkRelay(options: LinkRelayOptions): Promise<LinkRelay> {
-  const counters = { packets: 0, bytes: 0, lost: 0, overflowed: 0, duplicated: 0, reordered: 0, corrupted: 0 };
-  const random = seededRandom(options.seed);
-  const sockets = new Set<Socket>();
-  const server: Server = createServer((near) => {
-    const far = connect(options.target);
+  const relay = new Relay(options);
+  await relay.listen();
+  return relay;
+}
+
+class Relay implements LinkRelay {
+  readonly counters = noCounters();
+  up: LinkOptions;
+  down: LinkOptions;
+  private readonly options: LinkRelayOptions;
+  private readonly random: () => number;
+  private readonly server: Server;
+  private readonly nears = new Set<Socket>();
+  private readonly sockets = new Set<Socket>();
+  private reading = true;
+
+  constructor(options: LinkRelayOptions) {
+    this.options = options;
+    this.up = options.up;
+    this.down = options.down;
+    this.random = seededRandom(options.seed);
+    this.server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => this.join(near));
+  }
+
+  get port(): number {
+    const address = this.server.address() as AddressInfo | string;
+    return typeof address === "string" ? 0 : address.port;
+  }
+
+  get isReading(): boolean {
+    return this.reading;
+  }
+
+  set isReading(isReading: boolean) {
+    this.reading = isReading;
+    for (const socket of this.sockets) isReading ? socket.resume() : socket.pause();
+  }
+
+  listen(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.server.once("error", reject);
+    const { listen } = this.options;
+    if (typeof listen === "string") this.server.listen(listen, resolve);
+    else this.server.listen(listen.port, listen.host, resolve);
+    return promise;
+  }
+
+  cut(): void {
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  halfClose(): void {
+    for (const near of this.nears) near.end();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.cut();
+    await new Promise<void>((resolve) => this.server.close(() => resolve()));
+    if (typeof this.options.listen === "string") rmSync(this.options.listen, { force: true });
+  }
+
+  private join(near: Socket): void {
+    const { target } = this.options;
+    const far = typeof target === "string" ? connect(target) : connect({ ...target, noDelay: true });
+    this.nears.add(near);
     for (const socket of [near, far]) {
-      sockets.add(socket);
+      this.sockets.add(socket);
       socket.on("error", () => socket.destroy());
       socket.on("close", () => {
-        sockets.delete(socket);
+        this.sockets.delete(socket);
+        this.nears.delete(near);
         near.destroy();
         far.destroy();
       });
     }
-    relay(near, new Link(far, options.up, random, counters));
-    relay(far, new Link(near, options.down, random, counters));
-  });
-  await new Promise<void>((resolve, reject) => server.once("error", reject).listen(options.listen, resolve));
-  return {
-    counters,
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy();
-      await new Promise<void>((resolve) => server.close(() => resolve()));
-      rmSync(options.listen, { force: true });
-    },
-  };
+    near.on("end", () => far.end());
+    const up: Link = new Link(far, this.random, this.counters, { of: () => this.up, back: () => down });
+    const down: Link = new Link(near, this.random, this.counters, { of: () => this.down, back: () => up });
+    forward(near, up);
+    forward(far, down);
+    if (!this.reading) for (const socket of [near, far]) socket.pause();
+  }
 }
 
-function relay(from: Socket, link: Link): void {
+function forward(from: Socket, link: Link): void {
   const scanner = new PacketScanner(
     (buf, start, end) => link.send(Buffer.from(buf.subarray(start, end))),
     maxLinkPacketBytes,
   );
-  from.on("data", (chunk) => scanner.push(chunk));
-}
-
-interface Scheduled {
-  readonly atMs: number;
-  readonly packet: Buffer;
-}
-
-/** One direction: packets leave in the order of their times, several per turn of one coarse timer. */
-class Link {
-  private readonly out: Socket;
-  private readonly options: LinkOptions;
-  private readonly random: () => number;
-  private readonly counters: LinkCounters;
-  private readonly scheduled: Scheduled[] = [];
-  private timer: NodeJS.Timeout | undefined;
-  /** When the bottleneck will have sent everything that is queued now. */
-  private freeAtMs = 0;
-
-  constructor(out: Socket, options: LinkOptions, random: () => number, counters: LinkCounters) {
-    this.out = out;
-    this.options = options;
-    this.random = random;
-    this.counters = counters;
-    out.once("close", () => clearTimeout(this.timer));
-  }
-
-  send(packet: Buffer): void {
-    this.counters.packets++;
-    this.counters.bytes += packet.length;
-    if (this.happens("loss", "lost")) return;
-    const arrivesAtMs = this.throughBottleneck(packet.length);
-    if (arrivesAtMs === undefined) {
-      this.counters.overflowed++;
-      return;
+  from.on("data", (chunk) => {
+    try {
+      scanner.push(chunk);
+    } catch {
+      from.destroy(); // not NDN any more: a forwarder would close the face, too
     }
-    if (this.happens("corruption", "corrupted")) packet[Math.floor(this.random() * packet.length)]! ^= 0xff;
-    const lateMs = this.happens("reordering", "reordered") ? (this.options.reorderMs ?? 5) : 0;
-    this.schedule({ atMs: arrivesAtMs + lateMs, packet });
-    if (this.happens("duplication", "duplicated")) this.schedule({ atMs: arrivesAtMs, packet });
-  }
-
-  private happens(what: "loss" | "corruption" | "reordering" | "duplication", counted: keyof LinkCounters): boolean {
-    const share = this.options[what] ?? 0;
-    if (share === 0 || this.random() >= share) return false;
-    this.counters[counted]++;
-    return true;
-  }
-
-  /** When the packet comes out at the other end; undefined when the queue has no room for it. */
-  private throughBottleneck(bytes: number): number | undefined {
-    const now = performance.now();
-    const { bitsPerSecond = Number.POSITIVE_INFINITY, queueBytes = 256 * 1024, delayMs = 0 } = this.options;
-    const startsAtMs = Math.max(now, this.freeAtMs);
-    if (((startsAtMs - now) / 8000) * bitsPerSecond > queueBytes) return undefined;
-    this.freeAtMs = startsAtMs + (bytes * 8000) / bitsPerSecond;
-    return this.freeAtMs + delayMs;
-  }
-
-  private schedule(entry: Scheduled): void {
-    const { scheduled } = this;
-    let at = scheduled.length;
-    while (at > 0 && scheduled[at - 1]!.atMs > entry.atMs) at--;
-    scheduled.splice(at, 0, entry);
-    this.timer ??= setTimeout(() => this.deliver(), 1);
-  }
-
-  private deliver(): void {
-    this.timer = undefined;
-    const now = performance.now();
-    let due = 0;
-    while (due < this.scheduled.length && this.scheduled[due]!.atMs <= now) due++;
-    if (due > 0 && !this.out.destroyed) {
-      this.out.write(Buffer.concat(this.scheduled.splice(0, due).map(({ packet }) => packet)));
-    }
-    if (this.scheduled.length > 0) this.timer = setTimeout(() => this.deliver(), 1);
-  }
-}
-
-/** mulberry32: small, fast, and the same on every machine. */
-function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
+  });
 }

@@ -82,6 +82,11 @@ export class TestRegistry extends ImageStore {
     this.#authority?.expireTokens();
   }
 
+  /** Ends the connections that are kept for another request, so that a test can count what is left. */
+  closeIdleConnections(): void {
+    for (const server of this.#servers) server.closeIdle();
+  }
+
   /** Called once, by `startRegistry`. */
   async listen(options: RegistryOptions): Promise<void> {
     try {

@@ -17,6 +17,8 @@ export interface WholePathOptions {
   readonly client?: readonly string[];
   /** Packets in the forwarder's content store. @defaultValue 32768 */
   readonly capacity?: number;
+  /** Whether the client is given the server's certificate. @defaultValue false */
+  readonly anchored?: boolean;
 }
 
 /** The running parts; programs that a test ends or starts again are its own to replace. */
@@ -53,8 +55,15 @@ export async function startWholePath(stage: Stage, options: WholePathOptions = {
     startDockerRegistry({ folder: await folder("registry") }),
   ]);
   stage.own(registry);
-  const serverArgs = [...shared, "--registry", registry.url, ...(options.server ?? [])];
-  const clientArgs = [...shared, "--upstream", registry.url, ...(options.client ?? [])];
+  const anchor = join(stage.folder, "anchor.ndncert");
+  const [exported, trusted] = options.anchored
+    ? [
+        ["--export-anchor", anchor],
+        ["--anchor", anchor],
+      ]
+    : [[], []];
+  const serverArgs = [...shared, "--registry", registry.url, ...exported, ...(options.server ?? [])];
+  const clientArgs = [...shared, "--upstream", registry.url, ...trusted, ...(options.client ?? [])];
   const servers: Gateway[] = [];
   const anotherServer = async (name: string) => {
     const server = stage.own(await startServer({ folder: await folder(name), args: serverArgs }));

@@ -5,6 +5,8 @@ import type { AddressInfo } from "node:net";
 
 export interface Listening {
   port: number;
+  /** Ends the connections that no request is under way on. */
+  closeIdle(): void;
   /** Ends every connection, also those in the middle of an answer. */
   close(): Promise<void>;
 }
@@ -15,6 +17,7 @@ export async function listen(port: number, onRequest: RequestListener): Promise<
   await once(server, "listening");
   return {
     port: (server.address() as AddressInfo).port,
+    closeIdle: () => server.closeIdleConnections(),
     close: async () => {
       if (!server.listening) return;
       const closed = once(server, "close");

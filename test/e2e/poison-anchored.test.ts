@@ -1,0 +1,123 @@
+/** Forged packets in the forwarder's store cost a client with an anchor one packet each, and never a pull. */
+import { consume } from "@ndn/endpoint";
+import { Component, Data, Interest, Name } from "@ndn/packet";
+import { beforeAll, expect, test } from "vitest";
+import { insert, poison } from "#test/support/forged-segments.ts";
+import { blobBytes } from "#test/support/gateway.ts";
+import { sumOf } from "#test/support/metrics.ts";
+import { connectNdnts, segmentedName } from "#test/support/ndn-consumer.ts";
+import { pushBlob } from "#test/support/oci-push.ts";
+import { randomBytesOf } from "#test/support/random-bytes.ts";
+import { describeWith } from "#test/support/require-programs.ts";
+import { fetchBlob } from "#test/support/slow-reader.ts";
+import { useStage } from "#test/support/stage.ts";
+import { until } from "#test/support/until.ts";
+import { prefix, startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";
+
+const repository = "team/app/poison";
+const patience = { timeout: 60_000 };
+/** Larger for the record: `POISON_BYTES=100000000`. */
+const sizeBytes = Number(process.env.POISON_BYTES ?? 20_000_000);
+const segmentCount = Math.ceil(sizeBytes / 8192);
+
+describeWith(wholePathPrograms, "with an anchor, forged packets in the forwarder's store", () => {
+  const stage = useStage();
+  let path: WholePath;
+  const table: Record<string, unknown>[] = [];
+
+  beforeAll(async () => {
+    path = await startWholePath(stage, { anchored: true, capacity: 65_000, client: ["--cache-size", "0"] });
+    return () => console.table(table);
+  }, 60_000);
+
+  const push = async (seed: string) =>
+    (await pushBlob(path.registry.url, repository, randomBytesOf(seed, sizeBytes))).digest;
+
+  const counters = async () => {
+    const samples = await path.client.metrics();
+    const counted = (name: string, labels = {}) => sumOf(samples, `ndn_registry_${name}_total`, labels);
+    return {
+      wrong: counted("segments_wrong"),
+      byDigest: counted("segments_mended", { how: "implicit-digest" }),
+      byHttps: counted("segments_mended", { how: "elsewhere" }),
+      untrusted: counted("packets_untrusted"),
+      interests: counted("uplink_interests"),
+      ...(await blobBytes(path.client)),
+    };
+  };
+
+  /** Pull, and say what it took beyond a pull of the same size without a villain. */
+  async function pull(what: string, digest: string) {
+    const before = await counters();
+    const beganMs = performance.now();
+    expect(await fetchBlob(path.client.url, repository, digest)).toEqual({ digest, sizeBytes, isComplete: true });
+    const ms = Math.round(performance.now() - beganMs);
+    const after = await counters();
+    const spent = Object.fromEntries(
+      Object.entries(after).map(([name, value]) => [name, value - before[name as keyof typeof before]]),
+    ) as typeof after;
+    table.push({ what, ms, ...spent, extraInterests: spent.interests - segmentCount });
+    return spent;
+  }
+
+  /** Until the forwarder's store answers with the forged packet. */
+  async function inserted(packets: readonly Data[]): Promise<void> {
+    await using ndnts = await connectNdnts(path.socket);
+    const { name, content } = packets[0]!;
+    const isForged = async () => {
+      await insert(path.socket, packets);
+      const got = await consume(new Interest(name, Interest.CanBePrefix), { fw: ndnts.fw, retx: 2 });
+      return Buffer.compare(got.content, content) === 0;
+    };
+    await until("the forged packet in the store", isForged, 30_000);
+  }
+
+  test("nothing forged: nothing repaired", patience, async () => {
+    const spent = await pull("nothing forged", await push("clean"));
+    expect(spent).toMatchObject({ wrong: 0, byDigest: 0, byHttps: 0, untrusted: 0, ndn: sizeBytes, upstream: 0 });
+  });
+
+  test.each([1, 100, segmentCount])("%d segments: all bytes are right and come over NDN", patience, async (count) => {
+    const digest = await push(`segments ${count}`);
+    const segments = Array.from({ length: count }, (_, i) => Math.floor((i * segmentCount) / count));
+    await poison(path.socket, { name: segmentedName(prefix, digest), sizeBytes, segments });
+    const spent = await pull(`${count} segments forged`, digest);
+    expect([spent.ndn, spent.upstream, spent.byHttps]).toEqual([sizeBytes, 0, 0]);
+    expect(spent.byDigest).toBe(spent.wrong);
+    expect(spent.wrong).toBeLessThanOrEqual(count);
+    expect(spent.wrong).toBeGreaterThan(0);
+  });
+
+  test("digest lists: they are asked again with a name that no cache knows", patience, async () => {
+    const digest = await push("lists");
+    const lists = segmentedName(prefix, digest).append(new Component(32, Buffer.from("digests")));
+    const forged = [0, 1, 2].map((i) => {
+      const data = new Data(lists.append(new Component(50, Uint8Array.of(i))), Data.FreshnessPeriod(3_600_000));
+      data.contentType = 4;
+      data.content = randomBytesOf(`list ${i}`, i === 0 ? 512 : 7680);
+      return data;
+    });
+    await inserted(forged);
+    const spent = await pull("digest lists forged", digest);
+    // The forwarder keeps at least the first, which was looked at.
+    expect(spent.untrusted).toBeGreaterThan(0);
+    expect(spent).toMatchObject({ wrong: 0, ndn: sizeBytes, upstream: 0 });
+  });
+
+  test.each([
+    ["metadata", 0],
+    ["a negative answer", 3],
+  ])("%s: it is asked again with a name that no cache knows", patience, async (what, contentType) => {
+    const digest = await push(what);
+    const hash = new Component(8, Buffer.from(digest.slice("sha256:".length), "hex"));
+    const metadata = new Name(`${prefix}/${repository}`).append(hash, new Component(32, Buffer.from("metadata")));
+    const version = Buffer.alloc(8);
+    version.writeBigUInt64BE(BigInt(Date.now() + 3_600_000) * 1000n);
+    const name = metadata.append(new Component(54, version), new Component(50, Uint8Array.of(0)));
+    const data = new Data(name, Data.FreshnessPeriod(60_000), Uint8Array.of(1));
+    data.contentType = contentType;
+    await inserted([data]);
+    const spent = await pull(`${what} forged`, digest);
+    expect(spent).toMatchObject({ untrusted: 1, ndn: sizeBytes, upstream: 0 });
+  });
+});
