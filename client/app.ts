@@ -106,7 +106,9 @@ export async function createClientApp(options: ClientAppOptions): Promise<Client
     store: use,
     uplinks: status.uplinks ?? (() => []),
   };
-  await addStatusPage(app, sources, { statusFor: status.for, hostNames: status.hostNames });
+  // Whoever has come through the gate is a user.
+  const statusFor = options.login ? "everyone" : status.for;
+  await addStatusPage(app, sources, { statusFor, hostNames: status.hostNames });
   app.addHook("onClose", async () => {
     await held.fetches?.close();
     for (const api of apis.values()) await api.close();
