@@ -30,8 +30,8 @@ export const firstByte: Scenario = {
   },
 };
 
-/** `source` is what `X-Blob-Source` has to say. */
-async function untilFirstByte(rig: Rig, endpoint: string, sizeBytes: number, source?: string): Promise<number> {
+/** Milliseconds until the first byte of a fresh blob; `source` is what `X-Blob-Source` has to say. */
+export async function untilFirstByte(rig: Rig, endpoint: string, sizeBytes: number, source?: string): Promise<number> {
   const blob = await rig.freshBlob(sizeBytes);
   const startedAtMs = performance.now();
   const request = get(blobUrl(endpoint, repository, blob.digest), { agent: false });

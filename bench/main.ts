@@ -12,6 +12,7 @@ import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 import { missingPrograms } from "#test/support/programs.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
+import { checked } from "./checked.ts";
 import { firstByte } from "./first-byte.ts";
 import { links } from "./links.ts";
 import { many } from "./many.ts";
@@ -21,7 +22,7 @@ import { describeRun, printResult, recordResult, type ScenarioRecord } from "./r
 import type { Context, Scenario } from "./scenario.ts";
 import { transfer } from "./transfer.ts";
 
-const scenarios: readonly Scenario[] = [transfer, firstByte, many, links, memory, pullers];
+const scenarios: readonly Scenario[] = [transfer, firstByte, checked, many, links, memory, pullers];
 /** Without the long ones. */
 const usual = "transfer,first-byte,many,pullers";
 

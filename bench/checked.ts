@@ -1,0 +1,88 @@
+/**
+ * "checked": what it costs that each packet is compared with a signed digest list before a byte of it leaves.
+ */
+import { join } from "node:path";
+import { freePort } from "#test/support/free-port.ts";
+import type { Gateway } from "#test/support/gateway.ts";
+import { checkFile, curl, watchUpstream } from "./download.ts";
+import { untilFirstByte } from "./first-byte.ts";
+import { type Rig, startRig } from "./rig.ts";
+import { measureRounds, type Note, type Scenario, timed, usualSizeBytes } from "./scenario.ts";
+
+const rate = { needed: 0.85, aim: 1 };
+const firstByteLater = { needed: 10, aim: 5 };
+
+/**
+ * Every round moves fresh blobs with and without an anchor, through ndnd and over a direct face; the last one again by
+ * another client, when the server remembers its lists.
+ */
+export const checked: Scenario = {
+  name: "checked",
+  title: "checked: one cold blob with and without --anchor",
+  async run(context) {
+    await using owned = new AsyncDisposableStack();
+    const rig = await startRig(context.folder, owned);
+    const anchor = join(await rig.folderOf("server"), "anchor.ndncert");
+    const direct = `tcp://127.0.0.1:${await freePort()}`;
+    await rig.server("server", ["--uplink", rig.uplink, "--face", direct, "--export-anchor", anchor]);
+    const env = { DOCKER_NDN_ANCHOR: anchor };
+    const ndnd = {
+      plain: await rig.client("plain", rig.uplink),
+      checked: await rig.client("checked", rig.uplink, env),
+    };
+    const face = {
+      plain: await rig.client("face-plain", direct),
+      checked: await rig.client("face-checked", direct, env),
+      again: await rig.client("face-again", direct, env),
+    };
+    const sizeBytes = context.sizeBytes ?? usualSizeBytes;
+    const figures = await measureRounds(context, async (note) => {
+      const fresh = async () => (await rig.freshBlob(sizeBytes)).digest;
+      const move = async (name: string, client: Gateway, digest: string) => {
+        const seconds = await pull(rig, client, digest);
+        note({ name, unit: "MB/s" }, sizeBytes / 1e6 / seconds);
+        return seconds;
+      };
+      const through = await move("through ndnd", ndnd.plain, await fresh());
+      const throughChecked = await move("through ndnd, with an anchor", ndnd.checked, await fresh());
+      note(
+        { name: "through ndnd: with an anchor : without", unit: "times as fast", goal: rate },
+        through / throughChecked,
+      );
+      const plain = await move("direct face", face.plain, await fresh());
+      const digest = await fresh();
+      const first = await move("direct face, with an anchor, lists computed", face.checked, digest);
+      const again = await move("direct face, with an anchor, lists remembered", face.again, digest);
+      note({ name: "direct face: lists computed : without an anchor", unit: "times as fast" }, plain / first);
+      note(
+        { name: "direct face: lists remembered : without an anchor", unit: "times as fast", goal: rate },
+        plain / again,
+      );
+      await noteFirstBytes(rig, ndnd, sizeBytes, note);
+    });
+    return { sizeBytes, figures };
+  },
+};
+
+async function noteFirstBytes(
+  rig: Rig,
+  { plain, checked: anchored }: { plain: Gateway; checked: Gateway },
+  sizeBytes: number,
+  note: Note,
+): Promise<void> {
+  const plainMs = await untilFirstByte(rig, plain.url, sizeBytes, "ndn");
+  const checkedMs = await untilFirstByte(rig, anchored.url, sizeBytes, "ndn");
+  note({ name: "first byte", unit: "ms" }, plainMs);
+  note({ name: "first byte, with an anchor", unit: "ms" }, checkedMs);
+  note({ name: "first byte: later with an anchor", unit: "ms", goal: firstByteLater }, checkedMs - plainMs);
+}
+
+/** Seconds that curl takes; all bytes have to be right and from NDN. */
+async function pull(rig: Rig, client: Gateway, digest: string): Promise<number> {
+  const file = join(rig.folder, "output");
+  const upstream = await watchUpstream([client]);
+  const seconds = await timed(() => curl([{ endpoint: client.url, digest, file }]));
+  await checkFile(file, digest);
+  await upstream(() => undefined, "");
+  return seconds;
+}
