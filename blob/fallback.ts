@@ -101,14 +101,17 @@ class FallbackReader {
       const source = this.#waiting.shift();
       if (!source) throw this.#exhausted();
       const refused = new AbortController();
+      let by = source.name;
       try {
         const signal = AbortSignal.any([this.#signal, refused.signal]);
         const read = await source.open(this.#blob, this.#resumePoint(), signal);
-        this.#agreeOnSize(source, read);
-        return { source: source.name, read };
+        by = read.source ?? by;
+        const opened = { source: by, read };
+        this.#agreeOnSize(opened);
+        return opened;
       } catch (err: unknown) {
         refused.abort();
-        this.#overcome(source.name, err);
+        this.#overcome(by, err);
       }
     }
   }
@@ -166,10 +169,10 @@ class FallbackReader {
     this.#failures.push(err);
   }
 
-  #agreeOnSize(source: BlobSource, { sizeBytes }: BlobRead): void {
+  #agreeOnSize({ source, read: { sizeBytes } }: Opened): void {
     this.#sizeBytes ??= sizeBytes;
     if (sizeBytes === this.#sizeBytes) return;
-    const err = new BlobCorrupt(`${source.name} has ${sizeBytes} bytes of a blob of ${this.#sizeBytes}`);
+    const err = new BlobCorrupt(`${source} has ${sizeBytes} bytes of a blob of ${this.#sizeBytes}`);
     if (this.#isAnnounced) this.#dispute = err;
     throw err;
   }

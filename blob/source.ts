@@ -25,6 +25,8 @@ export interface ResumePoint {
 export interface BlobRead {
   /** Size of the whole blob in bytes. */
   readonly sizeBytes: number;
+  /** Who serves this read, where that is decided only when it begins. @defaultValue the name of the source */
+  readonly source?: SourceName | undefined;
   /**
    * The bytes from the resume point to the end, in order, in pieces of tens to hundreds of kilobytes.
    * A piece is valid until the next one is asked for: whoever keeps it, copies it.
@@ -54,6 +56,9 @@ export interface BlobSource {
 export class BlobUnavailable extends Error {
   override readonly name = "BlobUnavailable";
 }
+
+/** This source has answered that it does not have the blob: nothing is wrong with the way to it. */
+export class BlobUnknown extends BlobUnavailable {}
 
 /** What this source sent cannot be the blob: never use its bytes, and keep away from it for this digest. */
 export class BlobCorrupt extends Error {

@@ -1,5 +1,6 @@
 /**
- * Where a forwarder listens, as people write it: `unix:///run/nfd/nfd.sock`, `tcp://host:6363`, `udp://host:6363`.
+ * Where a forwarder listens, as people write it: `unix:///run/nfd/nfd.sock`, `tcp://host:6363`, `udp://host:6363`; or
+ * who knows one: `fch:`.
  */
 import { isIP } from "node:net";
 
@@ -14,6 +15,21 @@ export type FaceUrl =
       /** Whether the host is this machine (loopback). */
       readonly isLocal: boolean;
     };
+
+/** A service that names routers nearby: `fch:` or `fch:https://host/path` (NDN-FCH). */
+export interface FchUrl {
+  readonly scheme: "fch";
+  /** HTTP URL of the service. */
+  readonly service: string;
+  readonly text: string;
+  readonly isLocal: false;
+}
+
+/** An uplink's address: a forwarder, or who finds one. */
+export type UplinkUrl = FaceUrl | FchUrl;
+
+/** The public service of the NDN testbed. */
+const defaultFchService = "https://fch.ndn.today";
 
 /** The port that IANA assigned to NDN. */
 const defaultPort = 6363;
@@ -31,6 +47,18 @@ export function parseFaceUrl(text: string): FaceUrl {
   }
   const host = inet[2]!.replace(/^\[|\]$/g, "");
   return { scheme: inet[1] as "tcp" | "udp", host, port, text, isLocal: isLoopback(host) };
+}
+
+/** Parse the address of an uplink. @throws Error that shows the forms. */
+export function parseUplinkUrl(text: string): UplinkUrl {
+  if (!/^fch:/i.test(text)) return parseFaceUrl(text);
+  const service = text.slice("fch:".length) || defaultFchService;
+  const url = URL.parse(service);
+  const isHttp = url?.protocol === "https:" || url?.protocol === "http:";
+  if (!isHttp || url.username || url.password || url.hash) {
+    throw new Error("not an FCH service (fch: for the public one, or fch:https://host, without credentials)");
+  }
+  return { scheme: "fch", service: url.href, text, isLocal: false };
 }
 
 function isLoopback(host: string): boolean {

@@ -1,0 +1,99 @@
+/**
+ * What is remembered of one way to NDN: whether it answers, how soon and how fast. Times in milliseconds of any clock
+ * that never goes back.
+ */
+
+/** How a read ended, seen from the way; `cancelled` says nothing about it, `unknown` is an answer. */
+export type ReadOutcome = "complete" | "unknown" | "failed" | "cancelled";
+
+/** One read that is over. */
+export interface ReadResult {
+  readonly outcome: ReadOutcome;
+  readonly bytes: number;
+  readonly ms: number;
+  /** The part of `ms` in which the reader waited for the way, and not the way for the reader. */
+  readonly waitedMs: number;
+  /** Reads that were under way meanwhile, this one among them, on the average. */
+  readonly sharedBy: number;
+}
+
+/** Failures in a row, and the way rests. */
+const failuresUntilRest = 2;
+const firstRestMs = 10_000;
+const longestRestMs = 60_000;
+/** Shorter reads say little about throughput. */
+const measuredBytes = 1024 * 1024;
+const samplesKept = 5;
+const sampleLifetimeMs = 10 * 60_000;
+
+interface Sample {
+  readonly bytesPerMs: number;
+  readonly atMs: number;
+}
+
+/** The memory of one way. */
+export class WayRecord {
+  /** Reads under way. */
+  active = 0;
+  /** Smoothed time to the first bytes; 0 before any came. */
+  firstBytesMs = 0;
+  /** It has rested and has not answered since: one read at a time finds out whether it does. */
+  isOnProbation = false;
+  /** When a read was last sent over it only to learn about it. */
+  probedAtMs = Number.NEGATIVE_INFINITY;
+  private failures = 0;
+  private restMs = firstRestMs;
+  private restsUntilMs = Number.NEGATIVE_INFINITY;
+  private samples: Sample[] = [];
+
+  isResting(nowMs: number): boolean {
+    return nowMs < this.restsUntilMs;
+  }
+
+  /** The face is new: what was wrong with the old one is no longer so. */
+  cameUp(): void {
+    this.recovered();
+    this.restsUntilMs = Number.NEGATIVE_INFINITY;
+  }
+
+  answered(ms: number): void {
+    this.firstBytesMs = this.firstBytesMs === 0 ? ms : 0.75 * this.firstBytesMs + 0.25 * ms;
+  }
+
+  ended(result: ReadResult, nowMs: number): void {
+    this.measure(result, nowMs);
+    if (result.outcome === "failed") this.failed(nowMs);
+    else if (result.outcome !== "cancelled") this.recovered();
+  }
+
+  /** Mean throughput of the last reads, all blobs together, and how many it is the mean of. */
+  throughput(nowMs: number): { readonly bytesPerMs: number; readonly samples: number } {
+    const fresh = this.samples.filter(({ atMs }) => nowMs - atMs < sampleLifetimeMs);
+    const sum = fresh.reduce((total, { bytesPerMs }) => total + bytesPerMs, 0);
+    return { bytesPerMs: fresh.length === 0 ? 0 : sum / fresh.length, samples: fresh.length };
+  }
+
+  /** Reads that run side by side share the way; a slow reader measures itself. */
+  private measure({ bytes, ms, waitedMs, sharedBy }: ReadResult, nowMs: number): void {
+    if (bytes < measuredBytes || ms <= 0 || waitedMs < ms / 2) return;
+    this.samples.push({ bytesPerMs: (bytes / ms) * sharedBy, atMs: nowMs });
+    if (this.samples.length > samplesKept) this.samples.shift();
+  }
+
+  private recovered(): void {
+    this.failures = 0;
+    this.isOnProbation = false;
+    this.restMs = firstRestMs;
+  }
+
+  /** Reads that fail together are one failure of the way: what ends while it rests does not lengthen the rest. */
+  private failed(nowMs: number): void {
+    if (this.isResting(nowMs)) return;
+    this.failures++;
+    if (!this.isOnProbation && this.failures < failuresUntilRest) return;
+    this.restsUntilMs = nowMs + this.restMs;
+    this.restMs = Math.min(longestRestMs, this.restMs * 2);
+    this.failures = 0;
+    this.isOnProbation = true;
+  }
+}

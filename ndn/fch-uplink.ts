@@ -1,0 +1,112 @@
+/**
+ * An uplink whose forwarder is found by asking for one, and another one when it is no good.
+ */
+import type { Face } from "./face.ts";
+import type { FaceUrl, FchUrl, UplinkUrl } from "./face-url.ts";
+import { resolveFch } from "./fch.ts";
+import { BaseUplink, SocketUplink, type Uplink } from "./uplink.ts";
+
+/** The uplink to what an operator wrote. */
+export function uplinkTo(url: UplinkUrl): Uplink {
+  return url.scheme === "fch" ? new FchUplink(url) : new SocketUplink(url);
+}
+
+/** Settings of an {@link FchUplink}. */
+export interface FchUplinkOptions {
+  /** Pause after the first round without a router; each further one is twice as long. @defaultValue 1000 */
+  readonly firstRetryMs?: number | undefined;
+  /** The longest of these pauses. @defaultValue 60000 */
+  readonly lastRetryMs?: number | undefined;
+}
+
+/** A face to one router at a time, out of those that the service names. Call `open` once; `close` ends it for good. */
+export class FchUplink extends BaseUplink {
+  private readonly url: FchUrl;
+  private readonly firstRetryMs: number;
+  private readonly lastRetryMs: number;
+  private retryMs: number;
+  private readonly closed = new AbortController();
+  private routers: FaceUrl[] = [];
+  private current: SocketUplink | undefined;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(url: FchUrl, { firstRetryMs = 1_000, lastRetryMs = 60_000 }: FchUplinkOptions = {}) {
+    super(url.text, url.isLocal);
+    this.url = url;
+    this.firstRetryMs = firstRetryMs;
+    this.lastRetryMs = lastRetryMs;
+    this.retryMs = firstRetryMs;
+  }
+
+  open(): void {
+    if (!this.closed.signal.aborted) void this.resolve();
+  }
+
+  close(): void {
+    this.closed.abort(new Error("uplink was closed"));
+    clearTimeout(this.timer);
+    this.current?.close();
+  }
+
+  /** The router is up but of no use: nobody answers through it. The next one gets its turn. */
+  leaveRouter(reason: Error): void {
+    if (this.current) this.leave(this.current, reason);
+  }
+
+  private async resolve(): Promise<void> {
+    const { signal } = this.closed;
+    try {
+      this.routers = await resolveFch(this.url, signal);
+    } catch (err: unknown) {
+      if (!signal.aborted) this.askLater(err as Error);
+      return;
+    }
+    if (!signal.aborted) this.connectNext(new Error("no router"));
+  }
+
+  private connectNext(reason: Error): void {
+    const url = this.routers.shift();
+    if (url === undefined) {
+      this.askLater(reason);
+      return;
+    }
+    const inner = new SocketUplink(url);
+    this.current = inner;
+    // A router that was left may still have something to say: it is not heard any more.
+    const ifCurrent = (act: () => void) => {
+      if (this.current === inner) act();
+    };
+    inner.addHandler({
+      accept: (view, face) => {
+        ifCurrent(() => this.offer(view, face));
+        return true;
+      },
+    });
+    inner.addListener({
+      onUp: (face) => ifCurrent(() => this.up(face)),
+      // A face that broke is opened again by its own uplink; only if that fails is the router left.
+      onDown: (why) => ifCurrent(() => this.wentDown(why)),
+      onConnectFailed: (why) => ifCurrent(() => this.leave(inner, why)),
+    });
+    inner.open();
+  }
+
+  private up(face: Face): void {
+    this.retryMs = this.firstRetryMs;
+    this.wentUp(face);
+  }
+
+  private leave(inner: SocketUplink, reason: Error): void {
+    this.current = undefined;
+    inner.close();
+    if (this.closed.signal.aborted) return;
+    if (this.face) this.wentDown(reason);
+    this.connectNext(reason);
+  }
+
+  private askLater(reason: Error): void {
+    this.connectFailed(reason, this.retryMs);
+    this.timer = setTimeout(() => this.open(), this.retryMs);
+    this.retryMs = Math.min(this.lastRetryMs, this.retryMs * 2);
+  }
+}
