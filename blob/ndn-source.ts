@@ -23,15 +23,19 @@ import {
   type SegmentSize,
   segmentSizes,
 } from "./names.ts";
-import { type BlobRead, type BlobRef, type BlobSource, BlobUnavailable, type ResumePoint } from "./source.ts";
+import {
+  type BlobRead,
+  type BlobRef,
+  type BlobSource,
+  BlobUnavailable,
+  BlobUnknown,
+  type ResumePoint,
+} from "./source.ts";
 import { type Patience, type TrustEvents, TrustedPackets } from "./trusted-packets.ts";
 
 /** Metadata that has not come after this long sends the puller elsewhere. */
 const metadataTimeoutMs = 2_000;
 const listTimeoutMs = 4_000;
-/** So many questions in a row that nobody answered, and blobs do not wait for NDN for a while. */
-const silencesUntilRest = 2;
-const restMs = 10_000;
 
 /** Payload `[start, end)` of a blob from somewhere else, to replace a segment; undefined when it cannot be had. */
 export type SegmentRepair = (
@@ -63,8 +67,6 @@ export class NdnSource implements BlobSource {
   private readonly control: ControlPlane;
   private readonly consumer: SegmentConsumer;
   private readonly trust: (Trust & { packets: TrustedPackets }) | undefined;
-  private silences = 0;
-  private restsUntilMs = 0;
 
   constructor(prefix: Name, control: ControlPlane, consumer: SegmentConsumer, trust?: Trust) {
     this.prefix = prefix;
@@ -72,11 +74,6 @@ export class NdnSource implements BlobSource {
     this.consumer = consumer;
     this.isVerified = trust !== undefined;
     this.trust = trust && { ...trust, packets: new TrustedPackets(control, trust.verifier, trust.events) };
-  }
-
-  /** Whether nobody answers on this uplink at the moment: asking again would only cost the puller time. */
-  get isResting(): boolean {
-    return performance.now() < this.restsUntilMs;
   }
 
   /** @param repair - For segments that nobody on NDN has right; without it such a blob is unavailable here. */
@@ -94,7 +91,7 @@ export class NdnSource implements BlobSource {
   private async askMetadata(blob: BlobRef, signal: AbortSignal): Promise<Metadata> {
     const name = metadataName(this.prefix, blob.repository, blob.digest);
     const { contentType, content } = await this.express(name, signal);
-    if (contentType !== contentTypes.Blob) throw new BlobUnavailable("the server does not have it");
+    if (contentType !== contentTypes.Blob) throw new BlobUnknown("the server does not have it");
     const metadata = plausibleMetadata(this.prefix, blob, content);
     if (metadata !== undefined) return metadata;
     throw new BlobUnavailable("metadata is malformed");
@@ -145,16 +142,12 @@ export class NdnSource implements BlobSource {
   private async express(name: Name, signal: AbortSignal): Promise<{ contentType: number; content: Buffer }> {
     const patience = this.patience(metadataTimeoutMs);
     try {
-      const answer = this.trust
-        ? await this.trust.packets.ask(name, {}, patience, signal, () => true)
-        : await this.expressUnchecked(name, patience, signal);
-      this.silences = 0;
-      return answer;
+      if (!this.trust) return await this.expressUnchecked(name, patience, signal);
+      return await this.trust.packets.ask(name, {}, patience, signal, () => true);
     } catch (err: unknown) {
       signal.throwIfAborted();
       if (err instanceof Untrusted)
         throw new BlobUnavailable(`metadata is not believed: ${err.message}`, { cause: err });
-      this.noteSilence();
       throw new BlobUnavailable(`no metadata over NDN: ${(err as Error).message}`, { cause: err });
     }
   }
@@ -162,12 +155,6 @@ export class NdnSource implements BlobSource {
   private async expressUnchecked(name: Name, { rtoMs, timeoutMs }: Patience, signal: AbortSignal) {
     const { contentType, content } = await this.control.express(name, rtoMs, timeoutMs, signal);
     return { contentType, content: Buffer.from(content.buffer, content.byteOffset, content.byteLength) };
-  }
-
-  private noteSilence(): void {
-    if (++this.silences < silencesUntilRest) return;
-    this.silences = 0;
-    this.restsUntilMs = performance.now() + restMs;
   }
 
   private async *readFrom(

@@ -6,7 +6,7 @@ import { type ClientConfig, singleRegistry } from "#client/registries/client-con
 import { ConfigError, readClientConfig } from "#client/registries/config.ts";
 import { UplinkBlobs } from "#client/uplink-blobs.ts";
 import { parseFaceUrl } from "#ndn/face-url.ts";
-import { SocketUplink } from "#ndn/uplink.ts";
+import { uplinkTo } from "#ndn/fch-uplink.ts";
 import { openEndpoint } from "./endpoint.ts";
 import { runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
@@ -20,9 +20,9 @@ export async function runClient(values: ClientValues): Promise<void> {
   const log = createLogger(values);
   const config = configOf(values);
   const urls = values.uplink.length > 0 ? values.uplink : [parseFaceUrl(defaultUplink)];
-  const uplinks = urls.map((url) => new SocketUplink(url));
+  const uplinks = urls.map((url) => uplinkTo(url));
   const ndn = new UplinkBlobs(uplinks, consumerOptions(values), log);
-  const endpoint = await openEndpoint({ values, config, ndn, metrics: new Registry(), log });
+  const endpoint = await openEndpoint({ values, config, ndn, metrics: new Registry(), log, hedge: values.hedge });
   ndn.open();
   await runUntilSignal(log, async () => {
     await endpoint.close();

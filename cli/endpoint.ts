@@ -6,6 +6,7 @@ import { rm, writeFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Registry } from "prom-client";
+import type { HedgeMode } from "#blob/hedge-delay.ts";
 import { type ClientApp, createClientApp } from "#client/app.ts";
 import { createBandwidth } from "#client/bandwidth.ts";
 import { type BasicAuth, createBasicAuth } from "#client/listener/basic-auth.ts";
@@ -34,7 +35,7 @@ type Log = ReturnType<typeof createLogger>;
 /** What the endpoint takes from the options. */
 export type EndpointValues = Omit<
   Values<typeof clientOptions>,
-  "name" | "upstream" | "config" | "uplink" | "logLevel" | "logFormat"
+  "name" | "upstream" | "config" | "uplink" | "hedge" | "logLevel" | "logFormat"
 >;
 
 /** What an endpoint is built from; `ndn` stays the caller's to close. */
@@ -44,6 +45,7 @@ export interface EndpointParts {
   readonly ndn: UplinkBlobs;
   readonly metrics: Registry;
   readonly log: Log;
+  readonly hedge: HedgeMode;
   /** Certificates that are trusted besides those of the configuration. */
   readonly trusted?: TrustAnchors | undefined;
   /** What `/readyz` is to name as well. */
@@ -80,6 +82,7 @@ export async function openEndpoint(parts: EndpointParts): Promise<Endpoint> {
     metrics,
     readiness: () => readinessOf(ndn, mirrors, missing),
     bandwidth: { upstream: createBandwidth(values.limitUpstream), ndn: createBandwidth(values.limitNdn) },
+    hedge: parts.hedge,
     tls: tls?.options,
     login,
     maxConnections: values.maxConnections,

@@ -1,9 +1,10 @@
 /**
  * All options of all verbs. A test compares this table with `sample.env` and the README.
  */
+import { parseHedgeMode } from "#blob/hedge-delay.ts";
 import { segmentSizes } from "#blob/names.ts";
 import { defaultMaxConnections } from "#client/listener/limits.ts";
-import { parseFaceUrl } from "#ndn/face-url.ts";
+import { parseFaceUrl, parseUplinkUrl } from "#ndn/face-url.ts";
 import { parseName } from "#ndn/name.ts";
 import { cacheDir } from "./cache/options.ts";
 import {
@@ -33,6 +34,9 @@ const uplink = {
   predecessor: "NDNTS_UPLINK",
   parse: parseFaceUrl,
 } as const;
+
+const clientUplinkHelp =
+  "Forwarder to connect to: unix://PATH, tcp://HOST:PORT or udp://HOST:PORT; fch: or fch:URL finds a router (NDN-FCH).";
 
 const face = {
   flag: "face",
@@ -263,8 +267,15 @@ export const clientOptions = {
     help: "Several registries, as YAML; instead of --name, --upstream and --anchor.",
     parse: nonEmpty,
   },
-  uplink,
+  uplink: { ...uplink, help: clientUplinkHelp, parse: parseUplinkUrl },
   ...pulling,
+  hedge: {
+    flag: "hedge",
+    value: "off|auto|MS",
+    help: "When the upstream is asked as well because the first bytes over NDN are late: never, by what was seen, or after this time.",
+    fallback: "auto",
+    parse: parseHedgeMode,
+  },
   ...holding,
   ...sharing,
   ...logging,

@@ -46,6 +46,7 @@ export async function startGateway(
       ndn,
       metrics,
       log,
+      hedge: "off", // both halves ask the same registry
       trusted: trustedBy(server.identity),
       alsoMissing: () => server.missing(),
     });

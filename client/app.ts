@@ -4,6 +4,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
 import type { Logger } from "pino";
+import type { HedgeMode } from "#blob/hedge-delay.ts";
+import { HedgeSlots } from "#blob/hedge-slots.ts";
 import { RegistryError } from "#oci/errors.ts";
 import { addAdminRoutes, adminPath, type CacheAdmin } from "./admin-routes.ts";
 import { sendError } from "./answers.ts";
@@ -40,6 +42,8 @@ export interface ClientAppOptions {
   readiness(): Readiness | Promise<Readiness>;
   /** An upstream that sends nothing for this long in the middle of a blob is broken off. @defaultValue 30000 */
   stallTimeoutMs?: number | undefined;
+  /** When the upstream is asked as well because NDN is late. @defaultValue auto */
+  hedge?: HedgeMode | undefined;
   /** Limits for all pullers together. @defaultValue none */
   bandwidth?: { readonly upstream: Bandwidth | undefined; readonly ndn: Bandwidth | undefined };
   tls?: TlsOptions | undefined;
@@ -70,7 +74,10 @@ export async function createClientApp(options: ClientAppOptions): Promise<Client
   const { log, metrics, store, status = {} } = options;
   const pulls = new PullLog({ onPull: () => metrics.pulls.inc() });
   const held = await openHeld(options);
-  const apis = new Map([...options.mirrors].map(([name, mirror]) => [name, createApi(mirror, options, held, pulls)]));
+  const slots = new HedgeSlots();
+  const apis = new Map(
+    [...options.mirrors].map(([name, mirror]) => [name, createApi(mirror, options, held, { pulls, slots })]),
+  );
   const serve = routeTo(apis, options);
   const app = createServer(options);
   if (options.login) {
@@ -160,18 +167,25 @@ interface Held {
   readonly index: IndexFile | undefined;
 }
 
-async function openHeld({ store, log }: ClientAppOptions): Promise<Held> {
+async function openHeld({ store, log, metrics }: ClientAppOptions): Promise<Held> {
   const contents = store ? storedContents(store, log) : memoryContents();
   const memory = new ManifestMemory({ contents });
   const index = store && (await openIndexFile({ directory: store.directory, memory, log }));
-  return { fetches: store && new SharedFetches(store, log), memory, contents, index };
+  const fetches = store && new SharedFetches(store, log, (running) => metrics.fetchesInFlight.set(running));
+  return { fetches, memory, contents, index };
 }
 
-function createApi(mirror: Mirror, options: ClientAppOptions, held: Held, pulls: PullLog): RegistryApi {
+function createApi(
+  mirror: Mirror,
+  options: ClientAppOptions,
+  held: Held,
+  { pulls, slots }: { pulls: PullLog; slots: HedgeSlots },
+): RegistryApi {
   const { store, log, metrics, stallTimeoutMs, bandwidth = { upstream: undefined, ndn: undefined } } = options;
   const { fetches, memory, contents } = held;
   const cache = store && fetches && { store, fetches, directory: store.directory };
-  return createRegistryApi(mirror, { log, metrics, pulls, bandwidth, stallTimeoutMs, cache, memory, contents });
+  const hedge = { mode: options.hedge ?? "auto", slots };
+  return createRegistryApi(mirror, { log, metrics, pulls, bandwidth, stallTimeoutMs, cache, memory, contents, hedge });
 }
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;

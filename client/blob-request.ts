@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "pino";
+import type { HedgeDelay } from "#blob/hedge-delay.ts";
+import type { HedgeSlots } from "#blob/hedge-slots.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import type { Bandwidth } from "./bandwidth.ts";
 import type { BlobRecord } from "./blob-record.ts";
@@ -30,6 +32,8 @@ export interface BlobServices {
   readonly distrust: Distrust;
   /** Undefined when nothing is held. */
   readonly cache: Cache | undefined;
+  /** When the upstream is asked as well because NDN is late, and how many may be at a time. */
+  readonly hedge: { readonly delay: HedgeDelay; readonly slots: HedgeSlots };
   readonly bandwidth: { readonly upstream: Bandwidth | undefined; readonly ndn: Bandwidth | undefined };
   readonly metrics: ClientMetrics;
   readonly pulls: PullLog;

@@ -1,6 +1,7 @@
 /**
  * Where a blob can come from for one puller: NDN first, then the upstream from the byte where NDN stopped.
  */
+import { type HedgeOptions, hedgeFor } from "#blob/hedge.ts";
 import type { SegmentRepair } from "#blob/ndn-source.ts";
 import type { BlobSource } from "#blob/source.ts";
 import { upstreamSource } from "#blob/upstream-source.ts";
@@ -23,20 +24,36 @@ export function sourcesFor(
   const upstream = limited(upstreamSource({ registry, auth: puller.auth, stallTimeoutMs }), bandwidth.upstream);
   // Twice: a registry that has broken off and knows no ranges is asked once more, from the start and with proof.
   const always = [upstream, upstream];
-  const ndn = trustedNdn(services, digest, repairFrom(services, puller));
-  if (!ndn) return always;
-  const paced = limited(ndn, bandwidth.ndn);
-  if (services.authorize === "none") return [paced, ...always];
-  return [authorizedSource(paced, () => rights.ask(puller, { repository, digest })), ...always];
+  if (!services.ndn || services.distrust.has(digest)) return always;
+  const { first, lastResort } = services.ndn.ways(repairFrom(services, puller));
+  const permitted = (ndn: BlobSource) => {
+    const paced = limited(ndn, bandwidth.ndn);
+    if (services.authorize === "none") return paced;
+    return authorizedSource(paced, () => rights.ask(puller, { repository, digest }));
+  };
+  const hedged = hedgeFor({ ...hedgeOf(services, digest), upstream });
+  return [...first.map(permitted).map(hedged), ...always, ...(lastResort ? [permitted(lastResort)] : [])];
 }
 
-/** NDN, unless it is down or has sent wrong bytes for this digest. */
+/** The best way over NDN, unless all are down or one has sent wrong bytes for this digest. */
 export function trustedNdn(
   { ndn, distrust }: Pick<BlobServices, "ndn" | "distrust">,
   digest: Digest,
-  repair?: SegmentRepair,
 ): BlobSource | undefined {
-  return distrust.has(digest) ? undefined : ndn?.source(repair);
+  return distrust.has(digest) ? undefined : ndn?.ways().first[0];
+}
+
+function hedgeOf({ hedge, authorize, metrics, log }: BlobServices, digest: Digest): Omit<HedgeOptions, "upstream"> {
+  return {
+    ...hedge,
+    needsRight: authorize === "upstream",
+    events: {
+      started(waitedMs) {
+        log.debug({ digest, waitedMs: Math.round(waitedMs) }, "NDN is late, the upstream is asked as well");
+      },
+      lost: (source) => metrics.hedges.inc({ won: source === "ndn" ? "upstream" : "ndn" }),
+    },
+  };
 }
 
 /** A segment that nobody on NDN has right comes from the upstream; it is compared like any other. */

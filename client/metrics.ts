@@ -28,7 +28,7 @@ export interface ClientMetrics {
   readonly blobSeconds: Histogram;
   /** Pulls seen (see `PullLog`), counted when they begin. */
   readonly pulls: Counter;
-  /** Blobs that are being fetched now, whoever reads along: `inc` and `dec`. */
+  /** Blobs that are being fetched now, however many read along. */
   readonly fetchesInFlight: Gauge;
   readonly evictions: Counter;
   readonly evictedBytes: Counter;
@@ -39,6 +39,8 @@ export interface ClientMetrics {
   /** Segments over NDN that were not the right ones, and how they were replaced. */
   readonly segmentsWrong: Counter;
   readonly segmentsMended: Counter<"how">;
+  /** Reads that asked the upstream as well because NDN was late, by who brought the first bytes. */
+  readonly hedges: Counter<"won">;
   /** Bytes of segments that came from the upstream instead. */
   readonly repairedBytes: Counter;
   /** Signed packets that were not believed. */
@@ -103,6 +105,11 @@ export function createClientMetrics(registry: Registry): ClientMetrics {
     segmentsMended: make.counter("ndn_registry_segments_mended_total", "Wrong segments that were replaced, by how.", {
       how: ["implicit-digest", "elsewhere"],
     }),
+    hedges: make.counter(
+      "ndn_registry_hedges_total",
+      "Reads that asked the upstream as well because NDN was late, by who brought the first bytes.",
+      { won: ["ndn", "upstream"] },
+    ),
     repairedBytes: make.counter(
       "ndn_registry_repaired_bytes_total",
       "Bytes of segments that were wrong on NDN and came from the upstream.",

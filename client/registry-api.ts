@@ -3,6 +3,8 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
+import { createHedgeDelay, type HedgeMode } from "#blob/hedge-delay.ts";
+import type { HedgeSlots } from "#blob/hedge-slots.ts";
 import { parseSha256 } from "#oci/digest.ts";
 import { parseBlobPath, parseManifestPath } from "#oci/reference.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
@@ -42,6 +44,7 @@ export interface SharedServices
   readonly cache: (Cache & { readonly directory: string }) | undefined;
   readonly memory: ManifestMemory;
   readonly contents: ManifestContents;
+  readonly hedge: { readonly mode: HedgeMode; readonly slots: HedgeSlots };
 }
 
 /** Answers the requests of one registry. */
@@ -65,7 +68,8 @@ export function createRegistryApi({ config, registry, ndn }: Mirror, shared: Sha
     metrics,
     onAnswer: (answer) => noteUpstreamAnswer(metrics, name, answer),
   });
-  const blobs: BlobServices = { ...shared, name, registry, ndn, authorize, rights, distrust: createDistrust() };
+  const hedge = { delay: createHedgeDelay(shared.hedge), slots: shared.hedge.slots };
+  const blobs: BlobServices = { ...shared, name, registry, ndn, authorize, rights, hedge, distrust: createDistrust() };
   const prefetch = config.prefetch ? prefetchOf(blobs) : undefined;
   const askedBy = new WeakMap<IncomingMessage, Asked>();
   const manifests: ManifestServices = {

@@ -8,6 +8,7 @@ import { NdnSource, type PacketEvents, type SegmentRepair } from "#blob/ndn-sour
 import type { BlobSource } from "#blob/source.ts";
 import { type ConsumerOptions, SegmentConsumer } from "#ndn/consumer.ts";
 import { ControlPlane } from "#ndn/control-plane.ts";
+import { FchUplink } from "#ndn/fch-uplink.ts";
 import type { Name } from "#ndn/name.ts";
 import type { TrustAnchors } from "#ndn/trust/anchors.ts";
 import { certificateFetcher } from "#ndn/trust/certificate-fetcher.ts";
@@ -15,7 +16,9 @@ import { createVerifier } from "#ndn/trust/verifier.ts";
 import type { Uplink } from "#ndn/uplink.ts";
 import { logUplink } from "#ndn/uplink-log.ts";
 import type { NdnBlobs } from "./ndn-blobs.ts";
+import { observedSource } from "./observed-source.ts";
 import type { UplinkState } from "./status/snapshot.ts";
+import { UplinkChoice } from "./uplink-choice.ts";
 
 interface Way {
   readonly uplink: Uplink;
@@ -31,7 +34,7 @@ interface WayToRegistry extends Way {
 /** Reads blobs over any of several uplinks; closes them. */
 export class UplinkBlobs {
   private readonly ways: readonly Way[];
-  private readonly registries: WayToRegistry[][] = [];
+  private readonly registries: { ways: readonly WayToRegistry[]; choice: UplinkChoice<WayToRegistry> }[] = [];
 
   constructor(uplinks: readonly Uplink[], options: ConsumerOptions, log: Logger) {
     this.ways = uplinks.map((uplink) => {
@@ -56,13 +59,22 @@ export class UplinkBlobs {
       const trust = anchors && { verifier: createVerifier({ anchors, prefix, fetchCertificate }), events };
       return { ...way, source: new NdnSource(prefix, way.control, way.consumer, trust) };
     });
-    this.registries.push(ways);
-    return { source: (repair) => usable(ways).map(({ source }) => withRepair(source, repair))[0] };
+    const choice = new UplinkChoice<WayToRegistry>({ ways, isUp, onRest: ({ uplink }) => leaveRouter(uplink) });
+    for (const way of ways) way.uplink.addListener({ onUp: () => choice.cameUp(way) });
+    this.registries.push({ ways, choice });
+    return {
+      ways(repair) {
+        const next = choice.next();
+        const over = (way: WayToRegistry, leavesCrawling: boolean) =>
+          observedSource(withRepair(way.source, repair), () => choice.begin(way), leavesCrawling);
+        return { first: next.map((way) => over(way, true)), lastResort: next[0] && over(next[0], false) };
+      },
+    };
   }
 
   /** Whether any blob can be read over NDN now. */
   get isUp(): boolean {
-    return this.registries.some((ways) => usable(ways).length > 0);
+    return this.registries.some(({ ways, choice }) => ways.some((way) => choice.isUsable(way)));
   }
 
   /** Begin to connect; never fails, uplinks that are down are tried again. */
@@ -82,7 +94,9 @@ export class UplinkBlobs {
   states(): UplinkState[] {
     return this.ways.map(({ uplink, consumer }) => {
       const { interests, retransmissions, nacks } = consumer.counters;
-      const isResting = this.registries.flat().some((way) => way.uplink === uplink && way.source.isResting);
+      const isResting = this.registries.some(({ ways, choice }) =>
+        ways.some((way) => way.uplink === uplink && choice.isResting(way)),
+      );
       return {
         describe: uplink.describe,
         up: uplink.face !== undefined,
@@ -129,8 +143,13 @@ export class UplinkBlobs {
   }
 }
 
-function usable(ways: readonly WayToRegistry[]): WayToRegistry[] {
-  return ways.filter(({ uplink, source }) => uplink.face !== undefined && !source.isResting);
+function isUp({ uplink }: Way): boolean {
+  return uplink.face !== undefined;
+}
+
+/** A router that was found and does not answer is not the only one. */
+function leaveRouter(uplink: Uplink): void {
+  if (uplink instanceof FchUplink) uplink.leaveRouter(new Error("nobody answers there"));
 }
 
 function withRepair(source: NdnSource, repair: SegmentRepair | undefined): BlobSource {

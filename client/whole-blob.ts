@@ -30,10 +30,12 @@ export async function serveWhole(
   const blob = { repository, digest };
   const sources = sourcesFor(services, puller, repository, digest);
   const events = eventsOf(services, asked, digest);
-  services.metrics.fetchesInFlight.inc();
+  const { cache, metrics } = services;
+  // Shared ones are counted where they are shared.
+  if (!cache) metrics.fetchesInFlight.inc();
   try {
-    const read = services.cache
-      ? await services.cache.fetches.read(blob, sources, signal, events)
+    const read = cache
+      ? await cache.fetches.read(blob, sources, signal, events)
       : { ...(await openVerified(sources, blob, signal, events)), isFollower: false };
     if (range && !isWhole(range, read.sizeBytes)) return false;
     if (!(await mayHave(services, asked, digest, read))) return false;
@@ -49,7 +51,7 @@ export async function serveWhole(
     );
     return true;
   } finally {
-    services.metrics.fetchesInFlight.dec();
+    if (!cache) metrics.fetchesInFlight.dec();
     enough.abort();
   }
 }
@@ -71,7 +73,7 @@ export function eventsOf(services: BlobServices, { record }: BlobRequest, digest
     unavailable: (source, offset, err) => record.failed(source, `byte ${offset}: ${err.message}`, err),
     corrupt: (source, err) => {
       record.failed(source, err.message);
-      if (services.ndn) services.distrust.add(digest);
+      if (source === "ndn") services.distrust.add(digest);
     },
   };
 }

@@ -6,6 +6,7 @@ import { Registry } from "prom-client";
 import type { BlobSource } from "#blob/source.ts";
 import { type ClientApp, type ClientAppOptions, createClientApp } from "#client/app.ts";
 import { createClientMetrics } from "#client/metrics.ts";
+import type { NdnBlobs } from "#client/ndn-blobs.ts";
 import { type RegistryPolicy, singleRegistry } from "#client/registries/client-config.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
 
@@ -48,7 +49,7 @@ export async function startEndpoint(
     ...(prefetch !== undefined && { prefetch }),
   });
   const client = await createClientApp({
-    mirrors: new Map([[name, { config: registries.get(name)!, registry, ndn: { source } }]]),
+    mirrors: new Map([[name, { config: registries.get(name)!, registry, ndn: waysOf(source) }]]),
     defaultRegistry: name,
     log,
     metrics: createClientMetrics(metrics),
@@ -63,6 +64,10 @@ export async function startEndpoint(
     await registry.close();
   };
   return { url: new URL(`http://127.0.0.1:${port}/`), client, logs, metrics, [Symbol.asyncDispose]: close };
+}
+
+function waysOf(source: () => BlobSource | undefined): NdnBlobs {
+  return { ways: () => ({ first: [source()].filter((way) => way !== undefined), lastResort: undefined }) };
 }
 
 /** Send one request with the path as it is written; rejects when the answer breaks off. */
