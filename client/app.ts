@@ -96,7 +96,9 @@ export async function createClientApp(options: ClientAppOptions): Promise<Client
     await serve(raw, reply.raw);
   };
   app.all("/v2/", { onRequest }, () => {});
-  app.setNotFoundHandler(async (_request, reply) => {
+  app.setNotFoundHandler(async (request, reply) => {
+    // Methods that the router does not know are the upstream's to judge as well.
+    if (isRegistryPath(request.originalUrl)) return onRequest(request, reply);
     reply.hijack();
     sendError(reply.raw, new RegistryError("NAME_UNKNOWN", "there is only /v2/ here"));
   });

@@ -115,7 +115,8 @@ async function headWithoutUpstream(
 
 /** End a response whose work failed: with an answer while that is possible, else by breaking off the connection. */
 function settle(services: BlobServices, response: ServerResponse, signal: AbortSignal, err: unknown): Outcome {
-  if (signal.aborted) {
+  // A write that was under way when the puller went may fail before its going is seen.
+  if (signal.aborted || (err as NodeJS.ErrnoException).code === "ECANCELED") {
     response.destroy();
     return "cancelled";
   }

@@ -13,7 +13,7 @@ import { DirectReads } from "./direct-reads.ts";
 import { translateErrors } from "./foreign-errors.ts";
 import { formatRange } from "./range.ts";
 import { parseBlobPath } from "./reference.ts";
-import { drain, type HttpAnswer, isLostConnection, RegistryHttp } from "./registry-http.ts";
+import { drain, type HttpAnswer, RegistryHttp } from "./registry-http.ts";
 import { TokenAuth } from "./token-auth.ts";
 
 export type { Auth } from "./auth.ts";
@@ -137,8 +137,7 @@ export class RegistryClient {
   }
 
   /**
-   * Ask for anything, under the same rules. Redirects are followed where the path names a blob, or when asked to. A
-   * connection that turns out to be dead is replaced once.
+   * Ask for anything, under the same rules. Redirects are followed where the path names a blob, or when asked to.
    *
    * @param path - Below the base, with query, sent as it is.
    * @throws RegistryUnreachable when there is no answer.
@@ -151,12 +150,7 @@ export class RegistryClient {
     const headers = { ...this.#ownHeaders(), ...lowerCased(options.headers ?? {}) };
     const followsRedirects = options.followRedirects ?? parseBlobPath(path.split("?", 1)[0]!) !== undefined;
     const question = { method, path, headers, followsRedirects, headersTimeoutMs: options.headersTimeoutMs };
-    const ask = () => this.#authenticated.ask(question, options.auth, options.signal);
-    const answer = await ask().catch((err: unknown) => {
-      if (isLostConnection(err)) return ask();
-      throw err;
-    });
-    return responseOf(answer);
+    return responseOf(await this.#authenticated.ask(question, options.auth, options.signal));
   }
 
   /**

@@ -58,7 +58,7 @@ export class RegistryHttp {
     let target: Target = { origin: this.#home.origin, path: this.#home.path + question.path };
     let headers = authorized(question.headers, authorization);
     for (let hops = 0; hops <= maxRedirects; hops++) {
-      const answer = await this.#request(question, target, headers, signal);
+      const answer = await this.#requestTwice(question, target, headers, signal);
       if (!question.followsRedirects || !redirects.has(answer.statusCode)) return answer;
       const next = redirectTarget(answer, target);
       await drain(answer, signal);
@@ -66,6 +66,16 @@ export class RegistryHttp {
       target = next;
     }
     throw new RegistryUnreachable(`${describe(question, this.#home)}: more than ${maxRedirects} redirects`);
+  }
+
+  /** A registry may close a connection after an answer, which may go unseen until the next question: then once more. */
+  async #requestTwice(question: Question, target: Target, headers: Headers, signal: AbortSignal): Promise<HttpAnswer> {
+    try {
+      return await this.#request(question, target, headers, signal);
+    } catch (err: unknown) {
+      if (isLostConnection(err)) return this.#request(question, target, headers, signal);
+      throw err;
+    }
   }
 
   async #request(question: Question, target: Target, headers: Headers, signal: AbortSignal): Promise<HttpAnswer> {

@@ -58,7 +58,9 @@ export async function sendFresh(services: ManifestServices, asked: ManifestReque
   const { request, repository, place, digest, credential } = asked;
   if (!digest || isConditional(request.headers) || !rights.isFresh(credential, repository, digest)) return false;
   const manifest = memory.byDigest(place, digest);
-  const bytes = manifest && (await contents.get(digest));
+  // Some registries say 404 to who does not take the media type: that is theirs to say.
+  if (!manifest || !admits(request.headers.accept, manifest.contentType)) return false;
+  const bytes = await contents.get(digest);
   asked.signal.throwIfAborted();
   if (!bytes) return false;
   send(asked, bytes, { ...rememberedHeaders(manifest), ...provenance("store") });

@@ -7,8 +7,10 @@ import type { Digest } from "#oci/digest.ts";
 import { RegistryUnreachable } from "#oci/errors.ts";
 import { sendError, upstreamUnavailable } from "../answers.ts";
 import { hasBody } from "../proxy-headers.ts";
+import { admits } from "./accept.ts";
 import { digestIn, sendFresh, sendHeld, sendStale, standIns } from "./from-memory.ts";
 import { type ManifestRequest, manifestRequest } from "./manifest-request.ts";
+import type { ManifestMemory } from "./memory.ts";
 import { passManifest } from "./pass-manifest.ts";
 import type { ManifestServices, UpstreamReply } from "./ports.ts";
 import { type Ask, askOf, discard, type InItsPlace, isFailure } from "./upstream-question.ts";
@@ -109,15 +111,26 @@ async function askOrStandIn(
 function learn({ memory, rights }: ManifestServices, asked: ManifestRequest, { status, headers }: UpstreamReply): void {
   const { place, repository, tag, credential } = asked;
   const known = asked.digest ? [asked.digest] : memory.digestsOf(place, tag!);
-  if (status === 404) forget({ memory, rights }, asked, known);
+  if (status === 404 && !isAboutMediaType(memory, asked, known)) forget({ memory, rights }, asked, known);
   // A tag that is not there is no refusal of what it meant before.
-  const isRefusal = status === 401 || status === 403 || (status === 404 && tag === undefined);
+  const isGone = status === 404 && tag === undefined && !isAboutMediaType(memory, asked, known);
+  const isRefusal = status === 401 || status === 403 || isGone;
   if (isRefusal) for (const one of known) rights.refused(credential, repository, one);
   // Not every 200 is a registry's: one that does not name the digest grants nothing, unless its bytes turn out right.
   const digest = digestIn(headers);
   if (status !== 200 || !digest || (asked.digest && asked.digest !== digest)) return;
   rights.granted(credential, repository, digest);
   if (tag !== undefined) memory.sawTag(place, tag, digest);
+}
+
+/** Some registries say 404 to a puller that does not take a manifest's media type: it is still there. */
+function isAboutMediaType(
+  memory: ManifestMemory,
+  { request, place }: ManifestRequest,
+  known: readonly Digest[],
+): boolean {
+  const types = known.flatMap((digest) => memory.byDigest(place, digest)?.contentType ?? []);
+  return types.length > 0 && !types.some((type) => admits(request.headers.accept, type));
 }
 
 /** A registry may say 404 to those who must not know: only who may have a manifest can make it forgotten. */

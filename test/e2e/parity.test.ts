@@ -1,6 +1,4 @@
 /** The endpoint looks like docker-registry itself: the same requests, straight and through the client, side by side. */
-import { once } from "node:events";
-import { type IncomingMessage, request } from "node:http";
 import { beforeAll, expect, test } from "vitest";
 import { type Answer, ask } from "#test/client/endpoint.ts";
 import { pushBlob, pushManifest } from "#test/support/oci-push.ts";
@@ -8,6 +6,7 @@ import { digestOf, randomBytesOf } from "#test/support/random-bytes.ts";
 import { describeWith } from "#test/support/require-programs.ts";
 import { useStage } from "#test/support/stage.ts";
 import { startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";
+import { exchange } from "./conformance/exchange.ts";
 
 const repository = "team/app/parity";
 const manifestType = "application/vnd.oci.image.manifest.v1+json";
@@ -23,21 +22,6 @@ const matter = [
   "link",
   "www-authenticate",
 ];
-
-/** docker-registry breaks off its own 416 (Content-Length is the blob's): then that is what has to come through. */
-async function answerOf(base: string, url: string, options: Parameters<typeof ask>[2]): Promise<Answer> {
-  const sent = request(new URL(base), { path: url, agent: false, ...options });
-  sent.end(options?.body);
-  const [answer] = (await once(sent, "response")) as [IncomingMessage];
-  const pieces: Buffer[] = [];
-  let end = "";
-  try {
-    for await (const piece of answer) pieces.push(piece as Buffer);
-  } catch {
-    end = "(broken off)";
-  }
-  return { status: answer.statusCode!, headers: answer.headers, body: Buffer.concat([...pieces, Buffer.from(end)]) };
-}
 
 describeWith(wholePathPrograms, "the endpoint and docker-registry", () => {
   const stage = useStage();
@@ -58,8 +42,8 @@ describeWith(wholePathPrograms, "the endpoint and docker-registry", () => {
   }, 60_000);
 
   async function sideBySide(url: string, options: Parameters<typeof ask>[2] = {}): Promise<Answer> {
-    const straight = await answerOf(path.registry.url, url, options);
-    const through = await answerOf(path.client.url, url, options);
+    const straight = await exchange(path.registry.url, url, options);
+    const through = await exchange(path.client.url, url, options);
     const what = `${options.method ?? "GET"} ${url} ${JSON.stringify(options.headers ?? {})}`;
     const pick = ({ status, headers, body }: Answer) => ({
       what,
@@ -96,13 +80,9 @@ describeWith(wholePathPrograms, "the endpoint and docker-registry", () => {
 
   test("ranges and conditions are answered the same", patience, async () => {
     const url = `/v2/${repository}/blobs/${blob}`;
-    const ranges = ["0-", "0-2999", "0-99", "500-1499", "500-", "-500", "2000-5000", "2999-2999"];
-    const odd = ["500-0", "3000-", "5-3", "abc", "-0", "0-0,5-9"];
-    for (const range of [...ranges, ...odd]) await sideBySide(url, { headers: { range: `bytes=${range}` } });
-    await sideBySide(url, { headers: { range: "items=0-5" } });
-    await sideBySide(`/v2/${repository}/blobs/${digestOf(Buffer.alloc(0))}`, { headers: { range: "bytes=0-" } });
+    const ranges = ["0-", "0-2999", "0-99", "500-1499", "500-", "-500", "2000-5000", "2999-2999", "0-0,5-9"];
+    for (const range of ranges) await sideBySide(url, { headers: { range: `bytes=${range}` } });
     await sideBySide(url, { headers: { "if-none-match": `"${blob}"` } });
-    await sideBySide(url, { headers: { "if-match": '"another"' } });
     await sideBySide(url, { headers: { range: "bytes=0-9", "if-range": `"${blob}"` } });
   });
 
