@@ -15,20 +15,11 @@ import { collectLessOften } from "./garbage-collector.ts";
 import { keyExportOptions, keyImportOptions, keyRenewOptions, keyShowOptions } from "./key/options.ts";
 import { runKeyExport, runKeyImport, runKeyRenew, runKeyShow } from "./key.ts";
 import { StartError } from "./listen-error.ts";
-import { hasVariable, type Option, OptionError, readOptions, type Values, variableOf } from "./option.ts";
+import { hasVariable, OptionError, variableOf } from "./option.ts";
 import { clientOptions, secretVariables, serverOptions, startOptions } from "./option-table.ts";
 import { runServer } from "./server.ts";
 import { runStart } from "./start.ts";
-
-type Options = Readonly<Record<string, Option<unknown>>>;
-
-interface Verb<S extends Options> {
-  readonly name: string;
-  readonly help: string;
-  readonly options: S;
-  readonly examples: readonly (readonly [string, string])[];
-  run(values: Values<S>): Promise<void>;
-}
+import { addVerb, type Options, type Verb } from "./verb.ts";
 
 const start: Verb<typeof startOptions> = {
   name: "start",
@@ -112,7 +103,7 @@ const cachePrune: Verb<typeof cachePruneOptions> = {
 
 function addCache(cli: Argv): Argv {
   const commands = (builder: Argv) =>
-    addVerb(addVerb(addVerb(addVerb(builder, cacheList), cacheRemove), cacheVerify), cachePrune).demandCommand(
+    add(add(add(add(builder, cacheList), cacheRemove), cacheVerify), cachePrune).demandCommand(
       1,
       "a command is needed: ls, rm, verify or prune",
     );
@@ -153,47 +144,15 @@ const keyImport: Verb<typeof keyImportOptions> = {
 
 function addKey(cli: Argv): Argv {
   const commands = (builder: Argv) =>
-    addVerb(addVerb(addVerb(addVerb(builder, keyShow), keyRenew), keyExport), keyImport).demandCommand(
+    add(add(add(add(builder, keyShow), keyRenew), keyExport), keyImport).demandCommand(
       1,
       "a command is needed: show, renew, export or import (see --help)",
     );
   return cli.command("key", "Look at the server's signing key, renew it, or bring one along", commands);
 }
 
-function addVerb<S extends Options>(cli: Argv, verb: Verb<S>): Argv {
-  const positionals = Object.values(verb.options).filter(({ positional }) => positional);
-  return cli.command(
-    // In yargs's square brackets, because what is missing is said by readOptions.
-    [verb.name, ...positionals.map(({ flag, repeatable }) => `[${flag}${repeatable ? ".." : ""}]`)].join(" "),
-    verb.help,
-    (builder) => {
-      for (const option of Object.values(verb.options)) describe(builder, option);
-      for (const [command, what] of verb.examples) builder.example(command, what);
-      return builder;
-    },
-    async (argv) => {
-      warnOfUnknownVariables(process.env);
-      await verb.run(readOptions(verb.options, argv as Record<string, string | boolean>, process.env));
-    },
-  );
-}
-
-function describe(builder: Argv, option: Option<unknown>): void {
-  const suffix = option.required
-    ? " [required]"
-    : option.fallback === undefined
-      ? ""
-      : ` [default: ${option.fallback}]`;
-  const text = `${option.value && `${option.value}: `}${option.help}${suffix}`;
-  if (option.positional) return void builder.positional(option.flag, { type: "string", describe: text });
-  if (option.switch) return void builder.option(option.flag, { type: "boolean", describe: text });
-  builder.option(option.flag, {
-    ...(option.alias && { alias: option.alias }),
-    type: "string",
-    requiresArg: true,
-    ...(option.repeatable && { array: true, nargs: 1 }),
-    describe: text,
-  });
+function add<S extends Options>(cli: Argv, verb: Verb<S>): Argv {
+  return addVerb(cli, verb, () => warnOfUnknownVariables(process.env));
 }
 
 /** A mistyped variable would otherwise be ignored in silence. Variables of other verbs are fine: one `.env` serves all. */
@@ -233,7 +192,7 @@ async function main(args: readonly string[]): Promise<void> {
       // What yargs itself finds wrong comes with or without an error of its own.
       throw err === undefined || err.name === "YError" ? new OptionError(`${message} (see --help)`) : err;
     });
-  addKey(addCache(addVerb(addVerb(addVerb(addVerb(cli, start), server), client), configure)));
+  addKey(addCache(add(add(add(add(cli, start), server), client), configure)));
   await cli.parseAsync();
 }
 
