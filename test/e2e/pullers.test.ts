@@ -2,8 +2,8 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, beforeEach, expect, test } from "vitest";
+import { startContainerd } from "#test/support/containerd.ts";
 import { blobBytes } from "#test/support/gateway.ts";
-import { startProcess } from "#test/support/process.ts";
 import { programPath } from "#test/support/programs.ts";
 import { digestOf, randomBytesOf } from "#test/support/random-bytes.ts";
 import { describeWith } from "#test/support/require-programs.ts";
@@ -78,29 +78,4 @@ describeWith(["root", ...wholePathPrograms, "skopeo", "podman", "containerd", "c
 
 function mirror(upstream: string, client: string): string {
   return `server = "http://${upstream}"\n[host."${client}"]\n  capabilities = ["pull", "resolve"]\n`;
-}
-
-async function startContainerd(folder: string) {
-  await mkdir(folder, { recursive: true });
-  const config = join(folder, "config.toml");
-  const address = join(folder, "c.sock");
-  await writeFile(config, containerdConfiguration(folder, address));
-  const ctr = async (...args: string[]) => (await run(programPath("ctr"), ["--address", address, ...args])).stdout;
-  const daemon = await startProcess({
-    command: programPath("containerd"),
-    args: ["--config", config],
-    logFile: join(folder, "containerd.log"),
-    ready: async () => (await ctr("version")) !== "",
-  });
-  return { ctr, [Symbol.asyncDispose]: () => daemon.stop() };
-}
-
-function containerdConfiguration(folder: string, address: string): string {
-  return `version = 2
-root = ${JSON.stringify(join(folder, "root"))}
-state = ${JSON.stringify(join(folder, "state"))}
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
-[grpc]
-  address = ${JSON.stringify(address)}
-`;
 }
