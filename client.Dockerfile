@@ -13,11 +13,15 @@ WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund && npm cache clean --force
 COPY . .
+
+RUN mkdir -p /var/lib/ndn-registry && chown 65532:65532 /var/lib/ndn-registry
+VOLUME /var/lib/ndn-registry
 USER 65532:65532
 
 # The container's loopback is its own: whom it serves is decided by -p, as above. With --network host there is no -p,
 # and -e DOCKER_NDN_LISTEN=127.0.0.1:5000 keeps the endpoint on the machine.
 ENV NODE_ENV=production \
+    DOCKER_NDN_CACHE_DIR=/var/lib/ndn-registry/cache \
     DOCKER_NDN_LISTEN=0.0.0.0:5000
 EXPOSE 5000
 
