@@ -21,10 +21,11 @@ import { pullers } from "./pullers.ts";
 import { describeRun, printResult, recordResult, type ScenarioRecord } from "./report.ts";
 import type { Context, Scenario } from "./scenario.ts";
 import { transfer } from "./transfer.ts";
+import { warm } from "./warm.ts";
 
-const scenarios: readonly Scenario[] = [transfer, firstByte, checked, many, links, memory, pullers];
+const scenarios: readonly Scenario[] = [transfer, firstByte, checked, many, warm, links, memory, pullers];
 /** Without the long ones. */
-const usual = "transfer,first-byte,many,pullers";
+const usual = "transfer,first-byte,many,warm,pullers";
 
 interface Options extends Omit<Context, "folder" | "progress"> {
   readonly wanted: readonly Scenario[];

@@ -17,6 +17,7 @@ import { serveHeld, servePart } from "./held-blob.ts";
 import { passBlob, passHead } from "./pass-blob.ts";
 import type { Puller } from "./puller.ts";
 import { signalOf } from "./response-body.ts";
+import { learnRight } from "./rights/learn-right.ts";
 import { upstreamErrorKind } from "./status/upstream-error.ts";
 import { answerHeld } from "./store/held-answer.ts";
 import { headFromNdn, serveWhole } from "./whole-blob.ts";
@@ -41,6 +42,7 @@ export function createBlobRoute(services: BlobServices): BlobHandler {
       await answerGet(services, { ...asked, record }, digest);
       record.end(response.statusCode < 400 ? "complete" : "refused");
     } catch (err: unknown) {
+      if (err instanceof UpstreamAnswer) learnRight(services.rights, { puller, repository, digest }, err.status);
       record.end(settle(services, response, signal, err), err);
     }
   };
@@ -83,12 +85,14 @@ async function answerHead(
   asked: Omit<BlobRequest, "record">,
   digestText: string,
 ): Promise<void> {
+  const digest = parseSha256(digestText);
   try {
-    await passHead(services, asked, digestText).catch(async (err: unknown) => {
-      const digest = parseSha256(digestText);
-      if (!(err instanceof RegistryUnreachable) || digest === undefined) throw err;
-      if (!(await headWithoutUpstream(services, asked, digest))) throw err;
-    });
+    await passHead(services, asked, digestText, () => headFromStore(services, asked, digest)).catch(
+      async (err: unknown) => {
+        if (!(err instanceof RegistryUnreachable) || digest === undefined) throw err;
+        if (!(await headWithoutUpstream(services, asked, digest))) throw err;
+      },
+    );
   } catch (err: unknown) {
     settle(services, asked.response, asked.signal, err);
   }
@@ -100,17 +104,27 @@ async function headWithoutUpstream(
   asked: Omit<BlobRequest, "record">,
   digest: Digest,
 ): Promise<boolean> {
-  const { request, response, repository, puller, signal } = asked;
-  const mayHave = services.rights.mayOffline(puller.identity, repository, digest);
-  const held = mayHave ? await services.cache?.store.open(digest) : undefined;
-  if (held) {
-    services.metrics.offlineAnswers.inc({ what: "blob" });
-    return answerHeld(request, response, held, { signal }).finally(() => held.close());
-  }
+  if (await headFromStore(services, asked, digest)) return true;
   const ndn = trustedNdn(services, digest);
   if (!ndn) return false;
   await headFromNdn(ndn, asked, digest);
   return true;
+}
+
+async function headFromStore(
+  { rights, cache, metrics }: BlobServices,
+  { request, response, repository, puller, signal }: Omit<BlobRequest, "record">,
+  digest: Digest | undefined,
+): Promise<boolean> {
+  const mayHave = digest !== undefined && rights.mayOffline(puller.identity, repository, digest);
+  const held = mayHave ? await cache?.store.open(digest) : undefined;
+  if (!held) return false;
+  metrics.offlineAnswers.inc({ what: "blob" });
+  try {
+    return await answerHeld(request, response, held, { signal });
+  } finally {
+    await held.close();
+  }
 }
 
 /** End a response whose work failed: with an answer while that is possible, else by breaking off the connection. */

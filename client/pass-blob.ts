@@ -3,7 +3,9 @@ import { limitedStream } from "./bandwidth.ts";
 import { provenance } from "./blob-headers.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";
 import { endToEnd } from "./hop-by-hop.ts";
+import { isFailure } from "./manifests/upstream-question.ts";
 import { writeAll } from "./response-body.ts";
+import { learnRight } from "./rights/learn-right.ts";
 
 const passedOn = [
   "accept",
@@ -23,12 +25,13 @@ const passedOn = [
  */
 export async function passBlob(services: BlobServices, blob: BlobRequest, digest: string): Promise<void> {
   const { request, response, repository, puller, signal, record } = blob;
-  const { registry, bandwidth } = services;
+  const { registry, bandwidth, rights } = services;
   const headers = Object.fromEntries(
     passedOn.flatMap((name) => (request.headers[name] === undefined ? [] : [[name, String(request.headers[name])]])),
   );
   // Another algorithm is no `Digest` of ours, but the registry knows what it is.
   const answer = await registry.getBlob(repository, digest as Digest, { auth: puller.auth, headers, signal });
+  learnRight(rights, { puller, repository, digest }, answer.status);
   const isBlob = answer.status === 200 || answer.status === 206;
   const extra = isBlob ? { "docker-content-digest": digest } : {};
   const all = { ...extra, ...endToEnd(answer.headers), ...provenance("upstream", "bypass") };
@@ -51,17 +54,22 @@ export async function passBlob(services: BlobServices, blob: BlobRequest, digest
 }
 
 /**
- * Answer a HEAD of a blob.
+ * Answer a HEAD of a blob with what the upstream says; an answer that says only that it is out of order or that the
+ * puller's quota is used up is left to `inItsPlace` first, which says whether it has answered.
  *
  * @throws RegistryUnreachable
  */
 export async function passHead(
-  { registry }: BlobServices,
+  { registry, rights }: BlobServices,
   blob: Omit<BlobRequest, "record">,
   digest: string,
+  inItsPlace: () => Promise<boolean>,
 ): Promise<void> {
   const { response, repository, puller, signal } = blob;
   const { status, headers } = await registry.headBlob(repository, digest as Digest, { auth: puller.auth, signal });
+  if (isFailure(status) && (await inItsPlace())) return;
+  const sizeBytes = Number(headers["content-length"] ?? Number.NaN);
+  learnRight(rights, { puller, repository, digest }, status, Number.isSafeInteger(sizeBytes) ? sizeBytes : undefined);
   const extra = status === 200 ? { "docker-content-digest": digest } : {};
   response.writeHead(status, { ...extra, ...endToEnd(headers), ...provenance("upstream", "bypass") }).end();
 }

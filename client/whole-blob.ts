@@ -11,6 +11,7 @@ import { isWhole } from "./blob-range.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";
 import { sourcesFor } from "./blob-sources.ts";
 import { writeAll } from "./response-body.ts";
+import { learnRight } from "./rights/learn-right.ts";
 
 /**
  * Serve the whole blob; false, with nothing sent, when `range` turns out not to be all of it, or when the upstream
@@ -61,8 +62,9 @@ async function mayHave(
   { authorize, rights }: BlobServices,
   { puller, repository }: BlobRequest,
   digest: Digest,
-  { isFollower, source }: VerifiedRead & { readonly isFollower: boolean },
+  { isFollower, source, sizeBytes }: VerifiedRead & { readonly isFollower: boolean },
 ): Promise<boolean> {
+  if (!isFollower && source === "upstream") learnRight(rights, { puller, repository, digest }, 200, sizeBytes);
   if (authorize === "none" || (!isFollower && source !== "store")) return true;
   return (await rights.ask(puller, { repository, digest })).kind === "granted";
 }

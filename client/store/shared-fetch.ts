@@ -146,6 +146,7 @@ export class SharedFetch {
     this.#cancelled.signal.throwIfAborted();
     this.#leader = [...this.#readers].find((reader): reader is Leader => !reader.hasLed && reader.puller !== undefined);
     if (this.#leader) this.#leader.hasLed = true;
+    this.#firstSource = "store"; // what an earlier one's sources have granted is not this one's
     return this.#leader;
   }
 

@@ -40,14 +40,17 @@ const aheadBytes = 8 * 1024 * 1024;
 export class SharedFetches {
   readonly #store: BlobStorePort;
   readonly #log: FetchLog;
+  readonly #onCount: (running: number) => void;
   /** The fetch that may be joined, or waited for, per digest. */
   readonly #running = new Map<Digest, SharedFetch>();
   /** Those whose readers are still busy as well. */
   readonly #all = new Map<SharedFetch, Promise<void>>();
 
-  constructor(store: BlobStorePort, log: FetchLog) {
+  /** @param onCount - Told how many fetches run whenever that changes. */
+  constructor(store: BlobStorePort, log: FetchLog, onCount: (running: number) => void = () => {}) {
     this.#store = store;
     this.#log = log;
+    this.#onCount = onCount;
   }
 
   /**
@@ -145,7 +148,11 @@ export class SharedFetches {
   #create(digest: Digest): SharedFetch {
     const fetch = new SharedFetch(this.#store, digest, this.#log);
     this.#running.set(digest, fetch);
-    void fetch.ended.then(() => this.#running.delete(digest));
+    this.#onCount(this.#running.size);
+    void fetch.ended.then(() => {
+      this.#running.delete(digest);
+      this.#onCount(this.#running.size);
+    });
     return fetch;
   }
 
