@@ -24,7 +24,9 @@ describeWith(wholePathPrograms, "one of two servers hangs", () => {
     return (await pushBlob(path.registry.url, repository, randomBytesOf(`hung ${n}`, sizeBytes))).digest;
   }
 
-  test("in the middle of a pull: the rest comes over HTTPS, and the next pulls are quick again", { timeout: 60_000 }, async () => {
+  test("in the middle of a pull: the rest comes over HTTPS, and the next pulls are quick again", {
+    timeout: 60_000,
+  }, async () => {
     const { client, server } = path;
     for (const n of [0, 1, 2]) await fetchBlob(client.url, repository, await freshBlob(n));
     const digest = await freshBlob(3);

@@ -10,7 +10,7 @@ import { readBody } from "../support/read-body.ts";
 let server: Server;
 let url: URL;
 /** What the registry does with a connection once it has read the request. */
-let answer: (socket: Socket, request: string) => void;
+let answer: (socket: Socket, request: string) => unknown;
 
 beforeEach(async () => {
   server = createServer((socket) => {
