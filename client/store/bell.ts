@@ -2,16 +2,22 @@ import { abortable } from "#oci/abortable.ts";
 
 /** Wakes everyone who waits for something to have changed; whoever is woken looks again for themselves. */
 export class Bell {
-  #next = Promise.withResolvers<void>();
+  #next: PromiseWithResolvers<void> | undefined;
 
   ring(): void {
-    const { resolve } = this.#next;
-    this.#next = Promise.withResolvers<void>();
-    resolve();
+    const next = this.#next;
+    this.#next = undefined;
+    next?.resolve();
   }
 
-  /** Resolves at the next ring. @throws The signal's reason. */
+  /** Resolves at the next ring. */
+  next(): Promise<void> {
+    this.#next ??= Promise.withResolvers();
+    return this.#next.promise;
+  }
+
+  /** The same. @throws The signal's reason. */
   heard(signal: AbortSignal): Promise<void> {
-    return abortable(this.#next.promise, signal);
+    return abortable(this.next(), signal);
   }
 }

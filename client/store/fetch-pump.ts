@@ -3,6 +3,7 @@ import type { VerifiedRead } from "#blob/verify.ts";
 import type { GrowingBlob } from "./growing-blob.ts";
 import type { PartialSource } from "./partial-source.ts";
 import type { BlobWriter } from "./store-port.ts";
+import { bufferBytes } from "./tail-buffers.ts";
 import { WriteBehind } from "./write-behind.ts";
 
 /** One read of the blob, as the pump needs it. */
@@ -15,8 +16,6 @@ export interface PumpedRead {
   /** Whose own sources are being read. */
   readonly fetchedFor: object;
 }
-
-const bufferBytes = 1024 * 1024;
 
 /**
  * Moves what a verified read brings into the file, as fast as it comes; when the file cannot take it, into the hands of
@@ -43,6 +42,7 @@ export class FetchPump {
       writtenBytes += sizeBytes;
       grown.release(writtenBytes);
     });
+    grown.lendFrom(this.#behind);
   }
 
   /**
@@ -77,6 +77,11 @@ export class FetchPump {
     return this.#behind.flush();
   }
 
+  /** Wait for what is being written; nothing is pumped any more. */
+  async close(): Promise<void> {
+    await this.#behind?.close();
+  }
+
   /** Why nothing more goes into the file. */
   get failure(): Error | undefined {
     return this.#behind?.failure;
@@ -91,6 +96,8 @@ export class FetchPump {
     }
     const taken = await this.#behind!.append(bytes);
     this.#appendedBytes += taken;
+    // The last chunk is read from the file: whoever was served whole finds the blob in the store when asking again.
+    if (this.#appendedBytes < this.#grown.sizeBytes) this.#grown.hold(this.#appendedBytes);
     if (taken < bytes.length) await this.#handOver(bytes.subarray(taken));
   }
 

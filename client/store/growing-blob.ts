@@ -5,11 +5,18 @@ import type { SourcedChunk } from "#blob/fallback.ts";
 import { BlobUnavailable } from "#blob/source.ts";
 import { Bell } from "./bell.ts";
 import { ByteOrigins } from "./byte-origins.ts";
+import type { Loan } from "./tail-buffers.ts";
 
 /** Where bytes that are there can be read again. */
 export interface ReadableFile {
   /** Bytes `[start, end)` in pieces; a piece is valid until the next one is asked for. */
   read(start: number, end: number): AsyncIterable<Uint8Array>;
+}
+
+/** Where the newest bytes can be had before they are in the file, and need not be read from it. */
+export interface LentBytes {
+  /** A piece of what is there from `position` on; undefined when it is to come from the file. */
+  lend(position: number): Loan | undefined;
 }
 
 /** One of the readers, as the growing blob sees it. */
@@ -42,7 +49,9 @@ export class GrowingBlob {
   readonly #file: ReadableFile | undefined;
   readonly #readers: ReadonlySet<GrowthReader>;
   readonly #bell = new Bell();
+  #lender: LentBytes | undefined;
   #inFileBytes = 0;
+  #inMemoryBytes = 0;
   #isLockStep = false;
   #direct: DirectChunk | undefined;
   #handedBytes = 0;
@@ -57,7 +66,7 @@ export class GrowingBlob {
 
   /** Bytes `[0, releasedBytes)` can be read. */
   get releasedBytes(): number {
-    return Math.max(this.#handedBytes, this.#inFileBytes);
+    return Math.max(this.#handedBytes, this.#inFileBytes, this.#inMemoryBytes);
   }
 
   get isLockStep(): boolean {
@@ -68,6 +77,18 @@ export class GrowingBlob {
   release(end: number): void {
     if (end <= this.#inFileBytes) return;
     this.#inFileBytes = end;
+    this.#bell.ring();
+  }
+
+  /** Readers that have caught up are to be lent bytes, as long as they go into the file. */
+  lendFrom(lender: LentBytes): void {
+    this.#lender = lender;
+  }
+
+  /** All bytes before `end` are in memory or in the file, and those that are lent may be read. */
+  hold(end: number): void {
+    if (end <= this.#inMemoryBytes) return;
+    this.#inMemoryBytes = end;
     this.#bell.ring();
   }
 
@@ -115,6 +136,8 @@ export class GrowingBlob {
   /**
    * Bytes `[start, end)` for one reader, who leaves at their end. Waits for what is not there; a range that ends before
    * the blob does also waits until it can be believed. A chunk is valid until the next one is asked for.
+   *
+   * @param signal - When it fires the reader also leaves, and whoever keeps the readers rings.
    */
   async *read(reader: GrowthReader, start: number, end: number, signal: AbortSignal): AsyncGenerator<SourcedChunk> {
     reader.position = start;
@@ -123,10 +146,12 @@ export class GrowingBlob {
       while (reader.position < end) {
         this.#check(reader, signal);
         const until = this.#mayReadUntil(reader, end);
-        if (reader.position < Math.min(this.#inFileBytes, until)) yield* this.#fromFile(reader, until, signal);
+        const loan = this.#loanFor(reader, until);
+        if (loan) yield* this.#fromLoan(reader, loan, Math.min(this.#inMemoryBytes, until));
+        else if (reader.position < Math.min(this.#inFileBytes, until)) yield* this.#fromFile(reader, until, signal);
         else if (this.#directFor(reader, until)) yield* this.#fromHand(reader, until);
         else if (this.#isLockStep && reader.position >= until) throw new BlobUnavailable("the range is not verified");
-        else await this.#bell.heard(signal);
+        else await this.#bell.next(); // `heard` would add a listener to the signal for each piece
       }
     } finally {
       reader.leave();
@@ -141,6 +166,23 @@ export class GrowingBlob {
   #mayReadUntil({ position }: GrowthReader, end: number): number {
     if (end >= this.sizeBytes || this.isVerified) return end;
     return Math.min(end, this.origins.untrustedFrom(position));
+  }
+
+  // In lock-step the same bytes are handed: one way for all.
+  #loanFor({ position }: GrowthReader, until: number): Loan | undefined {
+    if (this.#isLockStep || position >= Math.min(this.#inMemoryBytes, until)) return undefined;
+    return this.#lender?.lend(position);
+  }
+
+  async *#fromLoan(reader: GrowthReader, { bytes, giveBack }: Loan, until: number): AsyncGenerator<SourcedChunk> {
+    let isTaken = false;
+    try {
+      yield* this.#labelled(reader, bytes.subarray(0, until - reader.position));
+      isTaken = true;
+    } finally {
+      giveBack(isTaken); // one that leaves early may have the bytes on their way to a socket
+    }
+    if (this.#isLockStep) this.#bell.ring(); // which may have begun meanwhile, and waits for all to have these bytes
   }
 
   #directFor({ position }: GrowthReader, until: number): boolean {

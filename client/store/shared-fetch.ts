@@ -221,7 +221,7 @@ export class SharedFetch {
   }
 
   async #close(keep: boolean): Promise<void> {
-    await this.#pump?.flush();
+    await this.#pump?.close();
     await this.#grown?.idle(never);
     const err = this.#pump?.failure;
     if (err)

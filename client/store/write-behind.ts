@@ -1,24 +1,22 @@
 import { Bell } from "./bell.ts";
+import { type Loan, TailBuffers } from "./tail-buffers.ts";
 
 /** Where the bytes go; the buffer may be used again when `write` resolves. */
 interface Sink {
+  /** Bytes that are there already. */
+  readonly writtenBytes: number;
   write(bytes: Uint8Array): Promise<void>;
 }
 
-const never = new AbortController().signal;
-
 /**
  * Writes while the next bytes are being fetched: what comes during a write is collected and written in one piece.
- * Saves one trip to the thread pool per 64 KiB chunk of an upstream's body; holds two buffers.
+ * Saves one trip to the thread pool per 64 KiB chunk of an upstream's body.
  */
 export class WriteBehind {
   readonly #sink: Sink;
   readonly #onWritten: (sizeBytes: number) => void;
   readonly #bell = new Bell();
-  #filling: Buffer;
-  #spare: Buffer;
-  #filledBytes = 0;
-  #inWrite: Buffer | undefined;
+  readonly #tail: TailBuffers;
   #isWriting = false;
   #failure: Error | undefined;
 
@@ -26,8 +24,7 @@ export class WriteBehind {
   constructor(sink: Sink, bufferBytes: number, onWritten: (sizeBytes: number) => void) {
     this.#sink = sink;
     this.#onWritten = onWritten;
-    this.#filling = Buffer.allocUnsafeSlow(bufferBytes);
-    this.#spare = Buffer.allocUnsafeSlow(bufferBytes);
+    this.#tail = new TailBuffers(bufferBytes, sink.writtenBytes);
   }
 
   /** Why nothing is written any more. */
@@ -36,48 +33,50 @@ export class WriteBehind {
   }
 
   /** What was taken, but is not written: after a failure, all there is of it. */
-  get unwritten(): Buffer[] {
-    return [...(this.#inWrite ? [this.#inWrite] : []), this.#filling.subarray(0, this.#filledBytes)];
+  get unwritten(): Uint8Array[] {
+    return this.#tail.unwritten;
+  }
+
+  /** Lend what was taken, written or not, from this byte of the sink on; undefined when it cannot be lent. */
+  lend(position: number): Loan | undefined {
+    return this.#tail.lend(position);
   }
 
   /**
-   * Take over the bytes; waits only while both buffers are full.
+   * Take over the bytes; waits only while all buffers are waiting to be written.
    *
    * @returns How many were taken: fewer than given only after a write has failed.
    */
   async append(bytes: Uint8Array): Promise<number> {
     let taken = 0;
     while (taken < bytes.length && !this.#failure) {
-      const piece = bytes.subarray(taken, taken + this.#filling.length - this.#filledBytes);
-      if (piece.length === 0) {
-        await this.#bell.heard(never);
-        continue;
-      }
-      this.#filling.set(piece, this.#filledBytes);
-      this.#filledBytes += piece.length;
-      taken += piece.length;
-      if (!this.#isWriting) void this.#writeAll();
+      const copied = this.#tail.append(taken === 0 ? bytes : bytes.subarray(taken));
+      if (copied === 0) await this.#bell.next();
+      else if (!this.#isWriting) void this.#writeAll();
+      taken += copied;
     }
     return taken;
   }
 
   /** Wait until nothing is being written; false when a write has failed. */
   async flush(): Promise<boolean> {
-    while (this.#isWriting) await this.#bell.heard(never);
+    while (this.#isWriting) await this.#bell.next();
     return this.#failure === undefined;
+  }
+
+  /** Nobody wants anything lent any more; after this nothing may be appended. */
+  async close(): Promise<void> {
+    if (await this.flush()) this.#tail.close(); // else its buffers may be in the hands of readers
   }
 
   // Never rejects: whoever meets the failure in `append` or `flush` has a use for the bytes.
   async #writeAll(): Promise<void> {
     this.#isWriting = true;
     try {
-      while (this.#filledBytes > 0) {
-        const piece = this.#filling.subarray(0, this.#filledBytes);
-        [this.#filling, this.#spare, this.#filledBytes] = [this.#spare, this.#filling, 0];
-        this.#inWrite = piece;
-        this.#bell.ring();
+      for (let [piece] = this.#tail.unwritten; piece; [piece] = this.#tail.unwritten) {
         await this.#sink.write(piece);
-        this.#inWrite = undefined;
+        this.#tail.written(piece.length);
+        this.#bell.ring();
         this.#onWritten(piece.length);
       }
     } catch (err: unknown) {

@@ -33,7 +33,11 @@ export class Taker {
   readonly #hash = createHash("sha256");
   readonly #chunks: AsyncIterator<SourcedChunk>;
 
-  constructor(read: Pick<SharedRead, "chunks">) {
+  readonly #pace: (() => Promise<void>) | undefined;
+
+  /** @param pace - How long it works on a chunk, before it looks at the bytes. */
+  constructor(read: Pick<SharedRead, "chunks">, pace?: () => Promise<void>) {
+    this.#pace = pace;
     this.#chunks = read.chunks[Symbol.asyncIterator]();
   }
 
@@ -61,6 +65,7 @@ export class Taker {
   async #next(): Promise<boolean> {
     const { done, value } = await this.#chunks.next();
     if (done) return false;
+    if (this.#pace) await this.#pace();
     this.#hash.update(value.bytes);
     this.got.bytes += value.bytes.length;
     this.got.from[value.source] = (this.got.from[value.source] ?? 0) + value.bytes.length;

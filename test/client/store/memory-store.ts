@@ -17,6 +17,8 @@ export class MemoryStore implements BlobStorePort {
   /** Sizes of the writes and reads so far. */
   readonly writes: number[] = [];
   readonly reads: number[] = [];
+  /** Writes that failed for want of room. */
+  refusedWrites = 0;
   /** `begin` says no. */
   isFull = false;
   /** Writing fails beyond this many bytes of a file. */
@@ -79,7 +81,10 @@ export class MemoryStore implements BlobStorePort {
       write: async (bytes) => {
         await new Promise(setImmediate); // as a disk, which is not there at once
         mustBeOpen();
-        if (file.writtenBytes + bytes.length > this.roomBytes) throw new Error("no space left on device");
+        if (file.writtenBytes + bytes.length > this.roomBytes) {
+          this.refusedWrites += 1;
+          throw new Error("no space left on device");
+        }
         file.bytes.set(bytes, file.writtenBytes);
         file.writtenBytes += bytes.length;
         this.writes.push(bytes.length);

@@ -23,6 +23,10 @@ function sourceBy(chance: number, offset: number): [kind: "good" | "breaks" | "w
   return ["none", unavailable()];
 }
 
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise(setImmediate);
+}
+
 test.each(Array.from({ length: 12 }, (_, seed) => seed))(
   "whoever reads to the end has the blob (seed %i)",
   async (seed) => {
@@ -40,16 +44,17 @@ test.each(Array.from({ length: 12 }, (_, seed) => seed))(
         delay: upTo(60),
         leavesAt: random() < 0.4 ? upTo(size) : Infinity,
         leavesEarly: random() < 0.1,
+        turnsPerChunk: random() < 0.5 ? 0 : upTo(12),
       };
     });
     const results = await Promise.all(
-      readers.map(async ({ source, delay, leavesAt, leavesEarly }) => {
-        for (let turn = 0; turn < delay; turn++) await new Promise(setImmediate);
+      readers.map(async ({ source, delay, leavesAt, leavesEarly, turnsPerChunk }) => {
+        await turns(delay);
         const { signal, leave } = leaver();
         try {
           const pending = fetches.read(big.ref, [source], signal);
           if (leavesEarly) leave();
-          const taker = new Taker(await pending);
+          const taker = new Taker(await pending, () => turns(turnsPerChunk));
           if (leavesAt < size) {
             await taker.until(leavesAt);
             leave();

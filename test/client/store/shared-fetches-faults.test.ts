@@ -9,6 +9,8 @@ const big = blobOf("shared faults", collectBytes + 3_000_000);
 const size = big.bytes.length;
 const stays = new AbortController().signal;
 const mib = 1024 * 1024;
+/** More than is in memory before the fetch notices that its first MiB is all that the disk takes. */
+const beyondMemory = 6 * mib;
 
 test("without room for the file each reader reads on its own", async () => {
   const { store, fetches } = stageFetches();
@@ -48,8 +50,8 @@ test("in lock-step a reader that leaves holds nobody up, and newcomers read on t
   const gone = leaver();
   const stuck = new Taker(await fetches.read(big.ref, [source], gone.signal));
   const other = new Taker(await fetches.read(big.ref, [source], stays));
-  source.allow(4 * mib);
-  await Promise.all([stuck.until(2 * mib), other.until(2 * mib)]);
+  source.allow(8 * mib);
+  await Promise.all([stuck.until(beyondMemory), other.until(beyondMemory)]);
   const own = holds(big);
   const newcomer = await takeAll(await fetches.read(big.ref, [own], stays));
   expect([newcomer.digest, own.openedAt]).toEqual([big.ref.digest, [0]]);
@@ -66,8 +68,8 @@ test("in lock-step the last one to leave cancels the fetch", async () => {
   const source = gated(big);
   const gone = leaver();
   const reader = new Taker(await fetches.read(big.ref, [source], gone.signal));
-  source.allow(4 * mib);
-  await reader.until(2 * mib);
+  source.allow(8 * mib);
+  await reader.until(beyondMemory);
   gone.leave();
   expect(source.signals[0]!.aborted).toBe(true);
   await filesClosed(store);
@@ -103,7 +105,9 @@ test("a partial that cannot be read to its end is gone on with from the source",
 test("a file that its readers cannot read breaks them off, with a cause that the next attempt can mend", async () => {
   const { store, fetches } = stageFetches();
   store.readableBytes = mib;
-  const got = await takeAll(await fetches.read(big.ref, [holds(big)], stays));
+  const behind = await fetches.read(big.ref, [holds(big)], stays);
+  await takeAll(await fetches.read(big.ref, [holds(big)], stays)); // from memory
+  const got = await takeAll(behind);
   expect(got.error).toBeInstanceOf(BlobUnavailable);
   await filesClosed(store);
 });
