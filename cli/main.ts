@@ -1,24 +1,19 @@
 #!/usr/bin/env node
 /**
  * The executable: finds the verb, reads its options, and turns failures into exit statuses
- * (2: the command line or the environment is wrong; 1: anything else).
+ * (2: the command line or the environment is wrong; 1: anything else). Only the verb that was chosen is loaded: the
+ * others would cost each process some 30 MB.
  */
 import yargs, { type Argv } from "yargs";
-import { KeychainError } from "#ndn/keychain.ts";
+import { KeychainError } from "#ndn/trust/keychain-error.ts";
 import { cacheListOptions, cachePruneOptions, cacheRemoveOptions, cacheVerifyOptions } from "./cache/options.ts";
-import { runCacheList, runCachePrune, runCacheRemove, runCacheVerify } from "./cache.ts";
-import { runClient } from "./client.ts";
 import { CommandError } from "./command-error.ts";
 import { configureOptions } from "./configure/options.ts";
-import { runConfigure } from "./configure.ts";
 import { collectLessOften } from "./garbage-collector.ts";
 import { keyExportOptions, keyImportOptions, keyRenewOptions, keyShowOptions } from "./key/options.ts";
-import { runKeyExport, runKeyImport, runKeyRenew, runKeyShow } from "./key.ts";
 import { StartError } from "./listen-error.ts";
 import { hasVariable, OptionError, variableOf } from "./option.ts";
 import { clientOptions, secretVariables, serverOptions, startOptions } from "./option-table.ts";
-import { runServer } from "./server.ts";
-import { runStart } from "./start.ts";
 import { addVerb, type Options, type Verb } from "./verb.ts";
 
 const start: Verb<typeof startOptions> = {
@@ -29,7 +24,7 @@ const start: Verb<typeof startOptions> = {
     ["$0 start", "Docker Hub through localhost:5000"],
     ["$0 start --upstream http://127.0.0.1:5001 --listen 127.0.0.1:5050", "a registry of your own"],
   ],
-  run: runStart,
+  run: async (values) => (await import("./start.ts")).runStart(values),
 };
 
 const server: Verb<typeof serverOptions> = {
@@ -40,7 +35,7 @@ const server: Verb<typeof serverOptions> = {
     ["$0 server --registry http://127.0.0.1:5001 --name /example/registry", "through the local NFD"],
     ["$0 server --registry http://127.0.0.1:5001 --name /example/registry --face tcp://0.0.0.0:6363", "no forwarder"],
   ],
-  run: runServer,
+  run: async (values) => (await import("./server.ts")).runServer(values),
 };
 
 const client: Verb<typeof clientOptions> = {
@@ -54,7 +49,7 @@ const client: Verb<typeof clientOptions> = {
       "straight to a server's --face",
     ],
   ],
-  run: runClient,
+  run: async (values) => (await import("./client.ts")).runClient(values),
 };
 
 const configure: Verb<typeof configureOptions> = {
@@ -66,7 +61,7 @@ const configure: Verb<typeof configureOptions> = {
     ["sudo $0 configure containerd --for docker.io --for registry.example", "a mirror of two registries"],
     ["sudo $0 configure docker --undo", "as it was before"],
   ],
-  run: runConfigure,
+  run: async (values) => (await import("./configure.ts")).runConfigure(values),
 };
 
 const cacheList: Verb<typeof cacheListOptions> = {
@@ -74,7 +69,7 @@ const cacheList: Verb<typeof cacheListOptions> = {
   help: "List the blobs that are held, last used first",
   options: cacheListOptions,
   examples: [["$0 cache ls --format json", "for programs"]],
-  run: runCacheList,
+  run: async (values) => (await import("./cache.ts")).runCacheList(values),
 };
 
 const cacheRemove: Verb<typeof cacheRemoveOptions> = {
@@ -82,7 +77,7 @@ const cacheRemove: Verb<typeof cacheRemoveOptions> = {
   help: "Forget blobs",
   options: cacheRemoveOptions,
   examples: [],
-  run: runCacheRemove,
+  run: async (values) => (await import("./cache.ts")).runCacheRemove(values),
 };
 
 const cacheVerify: Verb<typeof cacheVerifyOptions> = {
@@ -90,7 +85,7 @@ const cacheVerify: Verb<typeof cacheVerifyOptions> = {
   help: "Read every blob and forget those that are not what their digest says; exit status 1 if there are any",
   options: cacheVerifyOptions,
   examples: [],
-  run: runCacheVerify,
+  run: async (values) => (await import("./cache.ts")).runCacheVerify(values),
 };
 
 const cachePrune: Verb<typeof cachePruneOptions> = {
@@ -98,7 +93,7 @@ const cachePrune: Verb<typeof cachePruneOptions> = {
   help: "Forget what was not used for longest",
   options: cachePruneOptions,
   examples: [["$0 cache prune --to 2GiB", "leave 2 GiB"]],
-  run: runCachePrune,
+  run: async (values) => (await import("./cache.ts")).runCachePrune(values),
 };
 
 function addCache(cli: Argv): Argv {
@@ -115,7 +110,7 @@ const keyShow: Verb<typeof keyShowOptions> = {
   help: "Show the certificate's name, digest, kind and validity",
   options: keyShowOptions,
   examples: [],
-  run: runKeyShow,
+  run: async (values) => (await import("./key.ts")).runKeyShow(values),
 };
 
 const keyRenew: Verb<typeof keyRenewOptions> = {
@@ -123,7 +118,7 @@ const keyRenew: Verb<typeof keyRenewOptions> = {
   help: "Make a new certificate, which the old one vouches for",
   options: keyRenewOptions,
   examples: [["$0 key renew --new-key", "with a new key"]],
-  run: runKeyRenew,
+  run: async (values) => (await import("./key.ts")).runKeyRenew(values),
 };
 
 const keyExport: Verb<typeof keyExportOptions> = {
@@ -131,7 +126,7 @@ const keyExport: Verb<typeof keyExportOptions> = {
   help: "Write the certificate in base64, for --anchor and for issuers",
   options: keyExportOptions,
   examples: [["$0 key export registry.ndncert", "into a file that everybody may read"]],
-  run: runKeyExport,
+  run: async (values) => (await import("./key.ts")).runKeyExport(values),
 };
 
 const keyImport: Verb<typeof keyImportOptions> = {
@@ -139,7 +134,7 @@ const keyImport: Verb<typeof keyImportOptions> = {
   help: "Take over a key and certificate (ndnsec SafeBag), or a certificate issued for the key that is here",
   options: keyImportOptions,
   examples: [["$0 key import registry.safebag --password-file passphrase", "from ndnsec export"]],
-  run: runKeyImport,
+  run: async (values) => (await import("./key.ts")).runKeyImport(values),
 };
 
 function addKey(cli: Argv): Argv {
