@@ -16,7 +16,7 @@ import { trustedNdn } from "./blob-sources.ts";
 import { serveHeld, servePart } from "./held-blob.ts";
 import { passBlob, passHead } from "./pass-blob.ts";
 import type { Puller } from "./puller.ts";
-import { signalOf } from "./response-body.ts";
+import { PullerGone, signalOf } from "./response-body.ts";
 import { learnRight } from "./rights/learn-right.ts";
 import { upstreamErrorKind } from "./status/upstream-error.ts";
 import { answerHeld } from "./store/held-answer.ts";
@@ -129,8 +129,7 @@ async function headFromStore(
 
 /** End a response whose work failed: with an answer while that is possible, else by breaking off the connection. */
 function settle(services: BlobServices, response: ServerResponse, signal: AbortSignal, err: unknown): Outcome {
-  // A write that was under way when the puller went may fail before its going is seen.
-  if (signal.aborted || (err as NodeJS.ErrnoException).code === "ECANCELED") {
+  if (signal.aborted || err instanceof PullerGone) {
     response.destroy();
     return "cancelled";
   }

@@ -47,7 +47,8 @@ function written(response: ServerResponse, bytes: Uint8Array, signal: AbortSigna
     signal.addEventListener("abort", onAbort, { once: true });
     response.write(bytes, (err) => {
       signal.removeEventListener("abort", onAbort);
-      if (err) reject(err);
+      // It may come before the connection's own end is seen.
+      if (err) reject(new PullerGone(`writing to the puller failed: ${err.message}`, { cause: err }));
       else resolve();
     });
   });

@@ -7,6 +7,7 @@ import type { Digest } from "#oci/digest.ts";
 import { RegistryUnreachable } from "#oci/errors.ts";
 import { sendError, upstreamUnavailable } from "../answers.ts";
 import { hasBody } from "../proxy-headers.ts";
+import { PullerGone } from "../response-body.ts";
 import { admits } from "./accept.ts";
 import { digestIn, sendFresh, sendHeld, sendStale, standIns } from "./from-memory.ts";
 import { type ManifestRequest, manifestRequest } from "./manifest-request.ts";
@@ -147,7 +148,7 @@ function forget(
 /** End a response whose work failed: with an answer while that is possible, else by breaking off the connection. */
 async function settle(services: ManifestServices, asked: ManifestRequest, err: unknown): Promise<void> {
   const { request, response, signal, repository } = asked;
-  if (signal.aborted) return void response.destroy();
+  if (signal.aborted || err instanceof PullerGone) return void response.destroy();
   const fields = { err, repository, reference: asked.tag ?? asked.digest };
   if (response.headersSent) {
     services.log.warn(fields, "manifest broken off");

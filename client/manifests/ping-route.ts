@@ -4,7 +4,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { RegistryUnreachable } from "#oci/errors.ts";
 import { sendError, upstreamUnavailable } from "../answers.ts";
-import { signalOf, writeAll } from "../response-body.ts";
+import { PullerGone, signalOf, writeAll } from "../response-body.ts";
 import { staleHeaders, staleWarning } from "./from-memory.ts";
 import { credentialOf } from "./manifest-request.ts";
 import type { Greeting } from "./memory.ts";
@@ -48,7 +48,7 @@ export function createPingRoute(
     try {
       await answer(request, response, signal);
     } catch (err: unknown) {
-      if (signal.aborted) return void response.destroy();
+      if (signal.aborted || err instanceof PullerGone) return void response.destroy();
       log.warn({ err }, "ping failed");
       if (response.headersSent) response.destroy();
       else await upstream.pass(request, response);

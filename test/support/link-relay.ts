@@ -80,7 +80,10 @@ class Relay implements LinkRelay {
 
   set isReading(isReading: boolean) {
     this.reading = isReading;
-    for (const socket of this.sockets) isReading ? socket.resume() : socket.pause();
+    for (const socket of this.sockets) {
+      if (isReading) socket.resume();
+      else socket.pause();
+    }
   }
 
   listen(): Promise<void> {
