@@ -1,8 +1,8 @@
 /**
  * Reading a blob from several sources: when one breaks off, the next resumes at the same byte.
  */
-import { createHash } from "node:crypto";
 import { type Digest, digestOfHash } from "#oci/digest.ts";
+import { RunningHash } from "./running-hash.ts";
 import {
   BlobCorrupt,
   type BlobRead,
@@ -37,8 +37,8 @@ export interface FallbackRead {
   readonly contributors: ReadonlySet<SourceName>;
   /** All bytes from the first to the last, in order; to be iterated once. Leaving the loop early cancels the read. */
   readonly chunks: AsyncIterable<SourcedChunk>;
-  /** Digest of the bytes in the chunks so far. */
-  digest(): Digest;
+  /** Digest of the bytes in the chunks so far; not after their end. */
+  digest(): Promise<Digest>;
 }
 
 /**
@@ -66,6 +66,9 @@ export async function openWithFallback(
   };
 }
 
+/** What is longer is hashed in another thread where that can be done without a copy. */
+const longBytes = 8 * 1024 * 1024;
+
 interface Opened {
   readonly source: SourceName;
   readonly read: BlobRead;
@@ -77,7 +80,7 @@ class FallbackReader {
   readonly #blob: BlobRef;
   readonly #signal: AbortSignal;
   readonly #events: ReadEvents;
-  readonly #hash = createHash("sha256");
+  readonly #hash = new RunningHash();
   readonly #failures: Error[] = [];
   #offset = 0;
   #sizeBytes: number | undefined;
@@ -117,14 +120,24 @@ class FallbackReader {
   }
 
   async *chunksFrom(first: Opened): AsyncGenerator<SourcedChunk> {
+    try {
+      yield* this.#chunksOf(first);
+    } finally {
+      this.#hash.end();
+    }
+  }
+
+  async *#chunksOf(first: Opened): AsyncGenerator<SourcedChunk> {
     let current = first;
     for (;;) {
       const { source, read } = current;
       try {
         for await (const bytes of read.chunks) {
           if (bytes.length === 0) continue;
-          this.#take(source, bytes);
+          const hashed = this.#take(source, bytes);
+          hashed?.catch(() => {}); // thrown below
           yield { source, bytes };
+          await hashed; // the next piece may be in the same memory
           if (this.#offset === read.sizeBytes) return;
         }
         if (read.sizeBytes === 0) return;
@@ -136,25 +149,21 @@ class FallbackReader {
     }
   }
 
-  digest(): Digest {
-    return digestOfHash(this.#prefixSha256());
+  async digest(): Promise<Digest> {
+    return digestOfHash(await this.#hash.digest());
   }
 
-  #take(source: SourceName, bytes: Uint8Array): void {
+  #take(source: SourceName, bytes: Uint8Array): Promise<unknown> | undefined {
     const end = this.#offset + bytes.length;
     if (end > this.#sizeBytes!) throw new BlobCorrupt(`${source} sent more than the ${this.#sizeBytes} bytes it said`);
     this.contributors.add(source);
-    this.#hash.update(bytes);
     this.#offset = end;
+    return this.#hash.update(bytes, this.#sizeBytes! > longBytes);
   }
 
   // The prefix is hashed on demand: a source asks before it sends anything, so the running hash is still at `offset`.
   #resumePoint(): ResumePoint {
-    return { offset: this.#offset, prefixSha256: () => this.#prefixSha256() };
-  }
-
-  #prefixSha256(): Buffer {
-    return this.#hash.copy().digest();
+    return { offset: this.#offset, prefixSha256: () => this.#hash.digest() };
   }
 
   /** Return when the next source may be asked, else throw. */

@@ -29,6 +29,9 @@ export class LengthUnknown extends Error {
   override readonly name = "LengthUnknown";
 }
 
+/** The upstream has nothing to say, for longer than one waits. */
+export class UpstreamSilent extends BlobUnavailable {}
+
 /** A body that is read piece by piece. */
 export interface Pieces {
   readonly body: Readable;
@@ -42,7 +45,7 @@ export interface Pieces {
 interface Point {
   readonly offset: number;
   readonly sizeBytes?: number | undefined;
-  prefixSha256?(): Buffer;
+  prefixSha256?(): Promise<Buffer>;
 }
 
 const answerBytes = 64 * 1024;
@@ -109,7 +112,7 @@ async function skip(pieces: Pieces, point: Point): Promise<void> {
     if (bytes.length > left) pieces.ahead = bytes.subarray(left);
     left -= Math.min(left, bytes.length);
   }
-  if (hash.digest().equals(point.prefixSha256())) return;
+  if (hash.digest().equals(await point.prefixSha256())) return;
   throw new BlobCorrupt(`the first ${offset} bytes of upstream are not those that were sent`);
 }
 
@@ -122,7 +125,7 @@ export async function nextPiece(pieces: Pieces): Promise<Uint8Array | undefined>
   }
   // Only the wait for the upstream is timed, not what the reader does between two pieces.
   const timer = setTimeout(() => {
-    pieces.body.destroy(new BlobUnavailable(`upstream sent nothing for ${pieces.stallTimeoutMs} ms`));
+    pieces.body.destroy(new UpstreamSilent(`upstream sent nothing for ${pieces.stallTimeoutMs} ms`));
   }, pieces.stallTimeoutMs);
   try {
     const { done, value } = await pieces.iterator.next();

@@ -6,7 +6,7 @@ import type { PullerAuth } from "#oci/auth.ts";
 import type { BlobResponse, RegistryClient } from "#oci/registry-client.ts";
 import { RegistryUnreachable } from "#oci/registry-client.ts";
 import { type BlobRead, type BlobRef, type BlobSource, BlobUnavailable, type ResumePoint } from "./source.ts";
-import { endBody, nextPiece, type Pieces, positionedAt } from "./upstream-response.ts";
+import { endBody, nextPiece, type Pieces, positionedAt, UpstreamSilent } from "./upstream-response.ts";
 
 export { LengthUnknown, UpstreamAnswer } from "./upstream-response.ts";
 
@@ -15,11 +15,13 @@ export interface UpstreamSourceOptions {
   registry: Pick<RegistryClient, "getBlob">;
   /** In whose name. */
   auth: PullerAuth;
-  /** A body that brings nothing for this long is broken off. @defaultValue 30000 */
+  /** A body that brings nothing for this long is broken off. @defaultValue 15000 */
   stallTimeoutMs?: number | undefined;
 }
 
 const triesWithoutProgress = 3;
+/** So often in a row a puller waits for an upstream that has fallen silent, over all reads of one source. */
+const maxSilences = 2;
 const firstPauseMs = 100;
 
 /**
@@ -28,13 +30,15 @@ const firstPauseMs = 100;
  *
  * `open` also throws `UpstreamAnswer` when a fresh start is refused, and `LengthUnknown` when its size is not said.
  */
-export function upstreamSource({ registry, auth, stallTimeoutMs = 30_000 }: UpstreamSourceOptions): BlobSource {
+export function upstreamSource({ registry, auth, stallTimeoutMs = 15_000 }: UpstreamSourceOptions): BlobSource {
+  const silence: Silence = { times: 0 };
   const ask = async ({ repository, digest }: BlobRef, offset: number, signal: AbortSignal): Promise<BlobResponse> => {
+    if (silence.times >= maxSilences) throw new BlobUnavailable(`upstream was silent ${silence.times} times in a row`);
     const range = offset > 0 ? { start: offset } : undefined;
     try {
       return await registry.getBlob(repository, digest, { auth, range, signal });
     } catch (err: unknown) {
-      throw unavailable(err, signal);
+      throw noted(silence, unavailable(err, signal));
     }
   };
 
@@ -46,10 +50,10 @@ export function upstreamSource({ registry, auth, stallTimeoutMs = 30_000 }: Upst
         const again = await ask(blob, offset, signal);
         return (await positionedAt(again, { offset, sizeBytes }, stallTimeoutMs)).pieces;
       };
-      return { sizeBytes, chunks: persistently(pieces, from.offset, sizeBytes, resume, signal) };
+      return { sizeBytes, chunks: persistently(pieces, from.offset, sizeBytes, resume, silence, signal) };
     } catch (err: unknown) {
       response.body.destroy();
-      throw unavailable(err, signal);
+      throw noted(silence, unavailable(err, signal));
     }
   };
   return { name: "upstream", open };
@@ -61,6 +65,7 @@ async function* persistently(
   from: number,
   sizeBytes: number,
   resume: (offset: number) => Promise<Pieces>,
+  silence: Silence,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   let [pieces, offset, tries]: [Pieces | undefined, number, number] = [first, from, 0];
@@ -68,12 +73,12 @@ async function* persistently(
     try {
       pieces ??= await resume(offset);
       for (let bytes = await nextPiece(pieces); bytes; bytes = await nextPiece(pieces)) {
-        [offset, tries] = [offset + bytes.length, 0];
+        [offset, tries, silence.times] = [offset + bytes.length, 0, 0];
         yield bytes;
       }
       if (offset < sizeBytes) throw new BlobUnavailable(`upstream ended at byte ${offset} of ${sizeBytes}`);
     } catch (err: unknown) {
-      const failure = unavailable(err, signal);
+      const failure = noted(silence, unavailable(err, signal));
       tries += 1;
       if (!(failure instanceof BlobUnavailable) || tries >= triesWithoutProgress) throw failure;
       await delay(firstPauseMs * 2 ** (tries - 1), undefined, { signal });
@@ -82,6 +87,17 @@ async function* persistently(
       pieces = undefined;
     }
   }
+}
+
+/** How often in a row an upstream had nothing to say. */
+interface Silence {
+  times: number;
+}
+
+function noted(silence: Silence, failure: unknown): unknown {
+  const { code } = (((failure as Error).cause as Error | undefined)?.cause ?? {}) as NodeJS.ErrnoException;
+  if (failure instanceof UpstreamSilent || code === "UND_ERR_HEADERS_TIMEOUT") silence.times += 1;
+  return failure;
 }
 
 /** `err` as this port's own; an abort and what is no failure of the connection stay what they are. */

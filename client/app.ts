@@ -40,7 +40,7 @@ export interface ClientAppOptions {
   log: Logger;
   metrics: ClientMetrics;
   readiness(): Readiness | Promise<Readiness>;
-  /** An upstream that sends nothing for this long in the middle of a blob is broken off. @defaultValue 30000 */
+  /** An upstream that sends nothing for this long in the middle of a blob is broken off. @defaultValue 15000 */
   stallTimeoutMs?: number | undefined;
   /** When the upstream is asked as well because NDN is late. @defaultValue auto */
   hedge?: HedgeMode | undefined;

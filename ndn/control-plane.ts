@@ -139,13 +139,13 @@ export class ControlPlane implements PacketHandler {
   ): Promise<Data> {
     const { fw } = this;
     if (fw === undefined) throw new Error("no face is up");
-    const interest = await interestOf(name, Math.max(timeoutMs, interestLifetimeMs), question);
-    const intervals = Array.from({ length: Math.floor(timeoutMs / rtoMs) }, () => rtoMs);
-    const key = nameKey(Buffer.from(interest.name.value));
     const nack = new AbortController();
-    this.asking.set(nack, key);
-    const deadline = AbortSignal.any([signal, nack.signal, AbortSignal.timeout(timeoutMs)]);
+    this.asking.set(nack, nameKey(name)); // before anything is waited for: the face may go down meanwhile
     try {
+      const interest = await interestOf(name, Math.max(timeoutMs, interestLifetimeMs), question);
+      this.asking.set(nack, nameKey(Buffer.from(interest.name.value)));
+      const intervals = Array.from({ length: Math.floor(timeoutMs / rtoMs) }, () => rtoMs);
+      const deadline = AbortSignal.any([signal, nack.signal, AbortSignal.timeout(timeoutMs)]);
       deadline.throwIfAborted();
       return await raceAbort(consume(interest, { fw, signal: deadline, retx: () => intervals }), deadline);
     } finally {

@@ -23,7 +23,7 @@ afterEach(async () => {
 });
 
 function at(offset: number, prefix = blob.bytes.subarray(0, offset)): ResumePoint {
-  return { offset, prefixSha256: () => createHash("sha256").update(prefix).digest() };
+  return { offset, prefixSha256: async () => createHash("sha256").update(prefix).digest() };
 }
 
 async function readFrom(from: ResumePoint, stallTimeoutMs = 5_000): Promise<Buffer> {
@@ -77,8 +77,8 @@ test("a body that stalls is broken off and resumed", async () => {
 });
 
 test("three tries without progress are enough", async () => {
-  registry.fault = { kind: "stall-after", bytes: 0 };
-  await expect(readFrom(at(5), 30)).rejects.toThrow(BlobUnavailable);
+  registry.fault = { kind: "reset-after", bytes: 0 };
+  await expect(readFrom(at(5), 1_000)).rejects.toThrow(BlobUnavailable);
   expect(registry.requests).toHaveLength(3);
 });
 
@@ -114,4 +114,15 @@ test("a reader that leaves ends the read", async () => {
     }
   })();
   await expect(reading).rejects.toThrow("reader left");
+});
+
+test("an upstream that is silent twice in a row is not waited for again, whoever asks this source", async () => {
+  registry.fault = { kind: "stall-after", bytes: 0 };
+  const source = upstreamSource({ registry: client, auth: { kind: "puller", value: undefined }, stallTimeoutMs: 50 });
+  const read = await source.open(blob.ref, fromStart, AbortSignal.timeout(5_000));
+  await expect(collect(read.chunks)).rejects.toThrow("silent 2 times");
+  const asked = registry.requests.length;
+  expect(asked).toBe(2);
+  await expect(source.open(blob.ref, fromStart, AbortSignal.timeout(5_000))).rejects.toThrow("silent 2 times");
+  expect(registry.requests.length).toBe(asked);
 });
