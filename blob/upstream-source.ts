@@ -20,8 +20,10 @@ export interface UpstreamSourceOptions {
 }
 
 const triesWithoutProgress = 3;
-/** So often in a row a puller waits for an upstream that has fallen silent, over all reads of one source. */
+/** So often a puller waits for an upstream that has fallen silent, over all reads of one source … */
 const maxSilences = 2;
+/** … until so much has come without a silence: some bytes now and then are no progress. */
+const forgivenAfterBytes = 8 * 1024 * 1024;
 const firstPauseMs = 100;
 
 /**
@@ -31,7 +33,7 @@ const firstPauseMs = 100;
  * `open` also throws `UpstreamAnswer` when a fresh start is refused, and `LengthUnknown` when its size is not said.
  */
 export function upstreamSource({ registry, auth, stallTimeoutMs = 15_000 }: UpstreamSourceOptions): BlobSource {
-  const silence: Silence = { times: 0 };
+  const silence: Silence = { times: 0, bytesSince: 0 };
   const ask = async ({ repository, digest }: BlobRef, offset: number, signal: AbortSignal): Promise<BlobResponse> => {
     if (silence.times >= maxSilences) throw new BlobUnavailable(`upstream was silent ${silence.times} times in a row`);
     const range = offset > 0 ? { start: offset } : undefined;
@@ -73,7 +75,9 @@ async function* persistently(
     try {
       pieces ??= await resume(offset);
       for (let bytes = await nextPiece(pieces); bytes; bytes = await nextPiece(pieces)) {
-        [offset, tries, silence.times] = [offset + bytes.length, 0, 0];
+        [offset, tries] = [offset + bytes.length, 0];
+        silence.bytesSince += bytes.length;
+        if (silence.bytesSince >= forgivenAfterBytes) silence.times = 0;
         yield bytes;
       }
       if (offset < sizeBytes) throw new BlobUnavailable(`upstream ended at byte ${offset} of ${sizeBytes}`);
@@ -89,14 +93,18 @@ async function* persistently(
   }
 }
 
-/** How often in a row an upstream had nothing to say. */
+/** How often an upstream had nothing to say, and how much it said since. */
 interface Silence {
   times: number;
+  bytesSince: number;
 }
 
 function noted(silence: Silence, failure: unknown): unknown {
   const { code } = (((failure as Error).cause as Error | undefined)?.cause ?? {}) as NodeJS.ErrnoException;
-  if (failure instanceof UpstreamSilent || code === "UND_ERR_HEADERS_TIMEOUT") silence.times += 1;
+  if (failure instanceof UpstreamSilent || code === "UND_ERR_HEADERS_TIMEOUT") {
+    silence.times += 1;
+    silence.bytesSince = 0;
+  }
   return failure;
 }
 

@@ -126,3 +126,8 @@ test("an upstream that is silent twice in a row is not waited for again, whoever
   await expect(source.open(blob.ref, fromStart, AbortSignal.timeout(5_000))).rejects.toThrow("silent 2 times");
   expect(registry.requests.length).toBe(asked);
 });
+
+test("an upstream that says a little between silences is given up as well", async () => {
+  registry.fault = { kind: "stall-after", bytes: 10_000 };
+  await expect(readFrom(fromStart, 50)).rejects.toThrow("silent 2 times");
+});
