@@ -1,8 +1,8 @@
 /**
  * Reading a blob from several sources: when one breaks off, the next resumes at the same byte.
  */
+import { createHash } from "node:crypto";
 import { type Digest, digestOfHash } from "#oci/digest.ts";
-import { RunningHash } from "./running-hash.ts";
 import {
   BlobCorrupt,
   type BlobRead,
@@ -37,8 +37,8 @@ export interface FallbackRead {
   readonly contributors: ReadonlySet<SourceName>;
   /** All bytes from the first to the last, in order; to be iterated once. Leaving the loop early cancels the read. */
   readonly chunks: AsyncIterable<SourcedChunk>;
-  /** Digest of the bytes in the chunks so far; not after their end. */
-  digest(): Promise<Digest>;
+  /** Digest of the bytes in the chunks so far. */
+  digest(): Digest;
 }
 
 /**
@@ -66,9 +66,6 @@ export async function openWithFallback(
   };
 }
 
-/** What is longer is hashed in another thread where that can be done without a copy. */
-const longBytes = 8 * 1024 * 1024;
-
 interface Opened {
   readonly source: SourceName;
   readonly read: BlobRead;
@@ -80,7 +77,7 @@ class FallbackReader {
   readonly #blob: BlobRef;
   readonly #signal: AbortSignal;
   readonly #events: ReadEvents;
-  readonly #hash = new RunningHash();
+  readonly #hash = createHash("sha256");
   readonly #failures: Error[] = [];
   #offset = 0;
   #sizeBytes: number | undefined;
@@ -120,24 +117,14 @@ class FallbackReader {
   }
 
   async *chunksFrom(first: Opened): AsyncGenerator<SourcedChunk> {
-    try {
-      yield* this.#chunksOf(first);
-    } finally {
-      this.#hash.end();
-    }
-  }
-
-  async *#chunksOf(first: Opened): AsyncGenerator<SourcedChunk> {
     let current = first;
     for (;;) {
       const { source, read } = current;
       try {
         for await (const bytes of read.chunks) {
           if (bytes.length === 0) continue;
-          const hashed = this.#take(source, bytes);
-          hashed?.catch(() => {}); // thrown below
+          this.#take(source, bytes);
           yield { source, bytes };
-          await hashed; // the next piece may be in the same memory
           if (this.#offset === read.sizeBytes) return;
         }
         if (read.sizeBytes === 0) return;
@@ -149,21 +136,25 @@ class FallbackReader {
     }
   }
 
-  async digest(): Promise<Digest> {
-    return digestOfHash(await this.#hash.digest());
+  digest(): Digest {
+    return digestOfHash(this.#prefixSha256());
   }
 
-  #take(source: SourceName, bytes: Uint8Array): Promise<unknown> | undefined {
+  #take(source: SourceName, bytes: Uint8Array): void {
     const end = this.#offset + bytes.length;
     if (end > this.#sizeBytes!) throw new BlobCorrupt(`${source} sent more than the ${this.#sizeBytes} bytes it said`);
     this.contributors.add(source);
+    this.#hash.update(bytes);
     this.#offset = end;
-    return this.#hash.update(bytes, this.#sizeBytes! > longBytes);
   }
 
   // The prefix is hashed on demand: a source asks before it sends anything, so the running hash is still at `offset`.
   #resumePoint(): ResumePoint {
-    return { offset: this.#offset, prefixSha256: () => this.#hash.digest() };
+    return { offset: this.#offset, prefixSha256: () => this.#prefixSha256() };
+  }
+
+  #prefixSha256(): Buffer {
+    return this.#hash.copy().digest();
   }
 
   /** Return when the next source may be asked, else throw. */

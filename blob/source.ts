@@ -18,7 +18,7 @@ export interface ResumePoint {
   /** Bytes already held, 0 for a fresh start. */
   readonly offset: number;
   /** sha256 of those bytes, for sources that can only start over and must prove that they have the same blob. */
-  prefixSha256(): Promise<Buffer>;
+  prefixSha256(): Buffer;
 }
 
 /** A running read of one blob. */
@@ -66,6 +66,6 @@ export class BlobCorrupt extends Error {
 }
 
 /** Nothing is held yet. */
-export const fromStart: ResumePoint = { offset: 0, prefixSha256: async () => Buffer.from(emptySha256, "hex") };
+export const fromStart: ResumePoint = { offset: 0, prefixSha256: () => Buffer.from(emptySha256, "hex") };
 
 const emptySha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

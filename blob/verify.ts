@@ -66,16 +66,16 @@ function noting(source: BlobSource, taken: BlobSource[]): BlobSource {
 
 async function* checked(read: FallbackRead, blob: BlobRef, events: ReadEvents): AsyncGenerator<SourcedChunk> {
   let offset = 0;
-  if (read.sizeBytes === 0) await check(read, blob, events);
+  if (read.sizeBytes === 0) check(read, blob, events);
   for await (const chunk of read.chunks) {
     offset += chunk.bytes.length;
-    if (offset === read.sizeBytes) await check(read, blob, events);
+    if (offset === read.sizeBytes) check(read, blob, events);
     yield chunk;
   }
 }
 
-async function check(read: FallbackRead, blob: BlobRef, events: ReadEvents): Promise<void> {
-  const digest = await read.digest();
+function check(read: FallbackRead, blob: BlobRef, events: ReadEvents): void {
+  const digest = read.digest();
   if (digest === blob.digest) return;
   const contributors = read.contributors.size === 0 ? [read.source] : [...read.contributors];
   const err = new BlobCorrupt(`${read.sizeBytes} bytes from ${contributors.join(" and ")} hash to ${digest}`);

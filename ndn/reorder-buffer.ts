@@ -1,8 +1,6 @@
 /**
  * Puts segments in order into large blocks.
  *
- * Blocks are shared memory, so that another thread can hash them where they are.
- *
  * Hot path: payloads are copied once, to where they belong; what is handed on are slices of blocks of 32 segments, so
  * that hashing and the HTTP response see quarter megabytes instead of 8 KB (`npm run bench`, row "server, ndnd, client").
  */
@@ -66,7 +64,7 @@ export class ReorderBuffer {
     const slot = Math.floor((n % this.capacity) / blockSegments);
     let block = this.blocks[slot];
     if (block === undefined) {
-      block = this.spare.pop() ?? Buffer.from(new SharedArrayBuffer(this.blockBytes()));
+      block = this.spare.pop() ?? Buffer.allocUnsafeSlow(this.blockBytes());
       this.blocks[slot] = block;
     }
     buf.copy(block, (n % blockSegments) * this.segmentBytes, start, end);

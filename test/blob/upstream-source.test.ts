@@ -23,7 +23,7 @@ afterEach(async () => {
 });
 
 function at(offset: number, prefix = blob.bytes.subarray(0, offset)): ResumePoint {
-  return { offset, prefixSha256: async () => createHash("sha256").update(prefix).digest() };
+  return { offset, prefixSha256: () => createHash("sha256").update(prefix).digest() };
 }
 
 async function readFrom(from: ResumePoint, stallTimeoutMs = 5_000): Promise<Buffer> {
