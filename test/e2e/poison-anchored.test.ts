@@ -1,17 +1,15 @@
 /** Forged packets in the forwarder's store cost a client with an anchor one packet each, and never a pull. */
-import { consume } from "@ndn/endpoint";
-import { Component, Data, Interest, Name } from "@ndn/packet";
+import { Component, Data, Name } from "@ndn/packet";
 import { beforeAll, expect, test } from "vitest";
 import { insert, poison } from "#test/support/forged-segments.ts";
 import { blobBytes } from "#test/support/gateway.ts";
 import { sumOf } from "#test/support/metrics.ts";
-import { connectNdnts, segmentedName } from "#test/support/ndn-consumer.ts";
+import { segmentedName } from "#test/support/ndn-consumer.ts";
 import { pushBlob } from "#test/support/oci-push.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { describeWith } from "#test/support/require-programs.ts";
 import { fetchBlob } from "#test/support/slow-reader.ts";
 import { useStage } from "#test/support/stage.ts";
-import { until } from "#test/support/until.ts";
 import { prefix, startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";
 
 const repository = "team/app/poison";
@@ -60,18 +58,6 @@ describeWith(wholePathPrograms, "with an anchor, forged packets in the forwarder
     return spent;
   }
 
-  /** Until the forwarder's store answers with the forged packet. */
-  async function inserted(packets: readonly Data[]): Promise<void> {
-    await using ndnts = await connectNdnts(path.socket);
-    const { name, content } = packets[0]!;
-    const isForged = async () => {
-      await insert(path.socket, packets);
-      const got = await consume(new Interest(name, Interest.CanBePrefix), { fw: ndnts.fw, retx: 2 });
-      return Buffer.compare(got.content, content) === 0;
-    };
-    await until("the forged packet in the store", isForged, 30_000);
-  }
-
   test("nothing forged: nothing repaired", patience, async () => {
     const spent = await pull("nothing forged", await push("clean"));
     expect(spent).toMatchObject({ wrong: 0, byDigest: 0, byHttps: 0, untrusted: 0, ndn: sizeBytes, upstream: 0 });
@@ -84,9 +70,9 @@ describeWith(wholePathPrograms, "with an anchor, forged packets in the forwarder
     const spent = await pull(`${count} segments forged`, digest);
     expect([spent.ndn, spent.upstream, spent.byHttps]).toEqual([sizeBytes, 0, 0]);
     expect(spent.byDigest).toBe(spent.wrong);
+    // After several wrong ones in a list, all of its segments are asked for by implicit digest at once.
+    expect(spent.wrong).toBeGreaterThan(0);
     expect(spent.wrong).toBeLessThanOrEqual(count);
-    // A busy forwarder may not have looked at a single packet before its face was closed.
-    if (count > 1) expect(spent.wrong).toBeGreaterThan(0);
   });
 
   test("digest lists: they are asked again with a name that no cache knows", patience, async () => {
@@ -98,11 +84,9 @@ describeWith(wholePathPrograms, "with an anchor, forged packets in the forwarder
       data.content = randomBytesOf(`list ${i}`, i === 0 ? 512 : 7680);
       return data;
     });
-    await inserted(forged);
+    await insert(path.socket, forged);
     const spent = await pull("digest lists forged", digest);
-    // The forwarder keeps at least the first, which was looked at.
-    expect(spent.untrusted).toBeGreaterThan(0);
-    expect(spent).toMatchObject({ wrong: 0, ndn: sizeBytes, upstream: 0 });
+    expect(spent).toMatchObject({ untrusted: forged.length, wrong: 0, ndn: sizeBytes, upstream: 0 });
   });
 
   test.each([
@@ -117,7 +101,7 @@ describeWith(wholePathPrograms, "with an anchor, forged packets in the forwarder
     const name = metadata.append(new Component(54, version), new Component(50, Uint8Array.of(0)));
     const data = new Data(name, Data.FreshnessPeriod(60_000), Uint8Array.of(1));
     data.contentType = contentType;
-    await inserted([data]);
+    await insert(path.socket, [data]);
     const spent = await pull(`${what} forged`, digest);
     expect(spent).toMatchObject({ untrusted: 1, ndn: sizeBytes, upstream: 0 });
   });

@@ -1,8 +1,11 @@
-import { once } from "node:events";
-import { connect } from "node:net";
-import { Component, Data, type Name, nullSigner } from "@ndn/packet";
+import { setTimeout as delay } from "node:timers/promises";
+import { LpService } from "@ndn/lp";
+import { UnixTransport } from "@ndn/node-transport";
+import { Component, Data, Interest, type Name, NameMap, nullSigner } from "@ndn/packet";
 import { Encoder } from "@ndn/tlv";
+import { pushable } from "@ndn/util";
 import { randomBytesOf } from "./random-bytes.ts";
+import { until } from "./until.ts";
 
 /** Which segments of which object are forged. */
 export interface Forgery {
@@ -25,19 +28,49 @@ export async function poison(socketPath: string, { name, sizeBytes, segments }: 
   await insert(socketPath, forged);
 }
 
-/** Put these Data, which nobody has asked for, into a forwarder's content store; they get a Null signature. */
+/**
+ * Put these Data, which nobody has asked for, into a forwarder's content store; they get a Null signature.
+ *
+ * The store answers with every one of them when this returns: a busy forwarder drops what it has no room for, and all
+ * that it has not yet looked at when their face closes.
+ *
+ * @throws Error when one of them is not in the store after 30 s.
+ */
 export async function insert(socketPath: string, packets: readonly Data[]): Promise<void> {
-  const socket = connect(socketPath);
-  await once(socket, "connect");
-  for (const data of packets) {
-    await nullSigner.sign(data);
-    if (!socket.write(Encoder.encode(data))) await once(socket, "drain");
+  const transport = await UnixTransport.connect(socketPath);
+  const sent = pushable<Uint8Array>();
+  const sending = transport.tx(sent);
+  const missing = new NameMap<Data>();
+  const answers = (async () => {
+    for await (const packet of new LpService({}, transport).rx(transport.rx)) {
+      if (!("l3" in packet) || !(packet.l3 instanceof Data)) continue;
+      const { name, content } = packet.l3;
+      if (Buffer.compare(missing.get(name)?.content ?? unasked, content) === 0) missing.delete(name);
+    }
+  })();
+  for (let from = 0; from < packets.length; from += batchPackets) {
+    for (const data of packets.slice(from, from + batchPackets)) {
+      await nullSigner.sign(data);
+      missing.set(data.name, data);
+    }
+    await until("the forged packets in the store", () => missing.size === 0 || ask(), 30_000);
   }
-  socket.end();
-  socket.resume();
-  await once(socket, "close");
+  sent.stop();
+  await sending;
+  await answers;
+
+  /** The question follows the packet on the same face, so the one in the store is the forged one, or was dropped. */
+  async function ask(): Promise<boolean> {
+    for (const [, data] of missing) sent.push(Encoder.encode(data));
+    for (const [, data] of missing) sent.push(Encoder.encode(new Interest(data.name, Interest.Lifetime(500))));
+    for (let waitedMs = 0; missing.size > 0 && waitedMs < 500; waitedMs += 5) await delay(5);
+    return missing.size === 0;
+  }
 }
 
+/** Few enough that a forwarder's queue takes them at once. */
+const batchPackets = 64;
+const unasked = Buffer.from("nothing like it was inserted");
 const segmentBytes = 8192;
 
 /** `50=n` with the shortest NonNegativeInteger. */
