@@ -28,6 +28,7 @@ test("what was used least recently goes first", async () => {
   const { store } = opened;
   const [a, b, c, d] = blobs("abcd") as [B, B, B, B];
   for (const blob of [a, b, c]) await write(store, blob);
+  await store.settled(); // what is being synced stays
   await readBlob(store, a.digest);
   store.has(b.digest); // is no use
   await write(store, d);
@@ -85,6 +86,7 @@ test("running writers have their room, also before they have used it", async () 
   const { store } = opened;
   const [a, b, c] = blobs("abc") as [B, B, B];
   await write(store, a);
+  await store.settled();
   const [first, second] = await Promise.all([store.begin(b.digest, 1_000), store.begin(c.digest, 1_000)]);
   expect([store.usedBytes, store.has(a.digest)]).toEqual([2_000, false]);
   expect(await store.begin(blobOf("d", 1_000).digest, 1_000)).toBeUndefined();
@@ -114,7 +116,7 @@ test("what broke off goes before blobs, the oldest first", async () => {
   expect(await filesOnDisk()).toBe(3_000);
 });
 
-test("many readers and writers at once keep the budget and get the right bytes", async () => {
+test("many readers and writers at once keep the budget and get the right bytes", { timeout: 60_000 }, async () => {
   const maxBytes = 1_000_000;
   await using opened = await openStore(folder.path, maxBytes);
   const { store } = opened;

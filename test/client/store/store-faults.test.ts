@@ -98,6 +98,7 @@ describe.runIf(isRoot)("on a disk of 1 MiB", () => {
         expect(err.code).toBe("ENOSPC");
         refused += 1;
       });
+      await store.settled(); // what is being synced stays
       for (const { digest, bytes } of blobs) {
         const read = await readBlob(store, digest);
         if (read) expect(read.equals(bytes)).toBe(true);
