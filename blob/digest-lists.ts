@@ -7,6 +7,7 @@ import { FetchFailed } from "#ndn/segment-fetch.ts";
 import { digestListOf, digestListRange } from "./names.ts";
 
 const digestBytes = 32;
+const hexChars = 2 * digestBytes;
 /** Lists kept behind the newest: a fetch has at most 1024 segments in its window, which are in no more than 6 lists. */
 const listsKept = 8;
 
@@ -27,7 +28,8 @@ export class DigestLists implements SegmentCheck {
   readonly encoder: SegmentDataEncoder;
   listener: ((failure?: Error) => void) | undefined;
   private readonly options: DigestListsOptions;
-  private readonly lists = new Map<number, Buffer | undefined>();
+  /** In hex. */
+  private readonly lists = new Map<number, string | undefined>();
   private newest = -1;
 
   constructor(options: DigestListsOptions) {
@@ -48,10 +50,10 @@ export class DigestLists implements SegmentCheck {
     this.lists.delete(list - listsKept);
   }
 
-  digestOf(n: number): Buffer | undefined {
+  digestOf(n: number): string | undefined {
     const i = digestListOf(n);
-    const at = (n - digestListRange(i, n).start) * digestBytes;
-    return this.lists.get(i)?.subarray(at, at + digestBytes);
+    const at = (n - digestListRange(i, n).start) * hexChars;
+    return this.lists.get(i)?.slice(at, at + hexChars);
   }
 
   groupOf(n: number): number {
@@ -76,7 +78,7 @@ export class DigestLists implements SegmentCheck {
       const list = await this.options.fetchList(i);
       const { start, end } = digestListRange(i, this.options.lastSegment);
       if (list.length !== (end - start) * digestBytes) throw new Error(`it has ${list.length} bytes`);
-      this.lists.set(i, list);
+      this.lists.set(i, list.toString("hex"));
       this.listener?.();
     } catch (err: unknown) {
       this.listener?.(new FetchFailed(`digest list ${i} cannot be had: ${(err as Error).message}`, { cause: err }));

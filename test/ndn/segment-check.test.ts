@@ -19,7 +19,7 @@ function checkOf(what: ObjectToFetch, options: { repairs?: boolean; known?: bool
   const packet = Buffer.alloc(maxPacketBytes);
   const digests = Array.from({ length: what.lastSegment + 1 }, (_, n) => {
     const [start, end] = [n * what.segmentBytes, Math.min(bytes.length, (n + 1) * what.segmentBytes)];
-    return hash("sha256", packet.subarray(0, encoder.write(packet, 0, n, bytes, start, end)), "buffer");
+    return hash("sha256", packet.subarray(0, encoder.write(packet, 0, n, bytes, start, end)), "hex");
   });
   let isKnown = options.known ?? true;
   const wrong: number[] = [];
