@@ -39,8 +39,8 @@ function isHeldBlob(target: string): boolean {
   return /\/cache\/blobs\/sha256\/[0-9a-f]{64}$/.test(target);
 }
 
-/** Resident memory of a process in bytes. */
-export async function residentBytes(pid: number): Promise<number> {
+/** Resident memory of a process in bytes: what it has now, or the most that it ever had. */
+export async function residentBytes(pid: number, which: "VmRSS" | "VmHWM" = "VmRSS"): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, "utf8");
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
+  return Number(new RegExp(`^${which}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? 0) * 1024;
 }

@@ -3,8 +3,8 @@
  *
  *     npm run soak -- --minutes 20 --seed 1
  *
- * Bounded in time and in pulls; ends with a table and exit status 0 only if no byte was wrong, nothing hung, and
- * everything serves when the faults are over. Needs root, ndnd and docker-registry.
+ * Bounded in time and in pulls; ends with a table and exit status 0 only if no byte was wrong, nothing hung, no program
+ * uses more memory than at the start, and everything serves when the faults are over. Needs root, ndnd and docker-registry.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
@@ -70,7 +70,7 @@ async function soak(): Promise<boolean> {
     () => false,
   );
   await pulls.countBytes();
-  return report({ parts, pulls, faults, seconds, isWellAfterwards });
+  return await report({ parts, pulls, faults, seconds, isWellAfterwards });
 }
 
 /** Every puller gets a blob right. */

@@ -1,7 +1,7 @@
 /** The programs of the soak, each in its namespace, and how they are started again. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { descriptorsOf, residentBytes } from "#test/fault/probe.ts";
+import { askProbe, descriptorsOf, probeEnvironment, residentBytes } from "#test/fault/probe.ts";
 import { type ProcessOptions, type RunningProcess, startProcess } from "#test/support/process.ts";
 import { checkout, programPath } from "#test/support/programs.ts";
 import { run } from "#test/support/run.ts";
@@ -16,24 +16,39 @@ const forwarderPort = 6363;
 const linkPort = 7000;
 const main = join(checkout, "cli/main.ts");
 
+/** What a program takes of the machine. */
+export interface Size {
+  /** Of ours after a garbage collection, as the three below. */
+  readonly rssBytes: number;
+  /** Most resident memory that the process has ever had. */
+  readonly peakBytes: number;
+  /** Heap and buffers in use; of our own programs only. */
+  readonly usedBytes?: number | undefined;
+  readonly descriptors: number;
+}
+
 /** One program that may be killed and started again. */
 export class Part {
   readonly name: string;
   restarts = 0;
   process!: RunningProcess;
   /** Memory and descriptors when it had warmed up after its last start. */
-  begin: { rssBytes: number; descriptors: number } | undefined;
+  begin: Size | undefined;
   /** The processes that it was before. */
   readonly #earlier: RunningProcess[] = [];
   readonly #options: (restarts: number) => ProcessOptions;
   readonly #afterStart: () => Promise<void>;
+  /** Socket of the probe inside our own programs. */
+  readonly #probe: string | undefined;
 
   constructor(
     name: string,
     options: (restarts: number) => ProcessOptions,
     afterStart: () => Promise<void> = async () => {},
+    probe?: string,
   ) {
     this.name = name;
+    this.#probe = probe;
     this.#options = options;
     this.#afterStart = afterStart;
   }
@@ -55,9 +70,12 @@ export class Part {
     return [...this.#earlier, this.process].map((process) => process.log()).join("");
   }
 
-  async size(): Promise<{ rssBytes: number; descriptors: number }> {
+  async size(): Promise<Size> {
     const { pid } = this.process;
-    return { rssBytes: await residentBytes(pid), descriptors: (await descriptorsOf(pid)).length };
+    const peakBytes = await residentBytes(pid, "VmHWM");
+    const probed = this.#probe === undefined ? undefined : await askProbe(this.#probe);
+    const rssBytes = probed?.rssBytes ?? (await residentBytes(pid));
+    return { rssBytes, peakBytes, usedBytes: probed?.usedBytes, descriptors: (await descriptorsOf(pid)).length };
   }
 }
 
@@ -167,7 +185,8 @@ export class Parts implements AsyncDisposable {
   #node(name: string, namespace: string, args: readonly string[]): Part {
     const verb = name.startsWith("client") ? "client" : "server";
     const ready = says(/server is running|endpoint is open/);
-    return this.#part(name, namespace, process.execPath, [main, verb, "--name", prefix, ...args], ready);
+    const command = [main, verb, "--name", prefix, ...args];
+    return this.#part(name, namespace, process.execPath, command, ready, undefined, join(this.#folder, name, "probe"));
   }
 
   #part(
@@ -177,10 +196,12 @@ export class Parts implements AsyncDisposable {
     args: readonly string[],
     ready: (program: RunningProcess) => Promise<boolean>,
     afterStart?: () => Promise<void>,
+    probe?: string,
   ): Part {
     const cwd = join(this.#folder, name);
-    const options = { ...this.#network.inside(namespace, command, args), cwd, ready };
-    return new Part(name, (restarts) => ({ ...options, logFile: join(cwd, `log-${restarts}`) }), afterStart);
+    const env = probe === undefined ? {} : probeEnvironment(probe);
+    const options = { ...this.#network.inside(namespace, command, args), cwd, env, ready };
+    return new Part(name, (restarts) => ({ ...options, logFile: join(cwd, `log-${restarts}`) }), afterStart, probe);
   }
 
   #talk(namespace: string, script: string, args: readonly string[]): TalkingProcess {

@@ -3,6 +3,9 @@ import type { Faults } from "./faults.ts";
 import type { Parts } from "./parts.ts";
 import type { Pulls } from "./pulls.ts";
 
+/** Of the heap and buffers in use: code is compiled late, and a pull may still be going on at either moment. */
+const allowedGrowthBytes = 30 * 1024 * 1024;
+
 /** What is reported. */
 export interface SoakResult {
   readonly parts: Parts;
@@ -28,18 +31,31 @@ export async function report({ parts, pulls, faults, seconds, isWellAfterwards }
   const kinds = [...faults.counts].sort(([a], [b]) => a.localeCompare(b)).map(([kind, n]) => `${kind} ${n}`);
   const injected = [...faults.counts.values()].reduce((sum, n) => sum + n, 0);
   console.log(`faults injected: ${injected} (${kinds.join(", ")})`);
-  console.log(line("program", "restarts", "RSS start", "RSS end", "fd start", "fd end"));
+  const [grown, dead]: [string[], string[]] = [[], []];
+  console.log(
+    line("program", "restarts", "RSS start", "RSS end", "peak", "used start", "used end", "fd start", "fd end"),
+  );
   for (const part of parts.all()) {
-    const { begin } = part;
+    const { begin, process } = part;
+    if (process.exit !== undefined) {
+      console.log(`${part.name} IS DEAD: ${JSON.stringify(process.exit)}\n${process.log().slice(-2_000)}`);
+      dead.push(part.name);
+      continue;
+    }
     const end = await part.size();
-    const mb = (bytes: number | undefined) => (bytes === undefined ? "-" : `${Math.round(bytes / 1024 / 1024)} MB`);
-    const cells = [mb(begin?.rssBytes), mb(end.rssBytes), begin?.descriptors ?? "-", end.descriptors];
-    console.log(line(part.name, part.restarts, ...cells));
+    const memory = [begin?.rssBytes, end.rssBytes, end.peakBytes, begin?.usedBytes, end.usedBytes].map(mb);
+    console.log(line(part.name, part.restarts, ...memory, begin?.descriptors ?? "-", end.descriptors));
+    if (begin?.usedBytes !== undefined && end.usedBytes! - begin.usedBytes > allowedGrowthBytes) grown.push(part.name);
   }
+  for (const name of grown) console.log(`${name} USES MORE MEMORY than when it had warmed up`);
   console.log(`after the faults every puller ${isWellAfterwards ? "was" : "WAS NOT"} served`);
   const traces = parts.all().filter((part) => /unhandled|uncaught|panic:|MaxListeners/.test(part.log()));
   for (const { name } of traces) console.log(`${name} has written a trace of a bug`);
-  return count("wrong") + count("hang") + traces.length === 0 && isWellAfterwards;
+  return count("wrong") + count("hang") + traces.length + grown.length + dead.length === 0 && isWellAfterwards;
+}
+
+function mb(bytes: number | undefined): string {
+  return bytes === undefined ? "-" : `${Math.round(bytes / 1024 / 1024)} MB`;
 }
 
 function line(...cells: readonly (string | number)[]): string {
