@@ -1,7 +1,7 @@
-/** Forged packets in the forwarder's store cost a client with an anchor one packet each, and never a pull. */
+/** Forged packets in a cache on the way cost a client with an anchor one packet each, and never a pull. */
 import { Component, Data, Name } from "@ndn/packet";
 import { beforeAll, expect, test } from "vitest";
-import { insert, poison } from "#test/support/forged-segments.ts";
+import { cacheWith, forgedSegments, insert } from "#test/support/forged-segments.ts";
 import { blobBytes } from "#test/support/gateway.ts";
 import { sumOf } from "#test/support/metrics.ts";
 import { segmentedName } from "#test/support/ndn-consumer.ts";
@@ -18,13 +18,21 @@ const patience = { timeout: 60_000 };
 const sizeBytes = Number(process.env.POISON_BYTES ?? 20_000_000);
 const segmentCount = Math.ceil(sizeBytes / 8192);
 
-describeWith(wholePathPrograms, "with an anchor, forged packets in the forwarder's store", () => {
+for (const [where, relayed] of [
+  ["the forwarder's store", false],
+  ["a cache on the link", true],
+] as const) {
+  describeWith(wholePathPrograms, `with an anchor, forged packets in ${where}`, () => poisonedPulls(relayed));
+}
+
+/** @param relayed - Whether a relay plays the cache; else it is ndnd's own. */
+function poisonedPulls(relayed: boolean): void {
   const stage = useStage();
   let path: WholePath;
   const table: Record<string, unknown>[] = [];
 
   beforeAll(async () => {
-    path = await startWholePath(stage, { anchored: true, capacity: 65_000, client: ["--cache-size", "0"] });
+    path = await startWholePath(stage, { anchored: true, relayed, capacity: 65_000, client: ["--cache-size", "0"] });
     return () => console.table(table);
   }, 60_000);
 
@@ -58,6 +66,11 @@ describeWith(wholePathPrograms, "with an anchor, forged packets in the forwarder
     return spent;
   }
 
+  async function forge(packets: Data[]): Promise<void> {
+    if (path.relay) path.relay.up = { mangle: await cacheWith(packets) };
+    else await insert(path.socket, packets);
+  }
+
   test("nothing forged: nothing repaired", patience, async () => {
     const spent = await pull("nothing forged", await push("clean"));
     expect(spent).toMatchObject({ wrong: 0, byDigest: 0, byHttps: 0, untrusted: 0, ndn: sizeBytes, upstream: 0 });
@@ -66,7 +79,7 @@ describeWith(wholePathPrograms, "with an anchor, forged packets in the forwarder
   test.each([1, 100, segmentCount])("%d segments: all bytes are right and come over NDN", patience, async (count) => {
     const digest = await push(`segments ${count}`);
     const segments = Array.from({ length: count }, (_, i) => Math.floor((i * segmentCount) / count));
-    await poison(path.socket, { name: segmentedName(prefix, digest), sizeBytes, segments });
+    await forge(forgedSegments({ name: segmentedName(prefix, digest), sizeBytes, segments }));
     const spent = await pull(`${count} segments forged`, digest);
     expect([spent.ndn, spent.upstream, spent.byHttps]).toEqual([sizeBytes, 0, 0]);
     expect(spent.byDigest).toBe(spent.wrong);
@@ -84,7 +97,7 @@ describeWith(wholePathPrograms, "with an anchor, forged packets in the forwarder
       data.content = randomBytesOf(`list ${i}`, i === 0 ? 512 : 7680);
       return data;
     });
-    await insert(path.socket, forged);
+    await forge(forged);
     const spent = await pull("digest lists forged", digest);
     expect(spent).toMatchObject({ untrusted: forged.length, wrong: 0, ndn: sizeBytes, upstream: 0 });
   });
@@ -101,8 +114,8 @@ describeWith(wholePathPrograms, "with an anchor, forged packets in the forwarder
     const name = metadata.append(new Component(54, version), new Component(50, Uint8Array.of(0)));
     const data = new Data(name, Data.FreshnessPeriod(60_000), Uint8Array.of(1));
     data.contentType = contentType;
-    await insert(path.socket, [data]);
+    await forge([data]);
     const spent = await pull(`${what} forged`, digest);
     expect(spent).toMatchObject({ untrusted: 1, ndn: sizeBytes, upstream: 0 });
   });
-});
+}

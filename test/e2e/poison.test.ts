@@ -1,6 +1,6 @@
 /** Somebody puts forged segments into the forwarder's store: no wrong blob ever completes. */
 import { beforeAll, expect, test } from "vitest";
-import { poison } from "#test/support/forged-segments.ts";
+import { forgedSegments, insert } from "#test/support/forged-segments.ts";
 import { blobBytes } from "#test/support/gateway.ts";
 import { segmentedName } from "#test/support/ndn-consumer.ts";
 import { pushBlob } from "#test/support/oci-push.ts";
@@ -24,7 +24,7 @@ describeWith(wholePathPrograms, "forged segments in the forwarder's store", () =
   /** Push a blob of which these segments are forged in the store before anyone has asked for it. */
   async function pushPoisoned(seed: string, sizeBytes: number, segments: readonly number[]): Promise<string> {
     const { digest } = await pushBlob(path.registry.url, repository, randomBytesOf(seed, sizeBytes));
-    await poison(path.socket, { name: segmentedName(prefix, digest), sizeBytes, segments });
+    await insert(path.socket, forgedSegments({ name: segmentedName(prefix, digest), sizeBytes, segments }));
     return digest;
   }
 

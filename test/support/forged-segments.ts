@@ -2,8 +2,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import { LpService } from "@ndn/lp";
 import { UnixTransport } from "@ndn/node-transport";
 import { Component, Data, Interest, type Name, NameMap, nullSigner } from "@ndn/packet";
-import { Encoder } from "@ndn/tlv";
+import { Decoder, Encoder } from "@ndn/tlv";
 import { pushable } from "@ndn/util";
+import { PacketView } from "#ndn/packet-view.ts";
+import { TT, tlv } from "#ndn/tlv.ts";
+import type { Mangle } from "./link.ts";
 import { randomBytesOf } from "./random-bytes.ts";
 import { until } from "./until.ts";
 
@@ -16,16 +19,15 @@ export interface Forgery {
   readonly segments: readonly number[];
 }
 
-/** Put Data with the right names and the wrong content into a forwarder's content store, which takes unsolicited Data. */
-export async function poison(socketPath: string, { name, sizeBytes, segments }: Forgery): Promise<void> {
+/** Data with the right names and the wrong content. */
+export function forgedSegments({ name, sizeBytes, segments }: Forgery): Data[] {
   const last = Math.ceil(sizeBytes / segmentBytes) - 1;
-  const forged = segments.map((n) => {
+  return segments.map((n) => {
     const payload = randomBytesOf(`forged ${n}`, n === last ? sizeBytes - last * segmentBytes : segmentBytes);
     const data = new Data(name.append(segment(n)), Data.FreshnessPeriod(86_400_000), payload);
     data.finalBlockId = segment(last);
     return data;
   });
-  await insert(socketPath, forged);
 }
 
 /**
@@ -71,6 +73,26 @@ export async function insert(socketPath: string, packets: readonly Data[]): Prom
 /** Few enough that a forwarder's queue takes them at once. */
 const batchPackets = 64;
 const unasked = Buffer.from("nothing like it was inserted");
+/** A cache on a link that answers with these Data, and lets all other Interests pass; they get a Null signature. */
+export async function cacheWith(packets: readonly Data[]): Promise<Mangle> {
+  const held = new NameMap<Uint8Array>();
+  for (const data of packets) {
+    await nullSigner.sign(data);
+    held.set(data.name, Encoder.encode(data));
+  }
+  const find = ({ name, canBePrefix }: Interest) =>
+    held.get(name) ?? (canBePrefix ? [...held].find(([full]) => name.isPrefixOf(full))?.[1] : undefined);
+  const view = new PacketView();
+  return (packet) => {
+    if (!view.read(packet, 0, packet.length) || view.type !== TT.Interest) return undefined;
+    const wire = find(new Decoder(packet.subarray(view.start, view.end)).decode(Interest));
+    if (!wire) return undefined;
+    const token = packet.subarray(view.tokenStart, view.tokenEnd);
+    const answer = token.length > 0 ? tlv(TT.LpPacket, tlv(TT.LpPitToken, token), tlv(TT.LpFragment, wire)) : wire;
+    return { onward: [], back: [Buffer.from(answer)] };
+  };
+}
+
 const segmentBytes = 8192;
 
 /** `50=n` with the shortest NonNegativeInteger. */

@@ -5,6 +5,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type DockerRegistry, startDockerRegistry } from "./docker-registry.ts";
 import { type Gateway, startClient, startServer } from "./gateway.ts";
+import { type LinkRelay, startLinkRelay } from "./link-relay.ts";
 import { startNdnd } from "./ndnd.ts";
 import type { RunningProcess } from "./process.ts";
 import type { Stage } from "./stage.ts";
@@ -19,6 +20,8 @@ export interface WholePathOptions {
   readonly capacity?: number;
   /** Whether the client is given the server's certificate. @defaultValue false */
   readonly anchored?: boolean;
+  /** Whether the client reaches the forwarder through a relay. @defaultValue false */
+  readonly relayed?: boolean;
 }
 
 /** The running parts; programs that a test ends or starts again are its own to replace. */
@@ -29,6 +32,8 @@ export interface WholePath {
   readonly client: Gateway;
   /** Path of the forwarder's socket. */
   readonly socket: string;
+  /** Between client and forwarder, if there is one. */
+  readonly relay: LinkRelay | undefined;
   /** The servers that run now. */
   servers(): Gateway[];
   /** Start another server beside the first one, in a folder of its own. */
@@ -48,7 +53,7 @@ export async function startWholePath(stage: Stage, options: WholePathOptions = {
   const folder = (name: string) => folderIn(stage, name);
   const socket = join(await folder("nfd"), "nfd.sock");
   const capacity = options.capacity ?? 32_768;
-  const shared = ["--name", prefix, "--uplink", `unix://${socket}`];
+  const uplinkAt = (path: string) => ["--name", prefix, "--uplink", `unix://${path}`];
   const anotherForwarder = async () => stage.own(await startNdnd({ socket, capacity }));
   const [forwarder, registry] = await Promise.all([
     anotherForwarder(),
@@ -62,8 +67,12 @@ export async function startWholePath(stage: Stage, options: WholePathOptions = {
         ["--anchor", anchor],
       ]
     : [[], []];
-  const serverArgs = [...shared, "--registry", registry.url, ...exported, ...(options.server ?? [])];
-  const clientArgs = [...shared, "--upstream", registry.url, ...trusted, ...(options.client ?? [])];
+  const serverArgs = [...uplinkAt(socket), "--registry", registry.url, ...exported, ...(options.server ?? [])];
+  const near = options.relayed ? join(stage.folder, "relay.sock") : socket;
+  const relay = options.relayed
+    ? stage.own(await startLinkRelay({ listen: near, target: socket, up: {}, down: {}, seed: 1 }))
+    : undefined;
+  const clientArgs = [...uplinkAt(near), "--upstream", registry.url, ...trusted, ...(options.client ?? [])];
   const servers: Gateway[] = [];
   const anotherServer = async (name: string) => {
     const server = stage.own(await startServer({ folder: await folder(name), args: serverArgs }));
@@ -73,7 +82,7 @@ export async function startWholePath(stage: Stage, options: WholePathOptions = {
   const server = await anotherServer("server");
   const client = stage.own(await startClient({ folder: await folder("client"), args: clientArgs }));
   const alive = () => servers.filter(({ process }) => process.exit === undefined);
-  return { registry, forwarder, server, client, socket, servers: alive, anotherServer, anotherForwarder };
+  return { registry, forwarder, server, client, socket, relay, servers: alive, anotherServer, anotherForwarder };
 }
 
 async function folderIn(stage: Stage, name: string): Promise<string> {
