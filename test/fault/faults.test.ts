@@ -41,7 +41,7 @@ function suite(title: string, cases: readonly FaultCase[], options: Partial<RigO
   });
 
   for (const faultCase of cases.filter(({ isShort }) => seeds > 0 || isShort)) {
-    test(faultCase.name, { timeout: 90_000 * Math.max(1, seeds) }, async () => {
+    test(faultCase.name, { timeout: 150_000 * Math.max(1, seeds) }, async () => {
       for (let seed = 1; seed <= Math.max(1, seeds); seed++) {
         const row = await runCase(rig, faultCase, seed, baseline);
         rows.push(row);

@@ -13,8 +13,11 @@ interface RegistryRow {
   readonly isSilent?: boolean;
 }
 
-/** A registry that says nothing any more is given up after 30 s (oci/registry-client.ts); so is a pull that has no other source. */
-const patienceMs = 45_000;
+/**
+ * A server gives a silent registry up after 30 s. A pull that has no other source ends after what NDN tries, 12 s, and
+ * two silences of 15 s (blob/upstream-source.ts): 42 s on a quiet machine.
+ */
+const patienceMs = 60_000;
 
 const rows: readonly RegistryRow[] = [
   { what: "stalls", fault: { kind: "stall-after", bytes: 200_000 }, isSilent: true },
