@@ -2,7 +2,8 @@
  * The implicit digests of an object's segments: sha256 over each whole packet, as the producer writes it.
  *
  * Hot path: packets are written into one buffer after another and hashed there with one call; nothing but the digests
- * is kept, and the event loop gets its turn after each page, so that segments go on being answered.
+ * is kept, and the event loop gets its turn after each page, so that segments go on being answered. A hash comes as hex,
+ * which Node makes faster than a Buffer.
  */
 import { hash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
@@ -30,20 +31,20 @@ export async function digestsOf(
   for (let n = start; n < end; n++) {
     if ((n - start) % segmentsPerTurn === 0) await setImmediate(undefined, { signal });
     const digest = digestOf(object, n) ?? (await digestWhenRead(object, n, signal));
-    digest.copy(digests, (n - start) * digestBytes);
+    digests.write(digest, (n - start) * digestBytes, "hex");
   }
   return digests;
 }
 
-/** Undefined while the segment is not in memory. */
-function digestOf(object: SegmentedObject, n: number): Buffer | undefined {
+/** Hex; undefined while the segment is not in memory. */
+function digestOf(object: SegmentedObject, n: number): string | undefined {
   const payload = object.locate(n);
   if (payload === undefined) return undefined;
   const end = object.encoder.write(packet, 0, n, payload.buf, payload.start, payload.end);
-  return hash("sha256", packet.subarray(0, end), "buffer");
+  return hash("sha256", packet.subarray(0, end), "hex");
 }
 
-async function digestWhenRead(object: SegmentedObject, n: number, signal: AbortSignal): Promise<Buffer> {
+async function digestWhenRead(object: SegmentedObject, n: number, signal: AbortSignal): Promise<string> {
   for (let reads = 0; reads < maxReads; reads++) {
     await new Promise<void>((done) => object.load(n, done));
     signal.throwIfAborted();
