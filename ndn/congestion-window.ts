@@ -35,7 +35,7 @@ const lossFactor = 0.7;
 /** The window of one uplink, shared by all blobs on it. */
 export class CongestionWindow {
   private readonly limits: WindowLimits;
-  private cwnd = firstWindow;
+  private cwnd: number;
   private startup = true;
   private minRttMs = Number.POSITIVE_INFINITY;
   private minRttAtMs = 0;
@@ -48,6 +48,7 @@ export class CongestionWindow {
 
   constructor(limits: WindowLimits) {
     this.limits = limits;
+    this.cwnd = Math.min(firstWindow, limits.maxWindow);
   }
 
   /** Interests that may be in flight now. */

@@ -225,7 +225,7 @@ export class SegmentConsumer implements PacketHandler {
   private probe(fetch: SegmentFetch, now: number, rtoMs: number): void {
     const { face } = this.outlet;
     if (fetch.alternative === undefined || face === undefined || now - fetch.probedAtMs < rtoMs) return;
-    fetch.probedAtMs = now;
+    fetch.probed(now);
     this.counters.interests++;
     const at = face.reserve(fetch.alternative.maxBytes);
     face.commit(fetch.alternative.write(face.buffer, at, fetch.lowestMissing));

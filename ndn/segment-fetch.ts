@@ -39,6 +39,9 @@ export class FetchFailed extends Error {
 /** Tries that are given up as soon as they are overtaken; a forwarder may suppress them, so the next ones wait an RTO. */
 const maxEarlyTries = 3;
 
+/** So many answers to probes count as progress, unless the object's own name is answered in between. */
+const maxProbesInARow = 3;
+
 /** Times of asking are stored as offsets from this, so that 0 can mean "not in flight". */
 const never = 0;
 
@@ -55,6 +58,8 @@ export class SegmentFetch {
   answered = false;
   /** When the alternative name was last asked. */
   probedAtMs = 0;
+  /** Since the object's own name was answered. */
+  private probesInARow = 0;
   failure: Error | undefined;
   private readonly template: SegmentInterestTemplate;
   private readonly checked: CheckedSegments | undefined;
@@ -135,10 +140,17 @@ export class SegmentFetch {
     const result = this.tries[slot] === 1 ? sentAt : Number.NaN;
     this.settled(n);
     buffer.put(n, view.buf, fields.contentStart, fields.contentEnd);
-    this.progressAtMs = nowMs;
+    if (this.isProgress(view)) this.progressAtMs = nowMs;
     this.answered = true;
     if (verdict === "right") this.admit(n);
     return result;
+  }
+
+  /** Answers to probes alone, one in each timeout, would go on for ever. */
+  private isProgress(view: PacketView): boolean {
+    if (this.probesInARow === 0) return true;
+    if (view.isSegmentOf(this.what.object)) this.probesInARow = 0;
+    return this.probesInARow <= maxProbesInARow;
   }
 
   private judge(n: number, view: PacketView, { contentType, contentStart, contentEnd }: DataFields): Verdict {
@@ -220,6 +232,12 @@ export class SegmentFetch {
       else this.lost.push(n);
     }
     return { overtaken, expired };
+  }
+
+  /** The alternative name is asked now. */
+  probed(nowMs: number): void {
+    this.probedAtMs = nowMs;
+    this.probesInARow++;
   }
 
   /** The lowest segment that is still missing. */

@@ -84,7 +84,8 @@ export class SharedFetches {
    * The same for a part, for callers that want all of the blob fetched because of it. A part that ends before the blob
    * does waits until its bytes are verified, unless they come from "upstream" or a source that verifies each piece.
    *
-   * @returns Undefined when the blob cannot be shared or has no such bytes: the upstream is to be asked for the range.
+   * @returns Undefined when the blob cannot be shared, has no such bytes, or they are so far ahead that the upstream has
+   * them earlier: it is to be asked for the range.
    */
   async readRange(
     blob: BlobRef,
@@ -93,10 +94,15 @@ export class SharedFetches {
     signal: AbortSignal,
     events: ReadEvents = {},
   ): Promise<SharedRangeRead | undefined> {
+    const resumedBytes = this.#store.partial(blob.digest)?.writtenBytes ?? 0;
     const shared = await this.#join(blob, sources, signal, events);
     const part = shared && resolveRange(range, shared.facts.sizeBytes);
-    if (!part) shared?.reader.leave();
-    return part && { ...shared.facts, range: part, chunks: shared.chunksOf(part.start, part.end) };
+    const isFar = part && part.start > Math.max(resumedBytes, shared.releasedBytes()) + aheadBytes;
+    if (!part || isFar) {
+      shared?.reader.leave();
+      return undefined;
+    }
+    return { ...shared.facts, range: part, chunks: shared.chunksOf(part.start, part.end) };
   }
 
   /**
@@ -169,6 +175,7 @@ async function sharedBy(fetch: SharedFetch, reader: FetchReader, signal: AbortSi
     const source = fetch.ownSource(reader);
     return {
       reader,
+      releasedBytes: () => grown.releasedBytes,
       facts: { sizeBytes: grown.sizeBytes, source: source ?? "store", isFollower: source === undefined },
       chunksOf: (start: number, end: number) => grown.read(reader, start, end, signal),
     } as const;

@@ -31,6 +31,7 @@ function simulate(link: Link, durationMs: number, maxWindow = 10_000) {
 
 test("the window begins at 32 and stays within its limits", () => {
   expect(new CongestionWindow({ maxWindow: 512 }).size).toBe(32);
+  expect(new CongestionWindow({ maxWindow: 4 }).size).toBe(4);
   expect(simulate({ segmentsPerMs: 100, rttMs: 40, lossShare: 0 }, 1_000, 100).window.size).toBe(100);
   expect(simulate({ segmentsPerMs: 0.1, rttMs: 40, lossShare: 0.9 }, 5_000).window.size).toBeGreaterThanOrEqual(16);
 });

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
 import type { SegmentConsumer } from "#ndn/consumer.ts";
-import { SegmentDataEncoder } from "#ndn/data.ts";
+import { DataFields, SegmentDataEncoder } from "#ndn/data.ts";
 import type { Face, PacketHandler } from "#ndn/face.ts";
 import { componentsOf, numberOf, startsWith } from "#ndn/name.ts";
 import { PacketView } from "#ndn/packet-view.ts";
 import type { ObjectDirectory } from "#ndn/producer.ts";
-import { FetchFailed } from "#ndn/segment-fetch.ts";
-import { TT } from "#ndn/tlv.ts";
+import { FetchFailed, SegmentFetch } from "#ndn/segment-fetch.ts";
+import { maxPacketBytes, TT } from "#ndn/tlv.ts";
 import { patternBlob } from "#test/support/registry.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 import { until } from "#test/support/until.ts";
@@ -146,6 +146,29 @@ describe("a fetch fails", () => {
     const kept = Buffer.concat(chunks);
     expect(kept).toHaveLength(100 * 8192);
     expect(kept.equals(bytes.subarray(0, kept.length))).toBe(true);
+  });
+
+  test("within some stall bounds when only its alternative name is answered: one segment in each timeout is no progress", () => {
+    const objects = new ObjectsInMemory();
+    const what = objects.add("blob", bytes);
+    const alternative = objects.add("plain", bytes).object;
+    const fetch = new SegmentFetch({ ...what, alternative }, 0);
+    const [view, fields] = [new PacketView(), new DataFields()];
+    /** Ask for a segment, probe, and have the answer come under this name. @returns when there was progress last. */
+    const probe = (object: Buffer, nowMs: number): number => {
+      const n = fetch.nextToAsk(1); // never as if nothing was in flight
+      const packet = Buffer.alloc(maxPacketBytes);
+      const end = new SegmentDataEncoder(object, what.lastSegment, 1_000).write(packet, 0, n, bytes, 0, 8192);
+      fetch.probed(nowMs);
+      view.read(packet, 0, end);
+      fields.read(view);
+      fetch.arrived(n, view, fields, nowMs);
+      return fetch.progressAtMs;
+    };
+    fetch.nextToAsk(1);
+    expect([10, 20, 30, 40, 50].map((nowMs) => probe(alternative, nowMs))).toEqual([10, 20, 30, 30, 30]);
+    expect([60, 70].map((nowMs) => probe(what.object, nowMs))).toEqual([60, 70]);
+    expect(probe(alternative, 80)).toBe(80);
   });
 
   test("when the face goes down mid-way", async () => {

@@ -44,6 +44,21 @@ test("a closed range is not given from bytes that nobody has verified, one that 
   await whole.toEnd();
 });
 
+test("a range far ahead of everything that is there is left to the upstream, one that goes on with what broke off is not", async () => {
+  const { fetches, store } = stageFetches();
+  const source = gated(big, "ndn", true);
+  const far = { start: 9 * mib, end: 9 * mib + 100 };
+  expect(await fetches.readRange(big.ref, far, [source], stays)).toBeUndefined();
+  expect(fetches.joinRange(big.ref.digest, far, stays)).toBeUndefined();
+  await filesClosed(store);
+  const writer = (await store.begin(big.ref.digest, size))!;
+  await writer.write(big.bytes.subarray(0, 2 * mib));
+  await writer.close(true);
+  const read = (await fetches.readRange(big.ref, far, [source], stays))!;
+  source.allow(size);
+  expect((await takeAll(read)).digest).toBe(part(far.start, far.end));
+});
+
 test("a range that reaches the end of a wrong blob does not get its last bytes", async () => {
   const { fetches } = stageFetches();
   const whole = await fetches.read(big.ref, [wrongBytes(big, "ndn", 5)], stays);
