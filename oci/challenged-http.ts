@@ -70,7 +70,10 @@ export class ChallengedHttp {
       const authorization = await this.#authorize(answer, needs, signal);
       if (authorization === undefined) return { answer, sent: first };
       await drain(answer, signal);
-      return { answer: await this.#http.ask(question, authorization, signal), sent: authorization };
+      const { value } = authorization;
+      const second = await this.#http.ask(question, value, signal);
+      if (second.statusCode === 401 && second.atHome) this.#tokens.forget(authorization.need, value);
+      return { answer: second, sent: value };
     } catch (err: unknown) {
       answer.body.destroy();
       throw err;
@@ -78,12 +81,12 @@ export class ChallengedHttp {
   }
 
   /** An Authorization for the first need and challenge that has one; Bearer before Basic. */
-  async #authorize({ headers }: HttpAnswer, needs: readonly Need[], signal: AbortSignal): Promise<string | undefined> {
+  async #authorize({ headers }: HttpAnswer, needs: readonly Need[], signal: AbortSignal) {
     const challenges = parseChallenges(headers["www-authenticate"]).sort((a, b) => b.scheme.localeCompare(a.scheme));
     for (const need of needs) {
       for (const challenge of challenges) {
         const value = await this.#tokens.authorize(challenge, need, signal);
-        if (value !== undefined) return value;
+        if (value !== undefined) return { need, value };
       }
     }
     return undefined;

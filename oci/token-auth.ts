@@ -55,16 +55,17 @@ export class TokenAuth {
     return this.#headers.get(keyOf(need));
   }
 
-  /** The registry refused `value`: never give it again. A newer one for the same need stays. */
+  /** The registry refused `value`: never give it again. A newer one for the same need stays; a password rests for a minute. */
   forget(need: Need, value: string): void {
     const key = keyOf(need);
     if (this.#headers.peek(key) === value) this.#headers.delete(key);
+    if (value.startsWith("Basic ")) this.#refused.set(key, true);
   }
 
   /**
    * Authorization header value for this challenge, or undefined when there is none to give: no login, or the token
-   * service refuses it. Requests for the same need are made once; a login that was refused rests for a minute, lest the
-   * account be locked.
+   * service refuses it. Requests for the same need are made once; a login that was refused, by the service or by the
+   * registry itself, rests for a minute, lest the account be locked.
    *
    * @throws RegistryUnreachable when the token service fails, or when its realm is no place for a password.
    */

@@ -116,6 +116,16 @@ test("an anonymous request never carries the login", async () => {
   expect(registry.tokenRequests.map(({ authorization }) => authorization)).toEqual([undefined]);
 });
 
+test("a wrong password is sent to a registry with Basic once in a minute, not with every question", async () => {
+  const wrong = { username: "ann", password: "no" };
+  const { registry, client, digest } = await stage({ auth: { ...secret, kind: "basic" } }, { credentials: wrong });
+  for (let i = 0; i < 3; i++) {
+    const { status } = await client.headBlob("team/app", digest, { auth: { kind: "login" }, signal });
+    expect(status).toBe(401);
+  }
+  expect(registry.requests.filter(({ headers }) => headers.authorization !== undefined)).toHaveLength(1);
+});
+
 test("a wrong password leaves the registry's 401", async () => {
   const wrong = { username: "ann", password: "no" };
   const { client, digest } = await stage({ auth: secret }, { credentials: wrong });

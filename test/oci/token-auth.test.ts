@@ -155,6 +155,17 @@ test("Basic is the login itself, and nothing for anonymous", async () => {
   expect(await auth.authorize(challenge, needOf(scope, false), signal)).toBeUndefined();
 });
 
+test("a password that the registry itself refused rests for a minute", async () => {
+  useFakeClock();
+  const { auth } = stage(hub, hubRealm);
+  const need = needOf(scope, true);
+  const ask = () => auth.authorize({ scheme: "basic" as const, parameters: { realm: "x" } }, need, signal);
+  auth.forget(need, (await ask())!);
+  expect(await ask()).toBeUndefined();
+  vi.advanceTimersByTime(61_000);
+  expect(await ask()).toBe("Basic YW5uOnB3");
+});
+
 test("an identity token buys a token by POST, and is in no URL and no Authorization", async () => {
   const dispatcher = new MockAgent();
   agents.push(dispatcher);
