@@ -23,7 +23,7 @@ export interface SourcedChunk {
 export interface ReadEvents {
   /** `source` could not begin, or broke off when the reader held `offset` bytes. */
   unavailable?(source: SourceName, offset: number, err: BlobUnavailable): void;
-  /** Bytes or claims of `source` cannot be those of the blob. */
+  /** Bytes or claims of `source` cannot be those of the blob; where two contradict each other, told of each. */
   corrupt?(source: SourceName, err: BlobCorrupt): void;
 }
 
@@ -83,6 +83,8 @@ class FallbackReader {
   #sizeBytes: number | undefined;
   /** Whether the reader has been told the size: from then on a source with another one is of no use. */
   #isAnnounced = false;
+  /** Who said the size. */
+  #sizedBy: SourceName | undefined;
   #dispute: BlobCorrupt | undefined;
 
   constructor(sources: readonly BlobSource[], blob: BlobRef, signal: AbortSignal, events: ReadEvents) {
@@ -160,17 +162,21 @@ class FallbackReader {
   /** Return when the next source may be asked, else throw. */
   #overcome(source: SourceName, err: unknown): void {
     this.#signal.throwIfAborted();
-    if (err instanceof BlobCorrupt) this.#events.corrupt?.(source, err);
-    else if (err instanceof BlobUnavailable) this.#events.unavailable?.(source, this.#offset, err);
-    else throw err;
-    // Bytes that are already out may be the wrong ones: nobody can mend that by going on.
-    if (err instanceof BlobCorrupt && (this.#offset > 0 || err === this.#dispute)) throw err;
+    if (err instanceof BlobUnavailable) this.#events.unavailable?.(source, this.#offset, err);
+    else if (!(err instanceof BlobCorrupt)) throw err;
+    else if (this.#offset === 0 && err !== this.#dispute) this.#events.corrupt?.(source, err);
+    else {
+      // What is already out, bytes or a size, may be the wrong one: nobody can mend that by going on, or say whose it was.
+      const suspects = [source, ...this.contributors, this.#sizedBy ?? source];
+      for (const suspect of new Set(suspects)) this.#events.corrupt?.(suspect, err);
+      throw err;
+    }
     if (!this.#isAnnounced) this.#sizeBytes = undefined;
     this.#failures.push(err);
   }
 
   #agreeOnSize({ source, read: { sizeBytes } }: Opened): void {
-    this.#sizeBytes ??= sizeBytes;
+    if (this.#sizeBytes === undefined) [this.#sizeBytes, this.#sizedBy] = [sizeBytes, source];
     if (sizeBytes === this.#sizeBytes) return;
     const err = new BlobCorrupt(`${source} has ${sizeBytes} bytes of a blob of ${this.#sizeBytes}`);
     if (this.#isAnnounced) this.#dispute = err;

@@ -56,9 +56,33 @@ test("when every source stopped, the error says where and why", async () => {
 
 test("a second source with another size is no continuation, and its read is cancelled", async () => {
   const other = wrongSize(299_999, blob, "upstream");
-  const read = await openWithFallback([breaksAfter(5, blob), other], blob.ref, never);
+  const suspects: string[] = [];
+  const events = { corrupt: (source: string) => suspects.push(source) };
+  const read = await openWithFallback([breaksAfter(5, blob), other], blob.ref, never, events);
   await expect(bytesOf(read)).rejects.toThrow(BlobCorrupt);
   expect(other.signals[0]?.aborted).toBe(true);
+  expect(suspects).toEqual(["upstream", "ndn"]);
+});
+
+test("when the next source finds other bytes than those that are out, both are suspects", async () => {
+  const suspects: string[] = [];
+  const proves: BlobSource = {
+    name: "upstream",
+    open: () => Promise.reject(new BlobCorrupt("the first bytes are not those that were sent")),
+  };
+  const events = { corrupt: (source: string) => suspects.push(source) };
+  const read = await openWithFallback([breaksAfter(5, blob), proves], blob.ref, never, events);
+  await expect(bytesOf(read)).rejects.toThrow(BlobCorrupt);
+  expect(suspects).toEqual(["upstream", "ndn"]);
+});
+
+test("a size that was told before any byte is the suspicion of who told it", async () => {
+  const suspects: string[] = [];
+  const events = { corrupt: (source: string) => suspects.push(source) };
+  const liar = breaksAfter(0, { ...blob, bytes: Buffer.alloc(17) });
+  const read = await openWithFallback([liar, holds(blob, "upstream")], blob.ref, never, events);
+  await expect(bytesOf(read)).rejects.toThrow(BlobCorrupt);
+  expect(suspects).toEqual(["upstream", "ndn"]);
 });
 
 test("more bytes than the size says never come out", async () => {
