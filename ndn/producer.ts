@@ -23,6 +23,8 @@ export interface Payload {
 export interface SegmentedObject {
   readonly encoder: SegmentDataEncoder;
   readonly lastSegment: number;
+  /** False when its source has lost it, or should be asked again: then the directory says anew where it is. */
+  readonly isCurrent: boolean;
   /** The payload of segment `n` if it is in memory; may be one object that is filled again by the next call. */
   locate(n: number): Payload | undefined;
   /** Read segment `n`, then call `done`: `locate(n)` then answers, unless the read failed. */
@@ -49,6 +51,8 @@ export interface ObjectDirectory {
 const maxOpenObjects = 4096;
 const maxWaiting = 16_384;
 const maxOpening = 256;
+/** How often open objects are looked through for those that are no longer current: never for a packet's sake. */
+const sweepMs = 30_000;
 /** Interests among which a retransmission is looked for: more would be a stranger's work for us. */
 const maxCompared = 64;
 
@@ -78,6 +82,8 @@ export class SegmentProducer implements PacketHandler {
   /** Who waits for segments that are being read, by their number. */
   private readonly loading = new Map<SegmentedObject, Map<number, Waiting[]>>();
   private waiting = 0;
+  /** Runs while anything is open. */
+  private sweeping: NodeJS.Timeout | undefined;
 
   constructor(prefix: Name, directory: ObjectDirectory) {
     this.prefix = prefix;
@@ -97,7 +103,7 @@ export class SegmentProducer implements PacketHandler {
     const { prefix } = this;
     const { buf, nameStart, nameEnd } = view;
     return (
-      nameEnd - nameStart > prefix.length &&
+      nameEnd - nameStart >= prefix.length &&
       buf.compare(prefix, 0, prefix.length, nameStart, nameStart + prefix.length) === 0
     );
   }
@@ -149,10 +155,13 @@ export class SegmentProducer implements PacketHandler {
   }
 
   private sendToAll(object: SegmentedObject, n: number, all: readonly Waiting[]): void {
+    let isLost = false;
     for (const { face, token } of all) {
       const payload = object.locate(n);
       if (payload !== undefined) this.send(object, n, payload, face, token, 0, token.length);
+      else isLost = true;
     }
+    if (isLost && !object.isCurrent) this.closeObject(object); // the next Interest's hint decides where to look
   }
 
   private remember(view: PacketView, face: Face, segmentNumber: number): Waiting | undefined {
@@ -211,9 +220,21 @@ export class SegmentProducer implements PacketHandler {
 
   private keepOpen(key: string, object: SegmentedObject): void {
     this.open.set(key, object);
+    this.sweeping ??= setInterval(() => this.sweep(), sweepMs).unref();
     if (this.open.size <= maxOpenObjects) return;
     const [oldest] = this.open.keys();
     this.open.delete(oldest!);
+  }
+
+  private closeObject(object: SegmentedObject): void {
+    for (const [key, open] of this.open) if (open === object) this.open.delete(key);
+  }
+
+  private sweep(): void {
+    for (const [key, object] of this.open) if (!object.isCurrent) this.open.delete(key);
+    if (this.open.size > 0) return;
+    clearInterval(this.sweeping);
+    this.sweeping = undefined;
   }
 }
 

@@ -15,7 +15,7 @@ const opensAtOnce = 500;
 const absentTtlMs = 1_000;
 const maxAbsent = 10_000;
 
-/** Opens blobs and keeps them open. */
+/** Opens blobs and keeps them open, as long as the registry's word is believed. */
 export class OpenBlobs {
   private readonly context: BlobPagesContext;
   private readonly open = new LRUCache<string, PagedBlob>({ max: maxOpen });
@@ -30,7 +30,7 @@ export class OpenBlobs {
   /** One of these repositories in which the blob is open already. */
   alreadyOpen(digest: Digest, repositories: readonly string[]): PagedBlob | undefined {
     for (const repository of repositories) {
-      const blob = this.open.get(keyOf({ repository, digest }));
+      const blob = this.current(keyOf({ repository, digest }));
       if (blob) return blob;
     }
     return undefined;
@@ -43,12 +43,20 @@ export class OpenBlobs {
    */
   async get(ref: BlobRef): Promise<PagedBlob | undefined> {
     const key = keyOf(ref);
-    const known = this.open.get(key) ?? this.opening.get(key);
+    const known = this.current(key) ?? this.opening.get(key);
     if (known !== undefined || this.absent.has(key)) return known;
     if (!this.limit.take()) throw new Error("too many unknown blobs are asked for");
     const opening = this.ask(key, ref);
     this.opening.set(key, opening);
     return opening.finally(() => this.opening.delete(key));
+  }
+
+  /** The open blob, unless the registry has to be asked again whether it is still there. */
+  private current(key: string): PagedBlob | undefined {
+    const blob = this.open.get(key);
+    if (blob?.isCurrent !== false) return blob;
+    this.open.delete(key);
+    return undefined;
   }
 
   private async ask(key: string, ref: BlobRef): Promise<PagedBlob | undefined> {

@@ -12,6 +12,8 @@ import type { ReadGate } from "./read-gate.ts";
 const maxStreamPages = 256;
 /** A read of the registry that makes no progress for this long is broken off. */
 const readTimeoutMs = 30_000;
+/** How long "there is such a blob, and it may be read" is believed. */
+const maxAgeMs = 5 * 60_000;
 
 /** What all blobs of a server share. */
 export interface BlobPagesContext {
@@ -33,6 +35,8 @@ export class PagedBlob {
   private readonly pages = new Map<number, Page>();
   private readonly streams: PageStream[] = [];
   private lastTouched = -1;
+  private readonly openedAtMs = performance.now();
+  private isGone = false;
 
   private constructor(ref: BlobRef, sizeBytes: number, context: BlobPagesContext) {
     this.ref = ref;
@@ -63,6 +67,11 @@ export class PagedBlob {
     blob.streams.push(stream);
     void blob.fill(stream, read, abort).finally(() => context.gate.leave());
     return blob;
+  }
+
+  /** False when the registry has said that the blob is gone, or should be asked again: then it is opened anew. */
+  get isCurrent(): boolean {
+    return !this.isGone && performance.now() - this.openedAtMs < maxAgeMs;
   }
 
   /** The page that holds byte `at`, if its bytes up to `end` are there; reads ahead of it. */
@@ -105,6 +114,7 @@ export class PagedBlob {
   /** See to it that a stream is under way from the page in use, or from where the pages behind it end. */
   private readAhead(index: number, page: Page | undefined): void {
     this.lastTouched = index;
+    if (this.isGone) return;
     const horizon = Math.min(this.pageCount, index + this.ahead);
     let next = index;
     // Pages that are soon to be read must outlive those that have been read.
@@ -130,6 +140,7 @@ export class PagedBlob {
       const read = await reader.read(this.ref, first * pageBytes, end * pageBytes, both);
       if (read?.sizeBytes !== this.sizeBytes) {
         read?.body.cancel();
+        this.forgetAll();
         throw new Error("the registry no longer has this blob");
       }
       await this.fill(stream, read, abort);
@@ -145,6 +156,12 @@ export class PagedBlob {
     const page = this.context.cache.add(sizeBytes, () => this.pages.delete(index));
     this.pages.set(index, page);
     return page;
+  }
+
+  /** The blob is not to be read here any more: also what is in memory of it goes, so that everybody looks elsewhere. */
+  private forgetAll(): void {
+    this.isGone = true;
+    for (const page of [...this.pages.values()]) if (page.isFull) this.context.cache.remove(page);
   }
 
   /** Run a stream to its end, to where another read has been already, or until nobody wants more of it. */

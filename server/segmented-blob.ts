@@ -23,6 +23,10 @@ export class SegmentedBlob implements SegmentedObject {
     this.lastSegment = lastSegmentOf(blob.sizeBytes, segmentBytes);
   }
 
+  get isCurrent(): boolean {
+    return this.blob.isCurrent;
+  }
+
   locate(n: number): Payload | undefined {
     const start = n * this.segmentBytes;
     const end = Math.min(this.blob.sizeBytes, start + this.segmentBytes);

@@ -25,6 +25,7 @@ export class ObjectsInMemory implements ObjectDirectory {
     this.objects.set(nameKey(object), {
       encoder: new SegmentDataEncoder(object, lastSegment, 1_000),
       lastSegment,
+      isCurrent: true,
       locate: (n) => ({
         buf: bytes,
         start: n * segmentBytes,

@@ -186,7 +186,8 @@ describe("without metadata", () => {
     const plain = plainName(prefix, repository, blob.digest);
     for (const name of [plain, joinName(plain, generic("x")), prefix, joinName(prefix, generic(".."))])
       reader.ask(name);
-    await until("the Interests to be seen", () => serving.server.producer.counters.interests === 3);
+    await until("the Interests to be seen", () => serving.server.producer.counters.interests === 4);
     expect(registry.requests).toEqual([]);
+    expect(serving.server.producer.counters.segmentsSent).toBe(0);
   });
 });

@@ -13,6 +13,7 @@ const object = joinName(prefix, generic("object"));
 class SlowObject implements SegmentedObject {
   readonly encoder = new SegmentDataEncoder(object, 9, 1_000);
   readonly lastSegment = 9;
+  readonly isCurrent = true;
   readonly loads: number[] = [];
   private isRead = false;
   private readonly waiting: (() => void)[] = [];
