@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { Registry } from "prom-client";
 import { checkPrefixLength } from "#blob/names.ts";
+import { checkStorage } from "#blob/storage-range-reader.ts";
 import { parseFaceUrl } from "#ndn/face-url.ts";
 import { exportAnchor, type Identity, openIdentity } from "#ndn/keychain.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
@@ -45,6 +46,13 @@ export async function startBlobServer(
     checkPrefixLength(values.name);
   } catch (err: unknown) {
     throw new OptionError(`--name: ${(err as Error).message}`, { cause: err });
+  }
+  if (values.storage !== undefined) {
+    const hasRepositories = await checkStorage(values.storage).catch((err: Error) => {
+      throw new OptionError(`--storage: ${err.message}`, { cause: err });
+    });
+    const { storage } = values;
+    if (!hasRepositories) log.warn({ storage }, "no repositories there: a new registry, or is it not mounted?");
   }
   const identity = await openIdentity(values.keychain, values.name);
   if (values.exportAnchor !== undefined) writeAnchor(identity, values.exportAnchor);

@@ -51,6 +51,11 @@ describe("exit status 2 and one line on stderr", () => {
     ["a bad value", [...client, "--max-cwnd", "many"], /--max-cwnd: "many"/],
     ["a value given twice", [...client, "--name", "/m"], /--name may be given only once/],
     ["a prefix that is too long", [...server.with(2, `/${"a".repeat(900)}`)], /--name: .*too long/],
+    [
+      "a storage that is not there",
+      [...server, "--storage", "/nobody/here"],
+      /--storage: .*nobody\/here.* is no directory/,
+    ],
     ["a username without a password", server, /DOCKER_NDN_REGISTRY_USERNAME/],
   ])("for %s", async (what, args, message) => {
     const { status, stderr } = await run(

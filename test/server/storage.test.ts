@@ -1,9 +1,9 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { objectName } from "#blob/names.ts";
 import { BlobUnavailable } from "#blob/source.ts";
-import { StorageRangeReader } from "#blob/storage-range-reader.ts";
+import { checkStorage, StorageRangeReader } from "#blob/storage-range-reader.ts";
 import { joinName, segment } from "#ndn/name.ts";
 import { type Digest, digestOfHash, hexOf } from "#oci/digest.ts";
 import { readBody } from "#test/support/read-body.ts";
@@ -65,6 +65,38 @@ test("a blob that the repository does not link to is not read, although it is th
   expect((await readBody(range!.body)).equals(bytes.subarray(10, 20))).toBe(true);
   await using serving = await serve(registry, { storage: folder.path });
   await expect(serving.reader().read({ repository: "team/open", digest })).rejects.toThrow(BlobUnavailable);
+});
+
+test("a storage that is not mounted, or fails, is an error and no absent blob", async () => {
+  const digest = await store(bytes, "team/open");
+  const reader = new StorageRangeReader(folder.path);
+  const read = (repository: string) => reader.read({ repository, digest }, 0, 10);
+  const root = join(folder.path, "docker/registry/v2");
+  await symlink("loop", join(root, "repositories/loop"));
+  await writeFile(join(root, "repositories/file"), "");
+  await expect(read("loop")).rejects.toThrow(/ELOOP/);
+  expect([await read("file"), await read("nobody")]).toEqual([undefined, undefined]);
+  await rename(join(root, "repositories"), join(root, "elsewhere"));
+  await expect(read("team/open")).rejects.toThrow(/ENOENT/);
+  await expect(reader.repositoriesWith(digest)).rejects.toThrow(/ENOENT/);
+  await rename(join(root, "elsewhere"), join(root, "repositories"));
+  expect(await reader.repositoriesWith(digest)).toEqual(["team/open"]);
+});
+
+test("a link whose blob was collected is an absent blob", async () => {
+  const digest = await store(bytes, "team/open");
+  await rm(join(folder.path, "docker/registry/v2/blobs"), { recursive: true });
+  const reader = new StorageRangeReader(folder.path);
+  expect(await reader.read({ repository: "team/open", digest }, 0, 10)).toBeUndefined();
+});
+
+test("a storage is checked before it is used, and what is wrong is said", async () => {
+  expect(await checkStorage(folder.path)).toBe(false);
+  await store(bytes, "team/open");
+  expect(await checkStorage(folder.path)).toBe(true);
+  await expect(checkStorage(join(folder.path, "elsewhere"))).rejects.toThrow(/is no directory: name the rootdirectory/);
+  await symlink("loop", join(folder.path, "loop"));
+  await expect(checkStorage(join(folder.path, "loop"))).rejects.toThrow(/ELOOP.*let this program's user read it/);
 });
 
 test("a private repository is not read from the disk, unless it is listed", async () => {
