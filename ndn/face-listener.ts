@@ -5,33 +5,54 @@ import { lstatSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import type { PacketHandler } from "./face.ts";
 import type { FaceUrl } from "./face-url.ts";
+import { PeerActivity } from "./peer-activity.ts";
 import { StreamFace } from "./stream-face.ts";
 
-/** Faces accepted at a time; more are closed at once. */
-const maxFaces = 256;
+const defaultMaxFaces = 256;
+/** How often all faces are looked at. */
+const lookMs = 5_000;
+/** A face whose output waits for 30 s without any progress is closed: it holds megabytes for nobody. */
+const maxStuckLooks = 6;
+/** From 10 s of silence on a face may have to give its place to another. */
+const idleLooks = 2;
+
+/** What may be chosen about a listener. */
+export interface FaceListenerOptions {
+  /**
+   * Faces at a time. When there are as many, a new one takes the place of the one that has been idle for longest; if
+   * none is idle it is closed at once.
+   * @defaultValue 256
+   */
+  readonly maxFaces?: number;
+}
 
 /** A listening socket whose faces all speak to one handler. */
 export class FaceListener {
   private readonly server: Server;
-  private readonly faces = new Set<StreamFace>();
+  /** What the peers of all faces do, in the order in which they came. */
+  private readonly faces = new Map<StreamFace, PeerActivity>();
   private readonly url: FaceUrl;
+  private readonly maxFaces: number;
+  private readonly looking: NodeJS.Timeout;
 
-  private constructor(url: FaceUrl, handler: PacketHandler) {
+  private constructor(url: FaceUrl, handler: PacketHandler, { maxFaces = defaultMaxFaces }: FaceListenerOptions) {
     this.url = url;
+    this.maxFaces = maxFaces;
     this.server = createServer((socket) => this.accept(socket, handler));
+    this.looking = setInterval(() => this.look(), lookMs).unref();
   }
 
   /** Listen on a `tcp:` or `unix:` URL. @throws Error when the address is taken or cannot be listened on. */
-  static async listen(url: FaceUrl, handler: PacketHandler): Promise<FaceListener> {
+  static async listen(url: FaceUrl, handler: PacketHandler, options: FaceListenerOptions = {}): Promise<FaceListener> {
     if (url.scheme === "udp") throw new Error(`faces are accepted on tcp:// or unix://, not ${url.text}`);
-    const listener = new FaceListener(url, handler);
     if (url.scheme === "unix") await removeStaleSocket(url.path);
-    await new Promise<void>((resolve, reject) => {
-      listener.server.once("error", reject);
-      const bound = () => resolve();
-      if (url.scheme === "unix") listener.server.listen(url.path, bound);
-      else listener.server.listen(url.port, url.host, bound);
-    });
+    const listener = new FaceListener(url, handler, options);
+    try {
+      await listener.bind();
+    } catch (err: unknown) {
+      clearInterval(listener.looking);
+      throw err;
+    }
     listener.server.on("error", () => undefined); // out of descriptors: this peer is not served, the others are
     return listener;
   }
@@ -47,13 +68,23 @@ export class FaceListener {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.looking);
     const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
-    for (const face of this.faces) face.close();
+    for (const face of this.faces.keys()) face.close();
     await closed;
   }
 
+  private bind(): Promise<void> {
+    const { server, url } = this;
+    return new Promise((resolve, reject) => {
+      server.once("error", reject);
+      if (url.scheme === "unix") server.listen(url.path, resolve);
+      else server.listen(url.port, url.host, resolve);
+    });
+  }
+
   private accept(socket: Socket, handler: PacketHandler): void {
-    if (this.faces.size >= maxFaces) {
+    if (this.faces.size >= this.maxFaces && !this.closeIdlest()) {
       socket.destroy();
       return;
     }
@@ -66,7 +97,31 @@ export class FaceListener {
         onClose: () => this.faces.delete(face),
       },
     );
-    this.faces.add(face);
+    this.faces.set(face, new PeerActivity(socket));
+  }
+
+  /** Close the face that has been idle for longest; false when none is. */
+  private closeIdlest(): boolean {
+    let idlest: StreamFace | undefined;
+    let longest = idleLooks - 1;
+    for (const [face, { quietLooks }] of this.faces) {
+      if (quietLooks > longest) [idlest, longest] = [face, quietLooks];
+    }
+    if (idlest) this.drop(idlest);
+    return idlest !== undefined;
+  }
+
+  private look(): void {
+    for (const [face, activity] of this.faces) {
+      activity.look();
+      if (activity.stuckLooks >= maxStuckLooks) this.drop(face);
+    }
+  }
+
+  /** Close a face and free its place at once. */
+  private drop(face: StreamFace): void {
+    this.faces.delete(face);
+    face.close();
   }
 }
 
