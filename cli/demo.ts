@@ -77,6 +77,7 @@ async function main(): Promise<void> {
     upstream: registry.url.href,
     keychain: join(folder, "keychain"),
     state: join(folder, "state"),
+    "cache-dir": join(folder, "cache"),
   };
   const values = readOptions(startOptions, { ...texts, "log-level": "warn" }, {});
   const log = createLogger(values);

@@ -5,7 +5,8 @@ import { Encoder } from "@ndn/tlv";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ControlPlane } from "#ndn/control-plane.ts";
 import { parseFaceUrl } from "#ndn/face-url.ts";
-import { type Name as NameBytes, parseName } from "#ndn/name.ts";
+import { joinName, type Name as NameBytes, parseName } from "#ndn/name.ts";
+import { keyComponent } from "#ndn/trust/certificate.ts";
 import { SocketUplink } from "#ndn/uplink.ts";
 import { startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
@@ -30,7 +31,10 @@ async function askedOf(identity: TestIdentity, interests: readonly Interest[]): 
   uplink.open();
   try {
     const fw = await until("the face to be up", () => control.fw);
-    return await Promise.all(interests.map((interest) => consume(interest, { fw })));
+    const answers: Data[] = [];
+    // One after another: the answer to one would satisfy the others, too.
+    for (const interest of interests) answers.push(await consume(interest, { fw }));
+    return answers;
   } finally {
     uplink.close();
   }
@@ -43,12 +47,13 @@ function nameOf(bytes: NameBytes): Name {
 test.each([
   ["the prefix", prefix],
   ["a part of the prefix", parseName("/test")],
-])("the certificate of an identity that is %s is there under its name and its key's", async (_, speaksFor) => {
+])("the certificate of an identity that is %s is there under its name, its key's and A/KEY", async (_, speaksFor) => {
   const identity = await makeIdentity(speaksFor);
   const { name, keyName } = identity.parsed;
   const certificates = await askedOf(identity, [
     new Interest(nameOf(name)),
     new Interest(nameOf(keyName), Interest.CanBePrefix, Interest.MustBeFresh),
+    new Interest(nameOf(joinName(speaksFor, keyComponent)), Interest.CanBePrefix, Interest.MustBeFresh),
   ]);
   for (const certificate of certificates) {
     expect(Buffer.from(Encoder.encode(certificate)).equals(identity.parsed.wire)).toBe(true);
