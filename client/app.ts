@@ -14,6 +14,7 @@ import type { BasicAuth } from "./listener/basic-auth.ts";
 import { answerBrokenRequest } from "./listener/broken-request.ts";
 import { connectionLimits, defaultMaxConnections, keepAliveTimeoutMs, limitConnections } from "./listener/limits.ts";
 import { createLoginGate } from "./listener/login-gate.ts";
+import { boundPipelining } from "./listener/pipelining.ts";
 import type { TlsOptions } from "./listener/tls.ts";
 import { memoryContents, storedContents } from "./manifests/contents.ts";
 import { type IndexFile, openIndexFile } from "./manifests/index-file.ts";
@@ -80,6 +81,10 @@ export async function createClientApp(options: ClientAppOptions): Promise<Client
   );
   const serve = routeTo(apis, options);
   const app = createServer(options);
+  const isTaken = boundPipelining(log);
+  app.addHook("onRequest", async ({ raw }, reply) => {
+    if (!isTaken(raw, reply.raw)) reply.hijack();
+  });
   if (options.login) {
     const gate = createLoginGate(options.login, log);
     app.addHook("onRequest", async ({ raw }, reply) => {
@@ -185,9 +190,11 @@ function createApi(
 ): RegistryApi {
   const { store, log, metrics, stallTimeoutMs, bandwidth = { upstream: undefined, ndn: undefined } } = options;
   const { fetches, memory, contents } = held;
-  const cache = store && fetches && { store, fetches, directory: store.directory };
+  const cache = store && fetches && { store, fetches: fetches.of(mirror.config), directory: store.directory };
   const hedge = { mode: options.hedge ?? "auto", slots };
-  return createRegistryApi(mirror, { log, metrics, pulls, bandwidth, stallTimeoutMs, cache, memory, contents, hedge });
+  const hidesChallenges = options.login !== undefined;
+  const common = { log, metrics, pulls, bandwidth, stallTimeoutMs, hedge, hidesChallenges };
+  return createRegistryApi(mirror, { ...common, cache, memory, contents });
 }
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;

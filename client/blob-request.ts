@@ -24,7 +24,7 @@ export interface Cache {
 export interface BlobServices {
   /** Its name in the configuration. */
   readonly name: string;
-  readonly registry: RegistryClient;
+  readonly registry: Pick<RegistryClient, "base" | "getBlob" | "headBlob">;
   readonly ndn: NdnBlobs | undefined;
   /** Whether the upstream is asked if the puller may have what is held here or comes over NDN. */
   readonly authorize: "upstream" | "none";

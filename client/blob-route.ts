@@ -12,7 +12,7 @@ import { provenance } from "./blob-headers.ts";
 import { isWhole, type Wanted, wantedBy } from "./blob-range.ts";
 import { BlobRecord, type Outcome } from "./blob-record.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";
-import { trustedNdn } from "./blob-sources.ts";
+import { mayUseHeld, trustedNdn } from "./blob-sources.ts";
 import { serveHeld, servePart } from "./held-blob.ts";
 import { passBlob, passHead } from "./pass-blob.ts";
 import type { Puller } from "./puller.ts";
@@ -112,11 +112,13 @@ async function headWithoutUpstream(
 }
 
 async function headFromStore(
-  { rights, cache, metrics }: BlobServices,
+  services: BlobServices,
   { request, response, repository, puller, signal }: Omit<BlobRequest, "record">,
   digest: Digest | undefined,
 ): Promise<boolean> {
-  const mayHave = digest !== undefined && rights.mayOffline(puller.identity, repository, digest);
+  const { rights, cache, metrics } = services;
+  const isOurs = digest !== undefined && mayUseHeld(services, repository, digest);
+  const mayHave = isOurs && rights.mayOffline(puller.identity, repository, digest);
   const held = mayHave ? await cache?.store.open(digest) : undefined;
   if (!held) return false;
   metrics.offlineAnswers.inc({ what: "blob" });

@@ -35,6 +35,19 @@ export function sourcesFor(
   return [...first.map(permitted).map(hedged), ...always, ...(lastResort ? [permitted(lastResort)] : [])];
 }
 
+/**
+ * Whether what is there of a blob may be used for any puller of this registry, as far as `authorize: none` decides it:
+ * the store may have it because of another registry, and then only if this one is known to have served it too. With
+ * `authorize: upstream` it may, and the puller's right is asked beside.
+ */
+export function mayUseHeld(
+  { authorize, rights, cache }: Pick<BlobServices, "authorize" | "rights" | "cache">,
+  repository: string,
+  digest: Digest,
+): boolean {
+  return authorize === "upstream" || !cache?.fetches.areOthers || rights.hasServed(repository, digest);
+}
+
 /** The best way over NDN, unless all are down or one has sent wrong bytes for this digest. */
 export function trustedNdn(
   { ndn, distrust }: Pick<BlobServices, "ndn" | "distrust">,

@@ -6,11 +6,11 @@ import { formatContentRange, parseRange } from "#oci/range.ts";
 import { blobHeaders } from "./blob-headers.ts";
 import { isConditional } from "./blob-range.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";
-import { sourcesFor } from "./blob-sources.ts";
+import { mayUseHeld, sourcesFor } from "./blob-sources.ts";
 import { writeAll } from "./response-body.ts";
 import { answerHeld } from "./store/held-answer.ts";
 import type { SharedRangeRead } from "./store/shared-fetches.ts";
-import { eventsOf } from "./whole-blob.ts";
+import { eventsOf, noteServed, untilBrokenOff } from "./whole-blob.ts";
 
 /**
  * Answer from the store.
@@ -24,7 +24,7 @@ export async function serveHeld(services: BlobServices, asked: BlobRequest, dige
   const held = await services.cache?.store.open(digest);
   if (!held) return false;
   try {
-    if (!(await isGranted(services, asked, digest))) return false;
+    if (!mayUseHeld(services, asked.repository, digest) || !(await isGranted(services, asked, digest))) return false;
     record.met("store");
     record.sized(held.sizeBytes);
     return await answerHeld(request, response, held, { signal, wrote: (bytes) => record.wrote("store", bytes) });
@@ -49,10 +49,11 @@ export async function servePart(services: BlobServices, asked: BlobRequest, dige
   try {
     const sources = sourcesFor(services, asked.puller, repository, digest);
     const events = eventsOf(services, asked, digest);
+    const isOurs = mayUseHeld(services, repository, digest);
     const read =
       fetches.joinRange(digest, range, signal) ??
       (sources[0]!.isVerified
-        ? await fetches.readRange({ repository, digest }, range, sources, signal, events)
+        ? await fetches.readRange({ repository, digest }, range, sources, signal, events, isOurs)
         : undefined);
     if (!read) return false;
     record.met(read.isFollower ? "follower" : "miss");
@@ -63,8 +64,9 @@ export async function servePart(services: BlobServices, asked: BlobRequest, dige
       read.chunks,
       ({ bytes }) => bytes,
       ({ source, bytes }) => record.wrote(source, bytes.length),
-      signal,
+      untilBrokenOff(signal, read),
     );
+    noteServed(services, digest);
     return true;
   } finally {
     enough.abort();

@@ -6,11 +6,13 @@ import { PassThrough, type Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Logger } from "pino";
 import { Agent, type Dispatcher } from "undici";
+import { abortable } from "#oci/abortable.ts";
 import { RegistryError } from "#oci/errors.ts";
 import { unreachable } from "#oci/foreign-errors.ts";
-import type { RegistryClient } from "#oci/registry-client.ts";
+import { maxConnectionsPerOrigin, type RegistryClient } from "#oci/registry-client.ts";
 import { sendError, upstreamUnavailable } from "./answers.ts";
 import { endToEnd } from "./hop-by-hop.ts";
+import { isPing, withoutChallenge } from "./listener/no-challenges.ts";
 import type { UpstreamReply } from "./manifests/ports.ts";
 import type { ClientMetrics } from "./metrics.ts";
 import { hasBody, upstreamHeaders } from "./proxy-headers.ts";
@@ -51,14 +53,22 @@ export interface ProxyOptions {
   readonly metrics: ClientMetrics;
   /** Told of the answers that did not come through `registry`. */
   readonly onAnswer: (answer: { status: number; headers: IncomingHttpHeaders }) => void;
+  /** Whether pullers have a login of this endpoint, and so must not answer the upstream's challenges. @defaultValue false */
+  readonly hidesChallenges?: boolean | undefined;
+  /** How long the upstream may take to begin its answer to a GET or HEAD. @defaultValue 60000 */
+  readonly headersTimeoutMs?: number | undefined;
 }
 
 const connectTimeoutMs = 10_000;
-const headersTimeoutMs = 60_000;
 const bodyTimeoutMs = 60_000;
 
-export function createProxy({ upstream, registry, log, metrics, onAnswer }: ProxyOptions): UpstreamProxy {
-  const agent = new Agent({ connectTimeout: connectTimeoutMs, bodyTimeout: bodyTimeoutMs });
+export function createProxy(options: ProxyOptions): UpstreamProxy {
+  const { upstream, registry, log, metrics, onAnswer, hidesChallenges = false, headersTimeoutMs = 60_000 } = options;
+  const agent = new Agent({
+    connectTimeout: connectTimeoutMs,
+    bodyTimeout: bodyTimeoutMs,
+    connections: maxConnectionsPerOrigin,
+  });
   const location = new UpstreamLocation(upstream);
 
   /** As it is, but for whose name it is in: for everything that the gateway does not answer challenges to. */
@@ -71,11 +81,14 @@ export function createProxy({ upstream, registry, log, metrics, onAnswer }: Prox
       signal,
       // undici would open a new connection after each HEAD.
       reset: false,
-      // The time in which a long upload is sent would count; the puller's own patience is its bound.
-      headersTimeout: hasBody(request) ? 0 : headersTimeoutMs,
+      // Sending a long upload would count, and a registry may move or hash all of it when it is committed: the bound is
+      // the puller's own patience.
+      headersTimeout: isRead(method) && !hasBody(request) ? headersTimeoutMs : 0,
     };
     const body = hasBody(request) && method === request.method ? bodyOf(request) : undefined;
-    const { statusCode: status, headers, body: reply } = await askOnceOrTwice(agent, options, body);
+    // undici looks at the signal only when it has a connection: an abort does not wait for that.
+    const answer = await abortable(askOnceOrTwice(agent, options, body), signal);
+    const { statusCode: status, headers, body: reply } = answer;
     onAnswer({ status, headers });
     return { status, headers, body: reply };
   };
@@ -92,12 +105,13 @@ export function createProxy({ upstream, registry, log, metrics, onAnswer }: Prox
     signal: AbortSignal,
   ) => {
     const answer =
-      (method === "GET" || method === "HEAD") && !isLeftToPuller(request, puller)
+      isRead(method) && !isLeftToPuller(request, puller)
         ? await reading(request, puller, method, signal)
         : await askPlainly(request, puller, method, signal);
     // A body that breaks off while nobody reads must not end the process.
     answer.body.on("error", () => {});
-    return { ...answer, headers: rewritten(endToEnd(answer.headers), location, endpointOf(request), askedAs) };
+    const heard = hidesChallenges ? withoutChallenge(method, request.url!, answer) : answer;
+    return { ...heard, headers: rewritten(endToEnd(heard.headers), location, endpointOf(request), askedAs) };
   };
 
   const ask: UpstreamProxy["ask"] = async (request, asked, { method, signal }) => {
@@ -133,10 +147,15 @@ export function createProxy({ upstream, registry, log, metrics, onAnswer }: Prox
 
 /**
  * What the upstream says to nobody in particular at `/v2/` tells the puller how to log in, so it goes through as it is;
- * unless the gateway has a login of its own, then the puller needs none.
+ * unless the gateway has a login of its own. Then the puller needs none, and Docker for one sends none: asked for it here,
+ * a puller without a login would have to reach the token service, and come back as nobody.
  */
 function isLeftToPuller(request: IncomingMessage, { identity }: Puller): boolean {
-  return hasBody(request) || (/^\/v2\/?(?:\?|$)/.test(request.url!) && identity !== "gateway");
+  return hasBody(request) || (isPing(request.url!) && identity !== "gateway");
+}
+
+function isRead(method: string): method is "GET" | "HEAD" {
+  return method === "GET" || method === "HEAD";
 }
 
 /** Lines of one header as one line (RFC 9110 § 5.3). */

@@ -13,6 +13,7 @@ import type { BlobServices, Cache } from "./blob-request.ts";
 import { createBlobRoute } from "./blob-route.ts";
 import { createDistrust } from "./distrust.ts";
 import { prefetchOf } from "./fetch-ahead.ts";
+import { blobsWithoutChallenge } from "./listener/no-challenges.ts";
 import { createManifestRoute } from "./manifests/manifest-route.ts";
 import type { ManifestMemory } from "./manifests/memory.ts";
 import { createPingRoute } from "./manifests/ping-route.ts";
@@ -45,6 +46,8 @@ export interface SharedServices
   readonly memory: ManifestMemory;
   readonly contents: ManifestContents;
   readonly hedge: { readonly mode: HedgeMode; readonly slots: HedgeSlots };
+  /** Whether pullers have a login of this endpoint, and so must not answer the upstreams' challenges. */
+  readonly hidesChallenges: boolean;
 }
 
 /** Answers the requests of one registry. */
@@ -56,7 +59,7 @@ export interface RegistryApi {
 
 /** Make the API of one registry. */
 export function createRegistryApi({ config, registry, ndn }: Mirror, shared: SharedServices): RegistryApi {
-  const { metrics, log, cache, memory, contents } = shared;
+  const { metrics, log, cache, memory, contents, hidesChallenges } = shared;
   const name = config.registry;
   const { authorize, offline } = config;
   const file = cache && join(cache.directory, `rights-${name.replaceAll(":", "_")}.json`);
@@ -67,9 +70,19 @@ export function createRegistryApi({ config, registry, ndn }: Mirror, shared: Sha
     log,
     metrics,
     onAnswer: (answer) => noteUpstreamAnswer(metrics, name, answer),
+    hidesChallenges,
   });
   const hedge = { delay: createHedgeDelay(shared.hedge), slots: shared.hedge.slots };
-  const blobs: BlobServices = { ...shared, name, registry, ndn, authorize, rights, hedge, distrust: createDistrust() };
+  const blobs: BlobServices = {
+    ...shared,
+    name,
+    registry: hidesChallenges ? blobsWithoutChallenge(registry) : registry,
+    ndn,
+    authorize,
+    rights,
+    hedge,
+    distrust: createDistrust(),
+  };
   const prefetch = config.prefetch ? prefetchOf(blobs) : undefined;
   const askedBy = new WeakMap<IncomingMessage, Asked>();
   const manifests: ManifestServices = {
@@ -89,6 +102,7 @@ export function createRegistryApi({ config, registry, ndn }: Mirror, shared: Sha
     onUpstreamError: (failure) => {
       if (typeof failure !== "number") metrics.upstreamErrors.inc(upstreamErrorKind(failure));
     },
+    hidesChallenges,
   };
   const routes = createRoutes(manifests, blobs, proxy);
 

@@ -9,9 +9,10 @@ import type { RangeRequest } from "#oci/range.ts";
 import { blobHeaders } from "./blob-headers.ts";
 import { isWhole } from "./blob-range.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";
-import { sourcesFor } from "./blob-sources.ts";
+import { mayUseHeld, sourcesFor } from "./blob-sources.ts";
 import { writeAll } from "./response-body.ts";
 import { learnRight } from "./rights/learn-right.ts";
+import type { SharedRead } from "./store/shared-fetches.ts";
 
 /**
  * Serve the whole blob; false, with nothing sent, when `range` turns out not to be all of it, or when the upstream
@@ -35,8 +36,8 @@ export async function serveWhole(
   // Shared ones are counted where they are shared.
   if (!cache) metrics.fetchesInFlight.inc();
   try {
-    const read = cache
-      ? await cache.fetches.read(blob, sources, signal, events)
+    const read: SharedRead = cache
+      ? await cache.fetches.read(blob, sources, signal, events, mayUseHeld(services, repository, digest))
       : { ...(await openVerified(sources, blob, signal, events)), isFollower: false };
     if (range && !isWhole(range, read.sizeBytes)) return false;
     if (!(await mayHave(services, asked, digest, read))) return false;
@@ -48,8 +49,9 @@ export async function serveWhole(
       read.chunks,
       ({ bytes }) => bytes,
       ({ source, bytes }) => record.wrote(source, bytes.length),
-      signal,
+      untilBrokenOff(signal, read),
     );
+    noteServed(services, digest);
     return true;
   } finally {
     if (!cache) metrics.fetchesInFlight.dec();
@@ -67,6 +69,16 @@ async function mayHave(
   if (!isFollower && source === "upstream") learnRight(rights, { puller, repository, digest }, 200, sizeBytes);
   if (authorize === "none" || (!isFollower && source !== "store")) return true;
   return (await rights.ask(puller, { repository, digest })).kind === "granted";
+}
+
+/** A blob whose bytes have been proven and sent is one that this registry serves; before that NDN may have lied. */
+export function noteServed({ authorize, rights }: BlobServices, digest: Digest): void {
+  if (authorize === "none") rights.served(digest);
+}
+
+/** Fires when the puller goes away, or holds up others for too long. */
+export function untilBrokenOff(signal: AbortSignal, { brokenOff }: Pick<SharedRead, "brokenOff">): AbortSignal {
+  return brokenOff ? AbortSignal.any([signal, brokenOff]) : signal;
 }
 
 /** What a read tells the record of its request. */

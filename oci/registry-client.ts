@@ -57,6 +57,12 @@ export interface RequestOptions {
 
 const connectTimeoutMs = 10_000;
 
+/**
+ * Connections to one host at a time. Each long upload or download holds one, and so does a puller that reads slowly;
+ * requests beyond that wait for their turn.
+ */
+export const maxConnectionsPerOrigin = 256;
+
 /** One registry, as a reader. Bytes are passed on as they come: nothing is decoded, nothing verified. */
 export class RegistryClient {
   readonly base: URL;
@@ -69,7 +75,8 @@ export class RegistryClient {
   constructor(options: RegistryClientOptions) {
     const { base, credentials } = options;
     this.base = base;
-    this.#ownAgent = options.dispatcher ? undefined : new Agent({ connectTimeout: connectTimeoutMs });
+    const limits = { connectTimeout: connectTimeoutMs, connections: maxConnectionsPerOrigin };
+    this.#ownAgent = options.dispatcher ? undefined : new Agent(limits);
     const dispatcher = (options.dispatcher ?? this.#ownAgent!).compose(translateErrors);
     this.#userAgent = options.userAgent ?? "ndn-registry";
     const timeouts = {

@@ -64,11 +64,12 @@ const welcome: Greeting = { status: 200, challenges: [] };
  * registry is out of reach its token service may be as well, and then those who need no login must not be sent there.
  */
 function greetingFor(
-  { memory, registry, rights }: ManifestServices,
+  { memory, registry, rights, hidesChallenges }: ManifestServices,
   credential: string | undefined,
   failure: number | RegistryUnreachable,
 ): Greeting | undefined {
   if (rights.offline === "nobody" || !memory.knows(registry)) return undefined;
+  if (hidesChallenges) return welcome; // also where a challenge was remembered before the endpoint had logins
   const isOutOfReach = typeof failure !== "number";
   if (rights.offline === "anyone" && isOutOfReach) return welcome;
   if (credential !== undefined && rights.isKnown(credential)) return welcome;

@@ -96,6 +96,8 @@ export interface ManifestServices {
   readonly onAnswer?: ((what: "ping" | "manifest", by: AnsweredBy) => void) | undefined;
   /** Called when the upstream gave no answer: with the error, or the status that is its own failure. */
   readonly onUpstreamError?: ((failure: unknown) => void) | undefined;
+  /** Whether pullers have a login of this endpoint, and so must not answer the upstream's challenges. @defaultValue false */
+  readonly hidesChallenges?: boolean | undefined;
   readonly timeouts?: Partial<HeadTimeouts> | undefined;
 }
 

@@ -57,6 +57,10 @@ export interface Rights {
   granted(credential: string | undefined, repository: string, digest: Digest, sizeBytes?: number): void;
   /** The upstream said no: 401, 403 or 404. */
   refused(credential: string | undefined, repository: string, digest: Digest): void;
+  /** This registry has served the blob, by whatever way, to a puller that needs no right (`authorize` none). */
+  served(digest: Digest): void;
+  /** Whether it is known to have served it so, or granted it to anybody in this repository; the upstream is not asked. */
+  hasServed(repository: string, digest: Digest): boolean;
   /** Whether it may be released while the upstream has no answer. */
   mayOffline(credential: string | undefined, repository: string, digest: Digest): boolean;
   /** Whether anything was ever granted to this credential, and is not forgotten. */
@@ -69,6 +73,8 @@ const freshMs = 5 * 60_000;
 /** Patience with the upstream: when only it can say, when the memory can, and when it was silent lately. */
 const timeoutsMs = { alone: 30_000, withMemory: 5_000, afterSilence: 1_000 } as const;
 const silenceRememberedMs = 30_000;
+/** Where a blob is that was served, whichever repository it was asked for in; no repository has this name. */
+const anyRepository = "";
 const refusals = new Set([401, 403, 404]);
 
 export function createRights(options: RightsOptions): Rights {
@@ -112,10 +118,20 @@ class UpstreamRights implements Rights {
 
   granted(credential: string | undefined, repository: string, digest: Digest, sizeBytes?: number): void {
     this.grants.add(this.grants.keyOf(credential, repository, digest), sizeBytes, this.now() + freshMs);
+    if (this.isOpenToAll) this.served(digest);
   }
 
   refused(credential: string | undefined, repository: string, digest: Digest): void {
     this.grants.remove(this.grants.keyOf(credential, repository, digest));
+  }
+
+  served(digest: Digest): void {
+    this.grants.add(this.grants.keyOf(undefined, anyRepository, digest), undefined, Number.NEGATIVE_INFINITY);
+  }
+
+  hasServed(repository: string, digest: Digest): boolean {
+    const isServed = this.grants.get(this.grants.keyOf(undefined, anyRepository, digest)) !== undefined;
+    return isServed || this.grants.isAnybodys(this.grants.keyOf(undefined, repository, digest));
   }
 
   mayOffline(credential: string | undefined, repository: string, digest: Digest): boolean {

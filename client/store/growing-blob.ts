@@ -5,6 +5,7 @@ import type { SourcedChunk } from "#blob/fallback.ts";
 import { BlobUnavailable } from "#blob/source.ts";
 import { Bell } from "./bell.ts";
 import { ByteOrigins } from "./byte-origins.ts";
+import { LockStep } from "./shared-fetch-lock-step.ts";
 import type { Loan } from "./tail-buffers.ts";
 
 /** Where bytes that are there can be read again. */
@@ -27,6 +28,8 @@ export interface GrowthReader {
   end: number;
   /** What it gets instead of further bytes. */
   readonly failure: unknown;
+  /** It gets this instead of further bytes. */
+  fail(err: unknown): void;
   /** Take it off the list of those who are present. */
   leave(): void;
 }
@@ -39,7 +42,8 @@ interface DirectChunk {
 
 /**
  * What has been released of a blob. Usually that is in a file, and readers do not wait for each other. Without a file
- * (disk full) it is in lock-step: each further chunk is handed to all readers, and the next comes when all have taken it.
+ * (disk full) it is in lock-step: each further chunk is handed to all readers, and the next comes when all have taken
+ * it. A reader that the others have waited too long for is broken off.
  */
 export class GrowingBlob {
   readonly sizeBytes: number;
@@ -49,6 +53,7 @@ export class GrowingBlob {
   readonly #file: ReadableFile | undefined;
   readonly #readers: ReadonlySet<GrowthReader>;
   readonly #bell = new Bell();
+  readonly #lockStep: LockStep;
   #lender: LentBytes | undefined;
   #inFileBytes = 0;
   #inMemoryBytes = 0;
@@ -57,11 +62,20 @@ export class GrowingBlob {
   #handedBytes = 0;
   #inUse = 0;
 
-  /** @param readers - Those that are present, kept by the caller, who rings when one has left. */
-  constructor(sizeBytes: number, file: ReadableFile | undefined, readers: ReadonlySet<GrowthReader>) {
+  /**
+   * @param readers - Those that are present, kept by the caller, who rings when one has left.
+   * @param patienceMs - How long others wait in lock-step for one that holds them up. @defaultValue 15000
+   */
+  constructor(
+    sizeBytes: number,
+    file: ReadableFile | undefined,
+    readers: ReadonlySet<GrowthReader>,
+    patienceMs?: number,
+  ) {
     this.sizeBytes = sizeBytes;
     this.#file = file;
     this.#readers = readers;
+    this.#lockStep = new LockStep(readers, this.#bell, patienceMs);
   }
 
   /** Bytes `[0, releasedBytes)` can be read. */
@@ -98,16 +112,19 @@ export class GrowingBlob {
     this.#bell.ring();
   }
 
-  /** Hand the bytes to all present readers and wait until they have taken them; valid until this resolves. */
+  /** Hand the bytes to all present readers and wait until they have taken them (`LockStep`); valid until this resolves. */
   async hand(start: number, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
     const end = start + bytes.length;
     this.#direct = { start, end, bytes };
     this.#handedBytes = end;
     this.#bell.ring();
-    while ([...this.#readers].some((reader) => reader.position < Math.min(end, reader.end))) {
-      await this.#bell.heard(signal);
-    }
+    await this.#lockStep.taken(end, signal);
     this.#direct = undefined;
+  }
+
+  /** Fires when the others wait no longer for this reader; who sends its bytes on must stop at once. */
+  brokenOff(reader: GrowthReader): AbortSignal {
+    return this.#lockStep.brokenOff(reader);
   }
 
   /** Something else has changed: a reader has left or failed. */
@@ -149,7 +166,7 @@ export class GrowingBlob {
         const loan = this.#loanFor(reader, until);
         if (loan) yield* this.#fromLoan(reader, loan, Math.min(this.#inMemoryBytes, until));
         else if (reader.position < Math.min(this.#inFileBytes, until)) yield* this.#fromFile(reader, until, signal);
-        else if (this.#directFor(reader, until)) yield* this.#fromHand(reader, until);
+        else if (this.#directFor(reader, until)) yield* this.#fromHand(reader, until, signal);
         else if (this.#isLockStep && reader.position >= until) throw new BlobUnavailable("the range is not verified");
         else await this.#bell.next(); // `heard` would add a listener to the signal for each piece
       }
@@ -189,10 +206,12 @@ export class GrowingBlob {
     return this.#direct !== undefined && this.#direct.start <= position && position < Math.min(this.#direct.end, until);
   }
 
-  async *#fromHand(reader: GrowthReader, until: number): AsyncGenerator<SourcedChunk> {
+  async *#fromHand(reader: GrowthReader, until: number, signal: AbortSignal): AsyncGenerator<SourcedChunk> {
     const { start, bytes } = this.#direct!;
-    const wanted = bytes.subarray(reader.position - start, until - start);
-    yield* this.#labelled(reader, wanted);
+    for (const chunk of this.#labelled(reader, bytes.subarray(reader.position - start, until - start))) {
+      yield chunk;
+      this.#check(reader, signal); // broken off, its bytes are used for others
+    }
     this.#bell.ring();
   }
 

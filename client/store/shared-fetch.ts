@@ -22,6 +22,7 @@ export class SharedFetch {
   readonly digest: Digest;
   readonly #store: BlobStorePort;
   readonly #log: FetchLog;
+  readonly #patienceMs: number | undefined;
   readonly #readers = new Set<FetchReader>();
   readonly #cancelled = new AbortController();
   readonly #ended = Promise.withResolvers<void>();
@@ -33,10 +34,12 @@ export class SharedFetch {
   #grown: GrowingBlob | undefined;
   #pump: FetchPump | undefined;
 
-  constructor(store: BlobStorePort, digest: Digest, log: FetchLog) {
+  /** @param patienceMs - See `GrowingBlob`. */
+  constructor(store: BlobStorePort, digest: Digest, log: FetchLog, patienceMs?: number) {
     this.#store = store;
     this.digest = digest;
     this.#log = log;
+    this.#patienceMs = patienceMs;
   }
 
   /** Whether one more reader may join: not in lock-step, where the first bytes are gone. */
@@ -170,7 +173,7 @@ export class SharedFetch {
 
   async #begin(sizeBytes: number, leader: Leader): Promise<FetchPump> {
     this.#writer ??= await newFile(this.#store, this.digest, sizeBytes, this.#log);
-    const grown = new GrowingBlob(sizeBytes, this.#writer, this.#readers);
+    const grown = new GrowingBlob(sizeBytes, this.#writer, this.#readers, this.#patienceMs);
     if (sizeBytes <= collectBytes) grown.isVerified = true; // openVerified has seen all of it
     if (!this.#writer) this.#dismissAllBut(leader);
     const pump = new FetchPump(grown, this.#writer, this.#cancelled.signal);

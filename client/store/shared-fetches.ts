@@ -1,5 +1,5 @@
 /**
- * One fetch per blob: whoever wants a blob that is being fetched follows that fetch.
+ * One fetch per registry and blob: whoever wants a blob that is being fetched follows that fetch.
  */
 import type { ReadEvents } from "#blob/fallback.ts";
 import type { BlobRef, BlobSource } from "#blob/source.ts";
@@ -10,12 +10,18 @@ import { type RangeRequest, resolveRange } from "#oci/range.ts";
 import type { FetchLog } from "./fetch-file.ts";
 import type { FetchReader } from "./fetch-reader.ts";
 import { SharedFetch } from "./shared-fetch.ts";
+import { type FetchingRegistry, FetchScopes } from "./shared-fetch-scope.ts";
 import type { BlobStorePort } from "./store-port.ts";
 
 /** What one reader gets; the chunks are to be iterated once, or the signal to be fired. */
 export interface SharedRead extends VerifiedRead {
   /** Whether the puller's own sources are not asked: someone else fetches, or the store has it. */
   readonly isFollower: boolean;
+  /**
+   * Fires when this puller is too slow for the others that share its fetch: it is to be broken off at once, with what
+   * it is being sent.
+   */
+  readonly brokenOff?: AbortSignal | undefined;
 }
 
 /** A read of a part. */
@@ -36,21 +42,62 @@ export interface FetchProgress {
 /** A range that begins this far ahead of what is there is not worth waiting for. */
 const aheadBytes = 8 * 1024 * 1024;
 
-/** All running fetches of one store. */
+/** How fetches are shared. */
+export interface SharedFetchOptions {
+  /** How long the others wait for a reader that holds them up after the disk has failed. @defaultValue 15000 */
+  readonly patienceMs?: number | undefined;
+}
+
+/** All running fetches of one store, or those of one registry (`of`). */
 export class SharedFetches {
   readonly #store: BlobStorePort;
   readonly #log: FetchLog;
   readonly #onCount: (running: number) => void;
+  readonly #options: SharedFetchOptions;
+  readonly #scopes: FetchScopes;
+  readonly #registry: FetchingRegistry | undefined;
+  /** Those of one registry each. */
+  readonly #inside: SharedFetches[] = [];
   /** The fetch that may be joined, or waited for, per digest. */
   readonly #running = new Map<Digest, SharedFetch>();
   /** Those whose readers are still busy as well. */
   readonly #all = new Map<SharedFetch, Promise<void>>();
 
-  /** @param onCount - Told how many fetches run whenever that changes. */
-  constructor(store: BlobStorePort, log: FetchLog, onCount: (running: number) => void = () => {}) {
+  /**
+   * @param onCount - Told how many fetches run whenever that changes.
+   * @param scope - Given by `of`.
+   */
+  constructor(
+    store: BlobStorePort,
+    log: FetchLog,
+    onCount: (running: number) => void = () => {},
+    options: SharedFetchOptions = {},
+    scope?: { readonly scopes: FetchScopes; readonly registry: FetchingRegistry },
+  ) {
     this.#store = store;
     this.#log = log;
     this.#onCount = onCount;
+    this.#options = options;
+    this.#scopes = scope?.scopes ?? new FetchScopes();
+    this.#registry = scope?.registry;
+  }
+
+  /**
+   * Those of one registry, closed with these: pullers of another do not follow them, as it must not set their size and
+   * pace. To be called once for each registry, before the first read.
+   */
+  of(registry: FetchingRegistry): SharedFetches {
+    const onCount = () => this.#onCount([...this.progress()].length);
+    const scope = { scopes: this.#scopes, registry };
+    const fetches = new SharedFetches(this.#store, this.#log, onCount, this.#options, scope);
+    this.#scopes.add(registry);
+    this.#inside.push(fetches);
+    return fetches;
+  }
+
+  /** Whether what the store has may be there because of another registry. */
+  get areOthers(): boolean {
+    return this.#scopes.areSeveral;
   }
 
   /**
@@ -66,6 +113,8 @@ export class SharedFetches {
    *
    * @param sources - Read with this puller's rights, also for those who follow after it has left.
    * @param signal - Leaves, at any time. The last one to leave cancels the fetch; its bytes stay for the next.
+   * @param mayUseHeld - Whether this registry's pullers may have what is there of the blob, whoever it was fetched for.
+   * By default only where their rights are asked, or where there is no other registry.
    * @throws The errors of `openVerified`. With a partial on disk the size is known before a source is asked: a refusal
    * then comes from the chunks, as BlobUnavailable.
    */
@@ -74,8 +123,9 @@ export class SharedFetches {
     sources: readonly BlobSource[],
     signal: AbortSignal,
     events: ReadEvents = {},
+    mayUseHeld = this.#mayUseHeld,
   ): Promise<SharedRead> {
-    const shared = await this.#join(blob, sources, signal, events);
+    const shared = await this.#join(blob, sources, signal, events, mayUseHeld);
     if (shared) return { ...shared.facts, chunks: shared.chunksOf(0, shared.facts.sizeBytes) };
     return { ...(await openVerified(sources, blob, signal, events)), isFollower: false };
   }
@@ -93,9 +143,10 @@ export class SharedFetches {
     sources: readonly BlobSource[],
     signal: AbortSignal,
     events: ReadEvents = {},
+    mayUseHeld = this.#mayUseHeld,
   ): Promise<SharedRangeRead | undefined> {
-    const resumedBytes = this.#store.partial(blob.digest)?.writtenBytes ?? 0;
-    const shared = await this.#join(blob, sources, signal, events);
+    const resumedBytes = this.#storeFor(mayUseHeld).partial(blob.digest)?.writtenBytes ?? 0;
+    const shared = await this.#join(blob, sources, signal, events, mayUseHeld);
     const part = shared && resolveRange(range, shared.facts.sizeBytes);
     const isFar = part && part.start > Math.max(resumedBytes, shared.releasedBytes()) + aheadBytes;
     if (!part || isFar) {
@@ -120,7 +171,8 @@ export class SharedFetches {
     const reader = fetch.join(undefined, signal);
     [reader.position, reader.end] = [part.start, part.end];
     const chunks = grown.read(reader, part.start, part.end, signal);
-    return { sizeBytes: grown.sizeBytes, source: "store", isFollower: true, range: part, chunks };
+    const brokenOff = grown.brokenOff(reader);
+    return { sizeBytes: grown.sizeBytes, source: "store", isFollower: true, range: part, chunks, brokenOff };
   }
 
   /** The fetches that run. */
@@ -129,30 +181,41 @@ export class SharedFetches {
       const { sizeBytes, releasedBytes = 0 } = grown ?? {};
       yield { digest, sizeBytes, releasedBytes, readers: readerCount };
     }
+    for (const fetches of this.#inside) yield* fetches.progress();
   }
 
   /** Break off all fetches; resolves when their files are closed. What is there stays for the next start. */
   async close(): Promise<void> {
     for (const fetch of this.#all.keys()) fetch.cancel();
-    await Promise.all(this.#all.values());
+    await Promise.all([...this.#all.values(), ...this.#inside.map((fetches) => fetches.close())]);
+  }
+
+  get #mayUseHeld(): boolean {
+    return this.#registry?.authorize !== "none" || !this.areOthers;
   }
 
   /** Undefined when the puller is on its own. */
-  async #join(blob: BlobRef, sources: readonly BlobSource[], signal: AbortSignal, events: ReadEvents) {
+  async #join(
+    blob: BlobRef,
+    sources: readonly BlobSource[],
+    signal: AbortSignal,
+    events: ReadEvents,
+    mayUseHeld: boolean,
+  ) {
     const { digest } = blob;
     for (let fetch = this.#running.get(digest); fetch && !fetch.isOpen; fetch = this.#running.get(digest)) {
       if (!fetch.isEnding) return undefined;
       await abortable(fetch.ended, signal);
     }
     signal.throwIfAborted();
-    const fetch = this.#running.get(digest) ?? this.#create(digest);
+    const fetch = this.#running.get(digest) ?? this.#create(digest, mayUseHeld);
     const reader = fetch.join({ blob, sources, events }, signal);
     if (!this.#all.has(fetch)) this.#run(fetch);
     return sharedBy(fetch, reader, signal);
   }
 
-  #create(digest: Digest): SharedFetch {
-    const fetch = new SharedFetch(this.#store, digest, this.#log);
+  #create(digest: Digest, mayUseHeld: boolean): SharedFetch {
+    const fetch = new SharedFetch(this.#storeFor(mayUseHeld), digest, this.#log, this.#options.patienceMs);
     this.#running.set(digest, fetch);
     this.#onCount(this.#running.size);
     void fetch.ended.then(() => {
@@ -160,6 +223,10 @@ export class SharedFetches {
       this.#onCount(this.#running.size);
     });
     return fetch;
+  }
+
+  #storeFor(mayUseHeld: boolean): BlobStorePort {
+    return this.#scopes.storeFor(this.#store, this.#registry?.registry ?? "", mayUseHeld);
   }
 
   #run(fetch: SharedFetch): void {
@@ -176,7 +243,12 @@ async function sharedBy(fetch: SharedFetch, reader: FetchReader, signal: AbortSi
     return {
       reader,
       releasedBytes: () => grown.releasedBytes,
-      facts: { sizeBytes: grown.sizeBytes, source: source ?? "store", isFollower: source === undefined },
+      facts: {
+        sizeBytes: grown.sizeBytes,
+        source: source ?? "store",
+        isFollower: source === undefined,
+        brokenOff: grown.brokenOff(reader),
+      },
       chunksOf: (start: number, end: number) => grown.read(reader, start, end, signal),
     } as const;
   } catch (err: unknown) {

@@ -83,3 +83,13 @@ test("with `offline: nobody` an upstream out of reach is told", async () => {
   const endpoint = owned.use(await startManifestEndpoint(new URL("http://127.0.0.1:1/"), { offline: "nobody" }));
   expect((await ask(endpoint.url, "/v2/")).status).toBe(503);
 });
+
+test("a challenge that was remembered before the endpoint had logins is not said to those who have one", async () => {
+  const { url, memory } = await start();
+  expect((await ask(url, "/v2/")).status).toBe(401);
+  const endpoint = await start({ offline: "known-pullers", memory, hidesChallenges: true });
+  upstream.mood = { status: 503 };
+  const { status, headers, body } = await ask(endpoint.url, "/v2/");
+  expect([status, body.toString()]).toEqual([200, "{}"]);
+  expect(headers).not.toHaveProperty("www-authenticate");
+});

@@ -150,3 +150,20 @@ test("what was forgotten for want of room does not come back after a restart", a
   await first.close();
   expect([may(open(), "Basic a"), may(open(), "Basic b")]).toEqual([false, true]);
 });
+
+test("what a registry served to all is known after a restart in all its repositories, and nobody's right when rights count", async () => {
+  const rights = open({ authorize: "none" });
+  expect(rights.hasServed(repository, digest)).toBe(false);
+  rights.served(digest);
+  await rights.close();
+  const again = open({ authorize: "none" });
+  expect([again.hasServed(repository, digest), again.hasServed("team/other", digest)]).toEqual([true, true]);
+  const strict = open({ offline: "anyone" });
+  expect([may(strict, "Basic a"), strict.mayOffline(undefined, repository, digest)]).toEqual([false, false]);
+});
+
+test("what was granted in a repository before anybody noted what was served counts there", async () => {
+  await withGrant("Basic a");
+  const rights = open({ authorize: "none" });
+  expect([rights.hasServed(repository, digest), rights.hasServed("team/other", digest)]).toEqual([true, false]);
+});

@@ -1,15 +1,16 @@
 import { createHash } from "node:crypto";
 import type { SourcedChunk } from "#blob/fallback.ts";
-import { SharedFetches, type SharedRead } from "#client/store/shared-fetches.ts";
+import { SharedFetches, type SharedFetchOptions, type SharedRead } from "#client/store/shared-fetches.ts";
 import type { TestBlob } from "#test/blob/villains.ts";
 import { until } from "#test/support/until.ts";
 import { MemoryStore } from "./memory-store.ts";
 
 /** A store in memory, the fetches into it, and what was logged. */
-export function stageFetches() {
+export function stageFetches(options: SharedFetchOptions = {}) {
   const store = new MemoryStore();
   const warnings: unknown[] = [];
-  const fetches = new SharedFetches(store, { warn: (...line: unknown[]) => void warnings.push(line) });
+  const log = { warn: (...line: unknown[]) => void warnings.push(line) };
+  const fetches = new SharedFetches(store, log, undefined, options);
   return { store, fetches, warnings };
 }
 

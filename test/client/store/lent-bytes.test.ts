@@ -104,7 +104,7 @@ test("of what is lent nothing is read that is not released", async () => {
   const grown = new GrowingBlob(10, undefined, new Set());
   grown.lendFrom({ lend: (position) => ({ bytes: bytesOf(1, 10 - position), giveBack: () => {} }) });
   grown.hold(5);
-  const reader = { position: 0, end: 10, failure: undefined, leave: () => {} };
+  const reader = { position: 0, end: 10, failure: undefined, fail: () => {}, leave: () => {} };
   const chunks = grown.read(reader, 0, 10, stays);
   expect((await chunks.next()).value.bytes.length).toBe(5);
   await chunks.return(undefined);
