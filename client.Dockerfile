@@ -25,6 +25,7 @@ ENV NODE_ENV=production \
     DOCKER_NDN_LISTEN=0.0.0.0:5000
 EXPOSE 5000
 
+# It goes by DOCKER_NDN_LISTEN and DOCKER_NDN_TLS_CERT: it does not see the options behind the image's name.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.DOCKER_NDN_LISTEN.split(':').pop()}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "cli/health-check.ts"]
 ENTRYPOINT ["node", "cli/main.ts", "client"]

@@ -33,14 +33,24 @@ export async function runKeyShow({ keychain }: Values<typeof keyShowOptions>): P
 /** Make a new certificate, and with `--new-key` a new key. @throws KeychainError */
 export async function runKeyRenew(values: Values<typeof keyRenewOptions>): Promise<void> {
   const key = values.newKey ? newKey() : undefined;
-  const { certificate, previous, isFollowed, backup } = await renewCertificate(values.keychain, key, Date.now());
+  const renewal = await renewCertificate(values.keychain, key, Date.now());
+  const { certificate, previous, isFollowed, wasIssued, backup } = renewal;
   announce(certificate);
   if (backup) say(`the old key is kept in ${backup}`);
-  if (isFollowed) {
+  if (wasIssued) sayHowToBeIssued(previous);
+  else if (isFollowed) {
     const end = day(previous.validity.notAfterMs);
     say(`pullers that trust ${previous.digest} trust this one too, until ${end}; give them the new anchor before`);
   } else say("the old certificate was not valid any more: pullers need the new anchor now");
   say(takenAtRestart);
+}
+
+function sayHowToBeIssued(previous: Certificate): void {
+  say(`the old certificate was issued by ${issuerText(previous)}; the new key has signed its own, so now`);
+  say("  1. ndn-registry key export request.ndncert");
+  say("  2. have that signed by the issuer");
+  say("  3. ndn-registry key import issued.ndncert");
+  say("until then pullers believe the server only with the anchor above");
 }
 
 /** Write the certificate to a file or to standard output. @throws KeychainError, CommandError */

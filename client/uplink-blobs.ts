@@ -12,6 +12,7 @@ import { FchUplink } from "#ndn/fch-uplink.ts";
 import type { Name } from "#ndn/name.ts";
 import type { TrustAnchors } from "#ndn/trust/anchors.ts";
 import { certificateFetcher } from "#ndn/trust/certificate-fetcher.ts";
+import { FullNameQuestions } from "#ndn/trust/full-name-questions.ts";
 import { createVerifier } from "#ndn/trust/verifier.ts";
 import type { Uplink } from "#ndn/uplink.ts";
 import { logUplink } from "#ndn/uplink-log.ts";
@@ -24,6 +25,7 @@ interface Way {
   readonly uplink: Uplink;
   readonly consumer: SegmentConsumer;
   readonly control: ControlPlane;
+  readonly fullNames: FullNameQuestions;
 }
 
 /** Blobs of one registry over one uplink. */
@@ -40,10 +42,11 @@ export class UplinkBlobs {
     this.ways = uplinks.map((uplink) => {
       const consumer = new SegmentConsumer(uplink, options);
       uplink.addHandler(consumer);
-      const control = new ControlPlane(uplink);
+      const fullNames = new FullNameQuestions(uplink);
+      const control = new ControlPlane(uplink); // takes every packet: the last one
       uplink.addListener({ onDown: (reason) => consumer.faceDown(reason ?? new Error("uplink was closed")) });
       logUplink(uplink, log);
-      return { uplink, consumer, control };
+      return { uplink, consumer, control, fullNames };
     });
   }
 
@@ -54,12 +57,13 @@ export class UplinkBlobs {
    */
   under(prefix: Name, anchors?: TrustAnchors, eventsOf: (uplink: string) => PacketEvents = () => ({})): NdnBlobs {
     const ways = this.ways.map((way) => {
-      const fetchCertificate = certificateFetcher(way.control);
+      const { control, fullNames } = way;
+      const fetchCertificate = certificateFetcher(control, anchors && { questions: fullNames, anchors });
       const events = eventsOf(way.uplink.describe);
       const trust = anchors && { verifier: createVerifier({ anchors, prefix, fetchCertificate }), events };
       return { ...way, source: new NdnSource(prefix, way.control, way.consumer, trust) };
     });
-    const choice = new UplinkChoice<WayToRegistry>({ ways, isUp, onRest: ({ uplink }) => leaveRouter(uplink) });
+    const choice = new UplinkChoice<WayToRegistry>({ ways, isUp, onRest: ({ uplink }) => this.rested(uplink) });
     for (const way of ways) way.uplink.addListener({ onUp: () => choice.cameUp(way) });
     this.registries.push({ ways, choice });
     return {
@@ -70,6 +74,15 @@ export class UplinkBlobs {
         return { first: next.map((way) => over(way, true)), lastResort: next[0] && over(next[0], false) };
       },
     };
+  }
+
+  /** A router that was found is not the only one; but the face is all registries', and what answers one of them stays. */
+  private rested(uplink: Uplink): void {
+    if (!(uplink instanceof FchUplink)) return;
+    const isInUse = this.registries.some(({ ways, choice }) =>
+      ways.some((way) => way.uplink === uplink && choice.isInUse(way)),
+    );
+    if (!isInUse) uplink.leaveRouter(new Error("nobody answers there"));
   }
 
   /** Whether any blob can be read over NDN now. */
@@ -145,11 +158,6 @@ export class UplinkBlobs {
 
 function isUp({ uplink }: Way): boolean {
   return uplink.face !== undefined;
-}
-
-/** A router that was found and does not answer is not the only one. */
-function leaveRouter(uplink: Uplink): void {
-  if (uplink instanceof FchUplink) uplink.leaveRouter(new Error("nobody answers there"));
 }
 
 function withRepair(source: NdnSource, repair: SegmentRepair | undefined): BlobSource {

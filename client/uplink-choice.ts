@@ -27,6 +27,8 @@ const dwellMs = 30_000;
 /** A way of which too little is known gets one blob in this time. */
 const probeEveryMs = 20_000;
 const probationEveryMs = 1_000;
+/** An answer that is older does not say that a way is still of use. */
+const inUseMs = 10 * 60_000;
 /** A probe that takes longer than this is not waited for. */
 const longProbeMs = 60_000;
 
@@ -37,6 +39,8 @@ export class UplinkChoice<W> {
   private readonly now: () => number;
   private present: W | undefined;
   private presentSinceMs = Number.NEGATIVE_INFINITY;
+  /** When a read over a way was last answered to its end, on its present face and with no failure since. */
+  private readonly answeredAtMs = new Map<W, number>();
 
   constructor(options: UplinkChoiceOptions<W>) {
     this.options = options;
@@ -67,9 +71,17 @@ export class UplinkChoice<W> {
     return this.record(way).isResting(this.now());
   }
 
+  /** Whether it is in use and of use: a read is under way, or the last one was answered not long ago. */
+  isInUse(way: W): boolean {
+    const record = this.record(way);
+    if (this.isResting(way) || record.isOnProbation) return false;
+    return record.active > 0 || this.now() - (this.answeredAtMs.get(way) ?? Number.NEGATIVE_INFINITY) < inUseMs;
+  }
+
   /** Its face is up again. */
   cameUp(way: W): void {
     this.record(way).cameUp();
+    this.answeredAtMs.delete(way);
   }
 
   /** A read over this way begins; it has to be ended. */
@@ -84,6 +96,8 @@ export class UplinkChoice<W> {
   private ended(way: W, result: ReadResult): void {
     const rested = this.isResting(way);
     this.record(way).ended(result, this.now());
+    if (result.outcome === "failed") this.answeredAtMs.delete(way);
+    else if (result.outcome !== "cancelled") this.answeredAtMs.set(way, this.now());
     if (!rested && this.isResting(way)) this.options.onRest?.(way);
   }
 

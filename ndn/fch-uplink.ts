@@ -17,24 +17,35 @@ export interface FchUplinkOptions {
   readonly firstRetryMs?: number | undefined;
   /** The longest of these pauses. @defaultValue 60000 */
   readonly lastRetryMs?: number | undefined;
+  /** A face that was up for less says nothing for its router. @defaultValue 5000 */
+  readonly stableMs?: number | undefined;
 }
+
+/** So many faces in a row that were up for less than `stableMs`, and the router is left. */
+const shortFacesUntilLeft = 3;
 
 /** A face to one router at a time, out of those that the service names. Call `open` once; `close` ends it for good. */
 export class FchUplink extends BaseUplink {
   private readonly url: FchUrl;
   private readonly firstRetryMs: number;
   private readonly lastRetryMs: number;
+  private readonly stableMs: number;
   private retryMs: number;
   private readonly closed = new AbortController();
   private routers: FaceUrl[] = [];
   private current: SocketUplink | undefined;
   private timer: NodeJS.Timeout | undefined;
+  private upAtMs = 0;
+  /** Of the present router, in a row. */
+  private shortFaces = 0;
 
-  constructor(url: FchUrl, { firstRetryMs = 1_000, lastRetryMs = 60_000 }: FchUplinkOptions = {}) {
+  constructor(url: FchUrl, options: FchUplinkOptions = {}) {
+    const { firstRetryMs = 1_000, lastRetryMs = 60_000, stableMs = 5_000 } = options;
     super(url.text, url.isLocal);
     this.url = url;
     this.firstRetryMs = firstRetryMs;
     this.lastRetryMs = lastRetryMs;
+    this.stableMs = stableMs;
     this.retryMs = firstRetryMs;
   }
 
@@ -72,6 +83,7 @@ export class FchUplink extends BaseUplink {
     }
     const inner = new SocketUplink(url);
     this.current = inner;
+    this.shortFaces = 0;
     // A router that was left may still have something to say: it is not heard any more.
     const ifCurrent = (act: () => void) => {
       if (this.current === inner) act();
@@ -84,23 +96,40 @@ export class FchUplink extends BaseUplink {
     });
     inner.addListener({
       onUp: (face) => ifCurrent(() => this.up(face)),
-      // A face that broke is opened again by its own uplink; only if that fails is the router left.
-      onDown: (why) => ifCurrent(() => this.wentDown(why)),
+      // A face that broke is opened again by its own uplink; the router is left if that fails or does not last.
+      onDown: (why) => ifCurrent(() => this.down(inner, why)),
       onConnectFailed: (why) => ifCurrent(() => this.leave(inner, why)),
     });
     inner.open();
   }
 
   private up(face: Face): void {
-    this.retryMs = this.firstRetryMs;
+    this.upAtMs = performance.now();
     this.wentUp(face);
+  }
+
+  /** A router that takes connections and closes them at once is as good as one that takes none. */
+  private down(inner: SocketUplink, reason: Error | undefined): void {
+    this.shortFaces = this.hasLasted() ? 0 : this.shortFaces + 1;
+    this.wentDown(reason);
+    if (reason && this.shortFaces >= shortFacesUntilLeft) this.leave(inner, reason);
+  }
+
+  /** Whether the face that is or was up did well; if so, the pauses begin anew. */
+  private hasLasted(): boolean {
+    const lasted = performance.now() - this.upAtMs >= this.stableMs;
+    if (lasted) this.retryMs = this.firstRetryMs;
+    return lasted;
   }
 
   private leave(inner: SocketUplink, reason: Error): void {
     this.current = undefined;
     inner.close();
     if (this.closed.signal.aborted) return;
-    if (this.face) this.wentDown(reason);
+    if (this.face) {
+      this.hasLasted();
+      this.wentDown(reason);
+    }
     this.connectNext(reason);
   }
 

@@ -1,15 +1,21 @@
 /**
  * Answers Interests for the certificates of an identity.
  */
-import type { InterestFields } from "../interest.ts";
+import { Data, Name as NdnName } from "@ndn/packet";
+import { Encoder } from "@ndn/tlv";
+import { endsInParametersDigest, type InterestFields } from "../interest.ts";
 import { componentsOf, type Name, nameKey, startsWith } from "../name.ts";
 import type { ObjectDirectory, Request } from "../producer.ts";
+import { maxPacketBytes } from "../tlv.ts";
 import type { Certificate } from "./certificate.ts";
 import { keyComponent, readKeyReference } from "./certificate.ts";
 import { isValidAt } from "./validity.ts";
 
 /** What is published, best first. */
 type Published = readonly Pick<Certificate, "name" | "wire" | "validity">[];
+
+/** Only whoever asked has use for an answer to a unique question. */
+const uniqueFreshnessMs = 1_000;
 
 /** Certificates by name, or by a part of it that goes at least to `<identity>/KEY`. */
 export class CertificateDirectory implements ObjectDirectory {
@@ -32,9 +38,24 @@ export class CertificateDirectory implements ObjectDirectory {
   }
 
   lookup(name: Name, interest: InterestFields): Request | undefined {
-    const wire = this.answer(name, interest.canBePrefix);
+    const wire = endsInParametersDigest(name, interest)
+      ? this.answerUnique(name, interest.canBePrefix)
+      : this.answer(name, interest.canBePrefix);
     if (wire === undefined) return undefined;
     return { key: `certificate ${nameKey(name)}`, segment: undefined, answer: () => Promise.resolve(wire) };
+  }
+
+  /**
+   * A Data of the name that was asked, which no cache can have, around the certificate. It needs no signature, because
+   * the certificate has one: such an answer costs no more than any other.
+   */
+  private answerUnique(name: Name, canBePrefix: boolean): Buffer | undefined {
+    const parametersDigest = componentsOf(name)!.at(-1)!;
+    const certificate = this.answer(name.subarray(0, parametersDigest.at), canBePrefix);
+    if (certificate === undefined) return undefined;
+    const around = new Data(new NdnName(name), Data.FreshnessPeriod(uniqueFreshnessMs), certificate);
+    const wire = Buffer.from(Encoder.encode(around));
+    return wire.length <= maxPacketBytes ? wire : undefined;
   }
 
   /** `<identity>/KEY` of the certificates that are not under `prefix`: to be registered besides it. */

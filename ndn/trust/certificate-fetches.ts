@@ -9,8 +9,12 @@ import { Untrusted } from "./untrusted.ts";
 /** Different certificates asked for at a time, at most: packets of strangers name them. */
 const maxConcurrent = 64;
 
-/** Get the wire encoding of the Data with this name or below it (CanBePrefix); gives up by itself. */
-export type FetchCertificate = (name: Name, signal: AbortSignal) => Promise<Uint8Array>;
+/**
+ * Get the wire encoding of the certificate with this name or below it (CanBePrefix); gives up by itself.
+ *
+ * @param isPastCaches - Ask so that no cache on the way can answer with something else.
+ */
+export type FetchCertificate = (name: Name, signal: AbortSignal, isPastCaches?: boolean) => Promise<Uint8Array>;
 
 interface Fetch {
   readonly certificate: Promise<Certificate>;
@@ -28,10 +32,10 @@ export class CertificateFetches {
   }
 
   /** @throws Untrusted when it cannot be had or is no certificate; the reason of `signal` when that fires. */
-  async get(name: Name, signal: AbortSignal): Promise<Certificate> {
+  async get(name: Name, signal: AbortSignal, isPastCaches = false): Promise<Certificate> {
     signal.throwIfAborted();
-    const key = nameKey(name);
-    const fetch = this.running.get(key) ?? this.start(key, name);
+    const key = `${isPastCaches ? "past caches " : ""}${nameKey(name)}`;
+    const fetch = this.running.get(key) ?? this.start(key, name, isPastCaches);
     fetch.waiting++;
     try {
       return await raceAbort(fetch.certificate, signal);
@@ -40,13 +44,13 @@ export class CertificateFetches {
     }
   }
 
-  private start(key: string, name: Name): Fetch {
+  private start(key: string, name: Name, isPastCaches: boolean): Fetch {
     if (this.running.size >= maxConcurrent) {
       throw new Untrusted("busy", `${maxConcurrent} certificates are being fetched already`);
     }
     const stop = new AbortController();
     const copy = Buffer.from(name);
-    const fetch = { certificate: this.fetchOne(copy, stop.signal), stop, waiting: 0 };
+    const fetch = { certificate: this.fetchOne(copy, stop.signal, isPastCaches), stop, waiting: 0 };
     this.running.set(key, fetch);
     return fetch;
   }
@@ -56,8 +60,8 @@ export class CertificateFetches {
     if (this.running.get(key) === fetch) this.running.delete(key);
   }
 
-  private async fetchOne(name: Name, signal: AbortSignal): Promise<Certificate> {
-    const packet = await this.fetch(name, signal).catch((err: unknown) => {
+  private async fetchOne(name: Name, signal: AbortSignal, isPastCaches: boolean): Promise<Certificate> {
+    const packet = await this.fetch(name, signal, isPastCaches).catch((err: unknown) => {
       const message = `certificate ${formatName(name)} cannot be had: ${(err as Error).message}`;
       throw new Untrusted("unavailable", message, { cause: err });
     });

@@ -1,6 +1,7 @@
 /**
  * A new certificate for an identity, with the same key or a new one. The old certificate signs the new one, so that
- * pullers who trust the old one follow without being told, until it ends.
+ * pullers who trust the old one follow without being told, until it ends. One that somebody else issued has its issuer
+ * for that: a new key in its place signs itself until it is issued a certificate as well.
  */
 import type { KeyObject } from "node:crypto";
 import { type Certificate, issuerOf } from "./certificate.ts";
@@ -18,6 +19,8 @@ export interface Renewal {
   readonly previous: Certificate;
   /** Whether who trusts the previous certificate trusts the new one as well. */
   readonly isFollowed: boolean;
+  /** Whether the previous certificate was issued by somebody else, who has to issue one for the new key. */
+  readonly wasIssued: boolean;
   /** Folder with the previous key, when there is a new one. */
   readonly backup: string | undefined;
 }
@@ -36,7 +39,7 @@ export function isOwn(certificate: Certificate, previous: readonly Certificate[]
 /**
  * Replace the certificate in `directory`, and the key as well when `newKey` is given. A running server goes on with
  * what it has until it is started again.
- * @throws KeychainError when there is nothing to renew, or only its issuer could.
+ * @throws KeychainError when there is nothing to renew, or only its issuer could without a new key.
  */
 export async function renewCertificate(
   directory: string,
@@ -47,8 +50,9 @@ export async function renewCertificate(
     const files = readKeyFiles(directory);
     if (files?.certificate === undefined) throw noKey(directory);
     const { key, certificate: previous } = files;
-    if (!isOwn(previous, files.previous)) throw issuedElsewhere(directory, previous);
-    const isFollowed = isValidAt(previous.validity, nowMs);
+    const wasIssued = !isOwn(previous, files.previous);
+    if (wasIssued && !newKey) throw issuedElsewhere(directory, previous);
+    const isFollowed = !wasIssued && isValidAt(previous.validity, nowMs);
     const keyName = newKey ? newKeyName(previous.identity) : previous.keyName;
     const subject = newKey ?? key;
     const certificate = isFollowed
@@ -62,10 +66,11 @@ export async function renewCertificate(
         })
       : await selfSign(subject, keyName, nowMs, previous);
     const backup = newKey && backUp(directory, nowMs);
-    writeOthers(directory, { previous: followed([previous, ...files.previous], nowMs) });
+    // Nothing that is signed by the new key needs what was issued for the old one.
+    writeOthers(directory, { previous: wasIssued ? [] : followed([previous, ...files.previous], nowMs) });
     if (newKey) writeKeyAndCertificate(directory, newKey, certificate);
     else writeCertificate(directory, certificate);
-    return { certificate, previous, isFollowed, backup };
+    return { certificate, previous, isFollowed, wasIssued, backup };
   });
 }
 
@@ -76,6 +81,6 @@ export function noKey(directory: string): KeychainError {
 
 function issuedElsewhere(directory: string, { certificateName }: Certificate): KeychainError {
   return new KeychainError(
-    `keychain ${directory}: ${certificateName} was issued by somebody else: have them issue a new one for this key, and import it`,
+    `keychain ${directory}: ${certificateName} was issued by somebody else: have them issue a new one for this key, and import it; for a key that was stolen, --new-key`,
   );
 }

@@ -43,10 +43,15 @@ export class Verdicts {
     return verdict && isValidAt(verdict.validity, nowMs) ? verdict : undefined;
   }
 
-  /** Why this name was refused a moment ago. A clock that was set back ends refusals as well. */
+  /** Why this name was refused a moment ago. */
   refusalOf(name: Name, nowMs: number): Untrusted | undefined {
     const refusal = this.refused.get(nameKey(name));
-    const ageMs = refusal === undefined ? -1 : nowMs - refusal.atMs;
-    return ageMs >= 0 && ageMs < refusalMs ? refusal?.reason : undefined;
+    return refusal && isRecent(refusal.atMs, nowMs) ? refusal.reason : undefined;
   }
+}
+
+/** Whether what was found out at `atMs` still holds against a name. A clock that was set back ends that as well. */
+export function isRecent(atMs: number, nowMs: number): boolean {
+  const ageMs = nowMs - atMs;
+  return ageMs >= 0 && ageMs < refusalMs;
 }

@@ -19,6 +19,7 @@ import {
   maxChainLength,
   signerOf,
 } from "./rules.ts";
+import { SecondAnswers } from "./second-answers.ts";
 import { readSignedData, type SignedData } from "./signed-data.ts";
 import { Untrusted } from "./untrusted.ts";
 import { isValidAt, type Validity } from "./validity.ts";
@@ -43,6 +44,12 @@ export interface Verifier {
   verify(packet: Uint8Array | Data, signal: AbortSignal): Promise<SignedData>;
 }
 
+/** What the network gave for a name on the way to an anchor; no certificate when it was none. */
+interface Step {
+  readonly name: Name;
+  readonly certificate: Certificate | undefined;
+}
+
 /** Make a verifier for one prefix. */
 export function createVerifier(options: VerifierOptions): Verifier {
   return new ChainVerifier(options);
@@ -52,6 +59,7 @@ class ChainVerifier implements Verifier {
   private readonly anchors: TrustAnchors;
   private readonly prefix: Name;
   private readonly fetches: CertificateFetches;
+  private readonly second: SecondAnswers;
   private readonly verdicts = new Verdicts();
   private readonly now: () => number;
 
@@ -60,6 +68,7 @@ class ChainVerifier implements Verifier {
     this.prefix = options.prefix;
     this.fetches = new CertificateFetches(options.fetchCertificate);
     this.now = options.now ?? Date.now;
+    this.second = new SecondAnswers({ fetches: this.fetches, now: this.now });
   }
 
   async verify(packet: Uint8Array | Data, signal: AbortSignal): Promise<SignedData> {
@@ -86,12 +95,34 @@ class ChainVerifier implements Verifier {
     }
   }
 
-  /** From the signer's certificate upwards until one is trusted, then down again checking each by the one above. */
+  /** A cache may have given what somebody forged: while a second answer differs from the first, climb again with it. */
   private async climb(first: KeyReference, signal: AbortSignal): Promise<TrustedCertificate> {
+    for (let again = 0; ; again++) {
+      const steps: Step[] = [];
+      try {
+        return await this.climbOnce(first, steps, signal);
+      } catch (err: unknown) {
+        if (!(err instanceof Untrusted) || err.rule === "busy" || again >= maxChainLength) throw err;
+        if (!(await this.differs(steps, signal))) throw err;
+      }
+    }
+  }
+
+  /** Ask past the caches for what came, from below, up to the first that turns out to be something else. */
+  private async differs(steps: readonly Step[], signal: AbortSignal): Promise<boolean> {
+    for (const { name, certificate } of steps) {
+      const second = await this.second.get(name, signal);
+      if (second && second.digest !== certificate?.digest) return true;
+    }
+    return false;
+  }
+
+  /** From the signer's certificate upwards until one is trusted, then down again checking each by the one above. */
+  private async climbOnce(first: KeyReference, steps: Step[], signal: AbortSignal): Promise<TrustedCertificate> {
     const path: Certificate[] = [];
     let wanted = first;
     for (;;) {
-      const top = this.known(wanted) ?? this.asAnchor(await this.fetch(wanted, path, signal));
+      const top = this.known(wanted) ?? this.asAnchor(await this.fetch(wanted, path, steps, signal));
       if (!("wire" in top)) return this.descend(top, path);
       path.push(top);
       wanted = this.nextAbove(top, path.length);
@@ -111,9 +142,13 @@ class ChainVerifier implements Verifier {
     return this.anchors.recognize(certificate) ? trustedAnchor(certificate) : certificate;
   }
 
-  private async fetch(wanted: KeyReference, path: readonly Certificate[], signal: AbortSignal): Promise<Certificate> {
-    this.refuseAgain(wanted);
-    const certificate = await this.anchorOrFetched(wanted, signal);
+  private async fetch(
+    wanted: KeyReference,
+    path: readonly Certificate[],
+    steps: Step[],
+    signal: AbortSignal,
+  ): Promise<Certificate> {
+    const certificate = await this.anchorOrFetched(wanted, steps, signal);
     if (!isNamedBy(certificate, wanted)) {
       const message = `${certificate.certificateName} came for certificate ${formatName(wanted.name)}`;
       throw new Untrusted("certificate", message);
@@ -126,13 +161,19 @@ class ChainVerifier implements Verifier {
   }
 
   /** An anchor that is known but not valid now need not be fetched to be refused; of its key there may be a newer one. */
-  private async anchorOrFetched(wanted: KeyReference, signal: AbortSignal): Promise<Certificate> {
+  private async anchorOrFetched(wanted: KeyReference, steps: Step[], signal: AbortSignal): Promise<Certificate> {
     const anchor = wanted.isCertificateName ? this.anchors.find(wanted, this.now()) : undefined;
     if (anchor) return anchor;
+    const second = this.second.find(wanted.name);
+    if (second) return stepTo(steps, wanted, second);
+    this.refuseAgain(wanted);
     try {
-      return await this.fetches.get(wanted.name, signal);
+      return stepTo(steps, wanted, await this.fetches.get(wanted.name, signal));
     } catch (err: unknown) {
-      this.refuse(wanted, err);
+      // What came and is no certificate may be a cache's: that is not the last word on this name.
+      if (err instanceof Untrusted && err.rule === "certificate")
+        steps.push({ name: wanted.name, certificate: undefined });
+      else this.refuse(wanted, err);
       throw err;
     }
   }
@@ -169,6 +210,11 @@ class ChainVerifier implements Verifier {
     }
     return above;
   }
+}
+
+function stepTo(steps: Step[], { name }: KeyReference, certificate: Certificate): Certificate {
+  steps.push({ name, certificate });
+  return certificate;
 }
 
 function trustedAnchor(certificate: Certificate): TrustedCertificate {

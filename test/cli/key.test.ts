@@ -63,6 +63,31 @@ test("renew makes a new certificate, says what follows, and --new-key a new key"
   expect(stdout.match(/^also {4}.*$/gm)).toHaveLength(2);
 });
 
+test("renew --new-key replaces a key whose certificate was issued, and says how the new one is", async () => {
+  const { certificate } = await openIdentity(keychain, prefix);
+  const period = { fromMs: 0, toMs: Date.now() + 1e10 };
+  const issuer = await Authority.make("/example", period);
+  const [request, issued] = ["request.ndncert", "issued.ndncert"].map((name) => join(folder.path, name));
+  await writeFile(issued!, (await issuer.certify(certificate, { ...period, locator: issuer.name })).wire);
+  expect((await key(["import", issued!])).status).toBe(0);
+  const { status, stderr } = await key(["renew"]);
+  expect({ status, stderr }).toEqual({
+    status: 1,
+    stderr: expect.stringMatching(/issued by somebody else.*--new-key/),
+  });
+
+  const renewed = await key(["renew", "--new-key"]);
+  expect({ status: renewed.status, stderr: renewed.stderr }).toEqual({ status: 0, stderr: "" });
+  expect(renewed.stdout).toMatch(/the old key is kept in .*backup-/);
+  const steps = /key export request[\s\S]*signed by the issuer[\s\S]*key import issued/;
+  expect(renewed.stdout).toMatch(steps);
+  expect(renewed.stdout).not.toMatch(/pullers that trust|not valid any more/);
+  expect((await key(["export", request!])).status).toBe(0);
+  const asked = Buffer.from(await readFile(request!, "utf8"), "base64");
+  await writeFile(issued!, (await issuer.certify(asked, { ...period, locator: issuer.name })).wire);
+  expect((await key(["import", issued!])).status).toBe(0);
+});
+
 test("export writes what --anchor reads, to standard output or a file for everybody", async () => {
   const { certificate } = await openIdentity(keychain, prefix);
   const printed = await key(["export"]);

@@ -216,3 +216,29 @@ test("a probe that is much slower than the present way crawls, and nothing is kn
   bring(first, mebibyte, 0.1);
   expect(first.isCrawling).toBe(false);
 });
+
+test("a way is in use while a read is under way or was answered not long ago, and not when it rests or has a new face", () => {
+  const choice = choiceOf("a");
+  expect(choice.isInUse("a")).toBe(false);
+  const reading = choice.begin("a");
+  expect(choice.isInUse("a")).toBe(true);
+  reading.ended("cancelled");
+  expect(choice.isInUse("a")).toBe(false);
+  read(choice, "a");
+  nowMs += 9 * 60_000;
+  expect(choice.isInUse("a")).toBe(true);
+  nowMs += 2 * 60_000;
+  expect(choice.isInUse("a")).toBe(false);
+  read(choice, "a", 0, "unknown");
+  expect(choice.isInUse("a")).toBe(true);
+  choice.cameUp("a");
+  expect(choice.isInUse("a")).toBe(false);
+  read(choice, "a");
+  fail(choice, "a");
+  expect(choice.isInUse("a")).toBe(false);
+  fail(choice, "a");
+  expect(choice.isResting("a")).toBe(true);
+  nowMs += 11_000;
+  choice.begin("a");
+  expect(choice.isInUse("a")).toBe(false);
+});

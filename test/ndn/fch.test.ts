@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createTcpServer, type Socket } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { FaceListener } from "#ndn/face-listener.ts";
 import { type FchUrl, parseUplinkUrl } from "#ndn/face-url.ts";
@@ -150,6 +150,59 @@ test("a router of no use is left for the next one, and after the last one the se
   expect(events.filter((event) => event === "down nobody answers")).toHaveLength(3);
   uplink.close();
   await until("the end", () => uplink.face === undefined);
+});
+
+/** A router that takes connections and closes them at once; how many it has taken. */
+async function startClosingRouter() {
+  const taken: Socket[] = [];
+  const listener = createTcpServer((socket) => {
+    taken.push(socket);
+    socket.destroy();
+  });
+  await once(listener.listen(0, "127.0.0.1"), "listening");
+  const named = { transport: "tcp", connect: `127.0.0.1:${(listener.address() as AddressInfo).port}` };
+  const close = async () => {
+    listener.close();
+    await once(listener, "close");
+  };
+  return { taken, named, [Symbol.asyncDispose]: close };
+}
+
+test("a router that closes each face at once is left after three of them", async () => {
+  await using bad = await startClosingRouter();
+  await using good = await startRouter();
+  answer = naming(bad.named, good.named);
+  const uplink = new FchUplink(fch);
+  const events = watched(uplink);
+  uplink.open();
+  await until("the next router to be used", () => uplink.face?.describe === `tcp://${good.named.connect}`);
+  expect(bad.taken).toHaveLength(3);
+  expect(events.filter((event) => event.startsWith("down"))).toHaveLength(3);
+  expect(asked).toHaveLength(1);
+  uplink.close();
+  await until("the end", () => uplink.face === undefined);
+});
+
+test("faces that lasted are no reason to leave their router", async () => {
+  await using router = await startClosingRouter();
+  answer = naming(router.named);
+  const uplink = new FchUplink(fch, { stableMs: 0 });
+  uplink.open();
+  await until("five faces", () => router.taken.length >= 5);
+  expect(asked).toHaveLength(1);
+  uplink.close();
+});
+
+test("when all routers close their faces at once, the pauses before the service is asked grow", async () => {
+  await using router = await startClosingRouter();
+  answer = naming(router.named);
+  const uplink = new FchUplink(fch, { firstRetryMs: 10 });
+  const events = watched(uplink);
+  uplink.open();
+  const failures = () => events.filter((event) => event.startsWith("failed"));
+  await until("two rounds", () => failures().length >= 2);
+  uplink.close();
+  expect(failures().slice(0, 2)).toEqual(["failed, again in 10", "failed, again in 20"]);
 });
 
 test("a service that cannot help is asked again after growing pauses, until the uplink is closed", async () => {

@@ -5,14 +5,17 @@ import { Data } from "@ndn/packet";
 import { Decoder } from "@ndn/tlv";
 import { expect, test } from "vitest";
 import { exportAnchor, type Identity, inspectKeychain, newKey, openIdentity } from "#ndn/keychain.ts";
-import { parseName } from "#ndn/name.ts";
+import { formatName, parseName } from "#ndn/name.ts";
 import { encodeSignedData } from "#ndn/signed-data.ts";
 import { TrustAnchors } from "#ndn/trust/anchors.ts";
 import { CertificateDirectory } from "#ndn/trust/certificate-directory.ts";
+import { formatCertificates } from "#ndn/trust/certificate-file.ts";
+import { importCertificate } from "#ndn/trust/key-import.ts";
 import { renewCertificate } from "#ndn/trust/key-renewal.ts";
 import { expiryWarning } from "#ndn/trust/validity.ts";
 import { createVerifier } from "#ndn/trust/verifier.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
+import { Authority } from "./authority.ts";
 import { prefix, ruleBrokenBy } from "./network.ts";
 
 const dayMs = 86_400_000;
@@ -130,6 +133,40 @@ test("the old key is kept in a folder for its owner only, one for each renewal",
   expect(new Set(backups).size).toBe(3);
   expect(await readFile(join(backups[0]!, "signing-key.pem"), "utf8")).toBe(pem);
   expect((await stat(backups[0]!)).mode & 0o777).toBe(0o700);
+});
+
+test("a stolen key whose certificate was issued is replaced by one that its issuer can certify", async () => {
+  await using folder = await makeTemporaryFolder();
+  const period = { fromMs: 0, toMs: Date.now() + 1000 * dayMs };
+  const issuer = await Authority.make("/example", period);
+  const options = { chain: [issuer.ours], nowMs: Date.now() };
+  const imported = async () => {
+    const { certificate } = await inspectKeychain(folder.path);
+    const issued = await issuer.certify(certificate.wire, { ...period, locator: issuer.name });
+    await importCertificate(folder.path, Buffer.from(formatCertificates([issued])), options);
+    return issued;
+  };
+  await openIdentity(folder.path, prefix);
+  const stolen = await imported();
+  const pem = await readFile(join(folder.path, "signing-key.pem"), "utf8");
+
+  const { certificate, isFollowed, wasIssued, backup } = await renewCertificate(folder.path, newKey(), Date.now());
+  expect({ isFollowed, wasIssued }).toEqual({ isFollowed: false, wasIssued: true });
+  expect(await readFile(join(backup!, "signing-key.pem"), "utf8")).toBe(pem);
+  expect((await inspectKeychain(backup!)).certificate.digest).toBe(stolen.digest);
+  const alone = await openIdentity(folder.path, prefix);
+  expect(alone.certificates.map(({ name }) => formatName(name))).toEqual(
+    [certificate, issuer.ours].map(({ certificateName }) => certificateName),
+  );
+  expect(await ruleBrokenBy(puller(certificate.digest, alone), await packetOf(alone))).toBeUndefined();
+  for (const anchor of [issuer.ours.digest, stolen.digest]) {
+    expect(await ruleBrokenBy(puller(anchor, alone), await packetOf(alone))).toBe("not-anchored");
+  }
+
+  const issued = await imported();
+  expect(issued.keyName.equals(stolen.keyName)).toBe(false);
+  const again = await openIdentity(folder.path, prefix);
+  expect(await ruleBrokenBy(puller(issuer.ours.digest, again), await packetOf(again))).toBeUndefined();
 });
 
 test("there is nothing to renew before the first start", async () => {

@@ -17,6 +17,10 @@ export const prefix = parseName("/example/registry");
 /** Certificates that can be had, and what was asked for. */
 export class CertificateNetwork {
   readonly asked: string[] = [];
+  /** What was asked for so that no cache answers. */
+  readonly askedPastCaches: string[] = [];
+  /** What a cache on the way answers, by name. */
+  readonly cache = new Map<string, Uint8Array>();
   readonly published: Authority[];
   /** What happens before each answer. */
   before: (name: Name, signal: AbortSignal) => Promise<void> = () => Promise.resolve();
@@ -25,9 +29,11 @@ export class CertificateNetwork {
     this.published = published;
   }
 
-  readonly fetch = async (name: Name, signal: AbortSignal): Promise<Uint8Array> => {
-    this.asked.push(formatName(name));
+  readonly fetch = async (name: Name, signal: AbortSignal, isPastCaches?: boolean): Promise<Uint8Array> => {
+    (isPastCaches ? this.askedPastCaches : this.asked).push(formatName(name));
     await this.before(name, signal);
+    const cached = isPastCaches ? undefined : this.cache.get(formatName(name));
+    if (cached) return cached;
     const wire = new CertificateDirectory(
       this.published.map(({ ours }) => ours),
       () => nowMs,
