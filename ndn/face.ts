@@ -16,7 +16,9 @@ export interface PacketHandler {
 const batchBytes = 256 * 1024;
 /** Above this many bytes waiting to leave, the face stops reading requests; below a quarter it reads again. */
 const highWaterBytes = 4 * 1024 * 1024;
-const pooledBatches = 4;
+/** Batches kept for all faces together: as many as wait on one that is held back, or each of them is new garbage. */
+const pooledBatches = 2 * (highWaterBytes / batchBytes);
+const freeBatches: Buffer[] = [];
 /** Less than this is copied out of the batch before it is sent. */
 const copiedBelowBytes = 32 * 1024;
 
@@ -30,7 +32,6 @@ export abstract class Face {
   private used = 0;
   private waitingBytes = 0;
   private readingPaused = false;
-  private readonly free: Buffer[] = [];
   private readonly flushSoon = () => this.flush();
 
   constructor(describe: string, isLocal: boolean) {
@@ -47,7 +48,7 @@ export abstract class Face {
   reserve(bytes: number): number {
     if (this.batch !== undefined && this.used + bytes > batchBytes) this.flush();
     if (this.batch === undefined) {
-      this.batch = this.free.pop() ?? Buffer.allocUnsafeSlow(batchBytes);
+      this.batch = freeBatches.pop() ?? Buffer.allocUnsafeSlow(batchBytes);
       queueMicrotask(this.flushSoon);
     }
     return this.used;
@@ -86,15 +87,11 @@ export abstract class Face {
     }
     // A slow peer must not hold a whole batch for the sake of a few packets.
     const bytes = isSmall ? Buffer.from(batch.subarray(0, used)) : batch.subarray(0, used);
-    if (isSmall) this.keep(batch);
+    if (isSmall) keep(batch);
     this.transmit(bytes, () => {
-      if (!isSmall) this.keep(batch);
+      if (!isSmall) keep(batch);
       this.released(held);
     });
-  }
-
-  private keep(batch: Buffer): void {
-    if (this.free.length < pooledBatches) this.free.push(batch);
   }
 
   private released(bytes: number): void {
@@ -104,4 +101,8 @@ export abstract class Face {
       this.setReading(true);
     }
   }
+}
+
+function keep(batch: Buffer): void {
+  if (freeBatches.length < pooledBatches) freeBatches.push(batch);
 }
