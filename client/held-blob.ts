@@ -7,10 +7,9 @@ import { blobHeaders } from "./blob-headers.ts";
 import { isConditional } from "./blob-range.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";
 import { mayUseHeld, sourcesFor } from "./blob-sources.ts";
-import { writeAll } from "./response-body.ts";
 import { answerHeld } from "./store/held-answer.ts";
 import type { SharedRangeRead } from "./store/shared-fetches.ts";
-import { eventsOf, noteServed, untilBrokenOff } from "./whole-blob.ts";
+import { eventsOf, sendRead } from "./whole-blob.ts";
 
 /**
  * Answer from the store.
@@ -59,14 +58,7 @@ export async function servePart(services: BlobServices, asked: BlobRequest, dige
     record.met(read.isFollower ? "follower" : "miss");
     record.sized(read.range.end - read.range.start);
     response.writeHead(206, headersOf(digest, read));
-    await writeAll(
-      response,
-      read.chunks,
-      ({ bytes }) => bytes,
-      ({ source, bytes }) => record.wrote(source, bytes.length),
-      untilBrokenOff(signal, read),
-    );
-    noteServed(services, digest);
+    await sendRead(services, asked, digest, read, signal);
     return true;
   } finally {
     enough.abort();

@@ -44,19 +44,30 @@ export async function serveWhole(
     record.met(read.isFollower ? "follower" : "miss");
     record.sized(read.sizeBytes);
     response.writeHead(range ? 206 : 200, blobHeaders(digest, read.sizeBytes, read.source, range !== undefined));
-    await writeAll(
-      response,
-      read.chunks,
-      ({ bytes }) => bytes,
-      ({ source, bytes }) => record.wrote(source, bytes.length),
-      untilBrokenOff(signal, read),
-    );
-    noteServed(services, digest);
+    await sendRead(services, asked, digest, read, signal);
     return true;
   } finally {
     if (!cache) metrics.fetchesInFlight.dec();
     enough.abort();
   }
+}
+
+/** Send the bytes of a read of this blob, or of a part of it; the head of the response is written before. */
+export async function sendRead(
+  services: BlobServices,
+  { response, record }: Pick<BlobRequest, "response" | "record">,
+  digest: Digest,
+  read: Pick<SharedRead, "chunks" | "brokenOff">,
+  signal: AbortSignal,
+): Promise<void> {
+  await writeAll(
+    response,
+    read.chunks,
+    ({ bytes }) => bytes,
+    ({ source, bytes }) => record.wrote(source, bytes.length),
+    untilBrokenOff(signal, read),
+  );
+  noteServed(services, digest);
 }
 
 /** Whether this puller may have what is read: NDN and upstream have been asked in its name, others and the disk not. */
@@ -72,12 +83,12 @@ async function mayHave(
 }
 
 /** A blob whose bytes have been proven and sent is one that this registry serves; before that NDN may have lied. */
-export function noteServed({ authorize, rights }: BlobServices, digest: Digest): void {
+function noteServed({ authorize, rights }: BlobServices, digest: Digest): void {
   if (authorize === "none") rights.served(digest);
 }
 
 /** Fires when the puller goes away, or holds up others for too long. */
-export function untilBrokenOff(signal: AbortSignal, { brokenOff }: Pick<SharedRead, "brokenOff">): AbortSignal {
+function untilBrokenOff(signal: AbortSignal, { brokenOff }: Pick<SharedRead, "brokenOff">): AbortSignal {
   return brokenOff ? AbortSignal.any([signal, brokenOff]) : signal;
 }
 
