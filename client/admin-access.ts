@@ -3,6 +3,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import { isIPv4 } from "node:net";
+import { isRead } from "./methods.ts";
 
 /** The header that every change needs: a page of another site cannot send it without being asked for first (CORS). */
 export const adminHeader = "x-ndn-registry";
@@ -15,8 +16,7 @@ export function refusalOf({ socket, headers, method }: IncomingMessage): string 
   // DNS rebinding: a page's own name leads to this machine, and to its browser the answer is the page's own.
   if (!isLoopbackHost(headers.host)) return "ask for it as localhost, 127.0.0.1 or [::1]";
   if (!isSameSite(headers)) return "not for pages of other sites";
-  const isRead = method === "GET" || method === "HEAD";
-  return isRead || headers[adminHeader] === "1" ? undefined : "changes need the header X-Ndn-Registry: 1";
+  return isRead(method) || headers[adminHeader] === "1" ? undefined : "changes need the header X-Ndn-Registry: 1";
 }
 
 const proxyHeaders = ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];

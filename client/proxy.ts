@@ -14,6 +14,7 @@ import { sendError, upstreamUnavailable } from "./answers.ts";
 import { endToEnd } from "./hop-by-hop.ts";
 import { isPing, withoutChallenge } from "./listener/no-challenges.ts";
 import type { UpstreamReply } from "./manifests/ports.ts";
+import { isRead } from "./methods.ts";
 import type { ClientMetrics } from "./metrics.ts";
 import { hasBody, upstreamHeaders } from "./proxy-headers.ts";
 import type { Puller } from "./puller.ts";
@@ -154,10 +155,6 @@ function isLeftToPuller(request: IncomingMessage, { identity }: Puller): boolean
   return hasBody(request) || (isPing(request.url!) && identity !== "gateway");
 }
 
-function isRead(method: string): method is "GET" | "HEAD" {
-  return method === "GET" || method === "HEAD";
-}
-
 /** Lines of one header as one line (RFC 9110 § 5.3). */
 function joined(headers: readonly string[]): Record<string, string> {
   const lines: Record<string, string> = {};
@@ -177,7 +174,7 @@ async function askOnceOrTwice(
   try {
     return await agent.request({ ...options, body: body ?? null });
   } catch (err: unknown) {
-    const isRepeatable = !body && (options.method === "GET" || options.method === "HEAD");
+    const isRepeatable = !body && isRead(options.method);
     if (!isRepeatable || !isLostConnection(err)) throw err;
     return agent.request(options);
   }

@@ -20,6 +20,7 @@ import { createPingRoute } from "./manifests/ping-route.ts";
 import { placeOf } from "./manifests/place.ts";
 import type { ManifestContents, ManifestServices } from "./manifests/ports.ts";
 import { askOf } from "./manifests/upstream-question.ts";
+import { isRead } from "./methods.ts";
 import type { NdnBlobs } from "./ndn-blobs.ts";
 import { type Asked, createProxy, type UpstreamProxy } from "./proxy.ts";
 import { type Puller, pullerOf } from "./puller.ts";
@@ -142,17 +143,16 @@ function createRoutes(manifests: ManifestServices, blobs: BlobServices, proxy: U
   return async (request, response, asked) => {
     const { method } = request;
     const [path = ""] = request.url!.split("?", 1);
-    const isRead = method === "GET" || method === "HEAD";
     const blob = parseBlobPath(path);
     const manifest = blob ? undefined : parseManifestPath(path);
     if (blob && (method === "GET" || (method === "HEAD" && !isConditional(request.headers)))) {
       return answerBlob(request, response, { ...blob, puller: asked.puller });
     }
-    if (manifest && isRead) {
+    if (manifest && isRead(method)) {
       await answerManifest(request, response, manifest);
       return seen(blobs.pulls, manifests.registry, request, response, manifest);
     }
-    if (isRead && (path === "/v2/" || path === "/v2")) return answerPing(request, response);
+    if (isRead(method) && (path === "/v2/" || path === "/v2")) return answerPing(request, response);
     const status = await proxy.forward(request, response, asked);
     if (status === undefined || status >= 300) return undefined;
     if (manifest) return changedManifest(manifests, request, response, manifest);

@@ -32,6 +32,11 @@ export function component(type: number, value: Uint8Array): Name {
   return tlv(type, value);
 }
 
+/** The name of one packet alone: it ends in the sha256 over all of it, the implicit digest (NDN packet specification). */
+export function fullName(name: Uint8Array, sha256: Uint8Array): Name {
+  return joinName(name, component(TT.ImplicitSha256DigestComponent, sha256));
+}
+
 /** GenericNameComponent of a text (UTF-8) or of bytes. */
 export function generic(value: string | Uint8Array): Name {
   return component(TT.GenericNameComponent, typeof value === "string" ? Buffer.from(value) : value);

@@ -7,8 +7,8 @@
  */
 import { hash } from "node:crypto";
 import type { SegmentDataEncoder } from "./data.ts";
-import { joinName, type Name, segment } from "./name.ts";
-import { maxPacketBytes, TT, tlv } from "./tlv.ts";
+import { fullName, joinName, type Name, segment } from "./name.ts";
+import { maxPacketBytes } from "./tlv.ts";
 
 /** How a wrong segment was replaced. */
 export type Mending = "implicit-digest" | "elsewhere";
@@ -117,6 +117,6 @@ export class CheckedSegments {
     const isPoisoned = (this.wrongInGroup.get(this.check.groupOf(n)) ?? 0) >= wrongUntilFullNames;
     const digest = isPoisoned || this.mending.has(n) ? this.check.digestOf(n) : undefined;
     if (digest === undefined) return undefined;
-    return joinName(this.object, segment(n), tlv(TT.ImplicitSha256DigestComponent, Buffer.from(digest, "hex")));
+    return fullName(joinName(this.object, segment(n)), Buffer.from(digest, "hex"));
   }
 }

@@ -58,7 +58,7 @@ export class SegmentFetch {
   answered = false;
   /** When the alternative name was last asked. */
   probedAtMs = 0;
-  /** Since the object's own name was answered. */
+  /** Probes since the object's own name was answered. */
   private probesInARow = 0;
   failure: Error | undefined;
   private readonly template: SegmentInterestTemplate;

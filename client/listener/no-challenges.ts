@@ -8,6 +8,7 @@ import { RegistryError } from "#oci/errors.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import { apiVersion } from "../blob-headers.ts";
 import { discard } from "../manifests/upstream-question.ts";
+import { isRead } from "../methods.ts";
 
 interface Answer {
   readonly status: number;
@@ -32,8 +33,7 @@ export function withoutChallenge(method: string, path: string, answer: Answer): 
   const { "www-authenticate": challenge, ...headers } = answer.headers;
   if (answer.status !== 401) return challenge === undefined ? answer : { ...answer, headers };
   discard(answer.body);
-  const isRead = method === "GET" || method === "HEAD";
-  const { status, text } = isRead && isPing(path) ? { status: 200, text: "{}" } : { status: 403, text: denial };
+  const { status, text } = isRead(method) && isPing(path) ? { status: 200, text: "{}" } : { status: 403, text: denial };
   return { status, headers: headersOf(text), body: Readable.from(method === "HEAD" ? [] : [Buffer.from(text)]) };
 }
 

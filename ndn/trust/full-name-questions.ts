@@ -5,7 +5,7 @@
 import { hash } from "node:crypto";
 import type { PacketHandler } from "../face.ts";
 import { encodeInterest } from "../interest.ts";
-import { component, joinName, type Name, nameKey } from "../name.ts";
+import { fullName, type Name, nameKey } from "../name.ts";
 import type { PacketView } from "../packet-view.ts";
 import { raceAbort } from "../race-abort.ts";
 import { TT } from "../tlv.ts";
@@ -53,8 +53,4 @@ export class FullNameQuestions implements PacketHandler {
       if (all.size === 0 && this.waiting.get(key) === all) this.waiting.delete(key);
     }
   }
-}
-
-function fullName(name: Uint8Array, sha256: Uint8Array): Name {
-  return joinName(name, component(TT.ImplicitSha256DigestComponent, sha256));
 }

@@ -40,16 +40,27 @@ async function listen(handler: PacketHandler, maxFaces: number) {
   };
 }
 
-/** Counts packets, and floods whoever sends one when told to. */
+/** Counts packets, and sends so many bytes to whoever sends one. */
 class Counting implements PacketHandler {
   packets = 0;
-  floodBytes = 0;
+  private readonly floodBytes: number;
+
+  constructor(floodBytes = 0) {
+    this.floodBytes = floodBytes;
+  }
 
   accept(_view: unknown, face: Face): boolean {
     this.packets++;
     for (let bytes = 0; bytes < this.floodBytes; bytes += 8192) face.send(Buffer.alloc(8192));
     return true;
   }
+}
+
+/** Ask for something, and read nothing of it. */
+async function joinUnread(peers: { join(): Promise<Socket> }, handler: Counting): Promise<Socket> {
+  const socket = (await peers.join()).pause();
+  await speak(socket, handler);
+  return socket;
 }
 
 /** Say something, and wait until it is heard. */
@@ -103,12 +114,9 @@ test("while there is room, a face that is merely idle stays", async () => {
 });
 
 test("a face that asks and does not read is closed after half a minute, even if it goes on asking", async () => {
-  const handler = new Counting();
-  handler.floodBytes = manyBytes;
+  const handler = new Counting(manyBytes);
   await using peers = await listen(handler, 2);
-  const socket = await peers.join();
-  socket.pause();
-  await speak(socket, handler);
+  const socket = await joinUnread(peers, handler);
   for (let look = 0; look < stuckLooks; look++) {
     expect(peers.listener.faceCount).toBe(1);
     vi.advanceTimersByTime(lookMs);
@@ -119,12 +127,9 @@ test("a face that asks and does not read is closed after half a minute, even if 
 });
 
 test("a face that reads slowly stays", async () => {
-  const handler = new Counting();
-  handler.floodBytes = manyBytes;
+  const handler = new Counting(manyBytes);
   await using peers = await listen(handler, 2);
-  const socket = await peers.join();
-  socket.pause();
-  await speak(socket, handler);
+  const socket = await joinUnread(peers, handler);
   let [bytes, enough] = [0, 0];
   socket.on("data", (chunk: Buffer) => {
     bytes += chunk.length;
