@@ -2,12 +2,13 @@
  * Blobs over NDN: metadata first, then the segments from the byte that is wanted.
  */
 import type { SegmentConsumer } from "#ndn/consumer.ts";
-import type { ControlPlane } from "#ndn/control-plane.ts";
 import { contentTypes } from "#ndn/data.ts";
 import { decodeMetadata, type Metadata } from "#ndn/metadata.ts";
 import type { Name } from "#ndn/name.ts";
+import type { Patience, Questions } from "#ndn/questions.ts";
 import type { Mending } from "#ndn/segment-check.ts";
 import { FetchFailed } from "#ndn/segment-fetch.ts";
+import { readSignedData } from "#ndn/trust/signed-data.ts";
 import { Untrusted } from "#ndn/trust/untrusted.ts";
 import type { Verifier } from "#ndn/trust/verifier.ts";
 import { DigestLists } from "./digest-lists.ts";
@@ -31,7 +32,7 @@ import {
   BlobUnknown,
   type ResumePoint,
 } from "./source.ts";
-import { type Patience, type TrustEvents, TrustedPackets } from "./trusted-packets.ts";
+import { type TrustEvents, TrustedPackets } from "./trusted-packets.ts";
 
 /** Metadata that has not come after this long sends the puller elsewhere. */
 const metadataTimeoutMs = 2_000;
@@ -64,16 +65,16 @@ export class NdnSource implements BlobSource {
   readonly name = "ndn";
   readonly isVerified: boolean;
   private readonly prefix: Name;
-  private readonly control: ControlPlane;
+  private readonly questions: Questions;
   private readonly consumer: SegmentConsumer;
   private readonly trust: (Trust & { packets: TrustedPackets }) | undefined;
 
-  constructor(prefix: Name, control: ControlPlane, consumer: SegmentConsumer, trust?: Trust) {
+  constructor(prefix: Name, questions: Questions, consumer: SegmentConsumer, trust?: Trust) {
     this.prefix = prefix;
-    this.control = control;
+    this.questions = questions;
     this.consumer = consumer;
     this.isVerified = trust !== undefined;
-    this.trust = trust && { ...trust, packets: new TrustedPackets(control, trust.verifier, trust.events) };
+    this.trust = trust && { ...trust, packets: new TrustedPackets(questions, trust.verifier, trust.events) };
   }
 
   /** @param repair - For segments that nobody on NDN has right; without it such a blob is unavailable here. */
@@ -90,7 +91,7 @@ export class NdnSource implements BlobSource {
 
   private async askMetadata(blob: BlobRef, signal: AbortSignal): Promise<Metadata> {
     const name = metadataName(this.prefix, blob.repository, blob.digest);
-    const { contentType, content } = await this.express(name, signal);
+    const { contentType, content } = await this.ask(name, signal);
     if (contentType !== contentTypes.Blob) throw new BlobUnknown("the server does not have it");
     const metadata = plausibleMetadata(this.prefix, blob, content);
     if (metadata !== undefined) return metadata;
@@ -139,10 +140,10 @@ export class NdnSource implements BlobSource {
     return { rtoMs: Math.min(this.consumer.rtt.rtoMs, timeoutMs / 2), timeoutMs };
   }
 
-  private async express(name: Name, signal: AbortSignal): Promise<{ contentType: number; content: Buffer }> {
+  private async ask(name: Name, signal: AbortSignal): Promise<{ contentType: number; content: Buffer }> {
     const patience = this.patience(metadataTimeoutMs);
     try {
-      if (!this.trust) return await this.expressUnchecked(name, patience, signal);
+      if (!this.trust) return await this.askUnchecked(name, patience, signal);
       return await this.trust.packets.ask(name, {}, patience, signal, () => true);
     } catch (err: unknown) {
       signal.throwIfAborted();
@@ -152,9 +153,10 @@ export class NdnSource implements BlobSource {
     }
   }
 
-  private async expressUnchecked(name: Name, { rtoMs, timeoutMs }: Patience, signal: AbortSignal) {
-    const { contentType, content } = await this.control.express(name, rtoMs, timeoutMs, signal);
-    return { contentType, content: Buffer.from(content.buffer, content.byteOffset, content.byteLength) };
+  private async askUnchecked(name: Name, patience: Patience, signal: AbortSignal) {
+    const data = readSignedData(await this.questions.ask(name, patience, signal));
+    if (data) return data;
+    throw new BlobUnavailable("it is malformed");
   }
 
   private async *readFrom(

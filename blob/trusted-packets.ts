@@ -1,8 +1,8 @@
 /**
  * Signed packets of the server, asked until one is right: what a cache on the way has instead of it costs one question.
  */
-import type { ControlPlane, Question } from "#ndn/control-plane.ts";
 import type { Name } from "#ndn/name.ts";
+import type { Patience, Question, Questions } from "#ndn/questions.ts";
 import type { SignedData } from "#ndn/trust/signed-data.ts";
 import { Untrusted } from "#ndn/trust/untrusted.ts";
 import type { Verifier } from "#ndn/trust/verifier.ts";
@@ -13,24 +13,18 @@ export interface TrustEvents {
   untrusted?(what: Name, reason: Error): void;
 }
 
-/** How long one question may take. */
-export interface Patience {
-  readonly rtoMs: number;
-  readonly timeoutMs: number;
-}
-
 /** Negative answers that were signed longer ago are refused. */
 const maxNackAgeMs = 60_000;
 const nackType = 3;
 
 /** Asks through one uplink, and believes only what a verifier does. */
 export class TrustedPackets {
-  private readonly control: Pick<ControlPlane, "express">;
+  private readonly questions: Pick<Questions, "ask">;
   private readonly verifier: Verifier;
   private readonly events: TrustEvents;
 
-  constructor(control: Pick<ControlPlane, "express">, verifier: Verifier, events: TrustEvents) {
-    this.control = control;
+  constructor(questions: Pick<Questions, "ask">, verifier: Verifier, events: TrustEvents) {
+    this.questions = questions;
     this.verifier = verifier;
     this.events = events;
   }
@@ -60,11 +54,11 @@ export class TrustedPackets {
   private async askOnce(
     name: Name,
     question: Question,
-    { rtoMs, timeoutMs }: Patience,
+    patience: Patience,
     signal: AbortSignal,
     accept: (data: SignedData) => boolean,
   ): Promise<SignedData> {
-    const packet = await this.control.express(name, rtoMs, timeoutMs, signal, question);
+    const packet = await this.questions.ask(name, patience, signal, question);
     const data = await this.verifier.verify(packet, signal);
     if (isOldNack(data)) throw new Untrusted("validity", "a negative answer is older than a minute");
     if (!accept(data)) throw new Untrusted("malformed", "its content is not what was asked for");

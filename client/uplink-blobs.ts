@@ -7,12 +7,11 @@ import { Gauge, type Registry } from "prom-client";
 import { NdnSource, type PacketEvents, type SegmentRepair } from "#blob/ndn-source.ts";
 import type { BlobSource } from "#blob/source.ts";
 import { type ConsumerOptions, SegmentConsumer } from "#ndn/consumer.ts";
-import { ControlPlane } from "#ndn/control-plane.ts";
 import { FchUplink } from "#ndn/fch-uplink.ts";
 import type { Name } from "#ndn/name.ts";
+import { Questions } from "#ndn/questions.ts";
 import type { TrustAnchors } from "#ndn/trust/anchors.ts";
 import { certificateFetcher } from "#ndn/trust/certificate-fetcher.ts";
-import { FullNameQuestions } from "#ndn/trust/full-name-questions.ts";
 import { createVerifier } from "#ndn/trust/verifier.ts";
 import type { Uplink } from "#ndn/uplink.ts";
 import { logUplink } from "#ndn/uplink-log.ts";
@@ -24,8 +23,7 @@ import { UplinkChoice } from "./uplink-choice.ts";
 interface Way {
   readonly uplink: Uplink;
   readonly consumer: SegmentConsumer;
-  readonly control: ControlPlane;
-  readonly fullNames: FullNameQuestions;
+  readonly questions: Questions;
 }
 
 /** Blobs of one registry over one uplink. */
@@ -42,11 +40,10 @@ export class UplinkBlobs {
     this.ways = uplinks.map((uplink) => {
       const consumer = new SegmentConsumer(uplink, options);
       uplink.addHandler(consumer);
-      const fullNames = new FullNameQuestions(uplink);
-      const control = new ControlPlane(uplink); // takes every packet: the last one
+      const questions = new Questions(uplink);
       uplink.addListener({ onDown: (reason) => consumer.faceDown(reason ?? new Error("uplink was closed")) });
       logUplink(uplink, log);
-      return { uplink, consumer, control, fullNames };
+      return { uplink, consumer, questions };
     });
   }
 
@@ -57,11 +54,11 @@ export class UplinkBlobs {
    */
   under(prefix: Name, anchors?: TrustAnchors, eventsOf: (uplink: string) => PacketEvents = () => ({})): NdnBlobs {
     const ways = this.ways.map((way) => {
-      const { control, fullNames } = way;
-      const fetchCertificate = certificateFetcher(control, anchors && { questions: fullNames, anchors });
+      const { questions } = way;
+      const fetchCertificate = certificateFetcher(questions, anchors);
       const events = eventsOf(way.uplink.describe);
       const trust = anchors && { verifier: createVerifier({ anchors, prefix, fetchCertificate }), events };
-      return { ...way, source: new NdnSource(prefix, way.control, way.consumer, trust) };
+      return { ...way, source: new NdnSource(prefix, questions, way.consumer, trust) };
     });
     const choice = new UplinkChoice<WayToRegistry>({ ways, isUp, onRest: ({ uplink }) => this.rested(uplink) });
     for (const way of ways) way.uplink.addListener({ onUp: () => choice.cameUp(way) });

@@ -2,7 +2,7 @@
  * Interests: reading those that arrive, and writing many for the segments of one object.
  */
 import { hash, randomFillSync } from "node:crypto";
-import { componentsOf, type Name } from "./name.ts";
+import { component, componentsOf, joinName, type Name } from "./name.ts";
 import type { PacketView } from "./packet-view.ts";
 import { encodeNni, readElements, TT, tlv } from "./tlv.ts";
 
@@ -84,11 +84,26 @@ function buildTemplate(prefix: Name, hint: Name | undefined, size: number) {
   return { packet, segmentAt: header + name.length - size, nonceAt: header + beforeNonce + 2 };
 }
 
+/** `name`, made that of an Interest with these ApplicationParameters (an element, type and length included). */
+export function nameOfParameters(name: Name, parameters: Uint8Array): Name {
+  return joinName(name, component(TT.ParametersSha256DigestComponent, hash("sha256", parameters, "buffer")));
+}
+
+/** What one Interest says besides its Name. */
+export interface InterestOptions {
+  /** @defaultValue false */
+  readonly canBePrefix?: boolean;
+  /** @defaultValue false */
+  readonly mustBeFresh?: boolean;
+  readonly forwardingHint?: Name;
+  /** @defaultValue `interestLifetimeMs` */
+  readonly lifetimeMs?: number;
+  /** The ApplicationParameters element; the name has to end in its digest (`nameOfParameters`). */
+  readonly parameters?: Uint8Array;
+}
+
 /** Write one Interest with any flags; for what is asked once per blob. */
-export function encodeInterest(
-  name: Name,
-  options: { canBePrefix?: boolean; mustBeFresh?: boolean; forwardingHint?: Name } = {},
-): Buffer {
+export function encodeInterest(name: Name, options: InterestOptions = {}): Buffer {
   const nonce = Buffer.alloc(4);
   nonce.writeUInt32BE(nextNonce());
   return tlv(
@@ -98,7 +113,8 @@ export function encodeInterest(
     options.mustBeFresh ? tlv(TT.MustBeFresh) : empty,
     options.forwardingHint ? tlv(TT.ForwardingHint, tlv(TT.Name, options.forwardingHint)) : empty,
     tlv(TT.Nonce, nonce),
-    tlv(TT.InterestLifetime, encodeNni(interestLifetimeMs)),
+    tlv(TT.InterestLifetime, encodeNni(options.lifetimeMs ?? interestLifetimeMs)),
+    options.parameters ?? empty,
   );
 }
 

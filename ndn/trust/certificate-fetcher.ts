@@ -1,31 +1,28 @@
 /**
- * Gets certificates from the network through the slow lane of an uplink.
+ * Gets certificates from the network.
  */
-import { Encoder } from "@ndn/tlv";
-import type { ControlPlane } from "../control-plane.ts";
 import type { Name } from "../name.ts";
+import type { Questions } from "../questions.ts";
 import type { TrustAnchors } from "./anchors.ts";
 import { readKeyReference } from "./certificate.ts";
 import type { FetchCertificate } from "./certificate-fetches.ts";
-import type { FullNameQuestions } from "./full-name-questions.ts";
+import { readSignedData } from "./signed-data.ts";
 
-const retransmitAfterMs = 1_000;
-const giveUpAfterMs = 4_000;
+const patience = { rtoMs: 1_000, timeoutMs: 4_000 };
 /** Anchors that a certificate is asked for as, at most. */
 const maxDigests = 4;
 
-/** What it takes to ask for anchors by their digests. */
-export interface ByDigest {
-  readonly questions: Pick<FullNameQuestions, "ask">;
-  readonly anchors: Pick<TrustAnchors, "unmet">;
-}
-
-/** A fetch that gives up after 4 s. */
-export function certificateFetcher(plane: Pick<ControlPlane, "express">, byDigest?: ByDigest): FetchCertificate {
-  return async (name, signal, isPastCaches) => {
-    if (isPastCaches) return askPastCaches(plane, byDigest, name, signal);
-    return Encoder.encode(await plane.express(name, retransmitAfterMs, giveUpAfterMs, signal));
-  };
+/**
+ * A fetch that gives up after 4 s.
+ *
+ * @param anchors - Those that nobody has seen yet are also asked for by their digests, when it has to be past the caches.
+ */
+export function certificateFetcher(
+  questions: Pick<Questions, "ask">,
+  anchors?: Pick<TrustAnchors, "unmet">,
+): FetchCertificate {
+  return (name, signal, isPastCaches) =>
+    isPastCaches ? askPastCaches(questions, anchors, name, signal) : questions.ask(name, patience, signal);
 }
 
 /**
@@ -33,19 +30,17 @@ export function certificateFetcher(plane: Pick<ControlPlane, "express">, byDiges
  * inside, is for servers of this project (PROTOCOL.md § Unique questions); a full name is only right for an anchor.
  */
 async function askPastCaches(
-  plane: Pick<ControlPlane, "express">,
-  byDigest: ByDigest | undefined,
+  questions: Pick<Questions, "ask">,
+  anchors: Pick<TrustAnchors, "unmet"> | undefined,
   name: Name,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
   const answered = new AbortController();
   const until = AbortSignal.any([signal, answered.signal]);
-  const unique = plane.express(name, retransmitAfterMs, giveUpAfterMs, until, { isUnique: true });
-  const byFullName = digestsFor(name, byDigest).map((digest) =>
-    byDigest!.questions.ask(name, digest, retransmitAfterMs, giveUpAfterMs, until),
-  );
+  const unique = questions.ask(name, patience, until, { isUnique: true });
+  const byFullName = digestsFor(name, anchors).map((sha256) => questions.ask(name, patience, until, { sha256 }));
   try {
-    return await Promise.any([unique.then(({ content }) => content), ...byFullName]);
+    return await Promise.any([unique.then(contentOf), ...byFullName]);
   } catch (err: unknown) {
     throw err instanceof AggregateError ? err.errors[0] : err;
   } finally {
@@ -53,9 +48,15 @@ async function askPastCaches(
   }
 }
 
+function contentOf(packet: Buffer): Buffer {
+  const data = readSignedData(packet);
+  if (data) return data.content;
+  throw new Error("the answer is malformed");
+}
+
 /** Digests of anchors that this certificate may be. */
-function digestsFor(name: Name, byDigest: ByDigest | undefined): Buffer[] {
+function digestsFor(name: Name, anchors: Pick<TrustAnchors, "unmet"> | undefined): Buffer[] {
   if (!readKeyReference(name)?.isCertificateName) return [];
-  const unmet = byDigest?.anchors.unmet.slice(0, maxDigests) ?? [];
+  const unmet = anchors?.unmet.slice(0, maxDigests) ?? [];
   return unmet.map((digest) => Buffer.from(digest.slice("sha256:".length), "hex"));
 }

@@ -3,8 +3,6 @@
  * `A/KEY/…` with A a prefix of the prefix or the prefix itself; a chain of certificates to an anchor, each issuer's identity a prefix of
  * its subject's; validity of all of them covers now.
  */
-import type { Data } from "@ndn/packet";
-import { Encoder } from "@ndn/tlv";
 import { formatName, type Name } from "../name.ts";
 import type { TrustAnchors } from "./anchors.ts";
 import { type Certificate, isNamedBy, type KeyReference } from "./certificate.ts";
@@ -41,7 +39,7 @@ export interface Verifier {
    * The packet's parts, copied, to be used instead of parsing it again.
    * @throws Untrusted naming the rule that is broken; the reason of `signal` when that fires.
    */
-  verify(packet: Uint8Array | Data, signal: AbortSignal): Promise<SignedData>;
+  verify(packet: Uint8Array, signal: AbortSignal): Promise<SignedData>;
 }
 
 /** What the network gave for a name on the way to an anchor; no certificate when it was none. */
@@ -71,9 +69,9 @@ class ChainVerifier implements Verifier {
     this.second = new SecondAnswers({ fetches: this.fetches, now: this.now });
   }
 
-  async verify(packet: Uint8Array | Data, signal: AbortSignal): Promise<SignedData> {
+  async verify(packet: Uint8Array, signal: AbortSignal): Promise<SignedData> {
     // A copy, because a receive buffer may be filled again while certificates are fetched.
-    const signed = readSignedData(Buffer.from(packet instanceof Uint8Array ? packet : Encoder.encode(packet)));
+    const signed = readSignedData(Buffer.from(packet));
     if (signed === undefined) throw new Untrusted("malformed", "not a well-formed signed Data");
     checkName(signed, this.prefix);
     const signer = signerOf(signed);

@@ -9,11 +9,12 @@ import { UdpTransport } from "@ndn/node-transport";
 import { Data } from "@ndn/packet";
 import { Encoder } from "@ndn/tlv";
 import { expect, test } from "vitest";
-import { ControlPlane } from "#ndn/control-plane.ts";
 import type { PacketHandler } from "#ndn/face.ts";
 import { parseFaceUrl } from "#ndn/face-url.ts";
 import { nameKey, parseName } from "#ndn/name.ts";
+import { Questions } from "#ndn/questions.ts";
 import { TT } from "#ndn/tlv.ts";
+import { readSignedData } from "#ndn/trust/signed-data.ts";
 import { SocketUplink } from "#ndn/uplink.ts";
 import { patternBlob } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";
@@ -51,7 +52,7 @@ function fragments(packet: Uint8Array): Uint8Array[] {
 test("8 KB of Data are put together from the fragments of NDNts, which gets our Interest", async () => {
   const { socket, port } = await bindPeer();
   const uplink = new SocketUplink(parseFaceUrl(`udp://127.0.0.1:${port}`));
-  const control = new ControlPlane(uplink);
+  const questions = new Questions(uplink);
   uplink.open();
   await up(uplink);
   const fw = Forwarder.create();
@@ -62,9 +63,10 @@ test("8 KB of Data are put together from the fragments of NDNts, which gets our 
     fw.addFace(new L3Face(transport, {}, { mtu: 1400 }));
     socket.emit("message", first, from);
   });
-  const data = await control.express(parseName("/A/1"), 500, 5_000, new AbortController().signal);
+  const patience = { rtoMs: 500, timeoutMs: 5_000 };
+  const packet = await questions.ask(parseName("/A/1"), patience, new AbortController().signal);
   await joined;
-  expect(Buffer.from(data.content).equals(content)).toBe(true);
+  expect(readSignedData(packet)!.content.equals(content)).toBe(true);
   uplink.close();
   producer.close();
   fw.close();

@@ -7,7 +7,7 @@ import { generic, joinName, segment } from "#ndn/name.ts";
 import { type Digest, digestOfHash } from "#oci/digest.ts";
 import { patternBlob, startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";
-import { never, prefix, type Reader, type Serving, serve } from "./serving.ts";
+import { prefix, type Reader, type Serving, serve } from "./serving.ts";
 
 const repository = "team/app";
 let registry: TestRegistry;
@@ -114,7 +114,7 @@ describe("an unknown blob", () => {
   const unknown = digestOfHash(Buffer.alloc(32, 7));
 
   test("has signed metadata that says so", async () => {
-    const data = await reader.control.express(metadataName(prefix, repository, unknown), 500, 5_000, never);
+    const data = await reader.get(metadataName(prefix, repository, unknown));
     expect([data.contentType, data.freshnessPeriod]).toEqual([contentTypes.Nack, 1_000]);
     expect(data.sigInfo.time).toBeDefined();
     await expect(reader.read({ repository, digest: unknown })).rejects.toThrow(BlobUnavailable);
@@ -160,7 +160,7 @@ describe("without metadata", () => {
   test("the plain form brings the bytes, and teaches where the blob is", async () => {
     const { blob, bytes } = add(20_000, 12);
     const plain = plainName(prefix, repository, blob.digest);
-    const data = await reader.control.express(joinName(plain, segment(2)), 500, 5_000, never);
+    const data = await reader.get(joinName(plain, segment(2)));
     expect(Buffer.from(data.content).equals(bytes.subarray(2 * 8192))).toBe(true);
     expect(data.freshnessPeriod).toBe(60_000);
     expect((await fetchObject(serving.reader(), blob.digest, bytes)).equals(bytes)).toBe(true);

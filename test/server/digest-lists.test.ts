@@ -8,7 +8,7 @@ import { patternBlob, startRegistry, type TestRegistry } from "#test/support/reg
 import { until } from "#test/support/until.ts";
 import { makeIdentity, type TestIdentity } from "./identity.ts";
 import { contentOf, fetchList, fetchLists, origins, repository, segmentDigests, verifierOf } from "./lists.ts";
-import { never, prefix, type Reader, type Serving, serve } from "./serving.ts";
+import { prefix, type Reader, type Serving, serve } from "./serving.ts";
 
 let registry: TestRegistry;
 let identity: TestIdentity;
@@ -60,7 +60,7 @@ test("a list beyond the last one is silence", async () => {
   const digest = add(16 * 8192);
   const name = digestListName(objectName(prefix, digest, 8192), 1);
   const question = { isExact: true, forwardingHint: repositoryName(prefix, repository) };
-  await expect(reader.control.express(name, 100, 300, never, question)).rejects.toThrow();
+  await expect(reader.get(name, question, { rtoMs: 100, timeoutMs: 300 })).rejects.toThrow();
   expect((await fetchList(reader, digest, 0)).content).toHaveLength(16 * 32);
 });
 
@@ -92,7 +92,7 @@ test("a registry that fails meanwhile costs a list that time, and nothing wrong 
   registry.fault = { kind: "reset-after", bytes: 1_000_000, times: 1 };
   const name = digestListName(objectName(prefix, digest, 8192), 1);
   const question = { isExact: true, forwardingHint: repositoryName(prefix, repository) };
-  const list = await reader.control.express(name, 300, 10_000, never, question);
+  const list = await reader.get(name, question);
   expect(
     Buffer.from(list.content).equals(
       (await segmentDigests(reader, digest, bytes.length, 8192)).subarray(16 * 32, 256 * 32),

@@ -1,23 +1,23 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Interest, Name as NdnName } from "@ndn/packet";
+import { Data, Interest, Name as NdnName } from "@ndn/packet";
+import { Decoder } from "@ndn/tlv";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { NdnSource } from "#blob/ndn-source.ts";
 import { fromStart } from "#blob/source.ts";
 import { SegmentConsumer } from "#ndn/consumer.ts";
-import { ControlPlane } from "#ndn/control-plane.ts";
 import type { PacketHandler } from "#ndn/face.ts";
 import { readInterest } from "#ndn/interest.ts";
 import { newKey } from "#ndn/keychain.ts";
 import { MemoryUplink } from "#ndn/memory-face.ts";
 import { joinName, type Name, startsWith } from "#ndn/name.ts";
 import { SegmentProducer } from "#ndn/producer.ts";
+import { Questions } from "#ndn/questions.ts";
 import { TT, tlv } from "#ndn/tlv.ts";
 import { TrustAnchors } from "#ndn/trust/anchors.ts";
 import { type Certificate, readCertificate } from "#ndn/trust/certificate.ts";
 import { CertificateDirectory } from "#ndn/trust/certificate-directory.ts";
 import { certificateFetcher } from "#ndn/trust/certificate-fetcher.ts";
-import { FullNameQuestions } from "#ndn/trust/full-name-questions.ts";
 import { createSigner, newKeyName, selfSign } from "#ndn/trust/signer.ts";
 import { createVerifier } from "#ndn/trust/verifier.ts";
 import { Authority } from "#test/ndn/trust/authority.ts";
@@ -68,16 +68,15 @@ async function readThrough(handler: PacketHandler, anchor: string) {
   const uplink = new MemoryUplink(handler);
   const consumer = new SegmentConsumer(uplink, { maxWindow: 64 });
   uplink.addHandler(consumer);
-  const questions = new FullNameQuestions(uplink);
-  const control = new ControlPlane(uplink);
+  const questions = new Questions(uplink);
   uplink.open();
   try {
     const anchors = TrustAnchors.load([anchor]);
-    const fetchCertificate = certificateFetcher(control, { questions, anchors });
+    const fetchCertificate = certificateFetcher(questions, anchors);
     const verifier = createVerifier({ anchors, prefix, fetchCertificate });
     let refused = 0;
     const events = { untrusted: () => void refused++, wrong: () => void refused++ };
-    const source = new NdnSource(prefix, control, consumer, { verifier, events });
+    const source = new NdnSource(prefix, questions, consumer, { verifier, events });
     const digest = registry.addBlob(repository, bytes);
     const { chunks } = await source.open({ repository, digest }, fromStart, AbortSignal.timeout(10_000));
     const all: Uint8Array[] = [];
@@ -131,11 +130,12 @@ test("a certificate of which only the issuer is an anchor is asked for by a uniq
 test("a unique question for a certificate brings it inside a packet of that very name", async () => {
   const directory = new CertificateDirectory(identity.certificates);
   const uplink = new MemoryUplink(new SegmentProducer(prefix, directory));
-  const control = new ControlPlane(uplink);
+  const questions = new Questions(uplink);
   uplink.open();
   const { name, keyName, wire } = identity.parsed;
   for (const asked of [name, keyName]) {
-    const data = await control.express(asked, 500, 5_000, never, { isUnique: true });
+    const packet = await questions.ask(asked, { rtoMs: 500, timeoutMs: 5_000 }, never, { isUnique: true });
+    const data = new Decoder(packet).decode(Data);
     expect(data.name.getPrefix(-1).equals(new NdnName(asked))).toBe(true);
     expect(data.name.at(-1).type).toBe(TT.ParametersSha256DigestComponent);
     expect(data.freshnessPeriod).toBe(1_000);

@@ -7,7 +7,7 @@ import { digestOfHash } from "#oci/digest.ts";
 import { KnownPlaces } from "#server/known-places.ts";
 import { patternBlob, startRegistry } from "#test/support/registry.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
-import { never, prefix, serve } from "./serving.ts";
+import { prefix, serve } from "./serving.ts";
 
 const digest = digestOfHash(Buffer.alloc(32, 1));
 const noError = (err: Error) => {
@@ -73,7 +73,7 @@ test("a server knows after a restart where a digest was, without a hint", async 
   {
     await using serving = await serve(registry, { stateDirectory: folder.path });
     const name = joinName(objectName(prefix, blob.digest, 8192), segment(1));
-    const data = await serving.reader().control.express(name, 500, 5_000, never);
+    const data = await serving.reader().get(name);
     expect(Buffer.from(data.content).equals(bytes.subarray(8192))).toBe(true);
   }
   await registry.close();

@@ -14,7 +14,7 @@ import {
 import type { Identity } from "#ndn/keychain.ts";
 import { joinName, segment } from "#ndn/name.ts";
 import type { Digest } from "#oci/digest.ts";
-import { never, prefix, type Reader } from "./serving.ts";
+import { prefix, type Reader } from "./serving.ts";
 
 export const repository = "team/app";
 const hint = { forwardingHint: repositoryName(prefix, repository) };
@@ -23,7 +23,7 @@ const asked = { isExact: true, ...hint };
 /** List `i` of a blob, or a segment of it, as any consumer gets it. */
 export function fetchList(reader: Reader, digest: Digest, i: number, size: SegmentSize = 8192, isUnique = false) {
   const name = digestListName(objectName(prefix, digest, size), i);
-  return reader.control.express(name, 2_000, 10_000, never, { ...asked, isUnique });
+  return reader.get(name, { ...asked, isUnique });
 }
 
 /** All lists of a blob. */
@@ -41,7 +41,7 @@ export async function segmentDigests(reader: Reader, digest: Digest, sizeBytes: 
   const digests: Uint8Array[] = [];
   for (let n = 0; n <= lastSegmentOf(sizeBytes, size); n++) {
     const name = joinName(objectName(prefix, digest, size), segment(n));
-    const data = await reader.control.express(name, 2_000, 10_000, never, asked);
+    const data = await reader.get(name, asked);
     digests.push(await data.computeImplicitDigest());
   }
   return Buffer.concat(digests);

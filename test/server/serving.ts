@@ -1,13 +1,15 @@
 /** A server over the in-process registry, and someone who asks it in memory. */
+import { Data } from "@ndn/packet";
+import { Decoder } from "@ndn/tlv";
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import { NdnSource } from "#blob/ndn-source.ts";
 import { type BlobRef, fromStart } from "#blob/source.ts";
 import { SegmentConsumer } from "#ndn/consumer.ts";
-import { ControlPlane } from "#ndn/control-plane.ts";
 import { encodeInterest } from "#ndn/interest.ts";
 import { MemoryUplink } from "#ndn/memory-face.ts";
 import { type Name, parseName } from "#ndn/name.ts";
+import { type Patience, type Question, Questions } from "#ndn/questions.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
 import { BlobServer, type BlobServerOptions } from "#server/server.ts";
 import type { TestRegistry } from "#test/support/registry.ts";
@@ -34,9 +36,11 @@ export interface Serving extends AsyncDisposable {
 export interface Reader {
   readonly uplink: MemoryUplink;
   readonly consumer: SegmentConsumer;
-  readonly control: ControlPlane;
+  readonly questions: Questions;
   /** Fetch by metadata and segments, as the client does. */
   read(blob: BlobRef): Promise<Buffer>;
+  /** Fetch one packet, for NDNts to read. */
+  get(name: Name, question?: Question, patience?: Patience): Promise<Data>;
   /** Send an Interest and forget it. */
   ask(name: Name, options?: Parameters<typeof encodeInterest>[1]): void;
 }
@@ -85,18 +89,21 @@ function readerOf(server: BlobServer): Reader {
   const uplink = new MemoryUplink(server.producer);
   const consumer = new SegmentConsumer(uplink, { maxWindow: 512 });
   uplink.addHandler(consumer);
-  const control = new ControlPlane(uplink);
-  const source = new NdnSource(prefix, control, consumer);
+  const questions = new Questions(uplink);
+  const source = new NdnSource(prefix, questions, consumer);
   uplink.open();
   return {
     uplink,
     consumer,
-    control,
+    questions,
     async read(blob) {
       const { chunks } = await source.open(blob, fromStart, AbortSignal.timeout(15_000));
       const all: Buffer[] = [];
       for await (const chunk of chunks) all.push(Buffer.from(chunk));
       return Buffer.concat(all);
+    },
+    async get(name, question, patience = { rtoMs: 500, timeoutMs: 10_000 }) {
+      return new Decoder(await questions.ask(name, patience, never, question)).decode(Data);
     },
     ask: (name, interest) => uplink.face!.send(encodeInterest(name, interest)),
   };

@@ -10,7 +10,7 @@ import { readBody } from "#test/support/read-body.ts";
 import { patternBlob, startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { makeTemporaryFolder, type TemporaryFolder } from "#test/support/tmp.ts";
 import { until } from "#test/support/until.ts";
-import { never, prefix, serve } from "./serving.ts";
+import { prefix, serve } from "./serving.ts";
 
 const bytes = patternBlob(5_000_000);
 let registry: TestRegistry;
@@ -113,7 +113,7 @@ test("a blob that nobody has placed is found on the disk, in a public repository
   const digest = await store(bytes, "team/private", "team/z");
   await using serving = await serve(registry, { storage: folder.path });
   const reader = serving.reader();
-  const data = await reader.control.express(joinName(objectName(prefix, digest, 8192), segment(1)), 500, 5_000, never);
+  const data = await reader.get(joinName(objectName(prefix, digest, 8192), segment(1)));
   expect(Buffer.from(data.content).equals(bytes.subarray(8192, 2 * 8192))).toBe(true);
 });
 

@@ -12,7 +12,7 @@ import { patternBlob, startRegistry, type TestRegistry } from "#test/support/reg
 import { until } from "#test/support/until.ts";
 import { makeIdentity, type TestIdentity } from "./identity.ts";
 import { fetchList, repository, verifierOf } from "./lists.ts";
-import { never, prefix, type Reader, type Serving, serve } from "./serving.ts";
+import { prefix, type Reader, type Serving, serve } from "./serving.ts";
 
 const bytes = patternBlob(500_000);
 const unique = { isUnique: true };
@@ -43,7 +43,7 @@ async function outcomes(): Promise<Record<string, number>> {
 async function seen(count: number): Promise<void> {
   await until("the Interests to be seen", () => serving.server.producer.counters.interests >= count);
   const digest = registry.addBlob(repository, bytes);
-  await reader.control.express(metadataName(prefix, repository, digest), 500, 5_000, never);
+  await reader.get(metadataName(prefix, repository, digest));
 }
 
 test("a list is signed for this Interest alone, and says the same", async () => {
@@ -64,7 +64,7 @@ test("a list is signed for this Interest alone, and says the same", async () => 
 test("metadata is signed for this Interest alone, and says the same", async () => {
   const digest = registry.addBlob(repository, bytes);
   const asked = metadataName(prefix, repository, digest);
-  const data = await reader.control.express(asked, 500, 5_000, never, unique);
+  const data = await reader.get(asked, unique);
   await (await verifierOf(identity)).verify(data);
   expect([data.contentType, data.freshnessPeriod]).toEqual([contentTypes.Blob, 1_000]);
   expect(data.name.getPrefix(-3).equals(new NdnName(asked))).toBe(true);
@@ -76,7 +76,7 @@ test("metadata is signed for this Interest alone, and says the same", async () =
 
 test("that there is no such blob is signed for this Interest alone", async () => {
   const asked = metadataName(prefix, repository, digestOfHash(Buffer.alloc(32, 1)));
-  const data = await reader.control.express(asked, 500, 5_000, never, unique);
+  const data = await reader.get(asked, unique);
   await (await verifierOf(identity)).verify(data);
   expect([data.contentType, data.freshnessPeriod, data.content.length]).toEqual([contentTypes.Nack, 1_000, 0]);
   expect(data.name.at(-3).type).toBe(TT.ParametersSha256DigestComponent);

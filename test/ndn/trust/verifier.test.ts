@@ -1,9 +1,7 @@
 import { Data, digestSigning, nullSigner, type Signer } from "@ndn/packet";
-import { Decoder } from "@ndn/tlv";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { formatName } from "#ndn/name.ts";
-import { Untrusted } from "#ndn/trust/untrusted.ts";
 import { createVerifier } from "#ndn/trust/verifier.ts";
 import { Authority, type Kind, kinds, nowMs, wireOf } from "./authority.ts";
 import { anchorsOf, CertificateNetwork, inTime, prefix, ruleBrokenBy, verifierFor } from "./network.ts";
@@ -54,15 +52,6 @@ describe("a packet is believed", () => {
     const verifier = await verifierFor([root], network);
     expect(await ruleBrokenBy(verifier, await server.sign(packetName, server.keyName))).toBeUndefined();
     expect(network.asked).toEqual([server.keyName, site.keyName].map(({ value }) => formatName(value)));
-  });
-
-  test("also as a decoded Data", async () => {
-    const anchor = await Authority.make("/example");
-    const verifier = await verifierFor([anchor], new CertificateNetwork());
-    const data = new Decoder(await anchor.sign(packetName)).decode(Data);
-    await expect(verifier.verify(data, inTime())).resolves.toMatchObject({ contentType: 0 });
-    data.content = Buffer.from("changed");
-    await expect(verifier.verify(data, inTime())).rejects.toThrow(Untrusted);
   });
 });
 
