@@ -7,10 +7,27 @@ import type { Gateway } from "#test/support/gateway.ts";
 import { checkFile, curl, watchUpstream } from "./download.ts";
 import { untilFirstByte } from "./first-byte.ts";
 import { type Rig, startRig } from "./rig.ts";
-import { measureRounds, type Note, type Scenario, timed, usualSizeBytes } from "./scenario.ts";
+import { measureRounds, type Note, type Scenario, thereAndBack, timed, usualSizeBytes } from "./scenario.ts";
 
 const rate = { needed: 0.85, aim: 1 };
 const firstByteLater = { needed: 10, aim: 5 };
+
+const names = {
+  ndnd: "through ndnd",
+  ndndComputed: "through ndnd, with an anchor, lists computed",
+  ndndRemembered: "through ndnd, with an anchor, lists remembered",
+  face: "direct face",
+  faceComputed: "direct face, with an anchor, lists computed",
+  faceRemembered: "direct face, with an anchor, lists remembered",
+} as const;
+
+/** With an anchor, and without. */
+const ratios = [
+  [names.ndndComputed, names.ndnd],
+  [names.ndndRemembered, names.ndnd],
+  [names.faceComputed, names.face],
+  [names.faceRemembered, names.face],
+] as const;
 
 /**
  * Every round moves fresh blobs with and without an anchor, through ndnd and over a direct face; the last one again by
@@ -37,34 +54,30 @@ export const checked: Scenario = {
       again: await rig.client("face-again", direct, env),
     };
     const sizeBytes = context.sizeBytes ?? usualSizeBytes;
-    const figures = await measureRounds(context, async (note) => {
+    const figures = await measureRounds(context, async (note, round) => {
       const fresh = async () => (await rig.freshBlob(sizeBytes)).digest;
+      const seconds = new Map<string, number>();
       const move = async (name: string, client: Gateway, digest: string) => {
-        const seconds = await pull(rig, client, digest);
-        note({ name, unit: "MB/s" }, sizeBytes / 1e6 / seconds);
-        return seconds;
+        seconds.set(name, await pull(rig, client, digest));
+        note({ name, unit: "MB/s" }, sizeBytes / 1e6 / seconds.get(name)!);
       };
-      const through = await move("through ndnd", ndnd.plain, await fresh());
-      const throughChecked = await move("through ndnd, with an anchor", ndnd.checked, await fresh());
-      note(
-        { name: "through ndnd: with an anchor : without", unit: "times as fast", goal: rate },
-        through / throughChecked,
-      );
-      const plain = await move("direct face", face.plain, await fresh());
-      const digest = await fresh();
-      const first = await move("direct face, with an anchor, lists computed", face.checked, digest);
-      const again = await move("direct face, with an anchor, lists remembered", face.again, digest);
-      note({ name: "direct face: lists computed : without an anchor", unit: "times as fast" }, plain / first);
-      note(
-        { name: "direct face: lists remembered : without an anchor", unit: "times as fast", goal: rate },
-        plain / again,
-      );
-      const throughAgain = await move("through ndnd, with an anchor, lists remembered", ndnd.checked, digest);
-      note(
-        { name: "through ndnd: lists remembered : without an anchor", unit: "times as fast", goal: rate },
-        through / throughAgain,
-      );
-      await noteFirstBytes(rig, ndnd, sizeBytes, note);
+      const moves = [
+        async () => move(names.ndnd, ndnd.plain, await fresh()),
+        async () => move(names.ndndComputed, ndnd.checked, await fresh()),
+        async () => move(names.face, face.plain, await fresh()),
+        async () => {
+          const digest = await fresh();
+          await move(names.faceComputed, face.checked, digest);
+          await move(names.faceRemembered, face.again, digest);
+          await move(names.ndndRemembered, ndnd.checked, digest);
+        },
+      ];
+      for (const one of thereAndBack(moves, round)) await one();
+      for (const [checkedName, plainName] of ratios) {
+        const name = `${checkedName} : without`;
+        note({ name, unit: "times as fast", goal: rate }, seconds.get(plainName)! / seconds.get(checkedName)!);
+      }
+      await noteFirstBytes(rig, ndnd, sizeBytes, note, round);
     });
     return { sizeBytes, figures };
   },
@@ -75,9 +88,13 @@ async function noteFirstBytes(
   { plain, checked: anchored }: { plain: Gateway; checked: Gateway },
   sizeBytes: number,
   note: Note,
+  round: number,
 ): Promise<void> {
-  const plainMs = await untilFirstByte(rig, plain.url, sizeBytes, "ndn");
-  const checkedMs = await untilFirstByte(rig, anchored.url, sizeBytes, "ndn");
+  const ms = new Map<Gateway, number>();
+  for (const client of thereAndBack([plain, anchored], round)) {
+    ms.set(client, await untilFirstByte(rig, client.url, sizeBytes, "ndn"));
+  }
+  const [plainMs, checkedMs] = [ms.get(plain)!, ms.get(anchored)!];
   note({ name: "first byte", unit: "ms" }, plainMs);
   note({ name: "first byte, with an anchor", unit: "ms" }, checkedMs);
   note({ name: "first byte: later with an anchor", unit: "ms", goal: firstByteLater }, checkedMs - plainMs);

@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import { checkFile, curl, type Download, watchUpstream } from "./download.ts";
 import { type Rig, startRig } from "./rig.ts";
-import { measureRounds, type Scenario, timed, usualSizeBytes } from "./scenario.ts";
+import { measureRounds, type Scenario, thereAndBack, timed, usualSizeBytes } from "./scenario.ts";
 
 const count = 16;
 /** Below this a share of the size would be a blob of which nobody makes an image: the size is each one's then. */
@@ -23,21 +23,28 @@ export const many: Scenario = {
     const wantedBytes = context.sizeBytes ?? usualSizeBytes;
     const eachBytes = wantedBytes < smallSizeBytes ? wantedBytes : Math.floor(wantedBytes / count);
     const sizeBytes = eachBytes * count;
-    const figures = await measureRounds(context, async (note) => {
+    const figures = await measureRounds(context, async (note, round) => {
       const upstream = await watchUpstream([client]);
-      const alone = await secondsOf(rig, client.url, 1, sizeBytes);
-      const together = await secondsOf(rig, client.url, count, eachBytes);
+      const [alone, together] = await bothWays(rig, client.url, eachBytes, round);
       note({ name: "one blob", unit: "MB/s" }, sizeBytes / 1e6 / alone);
       note({ name: `${count} blobs, their sum`, unit: "MB/s" }, sizeBytes / 1e6 / together);
       note({ name: `${count} blobs : one blob`, unit: "times as fast", goal }, alone / together);
       await upstream(note, "both");
-      const straightAlone = await secondsOf(rig, rig.registry.url, 1, sizeBytes);
-      const straightTogether = await secondsOf(rig, rig.registry.url, count, eachBytes);
+      const [straightAlone, straightTogether] = await bothWays(rig, rig.registry.url, eachBytes, round);
       note({ name: "the same straight from the registry", unit: "times as fast" }, straightAlone / straightTogether);
     });
     return { sizeBytes, figures };
   },
 };
+
+/** Seconds for one blob of the sum, and for all at once. */
+async function bothWays(rig: Rig, endpoint: string, eachBytes: number, round: number): Promise<[number, number]> {
+  const seconds = new Map<number, number>();
+  for (const blobs of thereAndBack([1, count], round)) {
+    seconds.set(blobs, await secondsOf(rig, endpoint, blobs, (eachBytes * count) / blobs));
+  }
+  return [seconds.get(1)!, seconds.get(count)!];
+}
 
 async function secondsOf(rig: Rig, endpoint: string, blobs: number, eachBytes: number): Promise<number> {
   const downloads: Download[] = [];

@@ -15,7 +15,7 @@ export interface Scenario {
 export interface Context {
   /** An empty folder that is removed afterwards. */
   readonly folder: string;
-  /** How often everything is measured, after one round that warms up programs (not blobs: each is asked for once). */
+  /** How often everything is measured, after rounds that warm up programs (not blobs: each is asked for once). */
   readonly rounds: number;
   /** Size of a blob; undefined leaves it to the scenario. */
   readonly sizeBytes: number | undefined;
@@ -57,18 +57,29 @@ export type Note = (quantity: Quantity, value: number) => void;
 /** Size of a blob where neither the command line nor the scenario says otherwise. */
 export const usualSizeBytes = 100_000_000;
 
-/** Run all rounds, in turn; what the first one notes is thrown away. */
+/** A gateway runs for months; V8 has optimised what 100 MB pass through after the third blob or so. */
+const warmUpRounds = 3;
+
+/** Run all rounds, numbered from 1; what those before them note is thrown away. */
 export async function measureRounds(
   context: Context,
-  measure: (note: Note, round: string) => Promise<void>,
+  measure: (note: Note, round: number) => Promise<void>,
 ): Promise<Figure[]> {
-  await measure(() => undefined, "warm-up");
+  for (let round = 1 - warmUpRounds; round < 1; round++) {
+    await measure(() => undefined, round);
+    context.progress("warmed up");
+  }
   return collect(async (note) => {
     for (let round = 1; round <= context.rounds; round++) {
-      await measure(note, `round ${round}`);
+      await measure(note, round);
       context.progress(`round ${round} of ${context.rounds} is done`);
     }
   });
+}
+
+/** In this order in one round and backwards in the next: what comes first, or after a certain other one, changes. */
+export function thereAndBack<T>(things: readonly T[], round: number): readonly T[] {
+  return round % 2 === 0 ? things.toReversed() : things;
 }
 
 /** Gather what is noted into figures, in the order of each one's first value. */

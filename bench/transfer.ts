@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import { checkFile, watchUpstream } from "./download.ts";
 import { type Row, rowNames, rows } from "./rows.ts";
-import { type Goal, measureRounds, type Note, type Scenario, timed, usualSizeBytes } from "./scenario.ts";
+import { type Goal, measureRounds, type Note, type Scenario, thereAndBack, timed, usualSizeBytes } from "./scenario.ts";
 import { startTransferRig, type TransferRig } from "./transfer-rig.ts";
 import { startMetering } from "./usage.ts";
 
@@ -39,7 +39,7 @@ const ratios: readonly Ratio[] = [
   { name: "--storage : direct face", of: rowNames.storage, to: rowNames.direct, goal: { needed: 1, aim: 1.3 } },
 ];
 
-/** Each round moves a fresh blob once by every row, in turn, so that a slow moment of the machine hits all alike. */
+/** Each round moves a fresh blob once by every row, so that a slow moment of the machine hits all alike. */
 export const transfer: Scenario = {
   name: "transfer",
   title: "transfer: one cold blob by every way",
@@ -50,9 +50,9 @@ export const transfer: Scenario = {
     const sizeBytes = context.sizeBytes ?? usualSizeBytes;
     const figures = await measureRounds(context, async (note, round) => {
       const seconds = new Map<string, number>();
-      for (const row of wanted) {
+      for (const row of thereAndBack(wanted, round)) {
         seconds.set(row.name, await measure(row, ways, sizeBytes, note));
-        context.progress(`${round}: ${row.name}: ${seconds.get(row.name)!.toFixed(2)} s`);
+        context.progress(`round ${round}: ${row.name}: ${seconds.get(row.name)!.toFixed(2)} s`);
       }
       noteRatios(seconds, note);
     });

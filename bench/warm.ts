@@ -8,7 +8,7 @@ import { blobUrl } from "#test/support/slow-reader.ts";
 import { checkFile, curl } from "./download.ts";
 import { requestRate } from "./request-rate.ts";
 import { type Rig, repository, startRig } from "./rig.ts";
-import { measureRounds, type Note, type Scenario, timed, usualSizeBytes } from "./scenario.ts";
+import { measureRounds, type Note, type Scenario, thereAndBack, timed, usualSizeBytes } from "./scenario.ts";
 
 const execute = promisify(execFile);
 const goal = { needed: 1, aim: 1.2 };
@@ -28,12 +28,11 @@ export const warm: Scenario = {
     const small = new Map<number, string[]>();
     for (const size of [1_000, 16_000]) small.set(size, await held(rig, ends, smallBlobs, size));
     const figures = await measureRounds(context, async (note, round) => {
-      const isClientFirst = round.endsWith("2") || round.endsWith("4"); // neither is always the one with the warmer CPU
-      await compare(note, isClientFirst, `${Math.round(sizeBytes / 1e6)} MB`, "MB/s", ends, (end) =>
+      await compare(note, round, `${Math.round(sizeBytes / 1e6)} MB`, "MB/s", ends, (end) =>
         megabytesPerSecond(end, large!, sizeBytes),
       );
       for (const [size, digests] of small) {
-        await compare(note, isClientFirst, `${size / 1000} KB`, "blobs/s", ends, (end) => rateOf(end, digests, size));
+        await compare(note, round, `${size / 1000} KB`, "blobs/s", ends, (end) => rateOf(end, digests, size));
       }
     });
     return { sizeBytes, figures };
@@ -47,15 +46,15 @@ interface Ends {
 
 async function compare(
   note: Note,
-  isClientFirst: boolean,
+  round: number,
   what: string,
   unit: string,
   { registry, client }: Ends,
   measure: (endpoint: string) => Promise<number>,
 ): Promise<void> {
-  const early = isClientFirst ? await measure(client) : undefined;
-  const straight = await measure(registry);
-  const through = early ?? (await measure(client));
+  const rates = new Map<string, number>();
+  for (const end of thereAndBack([registry, client], round)) rates.set(end, await measure(end));
+  const [straight, through] = [rates.get(registry)!, rates.get(client)!];
   note({ name: `${what}, registry`, unit }, straight);
   note({ name: `${what}, client`, unit }, through);
   note({ name: `${what}, client : registry`, unit: "times as fast", goal }, through / straight);
