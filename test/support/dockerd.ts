@@ -9,6 +9,8 @@ export interface Dockerd extends AsyncDisposable {
   readonly process: RunningProcess;
   /** Run the docker command against this engine; resolves to its stdout without the last line break. */
   docker(...args: string[]): Promise<string>;
+  /** With which `docker` commands this engine. */
+  readonly env: Readonly<Record<string, string>>;
 }
 
 /** Options of {@link startDockerd}. */
@@ -39,7 +41,7 @@ export async function startDockerd({ folder, configFile }: DockerdOptions): Prom
     readyTimeoutMs: 60_000,
     stopTimeoutMs: 20_000,
   });
-  return { process: engine, docker, [Symbol.asyncDispose]: () => stopEngine(engine, folder) };
+  return { process: engine, docker, env, [Symbol.asyncDispose]: () => stopEngine(engine, folder) };
 }
 
 /** The engine finds the storage driver itself: overlay2 where the file system can, else vfs, which copies whole layers. */

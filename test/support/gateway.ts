@@ -14,6 +14,8 @@ export interface GatewayOptions {
   /** Command line after the verb, without `--listen` and `--status`. */
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** `user:password` for asking it how it is, where everybody needs one. */
+  readonly login?: string;
   /** Port of the HTTP endpoint, or of the server's status page. @defaultValue a free one */
   readonly port?: number;
 }
@@ -61,19 +63,22 @@ async function startVerb(
 ): Promise<Gateway> {
   const host = `127.0.0.1:${options.port ?? (await freePort())}`;
   const url = `http://${host}`;
+  const { login } = options;
+  const headers = login ? { authorization: `Basic ${Buffer.from(login).toString("base64")}` } : {};
+  const ask = (path: string) => fetch(`${url}${path}`, { headers });
   const gateway = await startProcess({
     command: process.execPath,
     args: [main, verb, portOption, host, ...own, ...options.args],
     cwd: options.folder,
     env: options.env ?? {},
     logFile: join(options.folder, `${verb}.log`),
-    ready: async () => (await fetch(`${url}/readyz`)).ok,
+    ready: async () => (await ask("/readyz")).ok,
   });
   return {
     url,
     host,
     process: gateway,
-    metrics: async () => parseMetrics(await (await fetch(`${url}/metrics`)).text()),
+    metrics: async () => parseMetrics(await (await ask("/metrics")).text()),
     [Symbol.asyncDispose]: () => gateway.stop(),
   };
 }

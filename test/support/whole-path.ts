@@ -16,6 +16,8 @@ export interface WholePathOptions {
   readonly server?: readonly string[];
   /** Added to the client's command line. */
   readonly client?: readonly string[];
+  /** `user:password` of the endpoint, where everybody needs one. */
+  readonly login?: string;
   /** Packets in the forwarder's content store. @defaultValue 32768 */
   readonly capacity?: number;
   /** Whether the client is given the server's certificate. @defaultValue false */
@@ -80,7 +82,10 @@ export async function startWholePath(stage: Stage, options: WholePathOptions = {
     return server;
   };
   const server = await anotherServer("server");
-  const client = stage.own(await startClient({ folder: await folder("client"), args: clientArgs }));
+  const { login } = options;
+  const client = stage.own(
+    await startClient({ folder: await folder("client"), args: clientArgs, ...(login && { login }) }),
+  );
   const alive = () => servers.filter(({ process }) => process.exit === undefined);
   return { registry, forwarder, server, client, socket, relay, servers: alive, anotherServer, anotherForwarder };
 }
