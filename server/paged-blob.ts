@@ -6,14 +6,13 @@ import type { RangeRead, RangeReader } from "#blob/range-reader.ts";
 import type { BlobRef } from "#blob/source.ts";
 import { type Page, type PageCache, pageBytes } from "./page-cache.ts";
 import { aheadOf, PageStream } from "./page-stream.ts";
+import { believedForMs } from "./publish-policy.ts";
 import type { ReadGate } from "./read-gate.ts";
 
 /** Pages in one read of the registry at most: 64 MiB. */
 const maxStreamPages = 256;
 /** A read of the registry that makes no progress for this long is broken off. */
 const readTimeoutMs = 30_000;
-/** How long "there is such a blob, and it may be read" is believed. */
-const maxAgeMs = 5 * 60_000;
 
 /** What all blobs of a server share. */
 export interface BlobPagesContext {
@@ -71,7 +70,7 @@ export class PagedBlob {
 
   /** False when the registry has said that the blob is gone, or should be asked again: then it is opened anew. */
   get isCurrent(): boolean {
-    return !this.isGone && performance.now() - this.openedAtMs < maxAgeMs;
+    return !this.isGone && performance.now() - this.openedAtMs < believedForMs;
   }
 
   /** The page that holds byte `at`, if its bytes up to `end` are there; reads ahead of it. */

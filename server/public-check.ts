@@ -6,9 +6,8 @@ import { LRUCache } from "lru-cache";
 import type { RangeRead, RangeReader } from "#blob/range-reader.ts";
 import type { BlobRef } from "#blob/source.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
-import type { PublishPolicy } from "./publish-policy.ts";
+import { believedForMs, type PublishPolicy } from "./publish-policy.ts";
 
-const rememberMs = 5 * 60_000;
 const maxRemembered = 10_000;
 
 /** A reader of storage behind the registry's own answer. */
@@ -16,7 +15,7 @@ export class PublicCheck implements RangeReader {
   private readonly storage: RangeReader;
   private readonly registry: RegistryClient;
   private readonly policy: PublishPolicy;
-  private readonly allowed = new LRUCache<string, true>({ max: maxRemembered, ttl: rememberMs });
+  private readonly allowed = new LRUCache<string, true>({ max: maxRemembered, ttl: believedForMs });
 
   constructor(storage: RangeReader, registry: RegistryClient, policy: PublishPolicy) {
     this.storage = storage;
