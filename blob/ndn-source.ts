@@ -153,9 +153,12 @@ export class NdnSource implements BlobSource {
     }
   }
 
+  /** What is malformed may be a cache's: it is asked once more, past all caches. */
   private async askUnchecked(name: Name, patience: Patience, signal: AbortSignal) {
-    const data = readSignedData(await this.questions.ask(name, patience, signal));
-    if (data) return data;
+    for (const isUnique of [false, true]) {
+      const data = readSignedData(await this.questions.ask(name, patience, signal, { isUnique }));
+      if (data) return data;
+    }
     throw new BlobUnavailable("it is malformed");
   }
 

@@ -90,7 +90,7 @@ export function nameOfParameters(name: Name, parameters: Uint8Array): Name {
 }
 
 /** What one Interest says besides its Name. */
-export interface InterestOptions {
+interface InterestOptions {
   /** @defaultValue false */
   readonly canBePrefix?: boolean;
   /** @defaultValue false */

@@ -1,9 +1,12 @@
+import { setTimeout } from "node:timers/promises";
 import { Component, Interest, Name as NdnName } from "@ndn/packet";
 import { Decoder } from "@ndn/tlv";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { PacketHandler } from "#ndn/face.ts";
+import { encodeInterest } from "#ndn/interest.ts";
 import { MemoryUplink } from "#ndn/memory-face.ts";
-import { fullName, joinName, nameKey, parseName } from "#ndn/name.ts";
+import { fullName, nameKey, parseName } from "#ndn/name.ts";
+import { PacketView } from "#ndn/packet-view.ts";
 import { type Patience, type Question, Questions } from "#ndn/questions.ts";
 import { TT, tlv } from "#ndn/tlv.ts";
 import { until } from "#test/support/until.ts";
@@ -40,6 +43,13 @@ afterEach(() => uplink.close());
 function data(of: string | Uint8Array, content = "x"): Buffer {
   const named = typeof of === "string" ? parseName(of) : of;
   return tlv(TT.Data, tlv(TT.Name, named), tlv(TT.Content, Buffer.from(content)), nullSignature);
+}
+
+/** A packet as a face gives it to its handlers. */
+function viewOf(packet: Buffer): PacketView {
+  const view = new PacketView();
+  expect(view.read(packet, 0, packet.length)).toBe(true);
+  return view;
 }
 
 /** The Interest as a network Nack. */
@@ -133,9 +143,9 @@ test("silence ends at the deadline, an abort at once with its reason, and then n
   await expect(asking).rejects.toThrow("no longer wanted");
   await expect(ask({}, long, asker.signal)).rejects.toThrow("no longer wanted");
   const before = asked.length;
-  answers = () => [data("/A")];
-  await ask();
-  expect(asked.length - before).toBe(1);
+  await setTimeout(100); // ten times the time after which it would have been asked again
+  expect(asked).toHaveLength(before);
+  expect(questions.accept(viewOf(data("/A")))).toBe(false);
 });
 
 test("a Data that is malformed neither arrives nor closes the face", async () => {
@@ -151,16 +161,33 @@ test("the end of the face ends the question at once, and without one nothing can
   await expect(ask()).rejects.toThrow("no face is up");
 });
 
-test("what nobody has asked for is left to others", async () => {
-  const seen: string[] = [];
-  uplink.addHandler({ accept: ({ buf, nameStart, nameEnd }) => seen.push(nameKey(buf, nameStart, nameEnd)) > 0 });
-  answers = () => [data("/B"), data("/A"), data("/A")];
-  await ask({ isExact: true });
-  await until("the rest", () => seen.length > 0);
-  expect(seen[0]).toBe(nameKey(parseName("/B")));
+test("what nobody has asked for is left to others, whatever it is", async () => {
+  const asking = ask();
+  await until("the question", () => asked.length === 1);
+  const interest = tlv(TT.Interest, tlv(TT.Name, name), tlv(TT.Nonce, Buffer.alloc(4)));
+  const goesOnLikeTheName = tlv(TT.Data, tlv(TT.Name), name, nullSignature);
+  for (const packet of [data("/B"), goesOnLikeTheName, interest, nack(encodeInterest(parseName("/B")), 150)]) {
+    expect(questions.accept(viewOf(packet))).toBe(false);
+  }
+  expect(questions.accept(viewOf(data("/A")))).toBe(true);
+  await asking;
 });
 
 test("the answer stays as it is when the receive buffer is filled again", async () => {
-  answers = () => [data("/A", "first"), data(joinName(name, name), "other")];
-  expect((await ask({ isExact: true })).equals(data("/A", "first"))).toBe(true);
+  const asking = ask();
+  await until("the question", () => asked.length === 1);
+  const buffer = data("/A", "first");
+  questions.accept(viewOf(buffer));
+  buffer.fill(0);
+  expect((await asking).equals(data("/A", "first"))).toBe(true);
+});
+
+test("a Nack ends a question by full name only when it names all of that", async () => {
+  const sha256 = Buffer.alloc(32, 7);
+  const asking = ask({ sha256 });
+  await until("the question", () => asked.length === 1);
+  expect(asked[0]).toMatchObject({ canBePrefix: false, mustBeFresh: false });
+  expect(questions.accept(viewOf(nack(encodeInterest(name), 150)))).toBe(false);
+  expect(questions.accept(viewOf(nack(encodeInterest(fullName(name, sha256)), 150)))).toBe(true);
+  await expect(asking).rejects.toThrow("no route");
 });

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { digestSigning } from "@ndn/packet";
 import { expect, test } from "vitest";
@@ -5,6 +7,7 @@ import { ControlPlane } from "#ndn/control-plane.ts";
 import { type FaceUrl, parseFaceUrl } from "#ndn/face-url.ts";
 import { parseName } from "#ndn/name.ts";
 import { PrefixRegistration } from "#ndn/registration.ts";
+import { TT, tlv } from "#ndn/tlv.ts";
 import { SocketUplink } from "#ndn/uplink.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 import { until } from "#test/support/until.ts";
@@ -46,6 +49,24 @@ test("the prefix is registered on connect, with the origin that routing daemons 
   expect([under, verb, parameters.name?.toString()]).toEqual(["/8=localhost/8=nfd", "register", "/8=our/8=prefix"]);
   expect(parameters.origin).toBe(65);
   expect(ours.events).toEqual([`registered on ${place.url.text}`]);
+});
+
+test("malformed answers and Nacks are dropped, and the registration goes on", async () => {
+  await using folder = await makeTemporaryFolder();
+  const path = join(folder.path, "nfd.sock");
+  const server = createServer((socket) => {
+    socket.once("data", (interest) => {
+      const nack = tlv(TT.LpPacket, tlv(TT.Nack, tlv(0x0321, Buffer.of(150))), tlv(TT.LpFragment, interest as Buffer));
+      const malformed = tlv(TT.Data, tlv(TT.Name, parseName("/localhost/nfd")), Buffer.from("15ff", "hex"));
+      socket.write(Buffer.concat([nack, malformed]));
+    });
+  }).listen(path);
+  await once(server, "listening");
+  await using ours = register(parseFaceUrl(`unix://${path}`));
+  await until("the answer to be missed", () => ours.events.length > 0);
+  expect(ours.events[0]).toMatch(/^refused: .*timeout/);
+  expect(ours.uplink.face).toBeDefined();
+  server.close();
 });
 
 test("it is registered again after each reconnect", async () => {

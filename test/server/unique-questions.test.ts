@@ -3,9 +3,14 @@ import { Encoder } from "@ndn/tlv";
 import { Registry } from "prom-client";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { digestListName, metadataName, objectName, repositoryName } from "#blob/names.ts";
+import { NdnSource } from "#blob/ndn-source.ts";
+import { fromStart } from "#blob/source.ts";
+import { SegmentConsumer } from "#ndn/consumer.ts";
 import { contentTypes } from "#ndn/data.ts";
+import { MemoryUplink } from "#ndn/memory-face.ts";
 import { decodeMetadata } from "#ndn/metadata.ts";
-import { joinName, type Name } from "#ndn/name.ts";
+import { joinName, type Name, segment, version } from "#ndn/name.ts";
+import { Questions } from "#ndn/questions.ts";
 import { TT, tlv } from "#ndn/tlv.ts";
 import { digestOfHash } from "#oci/digest.ts";
 import { patternBlob, startRegistry, type TestRegistry } from "#test/support/registry.ts";
@@ -72,6 +77,34 @@ test("metadata is signed for this Interest alone, and says the same", async () =
   expect([-3, -2, -1].map((i) => data.name.at(i).type)).toEqual(types);
   const { sizeBytes, name } = decodeMetadata(Buffer.from(data.content))!;
   expect([sizeBytes, name.equals(objectName(prefix, digest, 8192))]).toEqual([bytes.length, true]);
+});
+
+test("a puller without an anchor asks past a cache whose metadata is malformed", async () => {
+  const digest = registry.addBlob(repository, bytes);
+  const asked = metadataName(prefix, repository, digest);
+  const unsigned = tlv(
+    TT.Data,
+    tlv(TT.Name, joinName(asked, version(1), segment(0))),
+    tlv(TT.Content, Buffer.from("x")),
+  );
+  const { producer } = serving.server;
+  const uplink = new MemoryUplink({
+    accept(view, face) {
+      const isCommon = asked.compare(view.buf, view.nameStart, view.nameEnd) === 0;
+      if (isCommon) face.send(unsigned);
+      return isCommon || producer.accept(view, face);
+    },
+  });
+  const consumer = new SegmentConsumer(uplink, { maxWindow: 64 });
+  uplink.addHandler(consumer);
+  const source = new NdnSource(prefix, new Questions(uplink), consumer);
+  uplink.open();
+  const { chunks } = await source.open({ repository, digest }, fromStart, AbortSignal.timeout(10_000));
+  const all: Buffer[] = [];
+  for await (const chunk of chunks) all.push(Buffer.from(chunk));
+  expect(Buffer.concat(all).equals(bytes)).toBe(true);
+  expect(await outcomes()).toEqual({ answered: 1 });
+  uplink.close();
 });
 
 test("that there is no such blob is signed for this Interest alone", async () => {
