@@ -141,7 +141,7 @@ function addKey(cli: Argv): Argv {
   const commands = (builder: Argv) =>
     add(add(add(add(builder, keyShow), keyRenew), keyExport), keyImport).demandCommand(
       1,
-      "a command is needed: show, renew, export or import (see --help)",
+      "a command is needed: show, renew, export or import",
     );
   return cli.command("key", "Look at the server's signing key, renew it, or bring one along", commands);
 }
@@ -179,7 +179,7 @@ async function main(args: readonly string[]): Promise<void> {
     .usage("$0 <command> [options]\n\nContainer images over Named Data Networking.")
     .epilogue("Every option with a value is also an environment variable DOCKER_NDN_<OPTION>; see sample.env.")
     .strict()
-    .demandCommand(1, "a command is needed: start, server or client, configure, cache or key (see --help)")
+    .demandCommand(1, "a command is needed: start, server or client, configure, cache or key")
     .parserConfiguration({ "camel-case-expansion": false, "duplicate-arguments-array": true })
     .wrap(110)
     .exitProcess(false)
@@ -191,6 +191,11 @@ async function main(args: readonly string[]): Promise<void> {
   await cli.parseAsync();
 }
 
+// `… | head` has enough, which is no failure.
+process.stdout.on("error", (err: NodeJS.ErrnoException) => {
+  if (err.code !== "EPIPE") throw err;
+  process.exit();
+});
 collectLessOften();
 main(process.argv.slice(2)).catch((err: unknown) => {
   report(err);

@@ -31,7 +31,9 @@ export function registryUrl(text: string): URL {
     throw new Error(`${JSON.stringify(redact(text))} is not an http or https URL (example: http://127.0.0.1:5001)`);
   }
   if (url.username || url.password) {
-    throw new Error("credentials do not belong into the URL; set DOCKER_NDN_REGISTRY_USERNAME and _PASSWORD instead");
+    throw new Error(
+      "credentials do not belong into the URL: a server takes them from DOCKER_NDN_REGISTRY_USERNAME and _PASSWORD, a client from `credentials` in --config",
+    );
   }
   return url;
 }

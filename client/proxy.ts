@@ -7,7 +7,7 @@ import { pipeline } from "node:stream/promises";
 import type { Logger } from "pino";
 import { Agent, type Dispatcher } from "undici";
 import { abortable } from "#oci/abortable.ts";
-import { RegistryError } from "#oci/errors.ts";
+import { RegistryError, RegistryUnreachable } from "#oci/errors.ts";
 import { unreachable } from "#oci/foreign-errors.ts";
 import { maxConnectionsPerOrigin, type RegistryClient } from "#oci/registry-client.ts";
 import { sendError, upstreamUnavailable } from "./answers.ts";
@@ -18,6 +18,7 @@ import { isRead } from "./methods.ts";
 import type { ClientMetrics } from "./metrics.ts";
 import { hasBody, upstreamHeaders } from "./proxy-headers.ts";
 import type { Puller } from "./puller.ts";
+import { reasonOf } from "./reason.ts";
 import type { AskedAs } from "./registries/router.ts";
 import { signalOf } from "./response-body.ts";
 import { upstreamErrorKind } from "./status/upstream-error.ts";
@@ -135,7 +136,9 @@ export function createProxy(options: ProxyOptions): UpstreamProxy {
     } catch (err: unknown) {
       if (signal.aborted) return undefined;
       metrics.upstreamErrors.inc(upstreamErrorKind(err));
-      log.warn({ err, method: request.method, path: request.url?.split("?", 1)[0] }, "upstream request failed");
+      const path = request.url?.split("?", 1)[0];
+      const why = err instanceof RegistryUnreachable ? { reason: reasonOf(err) } : { err };
+      log.warn({ ...why, method: request.method, path }, "upstream request failed");
       sendError(response, refusalFor(upstream, err));
       return undefined;
     } finally {

@@ -10,6 +10,7 @@ import { formatName, type Name, startsWith } from "./name.ts";
 import type { Certificate } from "./trust/certificate.ts";
 import { formatCertificates } from "./trust/certificate-file.ts";
 import {
+  isKeyOf,
   type KeyFiles,
   prepareDirectory,
   readKeyFiles,
@@ -20,7 +21,7 @@ import {
 import { followed, isOwn, noKey } from "./trust/key-renewal.ts";
 import { withKeychain } from "./trust/keychain-error.ts";
 import { createSigner, newKeyName, selfSign } from "./trust/signer.ts";
-import type { Validity } from "./trust/validity.ts";
+import { isValidAt, type Validity } from "./trust/validity.ts";
 
 export type { Signer } from "@ndn/packet";
 export { KeychainError } from "./trust/keychain-error.ts";
@@ -87,7 +88,7 @@ export function newKey(): KeyObject {
   return generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
 }
 
-/** The certificate that is there, when its identity may sign under `prefix`; else a new one of our own. */
+/** The certificate that is there, when its identity may sign under `prefix`; else an earlier or a new one of our own. */
 async function certificateFor(directory: string, prefix: Name, { key, certificate, previous }: KeyFiles) {
   if (certificate && startsWith(prefix, certificate.identity)) return { certificate, previous };
   if (certificate && !isOwn(certificate, previous)) {
@@ -95,9 +96,14 @@ async function certificateFor(directory: string, prefix: Name, { key, certificat
     throw new Error(`the imported certificate is for ${identity}, which is no prefix of ${formatName(prefix)}`);
   }
   const nowMs = Date.now();
-  const made = await selfSign(key, newKeyName(prefix), nowMs, certificate);
-  const kept = certificate ? followed([certificate, ...previous], nowMs) : previous;
+  // The prefix may have been this one before: then pullers trust that certificate.
+  const earlier = previous.find(
+    (one) => isKeyOf(key, one) && startsWith(prefix, one.identity) && isValidAt(one.validity, nowMs),
+  );
+  const next = earlier ?? (await selfSign(key, newKeyName(prefix), nowMs, certificate));
+  const others = previous.filter((one) => one !== earlier);
+  const kept = certificate ? followed([certificate, ...others], nowMs) : others;
   writeOthers(directory, { previous: kept });
-  writeCertificate(directory, made);
-  return { certificate: made, previous: kept };
+  writeCertificate(directory, next);
+  return { certificate: next, previous: kept };
 }

@@ -23,7 +23,10 @@ export async function openCache(cacheDir: string, openStored = openStoredCache):
   } catch (err: unknown) {
     if (!(err instanceof StoreError)) throw err;
     const url = await adminUrl(directory);
-    if (url === undefined) throw new CommandError(err.message, { cause: err });
+    if (url === undefined) {
+      const message = `${err.message}; a client with --htpasswd or --tls-cert is asked over HTTP, at its /-/cache`;
+      throw new CommandError(message, { cause: err });
+    }
     return new RunningCache(url);
   }
 }

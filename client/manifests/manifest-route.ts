@@ -7,6 +7,7 @@ import type { Digest } from "#oci/digest.ts";
 import { RegistryUnreachable } from "#oci/errors.ts";
 import { sendError, upstreamUnavailable } from "../answers.ts";
 import { hasBody } from "../proxy-headers.ts";
+import { reasonOf } from "../reason.ts";
 import { PullerGone } from "../response-body.ts";
 import { admits } from "./accept.ts";
 import { digestIn, sendFresh, sendHeld, sendStale, standIns } from "./from-memory.ts";
@@ -149,16 +150,16 @@ function forget(
 async function settle(services: ManifestServices, asked: ManifestRequest, err: unknown): Promise<void> {
   const { request, response, signal, repository } = asked;
   if (signal.aborted || err instanceof PullerGone) return void response.destroy();
-  const fields = { err, repository, reference: asked.tag ?? asked.digest };
+  const fields = { repository, reference: asked.tag ?? asked.digest };
   if (response.headersSent) {
-    services.log.warn(fields, "manifest broken off");
+    services.log.warn({ ...fields, err }, "manifest broken off");
     // Destroyed, not ended: the puller must see that Content-Length was not reached.
     return void response.destroy();
   }
   if (err instanceof RegistryUnreachable) {
-    services.log.warn(fields, "upstream request failed");
+    services.log.warn({ ...fields, reason: reasonOf(err) }, "upstream request failed");
     return sendError(response, upstreamUnavailable(services.upstream.base, err));
   }
-  services.log.error(fields, "manifest request failed");
+  services.log.error({ ...fields, err }, "manifest request failed");
   await services.upstream.pass(request, response);
 }

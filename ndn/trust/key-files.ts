@@ -3,7 +3,7 @@
  * file of its own until the new key is in place, and whoever reads next finishes what was interrupted in between.
  */
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomicSync } from "../atomic-file.ts";
 import type { Certificate } from "./certificate.ts";
@@ -41,8 +41,8 @@ export function prepareDirectory(directory: string): void {
  */
 export function readKeyFiles(directory: string): KeyFiles | undefined {
   const keyPath = join(directory, names.key);
-  if (!existsSync(keyPath)) {
-    if (existsSync(join(directory, names.certificate))) {
+  if (!isThere(keyPath)) {
+    if (isThere(join(directory, names.certificate))) {
       throw new Error(`${names.certificate} is there but ${names.key} is missing`);
     }
     return undefined;
@@ -63,7 +63,12 @@ export function readKeyFiles(directory: string): KeyFiles | undefined {
 
 /** Whether there is a key or a certificate, readable or not. */
 export function isTaken(directory: string): boolean {
-  return existsSync(join(directory, names.key)) || existsSync(join(directory, names.certificate));
+  return isThere(join(directory, names.key)) || isThere(join(directory, names.certificate));
+}
+
+/** Whether a file is there. @throws the file system's error when that cannot be told, which is not the same as no. */
+function isThere(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 /** Whether `certificate` certifies this private key. */
@@ -77,14 +82,14 @@ function finishReplacement(directory: string, key: KeyObject): void {
 }
 
 function readOne(directory: string, name: string): Certificate | undefined {
-  if (!existsSync(join(directory, name))) return undefined;
+  if (!isThere(join(directory, name))) return undefined;
   const [first] = readAll(directory, name);
   return first;
 }
 
 function readAll(directory: string, name: string): Certificate[] {
   const path = join(directory, name);
-  if (!existsSync(path)) return [];
+  if (!isThere(path)) return [];
   try {
     return parseCertificates(readFileSync(path));
   } catch (err: unknown) {
@@ -128,7 +133,7 @@ export function backUp(directory: string, nowMs: number): string {
   const folder = freeName(join(directory, `backup-${new Date(nowMs).toISOString().replaceAll(/[-:]|\.\d+/g, "")}`));
   mkdirSync(folder, { mode: 0o700 });
   for (const name of [names.key, names.certificate, names.previous, names.chain]) {
-    if (!existsSync(join(directory, name))) continue;
+    if (!isThere(join(directory, name))) continue;
     copyFileSync(join(directory, name), join(folder, name));
     chmodSync(join(folder, name), name === names.key ? 0o600 : 0o644);
   }
@@ -137,6 +142,6 @@ export function backUp(directory: string, nowMs: number): string {
 
 function freeName(path: string): string {
   let free = path;
-  for (let n = 2; existsSync(free); n++) free = `${path}-${n}`;
+  for (let n = 2; isThere(free); n++) free = `${path}-${n}`;
   return free;
 }

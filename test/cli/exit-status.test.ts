@@ -5,6 +5,8 @@ import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openIdentity } from "#ndn/keychain.ts";
+import { parseName } from "#ndn/name.ts";
 import { checkout } from "#test/support/programs.ts";
 import { makeTemporaryFolder, type TemporaryFolder } from "#test/support/tmp.ts";
 
@@ -39,6 +41,16 @@ async function takenPort(use: (port: number) => Promise<void>): Promise<void> {
 
 const client = ["client", "--name", "/n", "--upstream", "http://127.0.0.1:1", "--uplink", "unix:///nobody/here.sock"];
 const server = ["server", "--name", "/n", "--registry", "http://127.0.0.1:1", "--uplink", "unix:///nobody/here.sock"];
+
+test("whoever reads only the beginning of what is printed ends it without a word", async () => {
+  const keychain = join(folder.path, "keychain");
+  await openIdentity(keychain, parseName("/n"));
+  const command = [join(checkout, "cli/main.ts"), "key", "show", "--keychain", keychain];
+  const child = spawn(process.execPath, command, { stdio: ["ignore", "pipe", "pipe"] });
+  child.stdout.destroy();
+  const [stderr, [status]] = await Promise.all([text(child.stderr), once(child, "exit")]);
+  expect([stderr, status]).toEqual(["", 0]);
+});
 
 describe("exit status 2 and one line on stderr", () => {
   test.each<[string, string[], RegExp]>([

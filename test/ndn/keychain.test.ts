@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
-import { readdir, readFile, stat, truncate, unlink, writeFile } from "node:fs/promises";
+import { lstat, readdir, readFile, stat, symlink, truncate, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Certificate, createVerifier } from "@ndn/keychain";
 import { Data } from "@ndn/packet";
 import { Decoder } from "@ndn/tlv";
 import { expect, test } from "vitest";
-import { KeychainError, openIdentity } from "#ndn/keychain.ts";
+import { inspectKeychain, KeychainError, openIdentity } from "#ndn/keychain.ts";
 import { parseName } from "#ndn/name.ts";
 import { encodeSignedData } from "#ndn/signed-data.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
@@ -48,6 +48,25 @@ test("another prefix gets a certificate of its own for the same key", async () =
   expect(other.certificateName).not.toBe(first.certificateName);
   expect(await readFile(join(folder.path, "signing-key.pem"), "utf8")).toBe(key);
   expect((await openIdentity(folder.path, parseName("/other"))).certificateName).toBe(other.certificateName);
+});
+
+test("who has changed the prefix and changes it back has the certificate that pullers trust", async () => {
+  await using folder = await makeTemporaryFolder();
+  const first = await openIdentity(folder.path, prefix);
+  const other = await openIdentity(folder.path, parseName("/other"));
+  const again = await openIdentity(folder.path, prefix);
+  expect(again.digest).toBe(first.digest);
+  expect(again.certificates).toHaveLength(2);
+  expect((await openIdentity(folder.path, parseName("/other"))).digest).toBe(other.digest);
+});
+
+test("a key of which nobody can tell whether it is there is not replaced", async () => {
+  await using folder = await makeTemporaryFolder();
+  const path = join(folder.path, "signing-key.pem");
+  await symlink(path, path);
+  await expect(openIdentity(folder.path, prefix)).rejects.toThrow(KeychainError);
+  await expect(inspectKeychain(folder.path)).rejects.toThrow(/ELOOP/);
+  expect((await lstat(path)).isSymbolicLink()).toBe(true);
 });
 
 test.each(["signing-key.pem", "certificate.ndncert"])(
