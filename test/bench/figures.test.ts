@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { hotSpots } from "#bench/hot-spots.ts";
 import { seededHash, seededPieces } from "#bench/large-blob.ts";
 import { reached, recordResult } from "#bench/report.ts";
-import { type Context, measureRounds } from "#bench/scenario.ts";
+import { type Context, measureRounds, thereAndBack } from "#bench/scenario.ts";
 import { startMetering } from "#bench/usage.ts";
 
 const context: Context = {
@@ -24,14 +24,18 @@ test("an aim above what is needed says that more is better, one below that less 
   ]);
 });
 
-test("a figure is recorded with its goal, its median and the values of all rounds but the warm-up", async () => {
-  const values = [100, 3, 1, 2];
+test("a figure is recorded with its goal, its median and the values of all rounds but those that warm up", async () => {
+  const values = new Map([1, 2, 3].map((round, index) => [round, [3, 1, 2][index]!]));
   const quantity = { name: "delay", unit: "ms", goal: { needed: 30, aim: 10 } };
-  const figures = await measureRounds(context, async (note) => note(quantity, values.shift()!));
+  const figures = await measureRounds(context, async (note, round) => note(quantity, values.get(round) ?? 100));
   expect(recordResult({ sizeBytes: 7, figures })).toEqual({
     sizeBytes: 7,
     figures: [{ name: "delay", unit: "ms", needed: 30, aim: 10, median: 2, values: [3, 1, 2] }],
   });
+});
+
+test("ways are measured in one order and backwards in the next round", () => {
+  expect([1, 2, 3].map((round) => thereAndBack(["a", "b", "c"], round).join(""))).toEqual(["abc", "cba", "abc"]);
 });
 
 test("a seed's bytes are the same as often as they are made, and a shorter blob is the beginning of a longer one", () => {
