@@ -51,7 +51,7 @@ test("the prefix is registered on connect, with the origin that routing daemons 
   expect(ours.events).toEqual([`registered on ${place.url.text}`]);
 });
 
-test("malformed answers and Nacks are dropped, and the registration goes on", async () => {
+test("malformed answers and Nacks are dropped, and the question runs out of time", { timeout: 30_000 }, async () => {
   await using folder = await makeTemporaryFolder();
   const path = join(folder.path, "nfd.sock");
   const server = createServer((socket) => {
@@ -63,7 +63,7 @@ test("malformed answers and Nacks are dropped, and the registration goes on", as
   }).listen(path);
   await once(server, "listening");
   await using ours = register(parseFaceUrl(`unix://${path}`));
-  await until("the answer to be missed", () => ours.events.length > 0);
+  await until("the answer to be missed", () => ours.events.length > 0, 20_000);
   expect(ours.events[0]).toMatch(/^refused: .*timeout/);
   expect(ours.uplink.face).toBeDefined();
   server.close();
