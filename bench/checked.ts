@@ -7,7 +7,15 @@ import type { Gateway } from "#test/support/gateway.ts";
 import { checkFile, curl, watchUpstream } from "./download.ts";
 import { untilFirstByte } from "./first-byte.ts";
 import { type Rig, startRig } from "./rig.ts";
-import { measureRounds, type Note, type Scenario, thereAndBack, timed, usualSizeBytes } from "./scenario.ts";
+import {
+  measureEach,
+  measureRounds,
+  type Note,
+  type Scenario,
+  thereAndBack,
+  timed,
+  usualSizeBytes,
+} from "./scenario.ts";
 
 const rate = { needed: 0.85, aim: 1 };
 const firstByteLater = { needed: 10, aim: 5 };
@@ -90,11 +98,9 @@ async function noteFirstBytes(
   note: Note,
   round: number,
 ): Promise<void> {
-  const ms = new Map<Gateway, number>();
-  for (const client of thereAndBack([plain, anchored], round)) {
-    ms.set(client, await untilFirstByte(rig, client.url, sizeBytes, "ndn"));
-  }
-  const [plainMs, checkedMs] = [ms.get(plain)!, ms.get(anchored)!];
+  const [plainMs, checkedMs] = await measureEach([plain, anchored], round, ({ url }) =>
+    untilFirstByte(rig, url, sizeBytes, "ndn"),
+  );
   note({ name: "first byte", unit: "ms" }, plainMs);
   note({ name: "first byte, with an anchor", unit: "ms" }, checkedMs);
   note({ name: "first byte: later with an anchor", unit: "ms", goal: firstByteLater }, checkedMs - plainMs);

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { get, type IncomingMessage } from "node:http";
 import { blobUrl } from "#test/support/slow-reader.ts";
 import { type FreshBlob, type Rig, repository, startRig } from "./rig.ts";
-import { measureRounds, type Scenario, thereAndBack, usualSizeBytes } from "./scenario.ts";
+import { measureEach, measureRounds, type Scenario, usualSizeBytes } from "./scenario.ts";
 
 const goal = { needed: 30, aim: 10 };
 
@@ -20,12 +20,13 @@ export const firstByte: Scenario = {
     const client = await rig.client("client", rig.uplink);
     const sizeBytes = context.sizeBytes ?? usualSizeBytes;
     const figures = await measureRounds(context, async (note, round) => {
-      const ends = [{ url: rig.registry.url }, { url: client.url, source: "ndn" }];
-      const ms = new Map<string, number>();
-      for (const { url, source } of thereAndBack(ends, round)) {
-        ms.set(url, await untilFirstByte(rig, url, sizeBytes, source));
-      }
-      const [straightMs, throughMs] = [ms.get(rig.registry.url)!, ms.get(client.url)!];
+      const ends = [
+        { url: rig.registry.url, source: undefined },
+        { url: client.url, source: "ndn" },
+      ] as const;
+      const [straightMs, throughMs] = await measureEach(ends, round, ({ url, source }) =>
+        untilFirstByte(rig, url, sizeBytes, source),
+      );
       note({ name: "straight from the registry", unit: "ms" }, straightMs);
       note({ name: "server, ndnd, client", unit: "ms" }, throughMs);
       note({ name: "later than straight from the registry", unit: "ms", goal }, throughMs - straightMs);

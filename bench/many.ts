@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import { checkFile, curl, type Download, watchUpstream } from "./download.ts";
 import { type Rig, startRig } from "./rig.ts";
-import { measureRounds, type Scenario, thereAndBack, timed, usualSizeBytes } from "./scenario.ts";
+import { measureEach, measureRounds, type Scenario, timed, usualSizeBytes } from "./scenario.ts";
 
 const count = 16;
 /** Below this a share of the size would be a blob of which nobody makes an image: the size is each one's then. */
@@ -38,12 +38,8 @@ export const many: Scenario = {
 };
 
 /** Seconds for one blob of the sum, and for all at once. */
-async function bothWays(rig: Rig, endpoint: string, eachBytes: number, round: number): Promise<[number, number]> {
-  const seconds = new Map<number, number>();
-  for (const blobs of thereAndBack([1, count], round)) {
-    seconds.set(blobs, await secondsOf(rig, endpoint, blobs, (eachBytes * count) / blobs));
-  }
-  return [seconds.get(1)!, seconds.get(count)!];
+function bothWays(rig: Rig, endpoint: string, eachBytes: number, round: number) {
+  return measureEach([1, count], round, (blobs) => secondsOf(rig, endpoint, blobs, (eachBytes * count) / blobs));
 }
 
 async function secondsOf(rig: Rig, endpoint: string, blobs: number, eachBytes: number): Promise<number> {

@@ -82,6 +82,17 @@ export function thereAndBack<T>(things: readonly T[], round: number): readonly T
   return round % 2 === 0 ? things.toReversed() : things;
 }
 
+/** Measure each, there or back; the results are in the order of the things. */
+export async function measureEach<const T extends readonly unknown[], R>(
+  things: T,
+  round: number,
+  measure: (thing: T[number]) => Promise<R>,
+): Promise<{ [K in keyof T]: R }> {
+  const results = new Map<T[number], R>();
+  for (const thing of thereAndBack(things, round)) results.set(thing, await measure(thing));
+  return things.map((thing) => results.get(thing)) as { [K in keyof T]: R };
+}
+
 /** Gather what is noted into figures, in the order of each one's first value. */
 export async function collect(measure: (note: Note) => Promise<void>): Promise<Figure[]> {
   const figures = new Map<string, Figure & { values: number[] }>();

@@ -8,7 +8,7 @@ import { blobUrl } from "#test/support/slow-reader.ts";
 import { checkFile, curl } from "./download.ts";
 import { requestRate } from "./request-rate.ts";
 import { type Rig, repository, startRig } from "./rig.ts";
-import { measureRounds, type Note, type Scenario, thereAndBack, timed, usualSizeBytes } from "./scenario.ts";
+import { measureEach, measureRounds, type Note, type Scenario, timed, usualSizeBytes } from "./scenario.ts";
 
 const execute = promisify(execFile);
 const goal = { needed: 1, aim: 1.2 };
@@ -52,9 +52,7 @@ async function compare(
   { registry, client }: Ends,
   measure: (endpoint: string) => Promise<number>,
 ): Promise<void> {
-  const rates = new Map<string, number>();
-  for (const end of thereAndBack([registry, client], round)) rates.set(end, await measure(end));
-  const [straight, through] = [rates.get(registry)!, rates.get(client)!];
+  const [straight, through] = await measureEach([registry, client], round, measure);
   note({ name: `${what}, registry`, unit }, straight);
   note({ name: `${what}, client`, unit }, through);
   note({ name: `${what}, client : registry`, unit: "times as fast", goal }, through / straight);

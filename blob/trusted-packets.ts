@@ -1,6 +1,7 @@
 /**
  * Signed packets of the server, asked until one is right: what a cache on the way has instead of it costs one question.
  */
+import { contentTypes } from "#ndn/data.ts";
 import type { Name } from "#ndn/name.ts";
 import type { Patience, Question, Questions } from "#ndn/questions.ts";
 import type { SignedData } from "#ndn/trust/signed-data.ts";
@@ -15,7 +16,6 @@ export interface TrustEvents {
 
 /** Negative answers that were signed longer ago are refused. */
 const maxNackAgeMs = 60_000;
-const nackType = 3;
 
 /** Asks through one uplink, and believes only what a verifier does. */
 export class TrustedPackets {
@@ -67,5 +67,5 @@ export class TrustedPackets {
 }
 
 function isOldNack({ contentType, signature }: SignedData): boolean {
-  return contentType === nackType && !(Date.now() - (signature.timeMs ?? 0) < maxNackAgeMs);
+  return contentType === contentTypes.Nack && !(Date.now() - (signature.timeMs ?? 0) < maxNackAgeMs);
 }

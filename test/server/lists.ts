@@ -17,10 +17,9 @@ import type { Digest } from "#oci/digest.ts";
 import { prefix, type Reader } from "./serving.ts";
 
 export const repository = "team/app";
-const hint = { forwardingHint: repositoryName(prefix, repository) };
-const asked = { isExact: true, ...hint };
+const asked = { isExact: true, forwardingHint: repositoryName(prefix, repository) };
 
-/** List `i` of a blob, or a segment of it, as any consumer gets it. */
+/** List `i` of a blob, as any consumer gets it. */
 export function fetchList(reader: Reader, digest: Digest, i: number, size: SegmentSize = 8192, isUnique = false) {
   const name = digestListName(objectName(prefix, digest, size), i);
   return reader.get(name, { ...asked, isUnique });
