@@ -95,9 +95,12 @@ export class PrefixRegistration {
     const parameters =
       verb === "rib/register" ? { ...route, cost: 0, flagCapture: true, expirationPeriod: expirationMs } : route;
     const prefix = this.uplink.isLocal ? localhostPrefix : localhopPrefix;
-    const response = await raceAbort(
-      invoke(verb, parameters, { signer: this.signer, prefix, cOpts: { fw, signal } }),
-      signal,
+    // The Interest outlives the signal, so that a silent forwarder always ends in the same words.
+    const cOpts = { fw, signal, modifyInterest: { lifetime: 2 * timeoutMs } };
+    const response = await raceAbort(invoke(verb, parameters, { signer: this.signer, prefix, cOpts }), signal).catch(
+      (err: unknown) => {
+        throw signal.aborted ? new Error(`no answer within ${timeoutMs / 1000} s`) : err;
+      },
     );
     if (response.statusCode !== 200) throw new Error(`${response.statusCode} ${response.statusText}`);
   }
