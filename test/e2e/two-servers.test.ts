@@ -1,11 +1,10 @@
 /** Two servers answer for one prefix; either may be killed at any moment of a pull, and no pull notices. */
 import { beforeAll, expect, test } from "vitest";
-import { seededRandom } from "#test/ndn/seeded-random.ts";
-import { blobBytes, type Gateway } from "#test/support/gateway.ts";
-import { sumOf } from "#test/support/metrics.ts";
+import { blobBytes, type Gateway, payloadSent } from "#test/support/gateway.ts";
 import { pushBlob } from "#test/support/oci-push.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { describeWith } from "#test/support/require-programs.ts";
+import { seededRandom } from "#test/support/seeded-random.ts";
 import { blobUrl, openSlowly } from "#test/support/slow-reader.ts";
 import { useStage } from "#test/support/stage.ts";
 import { startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";
@@ -47,11 +46,11 @@ describeWith(wholePathPrograms, "two servers under one prefix", () => {
     const atBytes = Math.floor(random() * sizeBytes);
     const { digest } = await pushBlob(path.registry.url, repository, randomBytesOf(`two ${seed} ${n}`, sizeBytes));
     const before = await blobBytes(path.client);
-    const sentBefore = await sentBy(servers.get(killed)!);
+    const sentBefore = await payloadSent(servers.get(killed)!);
     const begin = performance.now();
     const reader = await openSlowly(blobUrl(path.client.url, repository, digest));
     await reader.read(atBytes);
-    const sent = (await sentBy(servers.get(killed)!)) - sentBefore;
+    const sent = (await payloadSent(servers.get(killed)!)) - sentBefore;
     const killedAt = performance.now();
     await servers.get(killed)!.process.kill();
     expect(await reader.finish()).toEqual({ digest, sizeBytes, isComplete: true });
@@ -84,11 +83,6 @@ describeWith(wholePathPrograms, "two servers under one prefix", () => {
     expect(pulls).toHaveLength(kills);
   });
 });
-
-/** Payload that a server has sent since it was started. */
-async function sentBy(server: Gateway): Promise<number> {
-  return sumOf(await server.metrics(), "ndn_registry_server_payload_bytes_total");
-}
 
 function byKilledMiB(pulls: readonly Pull[]): number {
   return pulls.reduce((total, pull) => total + pull.byKilledMiB, 0);

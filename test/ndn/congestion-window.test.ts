@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { CongestionWindow } from "#ndn/congestion-window.ts";
-import { seededRandom } from "./seeded-random.ts";
+import { seededRandom } from "#test/support/seeded-random.ts";
 
 interface Link {
   readonly segmentsPerMs: number;

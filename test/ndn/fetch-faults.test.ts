@@ -8,10 +8,10 @@ import type { ObjectDirectory } from "#ndn/producer.ts";
 import { FetchFailed, SegmentFetch } from "#ndn/segment-fetch.ts";
 import { maxPacketBytes, TT } from "#ndn/tlv.ts";
 import { patternBlob } from "#test/support/registry.ts";
+import { seededRandom, shuffled } from "#test/support/seeded-random.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 import { until } from "#test/support/until.ts";
 import { inMemory, ObjectsInMemory, overSocket, producerOf, readAll, unixUrl } from "./objects.ts";
-import { seededRandom, shuffled } from "./seeded-random.ts";
 
 const bytes = patternBlob(3 * 1024 * 1024 + 17);
 const patience = () => AbortSignal.timeout(15_000);

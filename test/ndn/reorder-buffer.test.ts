@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { ReorderBuffer } from "#ndn/reorder-buffer.ts";
 import { patternBlob } from "#test/support/registry.ts";
-import { seededRandom } from "./seeded-random.ts";
+import { seededRandom } from "#test/support/seeded-random.ts";
 
 const capacity = 64;
 const segmentBytes = 10;

@@ -3,7 +3,7 @@
  * congestion window the way `SegmentConsumer` does, and says what became of it.
  */
 import type { CongestionWindow } from "#ndn/congestion-window.ts";
-import { seededRandom } from "./seeded-random.ts";
+import { seededRandom } from "#test/support/seeded-random.ts";
 
 /** The bottleneck between consumer and producer. */
 export interface SimulatedLink {

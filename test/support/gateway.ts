@@ -53,6 +53,11 @@ export async function blobBytes(client: Gateway): Promise<{ ndn: number; upstrea
   return { ndn: from("ndn"), upstream: from("upstream"), store: from("store") };
 }
 
+/** Payload that a server has sent since it was started, in bytes. */
+export async function payloadSent(server: Gateway): Promise<number> {
+  return sumOf(await server.metrics(), "ndn_registry_server_payload_bytes_total");
+}
+
 const main = join(checkout, "cli/main.ts");
 
 async function startVerb(

@@ -20,3 +20,11 @@ export function oneOf<T>(random: () => number, items: readonly T[]): T {
   if (item === undefined) throw new RangeError("nothing to choose from");
   return item;
 }
+
+/** The items in another order. */
+export function shuffled<T>(items: readonly T[], random: () => number): T[] {
+  return items
+    .map((item) => ({ item, key: random() }))
+    .sort((a, b) => a.key - b.key)
+    .map(({ item }) => item);
+}
