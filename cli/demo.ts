@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { patternBlob, startRegistry, tarLayer } from "#test/support/registry.ts";
+import { patternBlob, startRegistry, type TestRegistry, tarLayer } from "#test/support/registry.ts";
 import { runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
 import { readOptions } from "./option.ts";
@@ -63,15 +63,27 @@ async function pullBlob(endpoint: string, { digest, size }: Descriptor): Promise
   };
 }
 
-async function main(): Promise<void> {
-  const { values: flags } = parseArgs({ options: { listen: { type: "string", default: "127.0.0.1:0" } } });
-  const folder = mkdtempSync(join(tmpdir(), "ndn-registry-demo-"));
+async function startSampleRegistry(): Promise<TestRegistry> {
   const registry = await startRegistry();
   registry.addImage(repository, tag, [
     tarLayer({ "hello.txt": "Hello over Named Data Networking.\n" }),
     tarLayer({ "small.bin": patternBlob(smallLayerBytes, 2) }),
     tarLayer({ "large.bin": patternBlob(largeLayerBytes, 3) }),
   ]);
+  return registry;
+}
+
+async function show(gateway: string, registry: string): Promise<void> {
+  console.table(await pull(gateway));
+  const image = `${gateway.slice("http://".length)}/${repository}`;
+  console.log(`All digests are right. The registry ${registry} stays behind the gateway ${gateway}; try\n`);
+  console.log(`    docker pull ${image}\n    curl ${gateway}/v2/${repository}/manifests/${tag}\n\nCtrl-C ends it.`);
+}
+
+async function main(): Promise<void> {
+  const { values: flags } = parseArgs({ options: { listen: { type: "string", default: "127.0.0.1:0" } } });
+  const registry = await startSampleRegistry();
+  const folder = mkdtempSync(join(tmpdir(), "ndn-registry-demo-"));
   const texts = {
     listen: flags.listen,
     upstream: registry.url.href,
@@ -81,24 +93,27 @@ async function main(): Promise<void> {
   };
   const values = readOptions(startOptions, { ...texts, "log-level": "warn" }, {});
   const log = createLogger(values);
-  const gateway = await startGateway(values, log);
+  let isClosing = false;
   const close = async () => {
-    await gateway.close();
+    isClosing = true;
+    await starting.then(
+      (gateway) => gateway.close(),
+      () => undefined, // told below
+    );
     await registry.close();
     rmSync(folder, { recursive: true });
   };
+  const stopped = runUntilSignal(log, close);
+  const starting = startGateway(values, log);
   try {
-    console.table(await pull(gateway.url));
+    await show((await starting).url, registry.url.href);
   } catch (err: unknown) {
-    await close();
-    throw err;
+    if (!isClosing) {
+      await close();
+      throw err;
+    }
   }
-  const image = `${gateway.url.slice("http://".length)}/${repository}`;
-  console.log(
-    `All digests are right. The registry ${registry.url.href} stays behind the gateway ${gateway.url}; try\n`,
-  );
-  console.log(`    docker pull ${image}\n    curl ${gateway.url}/v2/${repository}/manifests/${tag}\n\nCtrl-C ends it.`);
-  await runUntilSignal(log, close);
+  await stopped;
 }
 
 main().catch((err: unknown) => {
