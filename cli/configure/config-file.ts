@@ -32,21 +32,34 @@ function backupOf(file: string): string {
 /** What adding the entry changes. @throws CommandError */
 export async function planAdd(root: string, entry: Entry): Promise<Change> {
   const found = await look(root, entry);
-  const { before, backup } = found;
-  // A file that has an entry of ours is not the one from before us.
-  const isForeign = before !== undefined && entry.ownFile !== true && entry.remove(before) === before;
-  return { ...found, after: entry.add(before), keeps: isForeign && backup === undefined };
+  return naming(found.file, () => {
+    const { before, backup } = found;
+    // A file that has an entry of ours is not the one from before us.
+    const isForeign = before !== undefined && entry.ownFile !== true && entry.remove(before) === before;
+    return { ...found, after: entry.add(before), keeps: isForeign && backup === undefined };
+  });
 }
 
 /** What taking the entry out changes. @throws CommandError */
 export async function planRemove(root: string, entry: Entry): Promise<Change> {
   const found = await look(root, entry);
-  const { before, backup } = found;
-  const rest = before === undefined ? undefined : entry.remove(before, backup);
-  if (rest === before || backup === undefined) return { ...found, after: rest };
-  // Nobody has changed the file since: then it becomes what it was, to the byte.
-  const restores = rest === backup || entry.add(backup) === before;
-  return { ...found, after: restores ? backup : rest, restores };
+  return naming(found.file, () => {
+    const { before, backup } = found;
+    const rest = before === undefined ? undefined : entry.remove(before, backup);
+    if (rest === before || backup === undefined) return { ...found, after: rest };
+    // Nobody has changed the file since: then it becomes what it was, to the byte.
+    const restores = rest === backup || entry.add(backup) === before;
+    return { ...found, after: restores ? backup : rest, restores };
+  });
+}
+
+/** What an entry has against the text, with the file that it is in. */
+function naming<T>(file: string, plan: () => T): T {
+  try {
+    return plan();
+  } catch (err: unknown) {
+    throw err instanceof CommandError ? new CommandError(`${file}: ${err.message}`, { cause: err }) : err;
+  }
 }
 
 /** Do it, if it changes anything. @returns what was done, for people. @throws CommandError when the system does not allow it */

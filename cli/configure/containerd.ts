@@ -30,31 +30,28 @@ async function foldersIn(folder: string): Promise<string[]> {
 }
 
 function hostsToml(endpoint: Endpoint, registry: string): Entry {
-  const path = `${certsFolder}/${registry}/hosts.toml`;
   return {
-    path,
+    path: `${certsFolder}/${registry}/hosts.toml`,
     ownFolder: true,
     add(text) {
-      const rest = withoutBlock(path, text ?? "");
+      const rest = withoutBlock(text ?? "");
       if (rest.trim() === head(registry).trim() || rest.trim() === "") return head(registry) + block(endpoint);
-      const before = hostsOf(parseHosts(path, rest));
-      return Object.hasOwn(before, endpoint.url) ? rest : withBlock(path, rest, endpoint);
+      const before = hostsOf(parseHosts(rest));
+      return Object.hasOwn(before, endpoint.url) ? rest : withBlock(rest, endpoint);
     },
     remove(text) {
-      const rest = withoutBlock(path, text);
+      const rest = withoutBlock(text);
       return rest !== text && (rest.trim() === "" || rest.trim() === head(registry).trim()) ? undefined : rest;
     },
   };
 }
 
 /** The text is cut, not printed again, so that remarks stay; what came of it is held against what was meant. */
-function withBlock(path: string, rest: string, endpoint: Endpoint): string {
+function withBlock(rest: string, endpoint: Endpoint): string {
   const after = insertBeforeTables(rest, block(endpoint));
-  const [expected, hosts] = [Object.keys(hostsOf(parseHosts(path, rest))), Object.keys(tryHosts(after))];
+  const [expected, hosts] = [Object.keys(hostsOf(parseHosts(rest))), Object.keys(tryHosts(after))];
   if (hosts.join("\n") !== [endpoint.url, ...expected].join("\n")) {
-    throw new CommandError(
-      `${path} cannot be added to as it is written; put this into it by hand:\n${block(endpoint)}`,
-    );
+    throw new CommandError(`cannot be added to as it is written; put this into it by hand:\n${block(endpoint)}`);
   }
   return after;
 }
@@ -79,22 +76,22 @@ function block(endpoint: Endpoint): string {
 }
 
 /** The text without our lines, as it was before them. @throws CommandError when others have come to hang on them */
-function withoutBlock(path: string, text: string): string {
+function withoutBlock(text: string): string {
   const ours = blockPattern.exec(text);
   if (ours === null) {
-    if (text.includes(remark)) throw changedSince(path);
+    if (text.includes(remark)) throw changedSince();
     return text;
   }
   const [before, after] = [text.slice(0, ours.index), text.slice(ours.index + ours[0].length)];
   // A key below our table is our table's; cut out, the key would come to belong to the table before it.
-  if (!/^(?:[ \t]*(?:#.*)?\n)*(?:[ \t]*(?:\[|#.*$)|$)/.test(after)) throw changedSince(path);
+  if (!/^(?:[ \t]*(?:#.*)?\n)*(?:[ \t]*(?:\[|#.*$)|$)/.test(after)) throw changedSince();
   const rest = after === "" ? before.replace(/\n\n$/, "\n") : before + after.replace(/^\n/, "");
-  if (Object.hasOwn(hostsOf(parseHosts(path, rest)), ours[1]!)) throw changedSince(path);
+  if (Object.hasOwn(hostsOf(parseHosts(rest)), ours[1]!)) throw changedSince();
   return rest;
 }
 
-function changedSince(path: string): CommandError {
-  return new CommandError(`${path}: our lines were changed since they were written; take them out by hand`);
+function changedSince(): CommandError {
+  return new CommandError("our lines were changed since they were written; take them out by hand");
 }
 
 /** Before the first table and the remarks above it, so that the endpoint is asked first. */
@@ -106,12 +103,12 @@ function insertBeforeTables(text: string, lines: string): string {
 
 type Table = Readonly<Record<string, unknown>>;
 
-function parseHosts(path: string, text: string): Table {
+function parseHosts(text: string): Table {
   try {
     return parse(text);
   } catch (err: unknown) {
     const [line] = (err as Error).message.split("\n");
-    throw new CommandError(`${path} is not valid TOML, nothing is changed: ${line}`, { cause: err });
+    throw new CommandError(`not valid TOML, nothing is changed: ${line}`, { cause: err });
   }
 }
 

@@ -41,7 +41,7 @@ function daemonJson(endpoint: Endpoint): Entry {
       if (endpoint.isPlainHttp && !endpoint.isLoopback && !arrayOf(settings, insecure).includes(endpoint.host)) {
         after = addToArray(after, insecure, endpoint.host);
       }
-      if (!arrayOf(parse(after), mirrors).some(isUrlOf(endpoint))) throw new Error(`${path}: the entry went astray`);
+      if (!arrayOf(parse(after), mirrors).some(isUrlOf(endpoint))) throw new Error("the entry went astray");
       return after;
     },
     remove(text, backup) {
@@ -72,16 +72,16 @@ function parse(text: string): Settings {
   try {
     settings = JSON.parse(text);
   } catch (err: unknown) {
-    throw new CommandError(`${path} is not valid JSON, nothing is changed: ${(err as Error).message}`, { cause: err });
+    throw new CommandError(`not valid JSON, nothing is changed: ${(err as Error).message}`, { cause: err });
   }
   if (typeof settings !== "object" || settings === null || Array.isArray(settings)) {
-    throw new CommandError(`${path} is not a JSON object, nothing is changed`);
+    throw new CommandError("not a JSON object, nothing is changed");
   }
   return settings as Settings;
 }
 
 function arrayOf(settings: Settings, key: string): readonly unknown[] {
   const value = Object.hasOwn(settings, key) ? settings[key] : [];
-  if (!Array.isArray(value)) throw new CommandError(`${path}: "${key}" is not a list, nothing is changed`);
+  if (!Array.isArray(value)) throw new CommandError(`"${key}" is not a list, nothing is changed`);
   return value;
 }

@@ -15,7 +15,8 @@ export interface Entry {
    * The file with the entry in it; the same text when it is there already.
    *
    * @param text - undefined when there is no file.
-   * @throws CommandError when the text cannot be understood or changed safely.
+   * @throws CommandError when the text cannot be understood or changed safely; it does not name the file, which may be
+   * below another root.
    */
   add(text: string | undefined): string;
   /**

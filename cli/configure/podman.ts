@@ -79,7 +79,7 @@ function mirrorOf(endpoint: Endpoint, registry: string): string {
 function read(text: string): Mirrored[] {
   const all = tryRead(text);
   if (all === undefined || render(all) !== text) {
-    throw new CommandError(`${path} is not as this command has written it; change it by hand, or move it away`);
+    throw new CommandError("not as this command has written it; change it by hand, or move it away");
   }
   return all;
 }

@@ -155,7 +155,10 @@ describe("nothing is changed when", () => {
   ])("%s", async (_what, before, message) => {
     await machine.write(path, before);
     await expect(machine.configure("docker")).rejects.toThrow(message);
-    await expect(machine.configure("docker")).rejects.toMatchObject({ name: "CommandError" });
+    await expect(machine.configure("docker")).rejects.toMatchObject({
+      name: "CommandError",
+      message: expect.stringContaining(`${machine.root}${path}: `),
+    });
     expect(await machine.read(path)).toBe(before);
     expect(await readdir(join(machine.root, "etc/docker"))).toEqual(["daemon.json"]);
   });

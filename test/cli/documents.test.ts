@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { cacheListOptions, cachePruneOptions, cacheRemoveOptions, cacheVerifyOptions } from "#cli/cache/options.ts";
 import { configureOptions } from "#cli/configure/options.ts";
+import { keyShowOptions } from "#cli/key/options.ts";
 import { hasVariable, type Option, variableOf } from "#cli/option.ts";
 import { clientOptions, secretVariables, serverOptions, startOptions } from "#cli/option-table.ts";
 import { checkout } from "#test/support/programs.ts";
@@ -14,6 +15,7 @@ const verbs: Readonly<Record<string, Readonly<Record<string, Option<unknown>>>>>
   start: startOptions,
   configure: configureOptions,
   cache: cacheOptions,
+  key: keyShowOptions, // docs/trust has the others
 };
 const options = [
   ...new Map(
