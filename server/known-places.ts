@@ -4,8 +4,9 @@
  */
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { LRUCache } from "lru-cache";
-import { writeFileAtomicSync } from "#ndn/atomic-file.ts";
+import { writeFileAtomic } from "#ndn/atomic-file.ts";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
 import { isRepository } from "#oci/reference.ts";
 
@@ -20,7 +21,9 @@ export class KnownPlaces {
   private readonly places = new LRUCache<Digest, readonly string[]>({ max: maxDigests });
   private readonly path: string | undefined;
   private readonly onError: (err: Error) => void;
-  private timer: NodeJS.Timeout | undefined;
+  private readonly stop = new AbortController();
+  private isDirty = false;
+  private saving: Promise<void> | undefined;
 
   /**
    * @param directory - Where to remember across restarts; undefined to forget.
@@ -41,12 +44,14 @@ export class KnownPlaces {
     const known = this.places.get(digest) ?? [];
     if (known[0] === repository) return;
     this.places.set(digest, [repository, ...known.filter((other) => other !== repository)].slice(0, maxRepositories));
-    if (this.path) this.timer ??= setTimeout(() => this.save(), saveDelayMs);
+    this.isDirty = true;
+    if (this.path) this.saving ??= this.save(this.path);
   }
 
   /** Write what is not written yet. */
-  close(): void {
-    if (this.timer) this.save();
+  async close(): Promise<void> {
+    this.stop.abort();
+    await this.saving;
   }
 
   private load(directory: string): void {
@@ -63,13 +68,14 @@ export class KnownPlaces {
     }
   }
 
-  private save(): void {
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    try {
-      writeFileAtomicSync(this.path!, JSON.stringify(Object.fromEntries(this.places.entries())), 0o600);
-    } catch (err: unknown) {
-      this.onError(err as Error);
+  // Not in one go: a slow disk must not keep the server from answering.
+  private async save(path: string): Promise<void> {
+    while (this.isDirty) {
+      await delay(saveDelayMs, undefined, { signal: this.stop.signal }).catch(() => undefined); // closed: at once
+      this.isDirty = false;
+      const places = JSON.stringify(Object.fromEntries(this.places.entries()));
+      await writeFileAtomic(path, places, 0o600).catch(this.onError);
     }
+    this.saving = undefined;
   }
 }

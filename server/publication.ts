@@ -108,7 +108,7 @@ export function createPublication(options: PublicationOptions): Publication {
       .map((outside) => ({ prefix: outside, producer: new SegmentProducer(outside, published) })),
     async close() {
       stop.abort();
-      places.close();
+      await places.close();
       await files?.close();
     },
   };

@@ -1,5 +1,6 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { objectName } from "#blob/names.ts";
 import { joinName, segment } from "#ndn/name.ts";
@@ -7,9 +8,11 @@ import { digestOfHash } from "#oci/digest.ts";
 import { KnownPlaces } from "#server/known-places.ts";
 import { patternBlob, startRegistry } from "#test/support/registry.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
+import { until } from "#test/support/until.ts";
 import { prefix, serve } from "./serving.ts";
 
 const digest = digestOfHash(Buffer.alloc(32, 1));
+const another = digestOfHash(Buffer.alloc(32, 2));
 const noError = (err: Error) => {
   throw err;
 };
@@ -19,14 +22,28 @@ test("the latest four repositories of a digest are known, most recent first, als
   const places = new KnownPlaces(join(folder.path, "state"), noError);
   for (const repository of ["a", "b", "c", "d", "e", "b"]) places.learn(digest, repository);
   expect(places.repositoriesOf(digest)).toEqual(["b", "e", "d", "c"]);
-  places.close();
+  await places.close();
   expect(new KnownPlaces(join(folder.path, "state"), noError).repositoriesOf(digest)).toEqual(["b", "e", "d", "c"]);
 });
 
-test("without a directory nothing is kept", () => {
+test("what is learned while the rest is being written is written too", async () => {
+  await using folder = await makeTemporaryFolder();
+  const places = new KnownPlaces(folder.path, noError);
+  places.learn(digest, "a");
+  const closing = places.close();
+  await setImmediate();
+  places.learn(another, "b");
+  await closing;
+  await until("both to be kept", () => {
+    const kept = new KnownPlaces(folder.path, noError);
+    return kept.repositoriesOf(digest)[0] === "a" && kept.repositoriesOf(another)[0] === "b";
+  });
+});
+
+test("without a directory nothing is kept", async () => {
   const places = new KnownPlaces(undefined, noError);
   places.learn(digest, "a");
-  places.close();
+  await places.close();
   expect(places.repositoriesOf(digest)).toEqual(["a"]);
 });
 
@@ -39,7 +56,7 @@ test.each(["{", "", "null", "[]", "7", '"text"', '{"sha256:x": ["a"]}'])(
     const places = new KnownPlaces(folder.path, (err) => errors.push(err));
     expect(errors).toHaveLength(text === "{" || text === "" ? 1 : 0);
     places.learn(digest, "a");
-    places.close();
+    await places.close();
     expect(JSON.parse(await readFile(join(folder.path, "places.json"), "utf8"))).toEqual({ [digest]: ["a"] });
   },
 );
@@ -56,7 +73,7 @@ test("a directory that cannot be written is a warning", async () => {
   const errors: Error[] = [];
   const places = new KnownPlaces(join(folder.path, "file", "state"), (err) => errors.push(err));
   places.learn(digest, "a");
-  places.close();
+  await places.close();
   expect(errors.length).toBeGreaterThan(0);
   expect(places.repositoriesOf(digest)).toEqual(["a"]);
 });
