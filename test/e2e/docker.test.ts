@@ -8,7 +8,7 @@ import { buildWebImage, largeLayerBytes, mediaTypes } from "#test/support/image.
 import { type Descriptor, pushManifest, readManifest } from "#test/support/oci-push.ts";
 import { describeWith } from "#test/support/require-programs.ts";
 import { useStage } from "#test/support/stage.ts";
-import { startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";
+import { overNdnOnly, startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";
 
 const repository = "team/app/web";
 const patience = { timeout: 120_000 };
@@ -23,7 +23,7 @@ describeWith(["root", ...wholePathPrograms, "dockerd", "docker", "busybox"], "do
   beforeAll(async () => {
     const folder = join(stage.folder, "engine");
     await mkdir(folder);
-    [path, engine] = await Promise.all([startWholePath(stage), startDockerd({ folder })]);
+    [path, engine] = await Promise.all([startWholePath(stage, { client: overNdnOnly }), startDockerd({ folder })]);
     stage.own(engine);
     straight = `${path.registry.host}/${repository}`;
     await buildWebImage(engine, join(stage.folder, "web"), straight);

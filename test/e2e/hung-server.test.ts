@@ -1,6 +1,7 @@
 /** A server hangs while its route stays: the forwarder goes on to ask it first, and each segment waits for its RTO. */
 import { beforeAll, expect, test } from "vitest";
 import { blobBytes, type Gateway, payloadSent } from "#test/support/gateway.ts";
+import { onceDown } from "#test/support/link-relay.ts";
 import { pushBlob } from "#test/support/oci-push.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { describeWith } from "#test/support/require-programs.ts";
@@ -32,38 +33,25 @@ describeWith(wholePathPrograms, "one of two servers hangs", () => {
     return (await payloadSent(one)) > (await payloadSent(other)) ? one : other;
   }
 
-  /** The server stops as soon as this many bytes of packets have passed the relay, however fast the rest is. */
-  function hangAfter(bytes: number, { process }: Gateway): void {
-    let passed = 0;
-    path.relay!.down = {
-      mangle: (packet) => {
-        const before = passed;
-        passed += packet.length;
-        if (before < bytes && passed >= bytes) process.signal("SIGSTOP");
-        return undefined;
-      },
-    };
-  }
-
   test("in the middle of a pull: the rest comes over HTTPS, and the next pulls are quick again", {
-    timeout: 60_000,
+    timeout: 90_000,
   }, async () => {
     const { client } = path;
     for (const _ of [0, 1, 2]) await fetchBlob(client.url, repository, await freshBlob());
     const digest = await freshBlob();
     const fromUpstream = (await blobBytes(client)).upstream;
     const server = await busyServer();
-    hangAfter(10_000_000, server);
+    onceDown(path.relay!, 10_000_000, () => server.process.signal("SIGSTOP"));
     try {
       const began = performance.now();
       expect(await fetchBlob(client.url, repository, digest)).toEqual({ digest, sizeBytes, isComplete: true });
-      expect(performance.now() - began).toBeLessThan(12_000);
+      expect(performance.now() - began).toBeLessThan(25_000);
       expect((await blobBytes(client)).upstream).toBeGreaterThan(fromUpstream);
       for (const _ of [4, 5]) {
-        const next = performance.now();
         const fresh = await freshBlob();
+        const next = performance.now();
         expect((await fetchBlob(client.url, repository, fresh)).digest).toBe(fresh);
-        expect(performance.now() - next).toBeLessThan(8_000);
+        expect(performance.now() - next).toBeLessThan(20_000);
       }
     } finally {
       server.process.signal("SIGCONT");

@@ -5,12 +5,13 @@ import { retrieveMetadata } from "@ndn/rdr";
 import { fetch as fetchSegmented } from "@ndn/segmented-object";
 import { beforeAll, beforeEach, expect, test } from "vitest";
 import { blobBytes, startClient } from "#test/support/gateway.ts";
-import { startLinkRelay } from "#test/support/link-relay.ts";
+import { onceDown, startLinkRelay } from "#test/support/link-relay.ts";
 import { connectNdnts, hintOf, plainName, segmentedName } from "#test/support/ndn-consumer.ts";
 import { pushBlob } from "#test/support/oci-push.ts";
+import type { RunningProcess } from "#test/support/process.ts";
 import { digestOf, randomBytesOf } from "#test/support/random-bytes.ts";
 import { describeWith } from "#test/support/require-programs.ts";
-import { blobUrl, fetchBlob, openSlowly } from "#test/support/slow-reader.ts";
+import { fetchBlob } from "#test/support/slow-reader.ts";
 import { useStage } from "#test/support/stage.ts";
 import { until } from "#test/support/until.ts";
 import { prefix, startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";
@@ -22,10 +23,12 @@ const patience = { timeout: 60_000 };
 describeWith(wholePathPrograms, "a part that is killed", () => {
   const stage = useStage();
   let path: WholePath;
+  let forwarder: RunningProcess;
   let blobs = 0;
 
   beforeAll(async () => {
-    path = await startWholePath(stage);
+    path = await startWholePath(stage, { relayed: true });
+    forwarder = path.forwarder;
   }, 60_000);
 
   /** A blob that no store on the way has ever seen. */
@@ -34,16 +37,16 @@ describeWith(wholePathPrograms, "a part that is killed", () => {
     return (await pushBlob(path.registry.url, repository, randomBytesOf(`kill ${blobs}`, size))).digest;
   }
 
-  /** Read the start of a large blob, do the deed while the rest cannot have been sent yet, and read on. */
-  async function readAcross(deed: () => Promise<void>, client = path.client): Promise<void> {
+  /** Pull a large blob and do the deed in the middle of it. */
+  async function pullAcross(deed: () => Promise<unknown>, client = path.client, relay = path.relay!): Promise<void> {
     const digest = await freshBlob();
     const before = await blobBytes(client);
-    const reader = await openSlowly(blobUrl(client.url, repository, digest));
-    await reader.read(10_000_000);
-    await deed();
+    const done = Promise.withResolvers<unknown>();
+    onceDown(relay, 20_000_000, () => done.resolve(deed()));
     const begin = performance.now();
-    expect(await reader.finish()).toEqual({ digest, sizeBytes, isComplete: true });
-    expect(performance.now() - begin).toBeLessThan(20_000);
+    expect(await fetchBlob(client.url, repository, digest)).toEqual({ digest, sizeBytes, isComplete: true });
+    expect(performance.now() - begin).toBeLessThan(30_000);
+    await done.promise;
     const after = await blobBytes(client);
     expect(after.ndn - before.ndn).toBeGreaterThanOrEqual(10_000_000);
     expect(after.upstream - before.upstream).toBe(sizeBytes - (after.ndn - before.ndn));
@@ -65,13 +68,20 @@ describeWith(wholePathPrograms, "a part that is killed", () => {
   beforeEach(untilNdnServes, 45_000);
 
   test("the server, in mid-blob: the right bytes arrive", patience, async () => {
-    await readAcross(() => path.server.process.kill());
-    await path.anotherServer("server-2");
+    const [server] = path.servers();
+    try {
+      await pullAcross(() => server!.process.kill());
+    } finally {
+      await path.anotherServer(`server-${blobs}`);
+    }
   });
 
   test("the forwarder, in mid-blob: the right bytes arrive", patience, async () => {
-    await readAcross(() => path.forwarder.kill());
-    await path.anotherForwarder();
+    try {
+      await pullAcross(() => forwarder.kill());
+    } finally {
+      forwarder = await path.anotherForwarder();
+    }
   });
 
   test("the uplink, in mid-blob, by a link that is cut: the right bytes arrive", patience, async () => {
@@ -79,9 +89,9 @@ describeWith(wholePathPrograms, "a part that is killed", () => {
     const link = await startLinkRelay({ listen, target: path.socket, up: {}, down: { delayMs: 1 }, seed: 1 });
     const args = ["--name", prefix, "--upstream", path.registry.url, "--uplink", `unix://${listen}`];
     const folder = join(stage.folder, "far-client");
-    await mkdir(folder);
+    await mkdir(folder, { recursive: true });
     await using client = await startClient({ folder, args });
-    await readAcross(async () => link[Symbol.asyncDispose](), client);
+    await pullAcross(async () => link[Symbol.asyncDispose](), client, link);
   });
 
   test("the server between metadata and segments: the one started after it answers", patience, async () => {
@@ -90,7 +100,7 @@ describeWith(wholePathPrograms, "a part that is killed", () => {
     const digest = await freshBlob(size);
     const { name } = await retrieveMetadata(plainName(prefix, repository, digest), { fw: ndnts.fw });
     for (const server of path.servers()) await server.process.kill();
-    await path.anotherServer("server-3");
+    await path.anotherServer(`server-${blobs}`);
     const options = { fw: ndnts.fw, modifyInterest: hintOf(prefix, repository), retxLimit: 50 };
     expect(digestOf(await fetchSegmented(name, options))).toBe(digest);
   });
@@ -100,7 +110,7 @@ describeWith(wholePathPrograms, "a part that is killed", () => {
     const digest = await freshBlob(1_000_000);
     await retrieveMetadata(plainName(prefix, repository, digest), { fw: ndnts.fw });
     const [seen] = path.servers();
-    await path.anotherServer("server-4");
+    await path.anotherServer(`server-${blobs}`);
     await seen!.process.kill();
     const options = { fw: ndnts.fw, modifyInterest: hintOf(prefix, repository), retxLimit: 50 };
     expect(digestOf(await fetchSegmented(segmentedName(prefix, digest), options))).toBe(digest);

@@ -12,7 +12,7 @@ import { describeWith } from "#test/support/require-programs.ts";
 import { run } from "#test/support/run.ts";
 import { pushSmallImage, type SmallImage } from "#test/support/small-image.ts";
 import { useStage } from "#test/support/stage.ts";
-import { startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";
+import { overNdnOnly, startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";
 
 const repository = "team/app/pulled";
 const patience = { timeout: 120_000 };
@@ -28,7 +28,7 @@ describeWith([...programs, "busybox"], "logins", () => {
   beforeAll(async () => {
     const htpasswd = join(stage.folder, "htpasswd");
     await writeFile(htpasswd, `${user}:${hashSync(password, 5)}\n`);
-    const client = ["--htpasswd", htpasswd];
+    const client = ["--htpasswd", htpasswd, ...overNdnOnly];
     path = await startWholePath(stage, { client, login: `${user}:${password}` });
     image = await pushSmallImage(path.registry.url, repository, randomBytesOf("logins", 3_000_000));
     name = `${path.client.host}/${repository}`;

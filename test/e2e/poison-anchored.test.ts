@@ -10,7 +10,7 @@ import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { describeWith } from "#test/support/require-programs.ts";
 import { fetchBlob } from "#test/support/slow-reader.ts";
 import { useStage } from "#test/support/stage.ts";
-import { prefix, startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";
+import { overNdnOnly, prefix, startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";
 
 const repository = "team/app/poison";
 const patience = { timeout: 60_000 };
@@ -32,7 +32,8 @@ function poisonedPulls(relayed: boolean): void {
   const table: Record<string, unknown>[] = [];
 
   beforeAll(async () => {
-    path = await startWholePath(stage, { anchored: true, relayed, capacity: 65_000, client: ["--cache-size", "0"] });
+    const client = ["--cache-size", "0", ...overNdnOnly];
+    path = await startWholePath(stage, { anchored: true, relayed, capacity: 65_000, client });
     return () => console.table(table);
   }, 60_000);
 

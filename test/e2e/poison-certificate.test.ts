@@ -11,7 +11,7 @@ import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { describeWith } from "#test/support/require-programs.ts";
 import { fetchBlob } from "#test/support/slow-reader.ts";
 import { useStage } from "#test/support/stage.ts";
-import { prefix, startWholePath, wholePathPrograms } from "#test/support/whole-path.ts";
+import { overNdnOnly, prefix, startWholePath, wholePathPrograms } from "#test/support/whole-path.ts";
 
 const repository = "team/app/poison";
 const sizeBytes = 1_000_000;
@@ -30,7 +30,7 @@ describeWith(wholePathPrograms, "with an anchor by its digest", () => {
     const folder = join(stage.folder, "anchored");
     await mkdir(folder);
     const uplink = ["--name", prefix, "--uplink", `unix://${path.socket}`, "--upstream", path.registry.url];
-    const args = [...uplink, "--anchor", certificate!.digest, "--cache-size", "0"];
+    const args = [...uplink, "--anchor", certificate!.digest, "--cache-size", "0", ...overNdnOnly];
     const client = stage.own(await startClient({ folder, args }));
     const { digest } = await pushBlob(path.registry.url, repository, randomBytesOf("certificate", sizeBytes));
     expect(await fetchBlob(client.url, repository, digest)).toEqual({ digest, sizeBytes, isComplete: true });

@@ -8,7 +8,7 @@ import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { describeWith } from "#test/support/require-programs.ts";
 import { fetchBlob } from "#test/support/slow-reader.ts";
 import { useStage } from "#test/support/stage.ts";
-import { prefix, startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";
+import { overNdnOnly, prefix, startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";
 
 const repository = "team/app/poison";
 const patience = { timeout: 40_000 };
@@ -18,19 +18,21 @@ describeWith(wholePathPrograms, "forged segments in the forwarder's store", () =
   let path: WholePath;
 
   beforeAll(async () => {
-    path = await startWholePath(stage);
+    path = await startWholePath(stage, { client: overNdnOnly });
   }, 60_000);
 
+  let pushed = 0;
+
   /** Push a blob of which these segments are forged in the store before anyone has asked for it. */
-  async function pushPoisoned(seed: string, sizeBytes: number, segments: readonly number[]): Promise<string> {
-    const { digest } = await pushBlob(path.registry.url, repository, randomBytesOf(seed, sizeBytes));
+  async function pushPoisoned(sizeBytes: number, segments: readonly number[]): Promise<string> {
+    const { digest } = await pushBlob(path.registry.url, repository, randomBytesOf(`poison ${pushed++}`, sizeBytes));
     await insert(path.socket, forgedSegments({ name: segmentedName(prefix, digest), sizeBytes, segments }));
     return digest;
   }
 
   test("a blob that fits into memory is replaced before its first byte", patience, async () => {
     const sizeBytes = 3_000_000;
-    const digest = await pushPoisoned("small", sizeBytes, [5, 200]);
+    const digest = await pushPoisoned(sizeBytes, [5, 200]);
     const before = await blobBytes(path.client);
     expect(await fetchBlob(path.client.url, repository, digest)).toEqual({ digest, sizeBytes, isComplete: true });
     expect((await blobBytes(path.client)).upstream - before.upstream).toBe(sizeBytes);
@@ -38,7 +40,7 @@ describeWith(wholePathPrograms, "forged segments in the forwarder's store", () =
 
   test("a longer blob is broken off, and the next try is right and over HTTPS", patience, async () => {
     const sizeBytes = 20_000_000;
-    const digest = await pushPoisoned("long", sizeBytes, [1000]);
+    const digest = await pushPoisoned(sizeBytes, [1000]);
     const wrong = await fetchBlob(path.client.url, repository, digest);
     expect(wrong.isComplete).toBe(false);
     expect(wrong.sizeBytes).toBeLessThan(sizeBytes);

@@ -10,7 +10,7 @@ import { describeWith } from "#test/support/require-programs.ts";
 import { run } from "#test/support/run.ts";
 import { pushSmallImage, type SmallImage } from "#test/support/small-image.ts";
 import { useStage } from "#test/support/stage.ts";
-import { startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";
+import { overNdnOnly, startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";
 
 const repository = "team/app/pulled";
 const patience = { timeout: 90_000 };
@@ -22,7 +22,7 @@ describeWith(["root", ...wholePathPrograms, "skopeo", "podman", "containerd", "c
   let before: Awaited<ReturnType<typeof blobBytes>>;
 
   beforeAll(async () => {
-    path = await startWholePath(stage);
+    path = await startWholePath(stage, { client: overNdnOnly });
     image = await pushSmallImage(path.registry.url, repository, randomBytesOf("pullers", 20_000_000));
   }, 60_000);
 

@@ -28,9 +28,11 @@ export interface Gateway extends AsyncDisposable {
   readonly host: string;
   readonly process: RunningProcess;
   metrics(): Promise<Samples>;
+  /** What `/readyz` says does not work; a server is ready before its prefix is registered, a client before its uplink is up. */
+  missing(): Promise<readonly string[]>;
 }
 
-/** Start `ndn-registry server`; resolves when it says that it is ready, which includes its uplinks. */
+/** Start `ndn-registry server`; resolves when it says that it is ready. */
 export async function startServer(options: GatewayOptions): Promise<Gateway> {
   const own = ["--keychain", join(options.folder, "keychain"), "--state", join(options.folder, "state")];
   return startVerb("server", options, "--status", own);
@@ -84,6 +86,7 @@ async function startVerb(
     host,
     process: gateway,
     metrics: async () => parseMetrics(await (await ask("/metrics")).text()),
+    missing: async () => ((await (await ask("/readyz")).json()) as { missing: string[] }).missing,
     [Symbol.asyncDispose]: () => gateway.stop(),
   };
 }

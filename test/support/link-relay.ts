@@ -50,6 +50,19 @@ export async function startLinkRelay(options: LinkRelayOptions): Promise<LinkRel
   return relay;
 }
 
+/** Do something as soon as so many bytes of packets have gone down, however fast those at both ends are. */
+export function onceDown(relay: LinkRelay, bytes: number, deed: () => void): void {
+  let gone = 0;
+  relay.down = {
+    mangle: (packet) => {
+      const before = gone;
+      gone += packet.length;
+      if (before < bytes && gone >= bytes) deed();
+      return undefined;
+    },
+  };
+}
+
 class Relay implements LinkRelay {
   readonly counters = noCounters();
   up: LinkOptions;

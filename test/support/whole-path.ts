@@ -9,6 +9,7 @@ import { type LinkRelay, startLinkRelay } from "./link-relay.ts";
 import { startNdnd } from "./ndnd.ts";
 import type { RunningProcess } from "./process.ts";
 import type { Stage } from "./stage.ts";
+import { until } from "./until.ts";
 
 /** Options of {@link startWholePath}. */
 export interface WholePathOptions {
@@ -50,6 +51,9 @@ export const prefix = "/e2e/images";
 /** Programs that {@link startWholePath} needs. */
 export const wholePathPrograms = ["ndnd", "docker-registry"] as const;
 
+/** For tests that want every byte over NDN, also where the first one takes a second. */
+export const overNdnOnly = ["--hedge", "off"] as const;
+
 /** Start all parts, each in a folder of its own on the stage, which stops them. */
 export async function startWholePath(stage: Stage, options: WholePathOptions = {}): Promise<WholePath> {
   const folder = (name: string) => folderIn(stage, name);
@@ -78,6 +82,7 @@ export async function startWholePath(stage: Stage, options: WholePathOptions = {
   const servers: Gateway[] = [];
   const anotherServer = async (name: string) => {
     const server = stage.own(await startServer({ folder: await folder(name), args: serverArgs }));
+    await untilConnected(server);
     servers.push(server);
     return server;
   };
@@ -86,8 +91,16 @@ export async function startWholePath(stage: Stage, options: WholePathOptions = {
   const client = stage.own(
     await startClient({ folder: await folder("client"), args: clientArgs, ...(login && { login }) }),
   );
+  await untilConnected(client);
   const alive = () => servers.filter(({ process }) => process.exit === undefined);
   return { registry, forwarder, server, client, socket, relay, servers: alive, anotherServer, anotherForwarder };
+}
+
+async function untilConnected(gateway: Gateway): Promise<void> {
+  await until(
+    `uplink, registration and upstream of ${gateway.url}`,
+    async () => (await gateway.missing()).length === 0,
+  );
 }
 
 async function folderIn(stage: Stage, name: string): Promise<string> {
