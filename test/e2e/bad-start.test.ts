@@ -32,9 +32,7 @@ beforeAll(async () => {
 const upstream = () => ["--name", "/n", "--upstream", registry.url.href, "--uplink", "unix:///nobody/here.sock"];
 
 async function start(name: string, args: readonly string[]): Promise<Gateway> {
-  const folder = join(stage.folder, name);
-  await mkdir(folder, { recursive: true });
-  return stage.own(await startClient({ folder, args: [...upstream(), ...args] }));
+  return stage.own(await startClient({ folder: await stage.newFolder(name), args: [...upstream(), ...args] }));
 }
 
 /** All blobs, twice. */
@@ -98,7 +96,7 @@ describe("a cache that cannot be used costs its bytes, never a pull", () => {
   });
 
   test("a directory that another client has", { timeout: 60_000 }, async () => {
-    const directory = join(stage.folder, "shared");
+    const directory = await stage.newFolder("shared");
     const first = await start("one", ["--cache-dir", directory]);
     const second = await start("two", ["--cache-dir", directory]);
     expect(second.process.log()).toContain(directory);
@@ -117,8 +115,7 @@ describe("a cache that cannot be used costs its bytes, never a pull", () => {
 
 describeWith(["root", "mount", "umount"], "a disk that is full", () => {
   test("holds what fits, and pulls go on", async () => {
-    const directory = join(stage.folder, "tiny");
-    await mkdir(directory);
+    const directory = await stage.newFolder("tiny");
     await run(programPath("mount"), ["-t", "tmpfs", "-o", "size=1m", "tmpfs", directory]);
     try {
       const client = await start("full", ["--cache-dir", directory]);
@@ -194,8 +191,7 @@ describeWith(["curl", "skopeo", "openssl"], "an endpoint for a team, with TLS an
 
   test("skopeo pulls an image; the endpoint's login is not the registry's", async () => {
     const before = registry.requests.length;
-    const certs = join(stage.folder, "certs");
-    await mkdir(certs);
+    const certs = await stage.newFolder("certs");
     await run("cp", [cert, join(certs, "ca.crt")]);
     const copy = (login: readonly string[], name: string) =>
       run(programPath("skopeo"), [

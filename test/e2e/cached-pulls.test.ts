@@ -1,5 +1,5 @@
 /** Pulls that go on without the upstream, and a client that is killed again and again while it fills its cache. */
-import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { get, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -23,22 +23,21 @@ describeWith(["docker-registry", "skopeo", "busybox"], "an image that was pulled
   const stage = useStage();
 
   test("is pulled by tag on another machine while the registry is stopped", { timeout: 60_000 }, async () => {
-    const folder = join(stage.folder, "registry");
-    await mkdir(folder);
+    const folder = await stage.newFolder("once");
     const registry = stage.own(await startDockerRegistry({ folder }));
     const image = await pushSmallImage(registry.url, repository, randomBytesOf("cached pulls", 5_000_000));
-    const config = join(stage.folder, "config.yaml");
+    const config = join(folder, "config.yaml");
     await writeFile(
       config,
       `default: registry.example\nregistries: {registry.example: {upstream: "${registry.url}"}}\n`,
     );
     const args = ["--config", config, ...nobody];
-    const client = stage.own(await startClient({ folder: stage.folder, args }));
+    const client = stage.own(await startClient({ folder, args }));
     const copy = async (name: string, source = `${client.host}/${repository}`) => {
-      const folder = join(stage.folder, name);
-      const target = ["--src-tls-verify=false", `docker://${source}:latest`, `dir:${folder}`];
+      const copied = join(folder, name);
+      const target = ["--src-tls-verify=false", `docker://${source}:latest`, `dir:${copied}`];
       await run(programPath("skopeo"), ["copy", "--insecure-policy", ...target]);
-      for (const digest of image.digests) expect(digestOf(await readFile(join(folder, digest.slice(7))))).toBe(digest);
+      for (const digest of image.digests) expect(digestOf(await readFile(join(copied, digest.slice(7))))).toBe(digest);
     };
     await copy("first");
     await registry.process.stop();
@@ -111,7 +110,7 @@ describeWith([], "a client that is killed while it fills its cache", () => {
     stage.own({ [Symbol.asyncDispose]: () => registry.close() });
     for (const { bytes } of blobs) registry.addBlob(repository, bytes);
     registry.fault = { kind: "slow", bytesPerSecond: 30_000_000 };
-    const directory = join(stage.folder, "cache");
+    const directory = await stage.newFolder("cache");
     const start = () =>
       startClient({
         folder: stage.folder,

@@ -29,7 +29,7 @@ describeWith(["root", "dockerd", "docker", "containerd", "ctr", "podman", "skope
     hub = await startRegistry();
     image = hub.addImage(repository, "latest", layers);
     endpoint = `http://127.0.0.1:${await freePort()}`;
-    const folder = await folderOf("gateway");
+    const folder = await stage.newFolder("gateway");
     const ownFolders = ["--keychain", join(folder, "keychain"), "--state", join(folder, "state")];
     const args = ["start", "--listen", new URL(endpoint).host, "--upstream", hub.url.href, ...ownFolders];
     stage.own(
@@ -59,23 +59,17 @@ describeWith(["root", "dockerd", "docker", "containerd", "ctr", "podman", "skope
     return [image.config, ...image.layers].reduce((sum, digest) => sum + blobs.get(digest)!.length, 0);
   }
 
-  async function folderOf(name: string): Promise<string> {
-    const folder = join(stage.folder, name);
-    await mkdir(folder, { recursive: true });
-    return folder;
-  }
-
   async function configure(root: string, program: string, ...args: string[]): Promise<void> {
     const verb = [join(checkout, "cli/main.ts"), "configure", program, "--root", root, "--endpoint", endpoint];
     await run(process.execPath, [...verb, ...args]);
   }
 
   test("dockerd takes its mirror from daemon.json, without a restart", patience, async () => {
-    const root = await folderOf("for-docker");
+    const root = await stage.newFolder("for-docker");
     await mkdir(join(root, "etc/docker"), { recursive: true });
     const configFile = join(root, "etc/docker/daemon.json");
     await writeFile(configFile, '{\n  "labels": ["site=lab"]\n}\n');
-    await using engine = await startDockerd({ folder: await folderOf("engine"), configFile });
+    await using engine = await startDockerd({ folder: await stage.newFolder("engine"), configFile });
     await configure(root, "docker");
     engine.process.signal("SIGHUP");
     const settings = () => engine.docker("info", "--format", "{{.RegistryConfig.Mirrors}} {{.Labels}}");
@@ -87,10 +81,10 @@ describeWith(["root", "dockerd", "docker", "containerd", "ctr", "podman", "skope
   });
 
   test("ctr takes its mirror from hosts.toml", patience, async () => {
-    const root = await folderOf("for-containerd");
+    const root = await stage.newFolder("for-containerd");
     // containerd says which registry it means, and the endpoint answers only for its own upstream.
     await configure(root, "containerd", "--for", hub.host);
-    await using daemon = await startContainerd(await folderOf("containerd"));
+    await using daemon = await startContainerd(await stage.newFolder("containerd"));
     const hosts = ["--hosts-dir", join(root, "etc/containerd/certs.d"), "--snapshotter", "native"];
     await daemon.ctr("images", "pull", ...hosts, `${hub.host}/${repository}:latest`);
     expect(await daemon.ctr("images", "list")).toContain(image.manifest);
@@ -100,17 +94,17 @@ describeWith(["root", "dockerd", "docker", "containerd", "ctr", "podman", "skope
   test("podman and skopeo take theirs from registries.conf.d", patience, async () => {
     // A registry of another name is a path of the endpoint; here it is a path of its upstream too.
     hub.addImage(`registry.invalid/${repository}`, "latest", layers);
-    const root = await folderOf("for-podman");
+    const root = await stage.newFolder("for-podman");
     await configure(root, "podman", "--for", "docker.io", "--for", "registry.invalid");
     // Both read the same files below a home folder as well, which leaves those of this machine alone.
-    const home = await folderOf("home");
+    const home = await stage.newFolder("home");
     await mkdir(join(home, ".config"));
     await symlink(join(root, "etc/containers"), join(home, ".config/containers"));
     const policy = join(stage.folder, "policy.json");
     await writeFile(policy, JSON.stringify({ default: [{ type: "insecureAcceptAnything" }] }));
     const env = { HOME: home, XDG_CONFIG_HOME: join(home, ".config"), TMPDIR: stage.folder };
 
-    const own = ["--root", join(stage.folder, "podman"), "--runroot", join(stage.folder, "podman-run")];
+    const own = ["--root", await stage.newFolder("podman"), "--runroot", await stage.newFolder("podman-run")];
     const tame = ["--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--events-backend=file"];
     const pull = ["pull", "--quiet", "--signature-policy", policy, `docker.io/${repository}`];
     const { stdout } = await run(programPath("podman"), [...own, ...tame, ...pull], { env });

@@ -40,10 +40,17 @@ describeWith(needed, "containers", () => {
     await importBaseImage(engine, "node-base:24");
   }, half);
 
-  afterAll(async () => {
-    const names = (await engine.docker("ps", "--all", "--quiet")).split("\n").filter((id) => id !== "");
-    if (names.length > 0) await engine.docker("rm", "--force", "--volumes", ...names);
-  }, 60_000);
+  afterAll(clear, 60_000);
+
+  /** Remove all containers, and the image that was pulled. */
+  async function clear(): Promise<void> {
+    const ids = async (...list: string[]) =>
+      (await engine.docker(...list, "--quiet")).split("\n").filter((id) => id !== "");
+    const containers = await ids("ps", "--all");
+    if (containers.length > 0) await engine.docker("rm", "--force", "--volumes", ...containers);
+    const images = await ids("images", "--filter", `reference=*/${repository}`);
+    if (images.length > 0) await engine.docker("rmi", "--force", ...images);
+  }
 
   async function build(verb: string): Promise<void> {
     const dockerfile = ["--file", join(checkout, `${verb}.Dockerfile`), "--build-arg", "NODE_IMAGE=node-base:24"];
@@ -88,6 +95,7 @@ describeWith(needed, "containers", () => {
   });
 
   test("an image is pulled over NDN through the two containers, which are not root", { timeout: 90_000 }, async () => {
+    await clear(); // of a try before this one
     const image = await pushSmallImage(registry.url, repository, randomBytesOf("contained", 5_000_000));
     const client = `127.0.0.1:${await freePort()}`;
     const status = `127.0.0.1:${await freePort()}`;
@@ -103,6 +111,8 @@ describeWith(needed, "containers", () => {
   });
 
   test("docker stop ends both at once and cleanly", { timeout: 60_000 }, async () => {
+    await engine.docker("start", "server", "client"); // a try before this one has stopped them
+    await Promise.all([untilHealthy("server"), untilHealthy("client")]);
     await engine.docker("stop", "-t", "20", "server", "client");
     expect(await engine.docker("inspect", "--format", "{{.State.ExitCode}}", "server", "client")).toBe("0\n0");
   });

@@ -40,6 +40,12 @@ describeWith(wholePathPrograms, "two servers under one prefix", () => {
     servers.set("second", await path.anotherServer("second"));
   }, 60_000);
 
+  async function replaceKilled(): Promise<void> {
+    for (const [name, { process }] of servers) {
+      if (process.exit !== undefined) servers.set(name, await path.anotherServer(name));
+    }
+  }
+
   /** Pull a blob that nobody has seen, and kill the server when so many of its bytes have been read. */
   async function pullAcrossDeath(killed: string, n: number): Promise<Pull> {
     const sizeBytes = Math.floor((30 + 30 * random()) * mebibyte);
@@ -74,9 +80,8 @@ describeWith(wholePathPrograms, "two servers under one prefix", () => {
   }, async () => {
     const pulls: Pull[] = [];
     for (let n = 0; n < kills; n++) {
-      const killed = n % 2 === 0 ? "server" : "second";
-      pulls.push(await pullAcrossDeath(killed, n));
-      if (n < kills - 1) servers.set(killed, await path.anotherServer(killed));
+      await replaceKilled();
+      pulls.push(await pullAcrossDeath(n % 2 === 0 ? "server" : "second", n));
     }
     console.table(pulls);
     expect(byKilledMiB(pulls)).toBeGreaterThan(0); // else only idle servers were killed

@@ -23,7 +23,7 @@ const allowed = { atOnce: 500, perSecond: 100 };
 const stage = useStage();
 
 test("a flood of random digests costs the registry little, and the others nothing", { timeout: 60_000 }, async () => {
-  const rig = stage.own(await startRig({ folder: stage.folder }));
+  const rig = stage.own(await startRig({ folder: await stage.newFolder("rig") }));
   const scene = new Scene(rig, "flood", 1);
   for (const name of ["team/other", "library/alpine"]) rig.registry.open(name);
   await warmUp(rig, scene);

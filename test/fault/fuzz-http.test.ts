@@ -18,7 +18,7 @@ const width = 16;
 const stage = useStage();
 
 test("a client survives fuzzed HTTP requests without growing", { timeout: 240_000 }, async () => {
-  const rig = stage.own(await startRig({ folder: stage.folder, seed }));
+  const rig = stage.own(await startRig({ folder: await stage.newFolder("rig"), seed }));
   const scene = new Scene(rig, "fuzzed requests", seed);
   await warmUp(rig, scene);
   const random = seededRandom(seed);

@@ -3,9 +3,7 @@
  * thousand each. As many come before, to bring the memory to the size that such a load gives it.
  */
 import { once } from "node:events";
-import { mkdir } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
-import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, test } from "vitest";
 import type { Digest } from "#oci/digest.ts";
@@ -24,8 +22,7 @@ const seed = Number(process.env.NDN_REGISTRY_FUZZ_SEED ?? 1);
 const stage = useStage();
 
 async function rigNamed(name: string): Promise<Rig> {
-  const folder = join(stage.folder, name);
-  await mkdir(folder);
+  const folder = await stage.newFolder(name);
   return stage.own(await startRig({ folder, seed }));
 }
 

@@ -18,15 +18,15 @@ const stage = useStage();
 const patience = { timeout: 60_000 };
 
 async function rigNamed(name: string, options: Partial<RigOptions> = {}): Promise<{ rig: Rig; scene: Scene }> {
-  const folder = await folderOf(name);
-  const rig = stage.own(await startRig({ folder, ...options }));
+  const { folder = await stage.newFolder(name) } = options;
+  const rig = stage.own(await startRig({ ...options, folder }));
   return { rig, scene: new Scene(rig, name, 1) };
 }
 
 /** The folder of a rig, with the server's in it, where the server's state will be in `state`. */
-async function folderOf(name: string): Promise<string> {
-  const folder = join(stage.folder, name);
-  await mkdir(join(folder, "server"), { recursive: true });
+async function folderWithServer(name: string): Promise<string> {
+  const folder = await stage.newFolder(name);
+  await mkdir(join(folder, "server"));
   return folder;
 }
 
@@ -80,8 +80,7 @@ describeWith(["openssl"], "a registry with a certificate that nobody trusts", ()
 describeWith(["root", "mount", "umount"], "a disk that is full", () => {
   /** A file system of 64 KiB with not a byte left. */
   async function fullDisk(name: string): Promise<string> {
-    const path = join(stage.folder, name);
-    await mkdir(path);
+    const path = await stage.newFolder(name);
     await run(programPath("mount"), ["-t", "tmpfs", "-o", "size=64k,nr_inodes=16", "none", path]);
     // not run(): a test runner that is stopped half-way still unmounts
     stage.own({ [Symbol.asyncDispose]: async () => void execFileSync(programPath("umount"), ["-l", path]) });
@@ -90,8 +89,9 @@ describeWith(["root", "mount", "umount"], "a disk that is full", () => {
   }
 
   test("under the server's state: it serves as if nothing were", patience, async () => {
-    await symlink(await fullDisk("disk-1"), join(await folderOf("full-state"), "server/state"));
-    const { rig, scene } = await rigNamed("full-state");
+    const folder = await folderWithServer("full-state");
+    await symlink(await fullDisk("disk-1"), join(folder, "server/state"));
+    const { rig, scene } = await rigNamed("full-state", { folder });
     expect(outcomes(await pullBoth(scene))).toEqual(["right", "right"]);
     await rig.server.process.stop();
     expect(rig.server.process.exit).toBe(0);
@@ -107,7 +107,8 @@ describeWith(["root", "mount", "umount"], "a disk that is full", () => {
 });
 
 test("a state directory that cannot be made costs a server nothing", patience, async () => {
-  await writeFile(join(await folderOf("no-state"), "server/state"), "a file");
-  const { scene } = await rigNamed("no-state");
+  const folder = await folderWithServer("no-state");
+  await writeFile(join(folder, "server/state"), "a file");
+  const { scene } = await rigNamed("no-state", { folder });
   expect(outcomes(await pullBoth(scene))).toEqual(["right", "right"]);
 });

@@ -1,3 +1,5 @@
+import { mkdtemp } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll } from "vitest";
 import { tailsOfRunning } from "./process.ts";
 import { makeTemporaryFolder } from "./tmp.ts";
@@ -6,6 +8,8 @@ import { makeTemporaryFolder } from "./tmp.ts";
 export interface Stage {
   /** Path of the file's temporary folder; there from the first hook on. */
   readonly folder: string;
+  /** Make a folder in it that no other try of the same test has. */
+  newFolder(name: string): Promise<string>;
   /** Have something stopped at the end. */
   own<T extends AsyncDisposable>(thing: T): T;
 }
@@ -25,6 +29,9 @@ export function useStage(): Stage {
     get folder() {
       if (folder === undefined) throw new Error("the temporary folder is made in beforeAll");
       return folder;
+    },
+    newFolder(name) {
+      return mkdtemp(join(this.folder, `${name}-`));
     },
     own: (thing) => owned.use(thing),
   };
