@@ -59,8 +59,11 @@ test.each([
 });
 
 test("an NDN fetch that is overtaken asks for nothing more", async () => {
-  answer = (response) => response.writeHead(200, { "Content-Length": blob.bytes.length }).end(blob.bytes);
-  await using way = await inMemory({ accept: () => true });
+  const gate = Promise.withResolvers<void>();
+  const whole = (response: ServerResponse) =>
+    response.writeHead(200, { "Content-Length": blob.bytes.length }).end(blob.bytes);
+  answer = (response) => void gate.promise.then(() => whole(response));
+  await using way = await inMemory({ accept: () => true }, { stallTimeoutMs: 60_000 }); // only a cancel ends it
   const what = new ObjectsInMemory().add("cancel", blob.bytes);
   const ndn: BlobSource = {
     name: "ndn",
@@ -71,6 +74,7 @@ test("an NDN fetch that is overtaken asks for nothing more", async () => {
   };
   const opening = hedged(ndn).open(blob.ref, fromStart, never);
   await until("Interests", () => way.consumer.inflight > 0);
+  gate.resolve();
   const read = await opening;
   expect(read.source).toBe("upstream");
   await until("the fetch to leave", () => way.consumer.inflight === 0);

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { BlobCorrupt, BlobUnavailable, fromStart, type ResumePoint } from "#blob/source.ts";
 import { UpstreamAnswer, upstreamSource } from "#blob/upstream-source.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
@@ -18,6 +18,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  vi.useRealTimers();
   await client.close();
   await registry.close();
 });
@@ -71,8 +72,18 @@ test("a connection that is reset is resumed at the byte", async () => {
 });
 
 test("a body that stalls is broken off and resumed", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   registry.fault = { kind: "stall-after", bytes: 150_000, times: 1 };
-  expect((await readFrom(fromStart, 100)).equals(blob.bytes)).toBe(true);
+  const source = upstreamSource({ registry: client, auth: { kind: "puller", value: undefined }, stallTimeoutMs: 100 });
+  const read = await source.open(blob.ref, fromStart, never);
+  const chunks: Uint8Array[] = [];
+  let sizeBytes = 0;
+  for await (const bytes of read.chunks) {
+    chunks.push(bytes);
+    sizeBytes += bytes.length;
+    if (sizeBytes === 150_000) setImmediate(() => vi.advanceTimersByTime(100)); // the source waits for more by then
+  }
+  expect(Buffer.concat(chunks).equals(blob.bytes)).toBe(true);
   expect(registry.requests[1]?.range).toBe("bytes=150000-");
 });
 

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { SegmentConsumer } from "#ndn/consumer.ts";
 import { DataFields, SegmentDataEncoder } from "#ndn/data.ts";
 import type { Face, PacketHandler } from "#ndn/face.ts";
@@ -11,6 +11,7 @@ import { patternBlob } from "#test/support/registry.ts";
 import { seededRandom, shuffled } from "#test/support/seeded-random.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 import { until } from "#test/support/until.ts";
+import { holdTime } from "./hold-time.ts";
 import { inMemory, ObjectsInMemory, overSocket, producerOf, readAll, unixUrl } from "./objects.ts";
 
 const bytes = patternBlob(3 * 1024 * 1024 + 17);
@@ -132,6 +133,7 @@ describe("a fetch fails", () => {
   });
 
   test("within the stall bound when the answers stop in the middle, and keeps what it has", async () => {
+    holdTime();
     const { what, producer } = oneBlob();
     let left = 100;
     await using way = await inMemory(
@@ -142,6 +144,8 @@ describe("a fetch fails", () => {
     const reading = (async () => {
       for await (const chunk of way.consumer.fetch(what, patience())) chunks.push(Buffer.from(chunk));
     })();
+    await until("the last answer", () => way.consumer.counters.segments === 100);
+    vi.advanceTimersByTime(200);
     await expect(reading).rejects.toThrow(/segment 100 unanswered/);
     const kept = Buffer.concat(chunks);
     expect(kept).toHaveLength(100 * 8192);

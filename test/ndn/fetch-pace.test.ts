@@ -1,8 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { fetchCapacity } from "#ndn/segment-fetch.ts";
 import { patternBlob } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";
+import { holdTime } from "./hold-time.ts";
 import { inMemory, ObjectsInMemory, producerOf, readAll } from "./objects.ts";
 
 const never = new AbortController().signal;
@@ -29,6 +30,7 @@ test("a reader that stops reading bounds what is asked for, and gets the rest wh
 });
 
 test("a reader that pauses longer than the stall timeout does not fail the fetch, and costs no Interests meanwhile", async () => {
+  holdTime();
   const { what, producer } = oneBlob();
   await using way = await inMemory(producer, { stallTimeoutMs: 60 });
   const chunks = way.consumer.fetch(
@@ -38,8 +40,10 @@ test("a reader that pauses longer than the stall timeout does not fail the fetch
   let read = (await chunks.next()).value!.length;
   await until("everything in flight to arrive", () => way.consumer.inflight === 0);
   const before = way.consumer.counters.interests;
-  await delay(1_200); // longer than stall timeout and RTO
+  await vi.advanceTimersByTimeAsync(1_200); // longer than stall timeout and RTO
   expect(way.consumer.counters.interests).toBe(before);
+  read += (await chunks.next()).value!.length; // asks for more
+  vi.advanceTimersByTime(10);
   for await (const chunk of chunks) read += chunk.length;
   expect(read).toBe(bytes.length);
 });

@@ -1,4 +1,4 @@
-import { setTimeout } from "node:timers/promises";
+import { setImmediate, setTimeout } from "node:timers/promises";
 import { Component, Interest, Name as NdnName } from "@ndn/packet";
 import { Decoder } from "@ndn/tlv";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -130,8 +130,8 @@ test("a Nack without a route ends the question of everybody who asks so, and of 
 test("other Nacks are asked again after an RTO, with another Nonce", async () => {
   answers = (interest) => [asked.length === 1 ? nack(interest, 50) : data("/A")];
   await ask({}, { rtoMs: 50, timeoutMs: 10_000 });
-  expect(asked).toHaveLength(2);
-  expect(asked[0]!.nonce).not.toBe(asked[1]!.nonce);
+  expect(asked.length).toBeGreaterThan(1);
+  expect(new Set(asked.map(({ nonce }) => nonce)).size).toBe(asked.length);
 });
 
 test("silence ends at the deadline, an abort at once with its reason, and then nothing is asked any more", async () => {
@@ -142,6 +142,7 @@ test("silence ends at the deadline, an abort at once with its reason, and then n
   asker.abort(new Error("no longer wanted"));
   await expect(asking).rejects.toThrow("no longer wanted");
   await expect(ask({}, long, asker.signal)).rejects.toThrow("no longer wanted");
+  await setImmediate(); // what was sent before the abort arrives
   const before = asked.length;
   await setTimeout(100); // ten times the time after which it would have been asked again
   expect(asked).toHaveLength(before);

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { lstat, writeFile } from "node:fs/promises";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import type { PacketHandler } from "#ndn/face.ts";
 import { FaceListener } from "#ndn/face-listener.ts";
 import { parseFaceUrl } from "#ndn/face-url.ts";
@@ -16,6 +16,9 @@ import { until } from "#test/support/until.ts";
 import { unixUrl, up } from "./objects.ts";
 
 const silent: PacketHandler = { accept: () => true };
+const connectTimeoutMs = 5_000;
+
+afterEach(() => vi.restoreAllMocks());
 
 function watch(uplink: SocketUplink): string[] {
   const events: string[] = [];
@@ -132,14 +135,14 @@ test("an uplink that comes up and breaks again and again is tried with growing p
   await once(server.listen(0, "127.0.0.1"), "listening");
   const { port } = server.address() as AddressInfo;
   const uplink = new SocketUplink(parseFaceUrl(`tcp://127.0.0.1:${port}`));
-  const upAtMs: number[] = [];
-  uplink.addListener({ onUp: () => upAtMs.push(performance.now()) });
+  const events = watch(uplink);
+  const timers = vi.spyOn(globalThis, "setTimeout");
   uplink.open();
-  await until("four attempts", () => upAtMs.length >= 4);
+  await until("four attempts", () => events.filter((event) => event === "up").length >= 4);
   uplink.close();
   await new Promise((resolve) => server.close(resolve));
-  const pauses = upAtMs.slice(1).map((at, n) => at - upAtMs[n]!);
-  expect(pauses[2]).toBeGreaterThan(2 * pauses[0]!);
+  const pauses = timers.mock.calls.map(([, ms]) => ms).filter((ms) => ms !== connectTimeoutMs);
+  expect(pauses.slice(0, 3)).toEqual([200, 400, 800]);
 });
 
 test("a packet of the largest size with a link header passes, a larger one is dropped, and the face stays", async () => {

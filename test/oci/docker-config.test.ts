@@ -1,4 +1,4 @@
-import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { dockerConfigLogin, dockerConfigPath, readDockerLogin } from "#oci/docker-config.ts";
@@ -86,15 +86,14 @@ test("no file is no login", async () => {
 
 test("the file is where docker has it, and a new one is seen at once", async () => {
   expect(dockerConfigPath({ HOME: "/home/ann" })).toBe("/home/ann/.docker/config.json");
-  const directory = join(folder.path, "docker");
-  await mkdir(directory);
+  await using docker = await makeTemporaryFolder();
   const warnings: string[] = [];
   const warn = (message: string) => warnings.push(message);
-  const source = dockerConfigLogin("registry.example", { ...env(), DOCKER_CONFIG: directory }, { warn });
+  const source = dockerConfigLogin("registry.example", { ...env(), DOCKER_CONFIG: docker.path }, { warn });
   expect(await source()).toBeUndefined();
-  await writeFile(join(directory, "config.json"), JSON.stringify({ auths: { "registry.example": ann } }));
+  await writeFile(join(docker.path, "config.json"), JSON.stringify({ auths: { "registry.example": ann } }));
   expect(await source()).toEqual(login);
-  await writeFile(join(directory, "config.json"), "{");
+  await writeFile(join(docker.path, "config.json"), "{");
   expect(await source()).toBeUndefined();
   expect(warnings).toEqual([expect.stringContaining("is not JSON")]);
 });

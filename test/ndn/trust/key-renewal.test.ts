@@ -10,6 +10,7 @@ import { encodeSignedData } from "#ndn/signed-data.ts";
 import { TrustAnchors } from "#ndn/trust/anchors.ts";
 import { CertificateDirectory } from "#ndn/trust/certificate-directory.ts";
 import { formatCertificates } from "#ndn/trust/certificate-file.ts";
+import { writeOthers } from "#ndn/trust/key-files.ts";
 import { importCertificate } from "#ndn/trust/key-import.ts";
 import { renewCertificate } from "#ndn/trust/key-renewal.ts";
 import { expiryWarning } from "#ndn/trust/validity.ts";
@@ -175,11 +176,14 @@ test("there is nothing to renew before the first start", async () => {
   await expect(inspectKeychain(folder.path)).rejects.toThrow(/start the server once/);
 });
 
-test("at most eight old certificates are kept", async () => {
+test("at most eight old certificates are kept, the newest", async () => {
   await using folder = await makeTemporaryFolder();
-  await openIdentity(folder.path, prefix);
-  for (let i = 0; i < 10; i++) await renewCertificate(folder.path, undefined, Date.now());
-  expect((await openIdentity(folder.path, prefix)).certificates).toHaveLength(9);
+  const newest = await openIdentity(folder.path, prefix);
+  const older = (await Authority.make("/example/registry")).ours;
+  writeOthers(folder.path, { previous: Array.from({ length: 10 }, () => older) });
+  await renewCertificate(folder.path, undefined, Date.now());
+  const { previous } = await inspectKeychain(folder.path);
+  expect(previous.map(({ digest }) => digest)).toEqual([newest.digest, ...Array(7).fill(older.digest)]);
 });
 
 test("the anchor is written for everybody to read", async () => {
