@@ -13,9 +13,10 @@ import {
   wrongBytes,
   wrongSize,
 } from "#test/blob/villains.ts";
+import type { Fault } from "#test/support/registry/fault.ts";
 import { startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";
-import { ask, begin, startEndpoint } from "./endpoint.ts";
+import { ask, begin, type EndpointOptions, startEndpoint } from "./endpoint.ts";
 
 const small = blobOf("small", 200_000);
 const big = blobOf("big", collectBytes + 500_000);
@@ -87,15 +88,15 @@ test("an empty blob is served, and a range of it is the registry's to refuse", a
   expect(through.status).toBe(straight.status);
 });
 
-test.each([
+test.each<[string, Fault | undefined, EndpointOptions?]>([
   ["a 206", undefined],
   ["a 200 with the right beginning", { kind: "ignore-range" }],
   ["a short 206", { kind: "short-206", times: 1 }],
   ["a reset", { kind: "reset-after", bytes: 100_000, times: 1 }],
-  ["a stall", { kind: "stall-after", bytes: 100_000, times: 1 }],
-] as const)("when NDN breaks at a byte, upstream goes on from there with %s", async (_, fault) => {
+  ["a stall", { kind: "stall-after", bytes: 100_000, times: 1 }, { stallTimeoutMs: 300 }],
+])("when NDN breaks at a byte, upstream goes on from there with %s", async (_, fault, options) => {
   registry.fault = fault;
-  await using endpoint = await startEndpoint(registry.url, breaksAfter(1_000_001, big));
+  await using endpoint = await startEndpoint(registry.url, breaksAfter(1_000_001, big), options);
   const { status, headers, body } = await ask(endpoint.url, pathOf(big));
   expect([status, headers["x-blob-source"]]).toEqual([200, "ndn"]);
   expect(body.equals(big.bytes)).toBe(true);

@@ -62,7 +62,7 @@ describe("10 pullers of one cold blob at once", () => {
     expect.soft(await gauge("ndn_registry_fetches_in_flight")).toBe(1);
     openGate();
     for (const answer of await answers) expectWhole(answer, large);
-    expect(await gauge("ndn_registry_fetches_in_flight")).toBe(0);
+    await until("the end of the fetch", async () => (await gauge("ndn_registry_fetches_in_flight")) === 0);
     expect(ndn.openedAt).toEqual([0]);
     expect(registry.requests.map(({ method }) => method)).toEqual(["HEAD"]);
     const size = large.bytes.length;

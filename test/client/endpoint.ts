@@ -54,7 +54,6 @@ export async function startEndpoint(
     log,
     metrics: createClientMetrics(metrics),
     readiness: () => ({ ready: true, missing: [] }),
-    stallTimeoutMs: 300,
     ...options,
   });
   await client.app.listen({ port: 0, host: "127.0.0.1" });

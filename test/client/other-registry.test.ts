@@ -66,7 +66,7 @@ describe("what is held because of a private registry", () => {
   ])("is not served in the name of an open one that does not have it: %s", async (_, headers) => {
     await using endpoint = await start();
     expect((await ask(endpoint.url, inClosed, reader)).status).toBe(200);
-    expect(endpoint.store.has(digest)).toBe(true);
+    await until("the blob to be held", () => endpoint.store.has(digest));
     const through = await ask(endpoint.url, inOpen, { headers });
     expect(through.status).toBe(404);
     const straight = await ask(openRegistry.url, `/v2/x/blobs/${digest}`, { headers });

@@ -19,12 +19,14 @@ import { until } from "#test/support/until.ts";
 import { ask } from "./endpoint.ts";
 import { by } from "./puller.ts";
 import { filesClosed, stageFetches } from "./store/fetch-stage.ts";
+import { patienceMs, usePatienceClock } from "./store/patience-clock.ts";
 
 // More than the kernel takes for a puller that does not read.
 const blob = blobOf("more than sockets hold", 40_000_000);
+const clock = usePatienceClock();
 
 test("a puller that stops reading when the disk is full is broken off with right bytes, and the other gets all", async () => {
-  const { store, fetches } = stageFetches({ patienceMs: 100 });
+  const { store, fetches } = stageFetches({ patienceMs });
   store.roomBytes = 1024 * 1024;
   const { promise: gate, resolve: openGate } = Promise.withResolvers<void>();
   const ndn = waitsFor(gate, blob);
@@ -58,12 +60,16 @@ test("a puller that stops reading when the disk is full is broken off with right
   });
   const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
 
+  const joined = (count: number) =>
+    until(`reader ${count}`, () => [...fetches.progress()].some(({ readers }) => readers === count));
   const answered = once(get(url, { agent: false }), "response") as Promise<[IncomingMessage]>;
+  await joined(1);
   const other = ask(url, "/");
-  await until("both to follow", () => [...fetches.progress()].some(({ readers }) => readers === 2));
+  await joined(2);
   openGate();
   const [stuck] = await answered;
   const broken = once(stuck, "error") as Promise<[NodeJS.ErrnoException]>;
+  await clock.outwait(0);
   expect((await other).body.equals(blob.bytes)).toBe(true);
   const pieces: Buffer[] = [];
   stuck.on("data", (piece: Buffer) => pieces.push(piece));

@@ -7,7 +7,13 @@ import { memoryContents } from "#client/manifests/contents.ts";
 import { createManifestRoute } from "#client/manifests/manifest-route.ts";
 import { ManifestMemory } from "#client/manifests/memory.ts";
 import { createPingRoute } from "#client/manifests/ping-route.ts";
-import type { ManifestServices, OfflinePolicy, ServedManifest, Upstream } from "#client/manifests/ports.ts";
+import type {
+  HeadTimeouts,
+  ManifestServices,
+  OfflinePolicy,
+  ServedManifest,
+  Upstream,
+} from "#client/manifests/ports.ts";
 import { askOf } from "#client/manifests/upstream-question.ts";
 import { createClientMetrics } from "#client/metrics.ts";
 import { createProxy, type UpstreamProxy } from "#client/proxy.ts";
@@ -34,6 +40,9 @@ export interface ManifestEndpointOptions extends Partial<ManifestServices> {
   readonly offline?: OfflinePolicy;
 }
 
+/** Timeouts for upstreams that never answer; a test in which they should answer must not race against these. */
+export const impatient: HeadTimeouts = { aloneMs: 150, withMemoryMs: 100, afterSilenceMs: 30 };
+
 /** Start one on a free port; its registry is called `registry.test`. */
 export async function startManifestEndpoint(
   upstreamUrl: URL,
@@ -56,7 +65,6 @@ export async function startManifestEndpoint(
     rights,
     log,
     onManifest: (manifest) => served.push(manifest),
-    timeouts: { aloneMs: 150, withMemoryMs: 100, afterSilenceMs: 30 },
     ...options,
   };
   const ask = askOf(services);
@@ -119,7 +127,7 @@ function relay(registry: URL, { url, method, headers }: IncomingMessage, respons
   sent.on("error", () => response.destroy());
   sent.on("response", (answer) => {
     response.writeHead(answer.statusCode!, answer.headers);
-    if (!isBroken) return void answer.pipe(response);
+    if (!isBroken || method === "HEAD") return void answer.pipe(response);
     answer.once("data", (chunk: Buffer) => response.write(chunk.subarray(0, 10), () => response.destroy()));
   });
   sent.end();

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { startUpstream } from "../raw-upstream.ts";
 import { ask } from "./ask.ts";
-import { startManifestEndpoint } from "./manifest-endpoint.ts";
+import { impatient, startManifestEndpoint } from "./manifest-endpoint.ts";
 import { byDigest, byTag, docker, essence, oci, repository, useManifestStage } from "./manifest-stage.ts";
 
 const stage = useManifestStage();
@@ -38,18 +38,11 @@ test("an upstream that is out of reach is stood in for", async () => {
   expect((await ask(endpoint.url, byTag, { method: "HEAD" })).status).toBe(200);
 });
 
-test("an upstream that is silent is stood in for, and keeps only the first puller waiting for long", async () => {
-  const endpoint = await stage.start({ timeouts: { withMemoryMs: 400, afterSilenceMs: 20 } });
+test("an upstream that is silent is stood in for, again and again", async () => {
+  const endpoint = await stage.start({ timeouts: impatient });
   await ask(endpoint.url, byTag);
   stage.upstream.mood = "silent";
-  const times = [];
-  for (let i = 0; i < 3; i++) {
-    const startedMs = performance.now();
-    expect((await ask(endpoint.url, byTag)).headers.warning).toContain("cannot be reached");
-    times.push(performance.now() - startedMs);
-  }
-  expect(times[0]).toBeGreaterThan(390);
-  expect(times[1]! + times[2]!).toBeLessThan(390);
+  for (let i = 0; i < 3; i++) expect((await ask(endpoint.url, byTag)).headers.warning).toContain("cannot be reached");
 });
 
 test("the pull limit is met by the GET only: the last manifest of a tag that has moved on is served", async () => {
@@ -94,7 +87,7 @@ test("a registry that is only slow to answer a HEAD still gets the GET", async (
       if (request.method === "GET") response.end("the manifest");
     }),
   );
-  const endpoint = stage.owned.use(await startManifestEndpoint(slow.url));
+  const endpoint = stage.owned.use(await startManifestEndpoint(slow.url, { timeouts: impatient }));
   expect((await ask(endpoint.url, byTag)).body.toString()).toBe("the manifest");
 });
 

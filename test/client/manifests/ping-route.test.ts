@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { ask } from "./ask.ts";
 import {
+  impatient,
   type ManifestEndpoint,
   type ManifestEndpointOptions,
   type MoodyUpstream,
@@ -59,8 +60,9 @@ test("with the upstream failing, an anonymous puller hears the same challenge, a
 });
 
 test("with the upstream out of reach, nobody is sent to a token service when everybody is served anyway", async () => {
-  const endpoint = await start({ offline: "anyone" });
-  await ask(endpoint.url, "/v2/");
+  const { url, memory } = await start();
+  expect((await ask(url, "/v2/")).status).toBe(401);
+  const endpoint = await start({ offline: "anyone", memory, timeouts: impatient });
   upstream.mood = "silent";
   expect((await ask(endpoint.url, "/v2/")).status).toBe(200);
 });

@@ -39,6 +39,11 @@ test("how long is waited depends on who can answer instead, and on whether it wa
   expect(await waitedMs(ask, "memory")).toBe(1_000);
 });
 
+test("with the memory in its place, a silent upstream keeps only the first puller waiting for long", async () => {
+  const ask = createAsk(silent);
+  for (const ms of [5_000, 1_000, 1_000]) expect(await waitedMs(ask, "memory")).toBe(ms);
+});
+
 test("where nobody else can answer, the upstream has all the time it wants, until the puller goes away", async () => {
   const ask = createAsk(silent);
   const gone = new AbortController();

@@ -1,22 +1,28 @@
 /** After the store has failed readers of one fetch wait for each other, but not for ever. */
-import { setTimeout as delay } from "node:timers/promises";
-import { afterEach, expect, test, vi } from "vitest";
+import { setImmediate as turn } from "node:timers/promises";
+import { expect, test, vi } from "vitest";
 import { BlobUnavailable } from "#blob/source.ts";
 import { collectBytes } from "#blob/verify.ts";
 import { Patience } from "#client/store/shared-fetch-patience.ts";
 import { blobOf } from "#test/blob/villains.ts";
 import { filesClosed, stageFetches, Taker } from "./fetch-stage.ts";
 import { gated } from "./gated-source.ts";
+import { patienceMs, usePatienceClock } from "./patience-clock.ts";
 
 const big = blobOf("patience", collectBytes + 3_000_000);
 const size = big.bytes.length;
 const stays = new AbortController().signal;
 const mib = 1024 * 1024;
+const clock = usePatienceClock();
 
-afterEach(() => vi.restoreAllMocks());
+/** Work on a chunk for so long, after those who do not work on it have taken it. */
+async function work(ms: number): Promise<void> {
+  await turn();
+  vi.advanceTimersByTime(ms);
+}
 
 /** Readers of one fetch whose disk takes 1 MiB; the first one's sources are read. */
-async function stageReaders(patienceMs: number, paces: readonly ((() => Promise<void>) | undefined)[]) {
+async function stageReaders(paces: readonly ((() => Promise<void>) | undefined)[]) {
   const { store, fetches } = stageFetches({ patienceMs });
   store.roomBytes = mib;
   const source = gated(big);
@@ -28,12 +34,14 @@ test.each([
   ["from whose sources it is fetched", 0],
   ["that only follows", 2],
 ])("a reader %s is broken off when it stands still, and the others get everything", async (_, stuck) => {
-  const { store, source, reads, takers } = await stageReaders(50, [undefined, undefined, undefined]);
+  const { store, source, reads, takers } = await stageReaders([undefined, undefined, undefined]);
   source.allow(100_000);
   await takers[stuck]!.until(1);
   source.allow(size);
   const others = takers.filter((_, at) => at !== stuck);
-  const all = await Promise.all(others.map((taker) => taker.toEnd()));
+  const reading = Promise.all(others.map((taker) => taker.toEnd()));
+  await clock.outwait(stuck);
+  const all = await reading;
   expect(all.map(({ digest }) => digest)).toEqual([big.ref.digest, big.ref.digest]);
   expect(reads.map(({ brokenOff }) => brokenOff!.aborted)).toEqual([0, 1, 2].map((at) => at === stuck));
   const { error, bytes } = await takers[stuck]!.toEnd();
@@ -43,7 +51,7 @@ test.each([
 });
 
 test("a reader that goes on, but much more slowly than the others, is broken off as well", async () => {
-  const { source, takers } = await stageReaders(100, [undefined, () => delay(20)]);
+  const { source, takers } = await stageReaders([undefined, () => work(1_000)]);
   source.allow(size);
   const [fast, slow] = await Promise.all(takers.map((taker) => taker.toEnd()));
   expect(fast!.digest).toBe(big.ref.digest);
@@ -51,13 +59,13 @@ test("a reader that goes on, but much more slowly than the others, is broken off
 });
 
 test("one that nobody waits for has all the time that it takes", async () => {
-  const { source, takers } = await stageReaders(0, [() => delay(1)]);
+  const { source, takers } = await stageReaders([() => work(2 * patienceMs)]);
   source.allow(size);
   expect((await takers[0]!.toEnd()).digest).toBe(big.ref.digest);
 });
 
 test("what was handed to a reader before it was broken off is followed by nothing else", async () => {
-  const { source, reads, takers } = await stageReaders(50, [undefined, undefined]);
+  const { source, reads, takers } = await stageReaders([undefined, undefined]);
   const stuck = reads[1]!.chunks[Symbol.asyncIterator]();
   let at = 0;
   const first = takers[0]!.toEnd();
@@ -67,18 +75,17 @@ test("what was handed to a reader before it was broken off is followed by nothin
     expect(value.bytes.equals(big.bytes.subarray(at, at + value.bytes.length))).toBe(true);
     at += value.bytes.length;
   }
+  await clock.outwait(1);
   expect((await first).digest).toBe(big.ref.digest);
   await expect(stuck.next()).rejects.toThrow(BlobUnavailable);
 });
 
 test("readers that are last in turn keep their patience with each other; of two thirds of the time it is used up", () => {
-  let nowMs = 0;
-  vi.spyOn(performance, "now").mockImplementation(() => nowMs);
   const patience = new Patience<object>(1_000);
   const [a, b] = [{}, {}];
   const wait = (reader: object, ms: number) => {
     patience.waitFor(new Set([reader]), [a, b]);
-    nowMs += ms;
+    vi.advanceTimersByTime(ms);
   };
   for (let turn = 0; turn < 1_000; turn++) for (const reader of [a, b]) wait(reader, 100);
   patience.waitFor(new Set(), [a, b]);

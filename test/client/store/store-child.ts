@@ -1,7 +1,7 @@
 /**
  * Writes blobs in a loop until it is killed: `store-child.ts DIRECTORY SEED MAX_BYTES`. Says `ready` when the store is
- * open, `resumed N` when it went on with N bytes that were there, `wrong` when those were not the blob's.
- * Without arguments it ends.
+ * open, `committed` for every blob, `resumed N` when it went on with N bytes that were there, `wrong` when those were
+ * not the blob's, and `named` when all that was committed until then has its name. Without arguments it ends.
  */
 import { writeSync } from "node:fs";
 import { BlobStore } from "#client/store/blob-store.ts";
@@ -36,6 +36,8 @@ async function writeOne(nth: number): Promise<void> {
   try {
     for (let at = there; at < bytes.length; at += 8_192) await writer.write(bytes.subarray(at, at + 8_192));
     await writer.commit();
+    say("committed");
+    void store.settled().then(() => say("named"));
     if (there > 0) say(`resumed ${there}`);
   } catch (err: unknown) {
     say(`failed ${(err as NodeJS.ErrnoException).code}`);

@@ -9,8 +9,8 @@ export interface StoreChild {
   readonly ready: Promise<void>;
   /** What it has said so far. */
   readonly lines: string[];
-  /** Resolves at a line that begins so. */
-  said(start: string): Promise<void>;
+  /** Resolves when so many lines have begun so, by default one. */
+  said(start: string, count?: number): Promise<void>;
   /** SIGKILL; resolves when it is gone. */
   kill(): Promise<void>;
 }
@@ -39,10 +39,10 @@ export function startStoreChild(
     lines.push(line);
     for (const look of waiting) look();
   });
-  const said = (start: string) =>
+  const said = (start: string, count = 1) =>
     new Promise<void>((resolve, reject) => {
       const look = () => {
-        if (!lines.some((line) => line.startsWith(start))) return;
+        if (lines.filter((line) => line.startsWith(start)).length < count) return;
         waiting.delete(look);
         resolve();
       };
