@@ -1,8 +1,9 @@
 /**
  * Files that are either the old or the new one, whatever happens in between.
  */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 
 /**
  * Write `path` by temporary file, fsync and rename; one call per path at a time.
@@ -36,6 +37,18 @@ export function writeFileAtomicSync(path: string, content: string, mode: number)
     closeSync(fd);
   }
   renameSync(temporary, path);
+}
+
+/**
+ * Remove what processes have left that were killed while they wrote `path`. One that is still at it fails, with the old
+ * file in place. @throws the file system's error
+ */
+export function removeLeftovers(path: string): void {
+  const start = `${basename(path)}.`;
+  for (const name of readdirSync(dirname(path))) {
+    const isLeft = name.startsWith(start) && /^\d+\.tmp$/.test(name.slice(start.length));
+    if (isLeft) rmSync(join(dirname(path), name), { force: true });
+  }
 }
 
 function temporaryOf(path: string): string {

@@ -6,7 +6,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { LRUCache } from "lru-cache";
-import { writeFileAtomic } from "#ndn/atomic-file.ts";
+import { removeLeftovers, writeFileAtomic } from "#ndn/atomic-file.ts";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
 import { isRepository } from "#oci/reference.ts";
 
@@ -57,6 +57,7 @@ export class KnownPlaces {
   private load(directory: string): void {
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
+      removeLeftovers(this.path!);
       const stored: unknown = JSON.parse(readFileSync(this.path!, "utf8"));
       for (const [key, value] of Object.entries(stored ?? {}).reverse()) {
         const digest = parseSha256(key);

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
@@ -65,6 +65,14 @@ test("what is no repository or no list is left out", async () => {
   await using folder = await makeTemporaryFolder();
   await writeFile(join(folder.path, "places.json"), JSON.stringify({ [digest]: ["../x", 7, "good", "Bad"] }));
   expect(new KnownPlaces(folder.path, noError).repositoriesOf(digest)).toEqual(["good"]);
+});
+
+test("what a server that was killed left half written is removed, and nothing else", async () => {
+  await using folder = await makeTemporaryFolder();
+  const others = ["places.json.tmp", "places.json.1.tmp.old", "my.places.json.1.tmp"];
+  for (const name of ["places.json.17.tmp", ...others]) await writeFile(join(folder.path, name), "");
+  await new KnownPlaces(folder.path, noError).close();
+  expect((await readdir(folder.path)).toSorted()).toEqual(others.toSorted());
 });
 
 test("a directory that cannot be written is a warning", async () => {
