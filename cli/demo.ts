@@ -2,8 +2,8 @@
  * `npm run demo`: the whole path on one machine, with nothing else installed. Starts a registry with a sample image in
  * it, a gateway in front, pulls the image through it as a puller would, and stays up.
  */
-import { createHash } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { createHash, randomBytes } from "node:crypto";
+import { mkdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -83,7 +83,7 @@ async function show(gateway: string, registry: string): Promise<void> {
 async function main(): Promise<void> {
   const { values: flags } = parseArgs({ options: { listen: { type: "string", default: "127.0.0.1:0" } } });
   const registry = await startSampleRegistry();
-  const folder = mkdtempSync(join(tmpdir(), "ndn-registry-demo-"));
+  const folder = join(tmpdir(), `ndn-registry-demo-${randomBytes(6).toString("hex")}`);
   const texts = {
     listen: flags.listen,
     upstream: registry.url.href,
@@ -93,22 +93,23 @@ async function main(): Promise<void> {
   };
   const values = readOptions(startOptions, { ...texts, "log-level": "warn" }, {});
   const log = createLogger(values);
-  let isClosing = false;
-  const close = async () => {
-    isClosing = true;
+  let closing: Promise<void> | undefined;
+  const closeAll = async () => {
     await starting.then(
       (gateway) => gateway.close(),
-      () => undefined, // told below
+      () => undefined, // told below, if anybody still waits for it
     );
     await registry.close();
-    rmSync(folder, { recursive: true });
+    rmSync(folder, { recursive: true, force: true });
   };
-  const stopped = runUntilSignal(log, close);
+  const close = () => (closing ??= closeAll());
+  const stopped = runUntilSignal(log, close); // before there is anything to leave behind
+  mkdirSync(folder, { mode: 0o700 });
   const starting = startGateway(values, log);
   try {
     await show((await starting).url, registry.url.href);
   } catch (err: unknown) {
-    if (!isClosing) {
+    if (closing === undefined) {
       await close();
       throw err;
     }

@@ -39,15 +39,20 @@ export function writeFileAtomicSync(path: string, content: string, mode: number)
   renameSync(temporary, path);
 }
 
-/**
- * Remove what processes have left that were killed while they wrote `path`. One that is still at it fails, with the old
- * file in place. @throws the file system's error
- */
+/** Remove what processes of this machine have left that were killed while they wrote `path`. @throws the file system's error */
 export function removeLeftovers(path: string): void {
-  const start = `${basename(path)}.`;
   for (const name of readdirSync(dirname(path))) {
-    const isLeft = name.startsWith(start) && /^\d+\.tmp$/.test(name.slice(start.length));
-    if (isLeft) rmSync(join(dirname(path), name), { force: true });
+    const [pid] = /(?<=^\.)\d+(?=\.tmp$)/.exec(name.slice(basename(path).length)) ?? [];
+    if (!name.startsWith(basename(path)) || pid === undefined || isAlive(Number(pid))) continue;
+    rmSync(join(dirname(path), name), { force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (err: unknown) {
+    return (err as NodeJS.ErrnoException).code === "EPERM"; // somebody else's
   }
 }
 

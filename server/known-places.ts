@@ -33,6 +33,7 @@ export class KnownPlaces {
     this.path = directory && join(directory, fileName);
     this.onError = onError;
     if (directory) this.load(directory);
+    if (this.path) this.tidy(this.path);
   }
 
   repositoriesOf(digest: Digest): readonly string[] {
@@ -57,7 +58,6 @@ export class KnownPlaces {
   private load(directory: string): void {
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
-      removeLeftovers(this.path!);
       const stored: unknown = JSON.parse(readFileSync(this.path!, "utf8"));
       for (const [key, value] of Object.entries(stored ?? {}).reverse()) {
         const digest = parseSha256(key);
@@ -66,6 +66,14 @@ export class KnownPlaces {
       }
     } catch (err: unknown) {
       if ((err as NodeJS.ErrnoException).code !== "ENOENT") this.onError(err as Error);
+    }
+  }
+
+  private tidy(path: string): void {
+    try {
+      removeLeftovers(path);
+    } catch (err: unknown) {
+      this.onError(err as Error);
     }
   }
 

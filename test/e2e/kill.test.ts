@@ -1,5 +1,4 @@
 /** Parts of the path end without a goodbye; the puller must not notice. */
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { retrieveMetadata } from "@ndn/rdr";
 import { fetch as fetchSegmented } from "@ndn/segmented-object";
@@ -85,11 +84,12 @@ describeWith(wholePathPrograms, "a part that is killed", () => {
   });
 
   test("the uplink, in mid-blob, by a link that is cut: the right bytes arrive", patience, async () => {
-    const listen = join(stage.folder, "link.sock");
-    const link = await startLinkRelay({ listen, target: path.socket, up: {}, down: { delayMs: 1 }, seed: 1 });
+    const folder = await stage.newFolder("far-client");
+    const listen = join(folder, "link.sock");
+    const link = stage.own(
+      await startLinkRelay({ listen, target: path.socket, up: {}, down: { delayMs: 1 }, seed: 1 }),
+    );
     const args = ["--name", prefix, "--upstream", path.registry.url, "--uplink", `unix://${listen}`];
-    const folder = join(stage.folder, "far-client");
-    await mkdir(folder, { recursive: true });
     await using client = await startClient({ folder, args });
     await pullAcross(async () => link[Symbol.asyncDispose](), client, link);
   });

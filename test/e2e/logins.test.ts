@@ -1,5 +1,5 @@
 /** Real pullers at an endpoint with `--htpasswd`: a login is asked for, is enough, and is the endpoint's alone. */
-import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { hashSync } from "bcryptjs";
 import { beforeAll, expect, test } from "vitest";
@@ -34,9 +34,8 @@ describeWith([...programs, "busybox"], "logins", () => {
     name = `${path.client.host}/${repository}`;
   }, 60_000);
 
-  async function engineIn(folder: string): Promise<Dockerd> {
-    await mkdir(join(stage.folder, folder));
-    return stage.own(await startDockerd({ folder: join(stage.folder, folder) }));
+  async function engineIn(name: string): Promise<Dockerd> {
+    return stage.own(await startDockerd({ folder: await stage.newFolder(name) }));
   }
 
   /** `docker login` without the password on its command line. */

@@ -8,7 +8,6 @@ import { digestOfHash } from "#oci/digest.ts";
 import { KnownPlaces } from "#server/known-places.ts";
 import { patternBlob, startRegistry } from "#test/support/registry.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
-import { until } from "#test/support/until.ts";
 import { prefix, serve } from "./serving.ts";
 
 const digest = digestOfHash(Buffer.alloc(32, 1));
@@ -34,10 +33,9 @@ test("what is learned while the rest is being written is written too", async () 
   await setImmediate();
   places.learn(another, "b");
   await closing;
-  await until("both to be kept", () => {
-    const kept = new KnownPlaces(folder.path, noError);
-    return kept.repositoriesOf(digest)[0] === "a" && kept.repositoriesOf(another)[0] === "b";
-  });
+  await places.close(); // if the first save was through before
+  const kept = new KnownPlaces(folder.path, noError);
+  expect([kept.repositoriesOf(digest), kept.repositoriesOf(another)]).toEqual([["a"], ["b"]]);
 });
 
 test("without a directory nothing is kept", async () => {
@@ -69,8 +67,10 @@ test("what is no repository or no list is left out", async () => {
 
 test("what a server that was killed left half written is removed, and nothing else", async () => {
   await using folder = await makeTemporaryFolder();
-  const others = ["places.json.tmp", "places.json.1.tmp.old", "my.places.json.1.tmp"];
-  for (const name of ["places.json.17.tmp", ...others]) await writeFile(join(folder.path, name), "");
+  const dead = 2 ** 22 + 1; // above what Linux gives to processes
+  const others = ["places.json.tmp", `places.json.${dead}.tmp.old`, `my.places.json.${dead}.tmp`];
+  others.push(`places.json.${process.pid}.tmp`); // of a live one, which may be writing it
+  for (const name of [`places.json.${dead}.tmp`, ...others]) await writeFile(join(folder.path, name), "");
   await new KnownPlaces(folder.path, noError).close();
   expect((await readdir(folder.path)).toSorted()).toEqual(others.toSorted());
 });

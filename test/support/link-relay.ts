@@ -54,6 +54,7 @@ export async function startLinkRelay(options: LinkRelayOptions): Promise<LinkRel
 export function onceDown(relay: LinkRelay, bytes: number, deed: () => void): void {
   let gone = 0;
   relay.down = {
+    ...relay.down,
     mangle: (packet) => {
       const before = gone;
       gone += packet.length;
