@@ -118,6 +118,7 @@ describe("a range of a cold blob", () => {
 test("a held blob answers ranges and conditions by itself", async () => {
   await using endpoint = await stage.start(registry.url);
   await ask(endpoint.url, pathOf(small));
+  await until("the blob to be held", () => endpoint.store.has(small.ref.digest));
   const etag = `"${small.ref.digest}"`;
   const answer = (headers: Record<string, string>) => ask(endpoint.url, pathOf(small), { headers });
   const cases: [Record<string, string>, number, Buffer][] = [

@@ -70,6 +70,7 @@ describe.each<AuthKind>(["bearer", "basic"])("a private image that is held, with
     await using endpoint = await stage.start(registry.url, ndn);
     const reader = await allowed(kind);
     for (const path of [byTag, byDigest(), blobPath]) expect((await ask(endpoint.url, path, reader)).status).toBe(200);
+    await until("the blob to be held", () => endpoint.store.has(large.ref.digest));
     await expectRefused(endpoint.url, {});
     await expectRefused(endpoint.url, { authorization: wrongAuthorization(kind) });
 
