@@ -8,19 +8,28 @@ import { basename, dirname, join } from "node:path";
 /**
  * Write `path` by temporary file, fsync and rename; one call per path at a time.
  *
+ * @param temporary - Beside it. By default of this process alone, which may be killed (`removeLeftovers`).
  * @throws the file system's error; the old file then stays.
  */
-export async function writeFileAtomic(path: string, content: string, mode: number): Promise<void> {
-  const temporary = temporaryOf(path);
+export async function writeFileAtomic(
+  path: string,
+  content: string,
+  mode: number,
+  temporary = temporaryOf(path),
+): Promise<void> {
   try {
-    await using file = await open(temporary, "w", mode);
-    await file.writeFile(content);
-    await file.sync();
+    await writeSynced(temporary, content, mode);
+    await rename(temporary, path);
   } catch (err: unknown) {
-    await rm(temporary, { force: true });
+    await rm(temporary, { force: true }).catch(() => undefined); // the error to be told is the first one
     throw err;
   }
-  await rename(temporary, path);
+}
+
+async function writeSynced(path: string, content: string, mode: number): Promise<void> {
+  await using file = await open(path, "w", mode);
+  await file.writeFile(content);
+  await file.sync();
 }
 
 /** The same where nothing else is to happen meanwhile: while a program starts or is about to end. */

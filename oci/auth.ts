@@ -8,7 +8,7 @@ import type { Access } from "./token-auth.ts";
 /**
  * In whose name a request is made.
  *
- * `login` is the client's own credentials, if it has any. `puller` is somebody's Authorization, passed on verbatim: a
+ * `login` is the client's own credentials, where it has them. `puller` is somebody's Authorization, passed on verbatim: a
  * challenge to it is the puller's to answer. A puller without one gets what `login` gets, or else what is anonymous; when
  * that is refused, the registry's own challenge comes back, so that the puller can log in.
  */

@@ -1,9 +1,10 @@
 /**
  * Keeps the memory of manifests in the cache directory, so that a restart forgets nothing.
  */
-import { open, readFile, rename, rm } from "node:fs/promises";
+import { readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
+import { writeFileAtomic } from "#ndn/atomic-file.ts";
 import { formatIndex, restoreIndex } from "./index-json.ts";
 import type { ManifestMemory } from "./memory.ts";
 
@@ -76,7 +77,7 @@ export class IndexFile {
     const startedMs = performance.now();
     this.#isChanged = false;
     try {
-      await replaceFile(path, formatIndex(memory));
+      await writeFileAtomic(path, formatIndex(memory), 0o600, `${path}.new`);
       this.#isFailing = false;
     } catch (err: unknown) {
       if (!this.#isFailing) log.warn({ err, path }, "tags cannot be written down: a restart will forget them");
@@ -102,23 +103,5 @@ async function load({ directory, memory, log }: IndexFileOptions): Promise<void>
     await rename(path, `${path}.damaged`).catch((err: unknown) =>
       log.warn({ err, path }, "and it cannot be moved aside"),
     );
-  }
-}
-
-/** By rename: whoever reads it sees the old one or the new one, after a crash too. */
-async function replaceFile(path: string, text: string): Promise<void> {
-  const temporary = `${path}.new`;
-  try {
-    const file = await open(temporary, "w", 0o600);
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-  } catch (err: unknown) {
-    await rm(temporary, { force: true }).catch(() => {}); // the error to be told is the first one
-    throw err;
   }
 }

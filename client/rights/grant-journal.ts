@@ -3,9 +3,10 @@
  * lines are of no use any more.
  */
 import { constants, mkdirSync, readFileSync, statSync } from "node:fs";
-import { appendFile, open, rename, rm } from "node:fs/promises";
+import { appendFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Logger } from "pino";
+import { writeFileAtomic } from "#ndn/atomic-file.ts";
 import { formatEntry, type JournalEntry, journalHead, parseJournal } from "./grant-lines.ts";
 import { openSecret } from "./secret-file.ts";
 
@@ -152,24 +153,7 @@ class FileJournal implements GrantJournal {
 
   private async rewrite(): Promise<void> {
     const lines = [...this.grants.all()].map((grant) => formatEntry({ ...grant, isRemoved: false }));
-    await replaceFile(this.file, journalHead + lines.join(""));
+    await writeFileAtomic(this.file, journalHead + lines.join(""), mode, `${this.file}.tmp`);
     this.lineCount = lines.length;
-  }
-}
-
-async function replaceFile(file: string, content: string): Promise<void> {
-  const temporary = `${file}.tmp`;
-  try {
-    const handle = await open(temporary, "w", mode);
-    try {
-      await handle.writeFile(content);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, file);
-  } catch (err: unknown) {
-    await rm(temporary, { force: true });
-    throw err;
   }
 }

@@ -19,7 +19,7 @@ import { prefix, type Reader } from "./serving.ts";
 export const repository = "team/app";
 const asked = { isExact: true, forwardingHint: repositoryName(prefix, repository) };
 
-/** List `i` of a blob, as any consumer gets it. */
+/** List `i` of a blob, as every consumer gets it. */
 export function fetchList(reader: Reader, digest: Digest, i: number, size: SegmentSize = 8192, isUnique = false) {
   const name = digestListName(objectName(prefix, digest, size), i);
   return reader.get(name, { ...asked, isUnique });
