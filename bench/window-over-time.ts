@@ -2,7 +2,7 @@
  * `node bench/window-over-time.ts`: the congestion window on simulated links, as a table of rate and window over time.
  * Nothing is sent; the same model as in test/ndn/congestion-link.test.ts.
  */
-import { CongestionWindow } from "#ndn/congestion-window.ts";
+import { CongestionWindow } from "#ndn/consumer/congestion-window.ts";
 import { type SimulatedLink, simulate } from "#test/ndn/simulated-link.ts";
 
 const links: readonly (Omit<SimulatedLink, "seed"> & { readonly name: string })[] = [

@@ -1,9 +1,10 @@
 /**
  * The digests of one blob's segments as lists that arrive beside the data (PROTOCOL.md § Digest lists).
  */
-import type { SegmentDataEncoder } from "#ndn/data.ts";
-import type { Mending, SegmentCheck } from "#ndn/segment-check.ts";
-import { FetchFailed } from "#ndn/segment-fetch.ts";
+
+import type { Mending, SegmentCheck } from "#ndn/consumer/segment-check.ts";
+import { FetchFailed } from "#ndn/consumer/segment-fetch.ts";
+import type { SegmentDataEncoder } from "#ndn/packet/data.ts";
 import { digestListOf, digestListRange } from "./names.ts";
 
 const digestBytes = 32;

@@ -3,9 +3,9 @@
  * wins. Only the beginning of a read is raced; one that stalls later breaks off by its own timeout, and the next source
  * goes on from its byte.
  */
+import type { Semaphore } from "#base/semaphore.ts";
 import { Attempt } from "./attempt.ts";
 import type { HedgeDelay } from "./hedge-delay.ts";
-import type { HedgeSlots } from "./hedge-slots.ts";
 import { BlobCorrupt, type BlobRead, type BlobSource, BlobUnavailable, type SourceName } from "./source.ts";
 import { UpstreamAnswer } from "./upstream-response.ts";
 
@@ -27,8 +27,8 @@ export interface HedgeOptions {
   readonly upstream: BlobSource;
   /** Shared by all reads. */
   readonly delay: HedgeDelay;
-  /** Shared by all reads. */
-  readonly slots: HedgeSlots;
+  /** Bounds the upstream GETs that are hedges; shared by all reads. */
+  readonly limit: Semaphore;
   /**
    * Whether the puller needs a right: then "no" from the upstream (401, 403, 404) ends the read although NDN may still
    * answer, for it is newer than what the right was granted by. Every other refusal says nothing about the blob: it is
@@ -85,9 +85,9 @@ class Race {
 
   async run(patienceMs: number, ask: () => Attempt): Promise<BlobRead> {
     if (!(await this.isLate(patienceMs))) return await this.won(this.ndn);
-    const slot = this.options.slots.take();
+    const permit = permitOf(this.options.limit);
     try {
-      const isFirst = await Promise.race([this.ndn.begun.then(() => true), slot.ready.then(() => false)]);
+      const isFirst = await Promise.race([this.ndn.begun.then(() => true), permit.granted.then(() => false)]);
       if (isFirst) return await this.won(this.ndn);
       this.options.events?.started?.(this.elapsedMs());
       this.upstream = ask();
@@ -96,7 +96,7 @@ class Race {
       this.cancelAll(err);
       throw err;
     } finally {
-      this.freeLater(slot.release);
+      this.freeLater(permit.giveUp);
     }
   }
 
@@ -169,6 +169,20 @@ class Race {
   private elapsedMs(): number {
     return performance.now() - this.beganMs;
   }
+}
+
+/** A permit that can be given up also while it is waited for. */
+function permitOf(limit: Semaphore): { readonly granted: Promise<boolean>; readonly giveUp: () => void } {
+  const left = new AbortController();
+  const granted = limit.acquire(left.signal).then(
+    () => true,
+    () => false,
+  );
+  const giveUp = () => {
+    left.abort();
+    void granted.then((isHeld) => isHeld && limit.release());
+  };
+  return { granted, giveUp };
 }
 
 /** NDN cannot win with a blob of another size than the upstream's. */

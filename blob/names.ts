@@ -2,7 +2,7 @@
  * Blob ↔ name: the part of the wire contract that says how a blob is called on NDN (PROTOCOL.md § Names).
  */
 
-import { SegmentDataEncoder } from "#ndn/data.ts";
+import { SegmentDataEncoder } from "#ndn/packet/data.ts";
 import {
   componentsOf,
   formatName,
@@ -14,8 +14,8 @@ import {
   segment,
   startsWith,
   version,
-} from "#ndn/name.ts";
-import { encodeNni, type TlvSpan, TT } from "#ndn/tlv.ts";
+} from "#ndn/packet/name.ts";
+import { encodeNni, type TlvSpan, TT } from "#ndn/packet/tlv.ts";
 import { type Digest, digestOfHash, hashOf } from "#oci/digest.ts";
 import { isRepository } from "#oci/reference.ts";
 

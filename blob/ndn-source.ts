@@ -1,13 +1,13 @@
 /**
  * Blobs over NDN: metadata first, then the segments from the byte that is wanted.
  */
-import type { SegmentConsumer } from "#ndn/consumer.ts";
-import { contentTypes } from "#ndn/data.ts";
-import { decodeMetadata, type Metadata } from "#ndn/metadata.ts";
-import type { Name } from "#ndn/name.ts";
-import type { Patience, Questions } from "#ndn/questions.ts";
-import type { Mending } from "#ndn/segment-check.ts";
-import { FetchFailed } from "#ndn/segment-fetch.ts";
+import type { SegmentConsumer } from "#ndn/consumer/consumer.ts";
+import type { Patience, Questions } from "#ndn/consumer/questions.ts";
+import type { Mending } from "#ndn/consumer/segment-check.ts";
+import { FetchFailed } from "#ndn/consumer/segment-fetch.ts";
+import { contentTypes } from "#ndn/packet/data.ts";
+import { decodeMetadata, type Metadata } from "#ndn/packet/metadata.ts";
+import type { Name } from "#ndn/packet/name.ts";
 import { readSignedData } from "#ndn/trust/signed-data.ts";
 import { Untrusted } from "#ndn/trust/untrusted.ts";
 import type { Verifier } from "#ndn/trust/verifier.ts";

@@ -1,9 +1,10 @@
 /**
  * Signed packets of the server, asked until one is right: what a cache on the way has instead of it costs one question.
  */
-import { contentTypes } from "#ndn/data.ts";
-import type { Name } from "#ndn/name.ts";
-import type { Patience, Question, Questions } from "#ndn/questions.ts";
+
+import type { Patience, Question, Questions } from "#ndn/consumer/questions.ts";
+import { contentTypes } from "#ndn/packet/data.ts";
+import type { Name } from "#ndn/packet/name.ts";
 import type { SignedData } from "#ndn/trust/signed-data.ts";
 import { Untrusted } from "#ndn/trust/untrusted.ts";
 import type { Verifier } from "#ndn/trust/verifier.ts";

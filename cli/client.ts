@@ -4,9 +4,9 @@
 import { Registry } from "prom-client";
 import { type ClientConfig, singleRegistry } from "#client/registries/client-config.ts";
 import { ConfigError, readClientConfig } from "#client/registries/config.ts";
-import { UplinkBlobs } from "#client/uplink-blobs.ts";
-import { parseFaceUrl } from "#ndn/face-url.ts";
-import { uplinkTo } from "#ndn/fch-uplink.ts";
+import { parseFaceUrl } from "#ndn/face/face-url.ts";
+import { uplinkTo } from "#ndn/face/fch-uplink.ts";
+import { UplinkBlobs } from "#uplinks/uplink-blobs.ts";
 import { openEndpoint } from "./endpoint.ts";
 import { runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";

@@ -2,12 +2,12 @@
  * `ndn-registry key show|renew|export|import`: the signing key of the server and its certificate.
  */
 import { readFileSync } from "node:fs";
-import { exportAnchor, inspectKeychain, newKey } from "#ndn/keychain.ts";
-import { formatName } from "#ndn/name.ts";
+import { formatName } from "#ndn/packet/name.ts";
 import { type Certificate, issuerOf } from "#ndn/trust/certificate.ts";
 import { formatCertificates, parseCertificates } from "#ndn/trust/certificate-file.ts";
 import { type Import, importCertificate, importCredentials } from "#ndn/trust/key-import.ts";
 import { isOwn, renewCertificate } from "#ndn/trust/key-renewal.ts";
+import { exportAnchor, inspectKeychain, newKey } from "#ndn/trust/keychain.ts";
 import { describeKey } from "#ndn/trust/public-key.ts";
 import { isSafeBag, openSafeBag } from "#ndn/trust/safe-bag.ts";
 import { daysLeft, expiryWarning } from "#ndn/trust/validity.ts";

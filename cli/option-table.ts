@@ -4,8 +4,8 @@
 import { parseHedgeMode } from "#blob/hedge-delay.ts";
 import { segmentSizes } from "#blob/names.ts";
 import { defaultMaxConnections } from "#client/listener/limits.ts";
-import { parseFaceUrl, parseUplinkUrl } from "#ndn/face-url.ts";
-import { parseName } from "#ndn/name.ts";
+import { parseFaceUrl, parseUplinkUrl } from "#ndn/face/face-url.ts";
+import { parseName } from "#ndn/packet/name.ts";
 import { cacheDir } from "./cache/options.ts";
 import {
   faceListenerUrl,

@@ -1,7 +1,7 @@
 /**
  * Texts of options to values; every error says what would be right.
  */
-import { type FaceUrl, parseFaceUrl } from "#ndn/face-url.ts";
+import { type FaceUrl, parseFaceUrl } from "#ndn/face/face-url.ts";
 
 /** An address to listen on. */
 export interface ListenAddress {

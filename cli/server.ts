@@ -4,10 +4,10 @@
 import { readFileSync } from "node:fs";
 import { Registry } from "prom-client";
 import { checkPrefixLength } from "#blob/names.ts";
-import { checkStorage } from "#blob/storage-range-reader.ts";
-import { parseFaceUrl } from "#ndn/face-url.ts";
-import { exportAnchor, type Identity, openIdentity } from "#ndn/keychain.ts";
+import { parseFaceUrl } from "#ndn/face/face-url.ts";
+import { exportAnchor, type Identity, openIdentity } from "#ndn/trust/keychain.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
+import { checkStorage } from "#publish/storage-range-reader.ts";
 import { BlobServer } from "#server/server.ts";
 import { openStatus } from "#server/status.ts";
 import { runUntilSignal } from "./lifetime.ts";

@@ -3,12 +3,12 @@
  */
 import { Registry } from "prom-client";
 import { singleRegistry } from "#client/registries/client-config.ts";
-import { UplinkBlobs } from "#client/uplink-blobs.ts";
-import type { Identity } from "#ndn/keychain.ts";
-import { MemoryUplink } from "#ndn/memory-face.ts";
+import { MemoryUplink } from "#ndn/face/memory-face.ts";
 import { TrustAnchors } from "#ndn/trust/anchors.ts";
 import { readCertificate } from "#ndn/trust/certificate.ts";
+import type { Identity } from "#ndn/trust/keychain.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
+import { UplinkBlobs } from "#uplinks/uplink-blobs.ts";
 import { consumerOptions } from "./client.ts";
 import { openEndpoint } from "./endpoint.ts";
 import { runUntilSignal } from "./lifetime.ts";

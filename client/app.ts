@@ -4,12 +4,17 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
 import type { Logger } from "pino";
+import { Semaphore } from "#base/semaphore.ts";
+import type { Bandwidth } from "#blob/bandwidth.ts";
 import type { HedgeMode } from "#blob/hedge-delay.ts";
-import { HedgeSlots } from "#blob/hedge-slots.ts";
+import { SharedFetches } from "#fetch/shared-fetches.ts";
 import { RegistryError } from "#oci/errors.ts";
-import { addAdminRoutes, adminPath, type CacheAdmin } from "./admin-routes.ts";
-import { sendError } from "./answers.ts";
-import type { Bandwidth } from "./bandwidth.ts";
+import type { BlobStore } from "#store/blob-store.ts";
+import type { UplinkState } from "#uplinks/uplink-state.ts";
+import { addAdminRoutes, adminPath, type CacheAdmin } from "./http/admin-routes.ts";
+import { sendError } from "./http/answers.ts";
+import { addStatusRoutes, type Readiness } from "./http/status-routes.ts";
+import { isRegistryPath } from "./http/upstream-location.ts";
 import type { BasicAuth } from "./listener/basic-auth.ts";
 import { answerBrokenRequest } from "./listener/broken-request.ts";
 import { connectionLimits, defaultMaxConnections, keepAliveTimeoutMs, limitConnections } from "./listener/limits.ts";
@@ -19,16 +24,11 @@ import type { TlsOptions } from "./listener/tls.ts";
 import { memoryContents, storedContents } from "./manifests/contents.ts";
 import { type IndexFile, openIndexFile } from "./manifests/index-file.ts";
 import { ManifestMemory } from "./manifests/memory.ts";
-import { type ClientMetrics, exposeStore } from "./metrics.ts";
 import { createRouter } from "./registries/router.ts";
 import { createRegistryApi, type Mirror, type RegistryApi } from "./registry-api.ts";
+import { type ClientMetrics, exposeStore } from "./status/metrics.ts";
 import { PullLog } from "./status/pull-log.ts";
-import type { UplinkState } from "./status/snapshot.ts";
 import { addStatusPage, isStatusPath } from "./status/status-page.ts";
-import { addStatusRoutes, type Readiness } from "./status-routes.ts";
-import type { BlobStore } from "./store/blob-store.ts";
-import { SharedFetches } from "./store/shared-fetches.ts";
-import { isRegistryPath } from "./upstream-location.ts";
 
 /** What the endpoint is made of; everything passed in stays the caller's to close. */
 export interface ClientAppOptions {
@@ -68,6 +68,8 @@ export interface ClientApp {
   shutdown(graceMs: number): Promise<void>;
 }
 
+/** Upstream GETs at a time that are made only because NDN is late. */
+const maxHedges = 8;
 // Larger pieces per write(2); also what may wait in memory for a slow puller.
 const responseBufferBytes = 256 * 1024;
 
@@ -75,9 +77,9 @@ export async function createClientApp(options: ClientAppOptions): Promise<Client
   const { log, metrics, store, status = {} } = options;
   const pulls = new PullLog({ onPull: () => metrics.pulls.inc() });
   const held = await openHeld(options);
-  const slots = new HedgeSlots();
+  const hedges = new Semaphore(maxHedges);
   const apis = new Map(
-    [...options.mirrors].map(([name, mirror]) => [name, createApi(mirror, options, held, { pulls, slots })]),
+    [...options.mirrors].map(([name, mirror]) => [name, createApi(mirror, options, held, { pulls, hedges })]),
   );
   const serve = routeTo(apis, options);
   const app = createServer(options);
@@ -186,12 +188,12 @@ function createApi(
   mirror: Mirror,
   options: ClientAppOptions,
   held: Held,
-  { pulls, slots }: { pulls: PullLog; slots: HedgeSlots },
+  { pulls, hedges }: { pulls: PullLog; hedges: Semaphore },
 ): RegistryApi {
   const { store, log, metrics, stallTimeoutMs, bandwidth = { upstream: undefined, ndn: undefined } } = options;
   const { fetches, memory, contents } = held;
   const cache = store && fetches && { store, fetches: fetches.of(mirror.config), directory: store.directory };
-  const hedge = { mode: options.hedge ?? "auto", slots };
+  const hedge = { mode: options.hedge ?? "auto", limit: hedges };
   const hidesChallenges = options.login !== undefined;
   const common = { log, metrics, pulls, bandwidth, stallTimeoutMs, hedge, hidesChallenges };
   return createRegistryApi(mirror, { ...common, cache, memory, contents });

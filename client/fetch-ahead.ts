@@ -2,12 +2,12 @@
  * `--prefetch`: the layers of a manifest that a puller was given are fetched before it asks for them.
  */
 import { LRUCache } from "lru-cache";
-import type { BlobServices } from "./blob-request.ts";
-import { sourcesFor } from "./blob-sources.ts";
-import { layersOf } from "./manifests/layers.ts";
+import { layersOf } from "#oci/manifest.ts";
+import type { BlobServices } from "./blobs/blob-request.ts";
+import { sourcesFor } from "./blobs/blob-sources.ts";
 import type { ServedManifest } from "./manifests/ports.ts";
 import { createPrefetch, type PrefetchWish } from "./manifests/prefetch.ts";
-import type { Puller } from "./puller.ts";
+import type { Puller } from "./registries/puller.ts";
 
 /** Fetches ahead for the pullers of one registry. */
 export interface FetchAhead {

@@ -3,34 +3,34 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
+import type { Semaphore } from "#base/semaphore.ts";
 import { createHedgeDelay, type HedgeMode } from "#blob/hedge-delay.ts";
-import type { HedgeSlots } from "#blob/hedge-slots.ts";
 import { parseSha256 } from "#oci/digest.ts";
 import { parseBlobPath, parseManifestPath } from "#oci/reference.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
-import { isConditional } from "./blob-range.ts";
-import type { BlobServices, Cache } from "./blob-request.ts";
-import { createBlobRoute } from "./blob-route.ts";
-import { createDistrust } from "./distrust.ts";
+import type { NdnBlobs } from "#uplinks/ndn-blobs.ts";
+import type { BlobServices, Cache } from "./blobs/blob-request.ts";
+import { createBlobRoute } from "./blobs/blob-route.ts";
+import { createDistrust } from "./blobs/distrust.ts";
 import { prefetchOf } from "./fetch-ahead.ts";
-import { blobsWithoutChallenge } from "./listener/no-challenges.ts";
+import { isConditional } from "./http/blob-range.ts";
+import { isRead } from "./http/methods.ts";
+import { signalOf } from "./http/response-body.ts";
 import { createManifestRoute } from "./manifests/manifest-route.ts";
 import type { ManifestMemory } from "./manifests/memory.ts";
 import { createPingRoute } from "./manifests/ping-route.ts";
 import { placeOf } from "./manifests/place.ts";
 import type { ManifestContents, ManifestServices } from "./manifests/ports.ts";
-import { askOf } from "./manifests/upstream-question.ts";
-import { isRead } from "./methods.ts";
-import type { NdnBlobs } from "./ndn-blobs.ts";
-import { type Asked, createProxy, type UpstreamProxy } from "./proxy.ts";
-import { type Puller, pullerOf } from "./puller.ts";
 import type { RegistryConfig } from "./registries/client-config.ts";
+import { type Puller, pullerOf } from "./registries/puller.ts";
 import { namespaceHeader, type Route } from "./registries/router.ts";
-import { signalOf } from "./response-body.ts";
 import { createRights } from "./rights/rights.ts";
 import type { PullLog } from "./status/pull-log.ts";
 import { noteUpstreamAnswer } from "./status/upstream-answer.ts";
 import { upstreamErrorKind } from "./status/upstream-error.ts";
+import { blobsWithoutChallenge } from "./upstream/no-challenges.ts";
+import { type Asked, createProxy, type UpstreamProxy } from "./upstream/proxy.ts";
+import { askOf } from "./upstream/upstream-question.ts";
 
 /** A registry, and the ways to it; these stay the caller's to close. */
 export interface Mirror {
@@ -46,7 +46,7 @@ export interface SharedServices
   readonly cache: (Cache & { readonly directory: string }) | undefined;
   readonly memory: ManifestMemory;
   readonly contents: ManifestContents;
-  readonly hedge: { readonly mode: HedgeMode; readonly slots: HedgeSlots };
+  readonly hedge: { readonly mode: HedgeMode; readonly limit: Semaphore };
   /** Whether pullers have a login of this endpoint, and so must not answer the upstreams' challenges. */
   readonly hidesChallenges: boolean;
 }
@@ -73,7 +73,7 @@ export function createRegistryApi({ config, registry, ndn }: Mirror, shared: Sha
     onAnswer: (answer) => noteUpstreamAnswer(metrics, name, answer),
     hidesChallenges,
   });
-  const hedge = { delay: createHedgeDelay(shared.hedge), slots: shared.hedge.slots };
+  const hedge = { delay: createHedgeDelay(shared.hedge), limit: shared.hedge.limit };
   const blobs: BlobServices = {
     ...shared,
     name,

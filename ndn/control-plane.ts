@@ -6,10 +6,10 @@ import { Forwarder, type FwFace } from "@ndn/fw";
 import { L3Face, Transport } from "@ndn/l3face";
 import { Decoder } from "@ndn/tlv";
 import { pushable } from "@ndn/util";
-import type { Face, PacketHandler } from "./face.ts";
-import type { PacketView } from "./packet-view.ts";
-import { TT } from "./tlv.ts";
-import type { Uplink } from "./uplink.ts";
+import type { Face, PacketHandler } from "./face/face.ts";
+import type { Uplink } from "./face/uplink.ts";
+import type { PacketView } from "./packet/packet-view.ts";
+import { TT } from "./packet/tlv.ts";
 
 /** Packets that may wait for NDNts before more are dropped. */
 const maxQueuedPackets = 256;

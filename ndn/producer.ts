@@ -4,13 +4,14 @@
  * Hot path: an Interest for an open object is matched by the bytes of its name and answered from memory within the
  * call that received it; nothing is decoded beyond the name (`npm run bench`, row "server, ndnd, client").
  */
-import type { SegmentDataEncoder } from "./data.ts";
-import type { Face, PacketHandler } from "./face.ts";
-import { type InterestFields, readInterest } from "./interest.ts";
-import { maxLpHeaderBytes, writeLpHeader } from "./lp-header.ts";
-import { componentsOf, type Name, nameKey } from "./name.ts";
-import type { PacketView } from "./packet-view.ts";
-import { maxPacketBytes, TT } from "./tlv.ts";
+
+import type { Face, PacketHandler } from "./face/face.ts";
+import type { SegmentDataEncoder } from "./packet/data.ts";
+import { type InterestFields, readInterest } from "./packet/interest.ts";
+import { maxLpHeaderBytes, writeLpHeader } from "./packet/lp-header.ts";
+import { componentsOf, type Name, nameKey } from "./packet/name.ts";
+import type { PacketView } from "./packet/packet-view.ts";
+import { maxPacketBytes, TT } from "./packet/tlv.ts";
 
 /** Where the payload of a segment lies in memory. */
 export interface Payload {

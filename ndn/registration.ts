@@ -6,10 +6,10 @@
 import type { Forwarder } from "@ndn/fw";
 import { invoke, localhopPrefix, localhostPrefix } from "@ndn/nfdmgmt";
 import { Name as NdnName, type Signer } from "@ndn/packet";
+import { raceAbort } from "#base/abort.ts";
 import type { ControlPlane } from "./control-plane.ts";
-import { formatName, type Name } from "./name.ts";
-import { raceAbort } from "./race-abort.ts";
-import type { Uplink } from "./uplink.ts";
+import type { Uplink } from "./face/uplink.ts";
+import { formatName, type Name } from "./packet/name.ts";
 
 /** RouteOrigin "client": what NLSR and ndnd announce to their neighbours. */
 const originClient = 65;

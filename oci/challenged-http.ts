@@ -1,7 +1,7 @@
 /**
  * Requests in somebody's name: the registry's challenges are answered once, as far as that name allows.
  */
-import { abortable } from "./abortable.ts";
+import { raceAbort } from "#base/abort.ts";
 import { type Auth, accessTo } from "./auth.ts";
 import type { CredentialSource, Credentials } from "./credentials.ts";
 import { drain, type HttpAnswer, type Question, type RegistryHttp } from "./registry-http.ts";
@@ -42,7 +42,7 @@ export class ChallengedHttp {
 
   /** The credentials that this name may use. */
   loginFor(auth: Auth, signal: AbortSignal): Promise<Credentials | undefined> {
-    return auth.kind === "anonymous" ? Promise.resolve(undefined) : abortable(this.#credentials(), signal);
+    return auth.kind === "anonymous" ? Promise.resolve(undefined) : raceAbort(this.#credentials(), signal);
   }
 
   /** A login that is no longer good must not keep public images away: then it is anonymous. */

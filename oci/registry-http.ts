@@ -3,7 +3,7 @@
  */
 import type { IncomingHttpHeaders } from "node:http";
 import type { Dispatcher } from "undici";
-import { abortable } from "./abortable.ts";
+import { raceAbort } from "#base/abort.ts";
 import { RegistryUnreachable } from "./errors.ts";
 import { unreachable } from "./foreign-errors.ts";
 
@@ -85,7 +85,7 @@ export class RegistryHttp {
     const request = { ...target, method, headers, signal, reset: false, ...timeouts, headersTimeout };
     try {
       // undici looks at the signal only when connected: an abort does not wait for that.
-      const response = await abortable(dispatcher.request(request), signal);
+      const response = await raceAbort(dispatcher.request(request), signal);
       // A body that is destroyed early, or breaks while nobody reads, emits its error: without a listener that ends the
       // process. Whoever reads still gets it.
       response.body.on("error", () => {});

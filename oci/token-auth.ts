@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { Dispatcher } from "undici";
-import { abortable } from "./abortable.ts";
+import { raceAbort } from "#base/abort.ts";
 import type { Challenge } from "./challenge.ts";
 import type { Credentials } from "./credentials.ts";
 import { RegistryUnreachable } from "./errors.ts";
@@ -76,7 +76,7 @@ export class TokenAuth {
     const pending =
       this.#pending.get(key) ?? this.#answer(challenge, need, key).finally(() => this.#pending.delete(key));
     this.#pending.set(key, pending);
-    return abortable(pending, signal);
+    return raceAbort(pending, signal);
   }
 
   async #answer(challenge: Challenge, { credentials, scope }: Need, key: string): Promise<string | undefined> {

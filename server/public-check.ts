@@ -3,9 +3,9 @@
  * repository, an anonymous HEAD has to succeed before its blobs are read from `--storage`.
  */
 import { LRUCache } from "lru-cache";
-import type { RangeRead, RangeReader } from "#blob/range-reader.ts";
 import type { BlobRef } from "#blob/source.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
+import type { RangeRead, RangeReader } from "#publish/range-reader.ts";
 import { believedForMs, type PublishPolicy } from "./publish-policy.ts";
 
 const maxRemembered = 10_000;

@@ -3,17 +3,17 @@
  * faces of its own.
  */
 import { ControlPlane } from "#ndn/control-plane.ts";
-import type { PacketHandler } from "#ndn/face.ts";
-import { FaceListener } from "#ndn/face-listener.ts";
-import type { FaceUrl } from "#ndn/face-url.ts";
-import type { Identity } from "#ndn/keychain.ts";
-import { formatName } from "#ndn/name.ts";
+import type { PacketHandler } from "#ndn/face/face.ts";
+import { FaceListener } from "#ndn/face/face-listener.ts";
+import type { FaceUrl } from "#ndn/face/face-url.ts";
+import { SocketUplink } from "#ndn/face/uplink.ts";
+import { logUplink } from "#ndn/face/uplink-log.ts";
+import { formatName } from "#ndn/packet/name.ts";
 import type { SegmentProducer } from "#ndn/producer.ts";
 import { PrefixRegistration } from "#ndn/registration.ts";
+import type { Identity } from "#ndn/trust/keychain.ts";
 import { expiryWarning } from "#ndn/trust/validity.ts";
-import { SocketUplink } from "#ndn/uplink.ts";
-import { logUplink } from "#ndn/uplink-log.ts";
-import { createPublication, type Publication, type PublicationOptions } from "./publication.ts";
+import { createPublication, type Publication, type PublicationOptions } from "#publish/publication.ts";
 
 const dayMs = 86_400_000;
 

@@ -1,4 +1,4 @@
-import type { CacheListing, Pruned, Verified } from "#client/admin-routes.ts";
+import type { CacheListing, Pruned, Verified } from "#client/http/admin-routes.ts";
 import type { Digest } from "#oci/digest.ts";
 
 /** The blobs of a cache directory, reached in one way or another. */

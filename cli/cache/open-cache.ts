@@ -3,8 +3,8 @@
  */
 import { access, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { ImageLayout } from "#client/store/image-layout.ts";
-import { StoreError } from "#client/store/store-error.ts";
+import { ImageLayout } from "#store/image-layout.ts";
+import { StoreError } from "#store/store-error.ts";
 import { CommandError } from "../command-error.ts";
 import { isLoopbackName } from "../configure/endpoint.ts";
 import type { HeldCache } from "./held-cache.ts";

@@ -1,8 +1,8 @@
 /**
  * The cache of a client that is running, over its local admin API.
  */
-import { adminHeader } from "#client/admin-access.ts";
-import { adminPath, type CacheListing, type Pruned, type Verified } from "#client/admin-routes.ts";
+import { adminHeader } from "#client/http/admin-access.ts";
+import { adminPath, type CacheListing, type Pruned, type Verified } from "#client/http/admin-routes.ts";
 import type { Digest } from "#oci/digest.ts";
 import { CommandError } from "../command-error.ts";
 import type { HeldCache } from "./held-cache.ts";

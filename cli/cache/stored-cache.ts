@@ -1,9 +1,9 @@
 /**
  * The cache of a client that is not running: its files, opened as the client opens them.
  */
-import type { CacheListing } from "#client/admin-routes.ts";
-import { listingOf } from "#client/admin-routes.ts";
-import { BlobStore } from "#client/store/blob-store.ts";
+import type { CacheListing } from "#client/http/admin-routes.ts";
+import { listingOf } from "#client/http/admin-routes.ts";
+import { BlobStore } from "#store/blob-store.ts";
 import type { HeldCache } from "./held-cache.ts";
 
 /** Open a cache directory. @throws StoreError when another process has it */

@@ -4,7 +4,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "pino";
 import { RegistryError } from "#oci/errors.ts";
-import { sendError } from "../answers.ts";
+import { sendError } from "../http/answers.ts";
 import { type BasicAuth, LoginsBusy } from "./basic-auth.ts";
 
 /** Lets a request in, or answers it. */

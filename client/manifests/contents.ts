@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
 import { type Digest, digestOfHash } from "#oci/digest.ts";
-import type { BlobStorePort, HeldBlob } from "../store/store-port.ts";
+import type { BlobStorePort, HeldBlob } from "#store/store-port.ts";
 import type { ManifestContents } from "./ports.ts";
 
 /** Larger manifests pass by; distribution and Docker Hub take 4 MiB at most. */

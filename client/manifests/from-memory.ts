@@ -4,12 +4,13 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
 import type { RegistryUnreachable } from "#oci/errors.ts";
-import { apiVersion, provenance } from "../blob-headers.ts";
-import { isConditional } from "../blob-range.ts";
-import { admits } from "./accept.ts";
+import { admits } from "#oci/media-type.ts";
+import { apiVersion, provenance } from "../http/blob-headers.ts";
+import { isConditional } from "../http/blob-range.ts";
+import type { UpstreamReply } from "../upstream/upstream.ts";
 import type { ManifestRequest } from "./manifest-request.ts";
 import type { RememberedManifest } from "./memory.ts";
-import type { AnsweredBy, ManifestServices, UpstreamReply } from "./ports.ts";
+import type { AnsweredBy, ManifestServices } from "./ports.ts";
 
 /** What the memory would serve to this puller while the upstream does not answer, best first. */
 export function standIns(services: ManifestServices, asked: ManifestRequest): RememberedManifest[] {

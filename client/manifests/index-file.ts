@@ -4,7 +4,7 @@
 import { readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import { writeFileAtomic } from "#ndn/atomic-file.ts";
+import { writeFileAtomic } from "#base/atomic-file.ts";
 import { formatIndex, restoreIndex } from "./index-json.ts";
 import type { ManifestMemory } from "./memory.ts";
 

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { parseSha256 } from "#oci/digest.ts";
-import { bareType } from "./accept.ts";
+import { bareType } from "#oci/media-type.ts";
 import type { Greeting, ManifestMemory, RememberedManifest, TaggedDigest } from "./memory.ts";
 import { digestName, parseName, tagName } from "./place.ts";
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
-import { signalOf } from "../response-body.ts";
+import { signalOf } from "../http/response-body.ts";
 import { type Place, placeOf } from "./place.ts";
 import type { ManifestServices } from "./ports.ts";
 

@@ -3,19 +3,20 @@
  * when it does not answer, what it said last goes on being served to those who may have it.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { reasonOf } from "#base/error-text.ts";
 import type { Digest } from "#oci/digest.ts";
 import { RegistryUnreachable } from "#oci/errors.ts";
-import { sendError, upstreamUnavailable } from "../answers.ts";
-import { hasBody } from "../proxy-headers.ts";
-import { reasonOf } from "../reason.ts";
-import { PullerGone } from "../response-body.ts";
-import { admits } from "./accept.ts";
+import { admits } from "#oci/media-type.ts";
+import { sendError, upstreamUnavailable } from "../http/answers.ts";
+import { PullerGone } from "../http/response-body.ts";
+import { hasBody } from "../upstream/proxy-headers.ts";
+import type { UpstreamReply } from "../upstream/upstream.ts";
+import { type Ask, askOf, discard, type InItsPlace, isFailure } from "../upstream/upstream-question.ts";
 import { digestIn, sendFresh, sendHeld, sendStale, standIns } from "./from-memory.ts";
 import { type ManifestRequest, manifestRequest } from "./manifest-request.ts";
 import type { ManifestMemory } from "./memory.ts";
 import { passManifest } from "./pass-manifest.ts";
-import type { ManifestServices, UpstreamReply } from "./ports.ts";
-import { type Ask, askOf, discard, type InItsPlace, isFailure } from "./upstream-question.ts";
+import type { ManifestServices } from "./ports.ts";
 
 /** A request whose path names a manifest (`parseManifestPath`). */
 export type ManifestHandler = (

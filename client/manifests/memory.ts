@@ -4,7 +4,7 @@
  */
 import { LRUCache } from "lru-cache";
 import type { Digest } from "#oci/digest.ts";
-import { bareType } from "./accept.ts";
+import { bareType } from "#oci/media-type.ts";
 import { digestName, type Place, tagName } from "./place.ts";
 import type { ManifestContents } from "./ports.ts";
 

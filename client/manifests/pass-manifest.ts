@@ -3,13 +3,14 @@
  */
 import type { Readable } from "node:stream";
 import type { Digest } from "#oci/digest.ts";
-import { provenance } from "../blob-headers.ts";
-import { writeAll } from "../response-body.ts";
+import { provenance } from "../http/blob-headers.ts";
+import { writeAll } from "../http/response-body.ts";
+import type { UpstreamReply } from "../upstream/upstream.ts";
+import { discard } from "../upstream/upstream-question.ts";
 import { digestOf, maxManifestBytes } from "./contents.ts";
 import { announce, digestIn, isEncoded } from "./from-memory.ts";
 import type { ManifestRequest } from "./manifest-request.ts";
-import type { ManifestServices, UpstreamReply } from "./ports.ts";
-import { discard } from "./upstream-question.ts";
+import type { ManifestServices } from "./ports.ts";
 
 /** Answer a GET with the upstream's answer, whatever it is. A manifest is kept once all its bytes were seen to be right. */
 export async function passManifest(

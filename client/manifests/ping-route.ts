@@ -3,13 +3,14 @@
  */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { RegistryUnreachable } from "#oci/errors.ts";
-import { sendError, upstreamUnavailable } from "../answers.ts";
-import { PullerGone, signalOf, writeAll } from "../response-body.ts";
+import { sendError, upstreamUnavailable } from "../http/answers.ts";
+import { PullerGone, signalOf, writeAll } from "../http/response-body.ts";
+import type { UpstreamReply } from "../upstream/upstream.ts";
+import { type Ask, askOf, discard, isFailure } from "../upstream/upstream-question.ts";
 import { staleHeaders, staleWarning } from "./from-memory.ts";
 import { credentialOf } from "./manifest-request.ts";
 import type { Greeting } from "./memory.ts";
-import type { ManifestServices, UpstreamReply } from "./ports.ts";
-import { type Ask, askOf, discard, isFailure } from "./upstream-question.ts";
+import type { ManifestServices } from "./ports.ts";
 
 /**
  * The handler of `/v2/`; it always ends or breaks off the response, and never rejects.

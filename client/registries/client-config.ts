@@ -1,7 +1,7 @@
 /**
  * Which registries one endpoint serves, and how.
  */
-import type { Name } from "#ndn/name.ts";
+import type { Name } from "#ndn/packet/name.ts";
 import { canonicalRegistry } from "#oci/reference.ts";
 
 /** Where a registry's login comes from; used for reading, for pullers that have none of their own. */

@@ -3,7 +3,7 @@
  */
 import { z } from "zod";
 import { checkPrefixLength } from "#blob/names.ts";
-import { parseName } from "#ndn/name.ts";
+import { parseName } from "#ndn/packet/name.ts";
 import { canonicalRegistry } from "#oci/reference.ts";
 
 const passwordLogin = z

@@ -6,7 +6,7 @@ import { constants, mkdirSync, readFileSync, statSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Logger } from "pino";
-import { writeFileAtomic } from "#ndn/atomic-file.ts";
+import { writeFileAtomic } from "#base/atomic-file.ts";
 import { formatEntry, type JournalEntry, journalHead, parseJournal } from "./grant-lines.ts";
 import { openSecret } from "./secret-file.ts";
 

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { writeFileAtomicSync } from "#ndn/atomic-file.ts";
+import { writeFileAtomicSync } from "#base/atomic-file.ts";
 
 const secretBytes = 32;
 

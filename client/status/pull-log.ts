@@ -1,7 +1,7 @@
 /**
  * What is being pulled now, and the last pulls. Nothing outlives the process, and it takes a bounded amount of memory.
  */
-import type { BlobWatch } from "../blob-record.ts";
+import type { BlobWatch } from "./blob-record.ts";
 import { type BytesBySource, type Clock, noBytes, Pull, type PullKey, type PullView } from "./pull.ts";
 
 /** A blob request that is being answered, to be shown. */

@@ -2,7 +2,7 @@
  * One pull as far as it can be seen from here: a puller asks for a manifest, then for blobs of the same repository.
  */
 import type { SourceName } from "#blob/source.ts";
-import type { Outcome } from "../blob-record.ts";
+import type { Outcome } from "./blob-record.ts";
 
 /** Two clocks: one to measure with, one to show. */
 export interface Clock {

@@ -1,25 +1,11 @@
 /**
  * Everything that the status page shows, at one moment.
  */
-import type { BlobResult, ClientMetrics, StoreUse } from "../metrics.ts";
+import type { UplinkState } from "#uplinks/uplink-state.ts";
+import type { BlobResult, ClientMetrics, StoreUse } from "./metrics.ts";
 import { type BytesBySource, noBytes, type PullView } from "./pull.ts";
 import type { LiveBlob, PullLog } from "./pull-log.ts";
 import type { RateLimit } from "./upstream-answer.ts";
-
-/** An uplink, to be shown. */
-export interface UplinkState {
-  readonly describe: string;
-  readonly up: boolean;
-  /** Nobody answers on it: blobs do not wait for it. */
-  readonly isResting: boolean;
-  /** 0 before the first answer. */
-  readonly rttMs: number;
-  /** Segments. */
-  readonly window: number;
-  readonly interests: number;
-  readonly retransmissions: number;
-  readonly nacks: number;
-}
 
 /** Where a snapshot comes from; functions are asked each time. */
 export interface StatusSources {

@@ -2,7 +2,7 @@
  * What every answer of an upstream says besides its content: that it is overloaded, and how much quota is left.
  */
 import type { IncomingHttpHeaders } from "node:http";
-import type { ClientMetrics } from "../metrics.ts";
+import type { ClientMetrics } from "./metrics.ts";
 import { kindOfStatus } from "./upstream-error.ts";
 
 /** A registry's quota, in pulls. */

@@ -2,7 +2,7 @@
  * What a puller believes without further proof: certificates given as files or by digest.
  */
 import { readFileSync } from "node:fs";
-import { formatName, type Name, startsWith } from "../name.ts";
+import { formatName, type Name, startsWith } from "../packet/name.ts";
 import { type Certificate, isNamedBy, type KeyReference } from "./certificate.ts";
 import { parseCertificates } from "./certificate-file.ts";
 import { expiryWarning, isValidAt } from "./validity.ts";

@@ -3,10 +3,10 @@
  */
 import { Data, Name as NdnName } from "@ndn/packet";
 import { Encoder } from "@ndn/tlv";
-import { endsInParametersDigest, type InterestFields } from "../interest.ts";
-import { componentsOf, type Name, nameKey, startsWith } from "../name.ts";
+import { endsInParametersDigest, type InterestFields } from "../packet/interest.ts";
+import { componentsOf, type Name, nameKey, startsWith } from "../packet/name.ts";
+import { maxPacketBytes } from "../packet/tlv.ts";
 import type { ObjectDirectory, Request } from "../producer.ts";
-import { maxPacketBytes } from "../tlv.ts";
 import type { Certificate } from "./certificate.ts";
 import { keyComponent, readKeyReference } from "./certificate.ts";
 import { isValidAt } from "./validity.ts";

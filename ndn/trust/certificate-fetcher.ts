@@ -1,8 +1,9 @@
 /**
  * Gets certificates from the network.
  */
-import type { Name } from "../name.ts";
-import type { Questions } from "../questions.ts";
+
+import type { Questions } from "../consumer/questions.ts";
+import type { Name } from "../packet/name.ts";
 import type { TrustAnchors } from "./anchors.ts";
 import { readKeyReference } from "./certificate.ts";
 import type { FetchCertificate } from "./certificate-fetches.ts";

@@ -1,8 +1,9 @@
 /**
  * Certificates that have to come from the network: each is asked for once, however many wait for it.
  */
-import { formatName, type Name, nameKey } from "../name.ts";
-import { raceAbort } from "../race-abort.ts";
+
+import { raceAbort } from "#base/abort.ts";
+import { formatName, type Name, nameKey } from "../packet/name.ts";
 import { type Certificate, readCertificate } from "./certificate.ts";
 import { Untrusted } from "./untrusted.ts";
 

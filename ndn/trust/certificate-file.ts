@@ -2,7 +2,7 @@
  * Certificates in files: base64 as `ndnsec` writes it, one or several after each other; bare packets and ndnd's
  * `NDN CERT` armour are read as well.
  */
-import { readElements, TT } from "../tlv.ts";
+import { readElements, TT } from "../packet/tlv.ts";
 import { type Certificate, readCertificate } from "./certificate.ts";
 
 const armour = /-----BEGIN NDN CERT-----([\s\S]*?)-----END NDN CERT-----/g;

@@ -2,7 +2,7 @@
  * Certificates: Data named `<identity>/KEY/<key id>/<issuer id>/<version>` that hold a public key (NDN certificate format v2).
  */
 import { createHash, type KeyObject } from "node:crypto";
-import { componentsOf, formatName, generic, type Name } from "../name.ts";
+import { componentsOf, formatName, generic, type Name } from "../packet/name.ts";
 import { importPublicKey } from "./public-key.ts";
 import { readSignedData, type SignedData } from "./signed-data.ts";
 import type { Validity } from "./validity.ts";

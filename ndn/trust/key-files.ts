@@ -5,7 +5,7 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { writeFileAtomicSync } from "../atomic-file.ts";
+import { writeFileAtomicSync } from "#base/atomic-file.ts";
 import type { Certificate } from "./certificate.ts";
 import { formatCertificates, parseCertificates } from "./certificate-file.ts";
 

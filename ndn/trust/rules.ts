@@ -1,7 +1,7 @@
 /**
  * The single rules of trust; each throws `Untrusted` and says what is wrong with which packet.
  */
-import { formatName, type Name, startsWith } from "../name.ts";
+import { formatName, type Name, startsWith } from "../packet/name.ts";
 import { type Certificate, type KeyReference, readKeyReference } from "./certificate.ts";
 import { isSignatureOf, signatureTypes } from "./public-key.ts";
 import type { SignedData } from "./signed-data.ts";

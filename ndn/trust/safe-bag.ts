@@ -3,7 +3,7 @@
  * (ndn-cxx, SafeBag Format for Exported Credentials).
  */
 import { createPrivateKey, type KeyObject } from "node:crypto";
-import { readElements, TT } from "../tlv.ts";
+import { readElements, TT } from "../packet/tlv.ts";
 import { type Certificate, readCertificate } from "./certificate.ts";
 import { decodeFile } from "./certificate-file.ts";
 import { isKeyOf } from "./key-files.ts";

@@ -3,7 +3,7 @@
  * for each in a few seconds: strangers' packets decide which certificates are looked at.
  */
 import { LRUCache } from "lru-cache";
-import { type Name, nameKey } from "../name.ts";
+import { type Name, nameKey } from "../packet/name.ts";
 import type { Certificate } from "./certificate.ts";
 import type { CertificateFetches } from "./certificate-fetches.ts";
 import { Untrusted } from "./untrusted.ts";

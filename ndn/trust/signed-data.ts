@@ -3,8 +3,8 @@
  *
  * Strict where leniency would let unsigned bytes in: each element at most once and in order, SignatureValue last.
  */
-import { componentsOf, type Name } from "../name.ts";
-import { readElements, readNni, type TlvSpan, TT } from "../tlv.ts";
+import { componentsOf, type Name } from "../packet/name.ts";
+import { readElements, readNni, type TlvSpan, TT } from "../packet/tlv.ts";
 import { readValidity, type Validity } from "./validity.ts";
 
 const fields = {

@@ -6,8 +6,8 @@ import { Certificate as NdnCertificate } from "@ndn/keychain";
 import { Version } from "@ndn/naming-convention2";
 import { Component, LLSign, Name as NdnName, Signer, ValidityPeriod } from "@ndn/packet";
 import { Encoder } from "@ndn/tlv";
-import { componentsOf, generic, joinName, type Name, numberOf } from "../name.ts";
-import { TT } from "../tlv.ts";
+import { componentsOf, generic, joinName, type Name, numberOf } from "../packet/name.ts";
+import { TT } from "../packet/tlv.ts";
 import { type Certificate, keyComponent, readCertificate } from "./certificate.ts";
 import { keyTypeOf, signatureTypes, signBytes } from "./public-key.ts";
 

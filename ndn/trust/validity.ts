@@ -1,7 +1,7 @@
 /**
  * When a certificate may be used (NDN certificate format v2 § ValidityPeriod), and when its end is near.
  */
-import { readElements, type TlvSpan } from "../tlv.ts";
+import { readElements, type TlvSpan } from "../packet/tlv.ts";
 
 const fields = { NotBefore: 0xfe, NotAfter: 0xff } as const;
 const dayMs = 86_400_000;

@@ -3,7 +3,7 @@
  * Two tables, so that a flood of bad names cannot push out the good ones.
  */
 import { LRUCache } from "lru-cache";
-import { type Name, nameKey } from "../name.ts";
+import { type Name, nameKey } from "../packet/name.ts";
 import type { Certificate } from "./certificate.ts";
 import type { Untrusted } from "./untrusted.ts";
 import { isValidAt, type Validity } from "./validity.ts";

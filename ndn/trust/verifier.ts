@@ -3,7 +3,7 @@
  * `A/KEY/…` with A a prefix of the prefix or the prefix itself; a chain of certificates to an anchor, each issuer's identity a prefix of
  * its subject's; validity of all of them covers now.
  */
-import { formatName, type Name } from "../name.ts";
+import { formatName, type Name } from "../packet/name.ts";
 import type { TrustAnchors } from "./anchors.ts";
 import { type Certificate, isNamedBy, type KeyReference } from "./certificate.ts";
 import { CertificateFetches, type FetchCertificate } from "./certificate-fetches.ts";

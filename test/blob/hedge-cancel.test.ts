@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { Semaphore } from "#base/semaphore.ts";
 import { hedgeFor } from "#blob/hedge.ts";
 import { createHedgeDelay } from "#blob/hedge-delay.ts";
-import { HedgeSlots } from "#blob/hedge-slots.ts";
 import { type BlobSource, fromStart } from "#blob/source.ts";
 import { upstreamSource } from "#blob/upstream-source.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
@@ -39,7 +39,7 @@ afterEach(async () => {
 function hedged(ndn: BlobSource): BlobSource {
   const upstream = upstreamSource({ registry, auth: { kind: "puller", value: undefined } });
   const delay = createHedgeDelay({ mode: 20 });
-  return hedgeFor({ upstream, delay, slots: new HedgeSlots(1), needsRight: false })(ndn);
+  return hedgeFor({ upstream, delay, limit: new Semaphore(1), needsRight: false })(ndn);
 }
 
 test.each([

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { Semaphore } from "#base/semaphore.ts";
 import { openWithFallback } from "#blob/fallback.ts";
 import { type HedgeOptions, hedgeFor, Overtaken } from "#blob/hedge.ts";
 import { createHedgeDelay } from "#blob/hedge-delay.ts";
-import { HedgeSlots } from "#blob/hedge-slots.ts";
 import { type BlobSource, BlobUnavailable, fromStart, type SourceName } from "#blob/source.ts";
 import { LengthUnknown, UpstreamAnswer } from "#blob/upstream-source.ts";
 import { aborted, blobOf, breaksAfter, collect, corrupt, holds, stalls, unavailable, waitsFor } from "./villains.ts";
@@ -26,7 +26,7 @@ function optionsWith(upstream: BlobSource, more: Partial<HedgeOptions> = {}): He
   return {
     upstream,
     delay: createHedgeDelay({ mode: 1_000 }),
-    slots: new HedgeSlots(),
+    limit: new Semaphore(8),
     needsRight: false,
     events: {
       started: (ms) => events.push(`hedge after ${ms}`),
@@ -207,11 +207,11 @@ test("an abort ends both, also when bytes are there that nobody asks for any mor
 });
 
 test("only so many hedges ask the upstream at a time", async () => {
-  const slots = new HedgeSlots(2);
+  const limit = new Semaphore(2);
   const upstream = silent("upstream");
   const gates = Array.from({ length: 3 }, () => Promise.withResolvers<void>());
   const reads = gates.map(({ promise }) =>
-    hedged(waitsFor(promise, blob), upstream, { slots }).open(blob.ref, fromStart, never),
+    hedged(waitsFor(promise, blob), upstream, { limit }).open(blob.ref, fromStart, never),
   );
   await vi.advanceTimersByTimeAsync(5_000);
   expect(upstream.signals).toHaveLength(2);

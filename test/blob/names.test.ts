@@ -12,7 +12,7 @@ import {
   repositoryName,
   repositoryOfHint,
 } from "#blob/names.ts";
-import { component, generic, joinName, keyword, type Name, parseName, segment, version } from "#ndn/name.ts";
+import { component, generic, joinName, keyword, type Name, parseName, segment, version } from "#ndn/packet/name.ts";
 import { digestOfHash, hashOf } from "#oci/digest.ts";
 
 const prefix = parseName("/example/registry");

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { objectEncoder, objectName, plainEncoder, plainName, type SegmentSize } from "#blob/names.ts";
-import { parseName } from "#ndn/name.ts";
+import { parseName } from "#ndn/packet/name.ts";
 import { digestOfHash } from "#oci/digest.ts";
 
 interface Vector {

@@ -5,8 +5,8 @@ import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openIdentity } from "#ndn/keychain.ts";
-import { parseName } from "#ndn/name.ts";
+import { parseName } from "#ndn/packet/name.ts";
+import { openIdentity } from "#ndn/trust/keychain.ts";
 import { checkout } from "#test/support/programs.ts";
 import { makeTemporaryFolder, type TemporaryFolder } from "#test/support/tmp.ts";
 

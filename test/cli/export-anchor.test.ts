@@ -6,7 +6,7 @@ import { Registry } from "prom-client";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { OptionError } from "#cli/option.ts";
 import { startBlobServer } from "#cli/server.ts";
-import { parseName } from "#ndn/name.ts";
+import { parseName } from "#ndn/packet/name.ts";
 import { parseCertificates } from "#ndn/trust/certificate-file.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
 

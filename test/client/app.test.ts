@@ -4,7 +4,7 @@ import { collectBytes } from "#blob/verify.ts";
 import { blobOf, repository, stalls } from "#test/blob/villains.ts";
 import { startRegistry } from "#test/support/registry.ts";
 import { ask, begin, startEndpoint } from "./endpoint.ts";
-import { startUpstream } from "./raw-upstream.ts";
+import { startUpstream } from "./upstream/raw-upstream.ts";
 
 test("another registry in ns is unknown before any work, another spelling of the upstream is not", async () => {
   await using upstream = await startUpstream((_, response) => response.end("{}"));

@@ -2,8 +2,8 @@ import { afterEach, expect, test, vi } from "vitest";
 import { repository } from "#test/blob/villains.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { startRegistry } from "#test/support/registry.ts";
+import { useHeldStage } from "./blobs/held-stage.ts";
 import { ask } from "./endpoint.ts";
-import { useHeldStage } from "./held-stage.ts";
 
 const stage = useHeldStage();
 const yearMs = 365 * 24 * 3_600_000;

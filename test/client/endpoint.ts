@@ -5,10 +5,10 @@ import pino from "pino";
 import { Registry } from "prom-client";
 import type { BlobSource } from "#blob/source.ts";
 import { type ClientApp, type ClientAppOptions, createClientApp } from "#client/app.ts";
-import { createClientMetrics } from "#client/metrics.ts";
-import type { NdnBlobs } from "#client/ndn-blobs.ts";
 import { type RegistryPolicy, singleRegistry } from "#client/registries/client-config.ts";
+import { createClientMetrics } from "#client/status/metrics.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
+import type { NdnBlobs } from "#uplinks/ndn-blobs.ts";
 
 /** A running endpoint in front of some upstream. */
 export interface Endpoint extends AsyncDisposable {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { ask, type Endpoint, startEndpoint } from "./endpoint.ts";
-import { type RawUpstream, startUpstream } from "./raw-upstream.ts";
+import { type RawUpstream, startUpstream } from "./upstream/raw-upstream.ts";
 
 const authorization = `Basic ${Buffer.from("reader:of-the-endpoint").toString("base64")}`;
 const login = {

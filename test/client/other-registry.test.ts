@@ -9,8 +9,8 @@ import { RegistryClient } from "#oci/registry-client.ts";
 import { blobOf, breaksAfter, holds, repository, stalls, wrongBytes } from "#test/blob/villains.ts";
 import { type ImageDigests, startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";
+import { type HoldingEndpoint, useHeldStage } from "./blobs/held-stage.ts";
 import { ask, begin } from "./endpoint.ts";
-import { type HoldingEndpoint, useHeldStage } from "./held-stage.ts";
 
 const stage = useHeldStage();
 const secret = blobOf("private layer", 12_000_000);

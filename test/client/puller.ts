@@ -1,4 +1,4 @@
-import type { Puller } from "#client/puller.ts";
+import type { Puller } from "#client/registries/puller.ts";
 
 /** The puller that sends this Authorization, or none. */
 export function by(authorization: string | undefined): Puller {

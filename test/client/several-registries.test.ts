@@ -8,8 +8,8 @@ import { blobOf, repository } from "#test/blob/villains.ts";
 import { digestOf } from "#test/support/random-bytes.ts";
 import { startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";
+import { type HoldingEndpoint, useHeldStage } from "./blobs/held-stage.ts";
 import { ask } from "./endpoint.ts";
-import { type HoldingEndpoint, useHeldStage } from "./held-stage.ts";
 
 const stage = useHeldStage();
 const blob = blobOf("of both", 50_000);

@@ -1,8 +1,8 @@
 /** Packets that were valid once. Framed ones keep a right outer header, so that the stream goes on behind them. */
 import { digestListName, metadataName, objectName, plainName, segmentSizes } from "#blob/names.ts";
-import { encodeInterest } from "#ndn/interest.ts";
-import { joinName, type Name, parseName, segment } from "#ndn/name.ts";
-import { maxLinkPacketBytes, TT, tlv } from "#ndn/tlv.ts";
+import { encodeInterest } from "#ndn/packet/interest.ts";
+import { joinName, type Name, parseName, segment } from "#ndn/packet/name.ts";
+import { maxLinkPacketBytes, TT, tlv } from "#ndn/packet/tlv.ts";
 import type { Digest } from "#oci/digest.ts";
 import { below, oneOf } from "#test/support/seeded-random.ts";
 

@@ -1,15 +1,15 @@
 /** A producer of objects in memory and the ways to it: in memory, over a unix socket, over TCP. */
 import { join } from "node:path";
-import { SegmentConsumer } from "#ndn/consumer.ts";
-import { SegmentDataEncoder } from "#ndn/data.ts";
-import type { Face, PacketHandler } from "#ndn/face.ts";
-import { FaceListener } from "#ndn/face-listener.ts";
-import { parseFaceUrl } from "#ndn/face-url.ts";
-import { MemoryUplink } from "#ndn/memory-face.ts";
-import { componentsOf, generic, joinName, type Name, nameKey, numberOf, parseName, version } from "#ndn/name.ts";
+import { SegmentConsumer } from "#ndn/consumer/consumer.ts";
+import type { ObjectToFetch } from "#ndn/consumer/segment-fetch.ts";
+import type { Face, PacketHandler } from "#ndn/face/face.ts";
+import { FaceListener } from "#ndn/face/face-listener.ts";
+import { parseFaceUrl } from "#ndn/face/face-url.ts";
+import { MemoryUplink } from "#ndn/face/memory-face.ts";
+import { SocketUplink, type Uplink } from "#ndn/face/uplink.ts";
+import { SegmentDataEncoder } from "#ndn/packet/data.ts";
+import { componentsOf, generic, joinName, type Name, nameKey, numberOf, parseName, version } from "#ndn/packet/name.ts";
 import { type ObjectDirectory, type Request, type SegmentedObject, SegmentProducer } from "#ndn/producer.ts";
-import type { ObjectToFetch } from "#ndn/segment-fetch.ts";
-import { SocketUplink, type Uplink } from "#ndn/uplink.ts";
 
 export const prefix = parseName("/test/objects");
 

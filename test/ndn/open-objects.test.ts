@@ -1,9 +1,9 @@
 /** How long a producer answers from an object without asking its directory again. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { SegmentDataEncoder } from "#ndn/data.ts";
-import { encodeInterest } from "#ndn/interest.ts";
-import { MemoryUplink } from "#ndn/memory-face.ts";
-import { generic, joinName, parseName, segment } from "#ndn/name.ts";
+import { MemoryUplink } from "#ndn/face/memory-face.ts";
+import { SegmentDataEncoder } from "#ndn/packet/data.ts";
+import { encodeInterest } from "#ndn/packet/interest.ts";
+import { generic, joinName, parseName, segment } from "#ndn/packet/name.ts";
 import { type ObjectDirectory, type SegmentedObject, SegmentProducer } from "#ndn/producer.ts";
 import { until } from "#test/support/until.ts";
 

@@ -2,7 +2,7 @@
  * A link in a simulation: time is a number, so a minute passes in milliseconds and every run is the same. Drives a
  * congestion window the way `SegmentConsumer` does, and says what became of it.
  */
-import type { CongestionWindow } from "#ndn/congestion-window.ts";
+import type { CongestionWindow } from "#ndn/consumer/congestion-window.ts";
 import { seededRandom } from "#test/support/seeded-random.ts";
 
 /** The bottleneck between consumer and producer. */

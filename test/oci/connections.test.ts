@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { maxConnectionsPerOrigin, RegistryClient } from "#oci/registry-client.ts";
-import { startUpstream } from "#test/client/raw-upstream.ts";
+import { startUpstream } from "#test/client/upstream/raw-upstream.ts";
 import { until } from "#test/support/until.ts";
 
 const auth = { kind: "anonymous" } as const;

@@ -2,12 +2,12 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { Registry } from "prom-client";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { FaceListener } from "#ndn/face-listener.ts";
-import { parseFaceUrl } from "#ndn/face-url.ts";
+import { FaceListener } from "#ndn/face/face-listener.ts";
+import { parseFaceUrl } from "#ndn/face/face-url.ts";
 import { openStatus } from "#server/status.ts";
 import { freePort } from "#test/support/free-port.ts";
 import { startRegistry, type TestRegistry } from "#test/support/registry.ts";
-import { serve } from "./serving.ts";
+import { serve } from "../publish/serving.ts";
 
 let registry: TestRegistry;
 beforeAll(async () => {

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { metadataName, objectName, repositoryName } from "#blob/names.ts";
 import { BlobUnavailable } from "#blob/source.ts";
-import { joinName, segment } from "#ndn/name.ts";
+import { joinName, segment } from "#ndn/packet/name.ts";
 import type { Digest } from "#oci/digest.ts";
 import { PublishPolicy } from "#server/publish-policy.ts";
 import { patternBlob, startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";
-import { prefix, serve } from "./serving.ts";
+import { prefix, serve } from "../publish/serving.ts";
 
 const bytes = patternBlob(50_000);
 const credentials = { username: "publisher", password: "secret" };

@@ -3,9 +3,9 @@
  * stream's framing, so that only what it meant to break is broken; `tornFrames` is the exception.
  */
 import { randomFillSync } from "node:crypto";
-import { DataFields } from "#ndn/data.ts";
-import { PacketView } from "#ndn/packet-view.ts";
-import { encodeNni, maxLinkPacketBytes, TT, tlv } from "#ndn/tlv.ts";
+import { DataFields } from "#ndn/packet/data.ts";
+import { PacketView } from "#ndn/packet/packet-view.ts";
+import { encodeNni, maxLinkPacketBytes, TT, tlv } from "#ndn/packet/tlv.ts";
 import type { Mangle } from "./link.ts";
 import { below } from "./seeded-random.ts";
 

@@ -4,7 +4,7 @@ import { expect, test, vi } from "vitest";
 import { boundPipelining, maxUnansweredRequests } from "#client/listener/pipelining.ts";
 import { until } from "#test/support/until.ts";
 import { ask, startEndpoint } from "../endpoint.ts";
-import { startUpstream } from "../raw-upstream.ts";
+import { startUpstream } from "../upstream/raw-upstream.ts";
 
 const pathOf = (at: number) => `/v2/team/app/tags/list?last=${at}`;
 

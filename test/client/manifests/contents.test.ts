@@ -1,8 +1,8 @@
 import pino from "pino";
 import { expect, test } from "vitest";
 import { digestOf, maxManifestBytes, memoryContents, storedContents } from "#client/manifests/contents.ts";
-import type { HeldBlob } from "#client/store/store-port.ts";
 import type { Digest } from "#oci/digest.ts";
+import type { HeldBlob } from "#store/store-port.ts";
 
 const bytes = Buffer.from('{"schemaVersion":2}');
 const digest = digestOf(bytes);

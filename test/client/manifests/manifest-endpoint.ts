@@ -7,21 +7,16 @@ import { memoryContents } from "#client/manifests/contents.ts";
 import { createManifestRoute } from "#client/manifests/manifest-route.ts";
 import { ManifestMemory } from "#client/manifests/memory.ts";
 import { createPingRoute } from "#client/manifests/ping-route.ts";
-import type {
-  HeadTimeouts,
-  ManifestServices,
-  OfflinePolicy,
-  ServedManifest,
-  Upstream,
-} from "#client/manifests/ports.ts";
-import { askOf } from "#client/manifests/upstream-question.ts";
-import { createClientMetrics } from "#client/metrics.ts";
-import { createProxy, type UpstreamProxy } from "#client/proxy.ts";
+import type { ManifestServices, OfflinePolicy, ServedManifest } from "#client/manifests/ports.ts";
 import { plain } from "#client/registries/router.ts";
+import { createClientMetrics } from "#client/status/metrics.ts";
+import { createProxy, type UpstreamProxy } from "#client/upstream/proxy.ts";
+import type { HeadTimeouts, Upstream } from "#client/upstream/upstream.ts";
+import { askOf } from "#client/upstream/upstream-question.ts";
 import { parseManifestPath } from "#oci/reference.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
 import { by } from "../puller.ts";
-import { type RawUpstream, startUpstream } from "../raw-upstream.ts";
+import { type RawUpstream, startUpstream } from "../upstream/raw-upstream.ts";
 import { RightsDouble } from "./rights-double.ts";
 
 /** A small server around the manifest routes. */

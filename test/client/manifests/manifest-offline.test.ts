@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { startUpstream } from "../raw-upstream.ts";
+import { startUpstream } from "../upstream/raw-upstream.ts";
 import { ask } from "./ask.ts";
 import { impatient, startManifestEndpoint } from "./manifest-endpoint.ts";
 import { byDigest, byTag, docker, essence, oci, repository, useManifestStage } from "./manifest-stage.ts";

@@ -3,7 +3,7 @@ import type { RememberedManifest } from "#client/manifests/memory.ts";
 import type { Digest } from "#oci/digest.ts";
 import { digestOf } from "#test/support/random-bytes.ts";
 import { startRegistry } from "#test/support/registry.ts";
-import { startUpstream } from "../raw-upstream.ts";
+import { startUpstream } from "../upstream/raw-upstream.ts";
 import { ask } from "./ask.ts";
 import { startManifestEndpoint } from "./manifest-endpoint.ts";
 import { byDigest, byTag, essence, oci, place, repository, useManifestStage } from "./manifest-stage.ts";

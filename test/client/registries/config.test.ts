@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { singleRegistry } from "#client/registries/client-config.ts";
 import { ConfigError, readClientConfig } from "#client/registries/config.ts";
-import { formatName } from "#ndn/name.ts";
+import { formatName } from "#ndn/packet/name.ts";
 import { makeTemporaryFolder, type TemporaryFolder } from "#test/support/tmp.ts";
 
 let folder: TemporaryFolder;

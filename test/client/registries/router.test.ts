@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { UpstreamLocation } from "#client/http/upstream-location.ts";
 import { createRouter, namespaceHeader, plain, type Refused, type Route } from "#client/registries/router.ts";
-import { UpstreamLocation } from "#client/upstream-location.ts";
 
 const registries = new Set(["docker.io", "ghcr.io", "localhost:5001"]);
 const route = createRouter({ default: "docker.io", registries });

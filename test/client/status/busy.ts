@@ -1,5 +1,5 @@
 import type { SourceName } from "#blob/source.ts";
-import type { Outcome } from "#client/blob-record.ts";
+import type { Outcome } from "#client/status/blob-record.ts";
 import { digestOf, type StatusStage } from "./stage.ts";
 
 type Bytes = Partial<Record<SourceName, number>>;

@@ -3,11 +3,11 @@ import { join } from "node:path";
 import pino from "pino";
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
-import { createClientMetrics, exposeStore } from "#client/metrics.ts";
-import { UplinkBlobs } from "#client/uplink-blobs.ts";
+import { createClientMetrics, exposeStore } from "#client/status/metrics.ts";
 import type { SegmentProducer } from "#ndn/producer.ts";
 import { createServerMetrics, exposeProducer } from "#server/server-metrics.ts";
 import { checkout } from "#test/support/programs.ts";
+import { UplinkBlobs } from "#uplinks/uplink-blobs.ts";
 
 interface Panel {
   id: number;

@@ -3,11 +3,12 @@ import { get, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import fastify from "fastify";
 import { Registry } from "prom-client";
-import { type ClientMetrics, createClientMetrics, type StoreUse } from "#client/metrics.ts";
 import type { StatusAccess } from "#client/status/access.ts";
+import { type ClientMetrics, createClientMetrics, type StoreUse } from "#client/status/metrics.ts";
 import { PullLog } from "#client/status/pull-log.ts";
-import type { StatusSources, UplinkState } from "#client/status/snapshot.ts";
+import type { StatusSources } from "#client/status/snapshot.ts";
 import { addStatusPage } from "#client/status/status-page.ts";
+import type { UplinkState } from "#uplinks/uplink-state.ts";
 
 /** A listener that has nothing but the status page, and what it shows. */
 export interface StatusStage extends AsyncDisposable {

@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { parseName } from "#ndn/name.ts";
+import { parseName } from "#ndn/packet/name.ts";
 import { AnchorError, TrustAnchors } from "#ndn/trust/anchors.ts";
 import { createVerifier } from "#ndn/trust/verifier.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { generic, joinName, keyword, parseName } from "#ndn/name.ts";
+import { generic, joinName, keyword, parseName } from "#ndn/packet/name.ts";
 import { keyComponent } from "#ndn/trust/certificate.ts";
 import { CertificateDirectory } from "#ndn/trust/certificate-directory.ts";
 import { Authority, nowMs } from "./authority.ts";

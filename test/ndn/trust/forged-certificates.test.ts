@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from "vitest";
-import { parseName } from "#ndn/name.ts";
+import { parseName } from "#ndn/packet/name.ts";
 import { TrustAnchors } from "#ndn/trust/anchors.ts";
 import { CertificateFetches } from "#ndn/trust/certificate-fetches.ts";
 import { SecondAnswers } from "#ndn/trust/second-answers.ts";

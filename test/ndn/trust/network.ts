@@ -3,7 +3,7 @@
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { formatName, type Name, parseName } from "#ndn/name.ts";
+import { formatName, type Name, parseName } from "#ndn/packet/name.ts";
 import { TrustAnchors } from "#ndn/trust/anchors.ts";
 import { CertificateDirectory } from "#ndn/trust/certificate-directory.ts";
 import { Untrusted } from "#ndn/trust/untrusted.ts";

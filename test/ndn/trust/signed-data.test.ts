@@ -1,9 +1,9 @@
 import { Data, Name, SigInfo, ValidityPeriod } from "@ndn/packet";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { readElements, TT, tlv } from "#ndn/tlv.ts";
+import { readElements, TT, tlv } from "#ndn/packet/tlv.ts";
 import { readSignedData } from "#ndn/trust/signed-data.ts";
-import { arbData, arbName, trapped } from "../arbitraries.ts";
+import { arbData, arbName, trapped } from "../packet/arbitraries.ts";
 import { wireOf } from "./authority.ts";
 
 const arbSigned = fc

@@ -1,7 +1,7 @@
 import { Data, digestSigning, nullSigner, type Signer } from "@ndn/packet";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { formatName } from "#ndn/name.ts";
+import { formatName } from "#ndn/packet/name.ts";
 import { createVerifier } from "#ndn/trust/verifier.ts";
 import { Authority, type Kind, kinds, nowMs, wireOf } from "./authority.ts";
 import { anchorsOf, CertificateNetwork, inTime, prefix, ruleBrokenBy, verifierFor } from "./network.ts";

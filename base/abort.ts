@@ -1,0 +1,16 @@
+/**
+ * What `work` gives, unless `signal` fires first: then its reason. `work` itself continues, and its outcome is no one's:
+ * some libraries leave a promise open when the connection closes, others look at a signal late.
+ */
+export async function raceAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  work.catch(() => undefined); // when the signal was first, nothing else looks at it
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

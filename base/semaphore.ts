@@ -1,0 +1,103 @@
+/**
+ * Bounds how much runs at once: so many hold a permit, the others wait in order.
+ */
+
+/** More would wait than may. */
+export class SemaphoreFull extends Error {
+  override readonly name = "SemaphoreFull";
+}
+
+/** A counting semaphore, first come, first served. */
+export class Semaphore {
+  readonly #permits: number;
+  readonly #maxWaiting: number;
+  #inUse = 0;
+  readonly #queue = new Set<() => void>();
+
+  /**
+   * @param permits - How many may run at once; at least 1.
+   * @param maxWaiting - How many may wait. @defaultValue no bound
+   */
+  constructor(permits: number, maxWaiting: number = Number.POSITIVE_INFINITY) {
+    this.#permits = permits;
+    this.#maxWaiting = maxWaiting;
+  }
+
+  /** Permits that are held. */
+  get inUse(): number {
+    return this.#inUse;
+  }
+
+  /** How many wait for one. */
+  get waiting(): number {
+    return this.#queue.size;
+  }
+
+  /**
+   * Wait for a permit; the caller gives it back with `release`.
+   *
+   * @param signal - Leaves the queue.
+   * @throws SemaphoreFull when too many wait already.
+   * @throws The signal's reason; then there is nothing to release.
+   */
+  async acquire(signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.#inUse < this.#permits) this.#inUse++;
+    else await this.#turn(signal);
+  }
+
+  /** Give a permit back; whoever waits longest gets it. */
+  release(): void {
+    const [next] = this.#queue;
+    if (next === undefined) this.#inUse--;
+    else next();
+  }
+
+  /** Run `work` while holding a permit. @throws What `acquire` and `work` throw. */
+  async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    await this.acquire(signal);
+    try {
+      return await work();
+    } finally {
+      this.release();
+    }
+  }
+
+  #turn(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#queue.size >= this.#maxWaiting) throw new SemaphoreFull(`${this.#maxWaiting} wait for the same already`);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const onAbort = () => {
+      this.#queue.delete(admit);
+      reject(signal!.reason);
+    };
+    const admit = () => {
+      this.#queue.delete(admit);
+      signal?.removeEventListener("abort", onAbort);
+      resolve();
+    };
+    this.#queue.add(admit);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    return promise;
+  }
+}
+
+/**
+ * Do `work` for every item, at most `limit` at a time.
+ *
+ * @throws The first failure, when all running work has ended; what has not begun by then never does.
+ */
+export async function forEachBounded<T>(
+  items: Iterable<T>,
+  limit: number,
+  work: (item: T) => Promise<unknown>,
+): Promise<void> {
+  const iterator = items[Symbol.iterator]();
+  const failures: unknown[] = [];
+  const worker = async () => {
+    for (let next = iterator.next(); !next.done && failures.length === 0; next = iterator.next()) {
+      await work(next.value).catch((err: unknown) => failures.push(err));
+    }
+  };
+  await Promise.all(Array.from({ length: limit }, worker));
+  if (failures.length > 0) throw failures[0];
+}

@@ -1,0 +1,53 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Logger } from "pino";
+import type { Semaphore } from "#base/semaphore.ts";
+import type { Bandwidth } from "#blob/bandwidth.ts";
+import type { HedgeDelay } from "#blob/hedge-delay.ts";
+import type { SharedFetches } from "#fetch/shared-fetches.ts";
+import type { RegistryClient } from "#oci/registry-client.ts";
+import type { BlobStorePort } from "#store/store-port.ts";
+import type { NdnBlobs } from "#uplinks/ndn-blobs.ts";
+import type { Puller } from "../registries/puller.ts";
+import type { Rights } from "../rights/rights.ts";
+import type { BlobRecord } from "../status/blob-record.ts";
+import type { ClientMetrics } from "../status/metrics.ts";
+import type { PullLog } from "../status/pull-log.ts";
+import type { Distrust } from "./distrust.ts";
+
+/** Blobs that are held here; shared by all registries. */
+export interface Cache {
+  readonly store: BlobStorePort;
+  readonly fetches: SharedFetches;
+}
+
+/** What every blob request of one registry needs; lives as long as the endpoint. */
+export interface BlobServices {
+  /** Its name in the configuration. */
+  readonly name: string;
+  readonly registry: Pick<RegistryClient, "base" | "getBlob" | "headBlob">;
+  readonly ndn: NdnBlobs | undefined;
+  /** Whether the upstream is asked if the puller may have what is held here or comes over NDN. */
+  readonly authorize: "upstream" | "none";
+  readonly rights: Rights;
+  readonly distrust: Distrust;
+  /** Undefined when nothing is held. */
+  readonly cache: Cache | undefined;
+  /** When the upstream is asked as well because NDN is late, and how many may be at a time. */
+  readonly hedge: { readonly delay: HedgeDelay; readonly limit: Semaphore };
+  readonly bandwidth: { readonly upstream: Bandwidth | undefined; readonly ndn: Bandwidth | undefined };
+  readonly metrics: ClientMetrics;
+  readonly pulls: PullLog;
+  readonly log: Logger;
+  readonly stallTimeoutMs: number | undefined;
+}
+
+/** One request for one blob. */
+export interface BlobRequest {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly repository: string;
+  readonly puller: Puller;
+  /** Fires when the puller goes away. */
+  readonly signal: AbortSignal;
+  readonly record: BlobRecord;
+}

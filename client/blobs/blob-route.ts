@@ -1,0 +1,163 @@
+/**
+ * GET and HEAD of a blob.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { BlobCorrupt, BlobUnavailable } from "#blob/source.ts";
+import { LengthUnknown, UpstreamAnswer } from "#blob/upstream-source.ts";
+import { type Digest, parseSha256 } from "#oci/digest.ts";
+import { RegistryError } from "#oci/errors.ts";
+import { RegistryUnreachable } from "#oci/registry-client.ts";
+import { sendAnswer, sendError, upstreamUnavailable } from "../http/answers.ts";
+import { provenance } from "../http/blob-headers.ts";
+import { isWhole, type Wanted, wantedBy } from "../http/blob-range.ts";
+import { answerHeld } from "../http/held-answer.ts";
+import { PullerGone, signalOf } from "../http/response-body.ts";
+import type { Puller } from "../registries/puller.ts";
+import { learnRight } from "../rights/learn-right.ts";
+import { BlobRecord, type Outcome } from "../status/blob-record.ts";
+import { upstreamErrorKind } from "../status/upstream-error.ts";
+import type { BlobRequest, BlobServices } from "./blob-request.ts";
+import { mayUseHeld, trustedNdn } from "./blob-sources.ts";
+import { serveHeld, servePart } from "./held-blob.ts";
+import { passBlob, passHead } from "./pass-blob.ts";
+import { headFromNdn, serveWhole } from "./whole-blob.ts";
+
+/** A request whose path names a blob. */
+export type BlobHandler = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  blob: { repository: string; digest: string; puller: Puller },
+) => Promise<void>;
+
+/** The handler of GET and HEAD of blobs; it always ends or breaks off the response, and never rejects. */
+export function createBlobRoute(services: BlobServices): BlobHandler {
+  return async (request, response, { repository, digest, puller }) => {
+    const signal = signalOf(response);
+    const asked = { request, response, repository, puller, signal };
+    if (request.method === "HEAD") return answerHead(services, asked, digest);
+    const client = request.socket.remoteAddress ?? "";
+    const watch = services.pulls.began({ client, registry: services.name, repository, digest });
+    const record = new BlobRecord(services.log, services.metrics, { repository, digest }, watch);
+    try {
+      await answerGet(services, { ...asked, record }, digest);
+      record.end(response.statusCode < 400 ? "complete" : "refused");
+    } catch (err: unknown) {
+      if (err instanceof UpstreamAnswer) learnRight(services.rights, { puller, repository, digest }, err.status);
+      record.end(settle(services, response, signal, err), err);
+    }
+  };
+}
+
+async function answerGet(services: BlobServices, asked: BlobRequest, digestText: string): Promise<void> {
+  const digest = parseSha256(digestText);
+  if (digest === undefined) return passBlob(services, asked, digestText);
+  if (await serveHeld(services, asked, digest)) return;
+  const wanted = await whatIsWanted(services, asked, digest);
+  if (wanted.kind === "other") {
+    const isServed = await servePart(services, asked, digest);
+    return isServed ? undefined : passBlob(services, asked, digest);
+  }
+  try {
+    const isServed = await serveWhole(services, asked, digest, wanted.range);
+    if (!isServed) await passBlob(services, asked, digest);
+  } catch (err: unknown) {
+    if (!(err instanceof LengthUnknown) || asked.response.headersSent) throw err;
+    await passBlob(services, asked, digest);
+  }
+}
+
+/** A range may turn out to be the whole blob once its size is known: the upstream says it with the puller's right. */
+async function whatIsWanted(
+  { rights }: BlobServices,
+  { request, repository, puller }: BlobRequest,
+  digest: Digest,
+): Promise<Exclude<Wanted, { kind: "perhaps whole" }>> {
+  const wanted = wantedBy(request.headers);
+  if (wanted.kind !== "perhaps whole") return wanted;
+  const right = await rights.ask(puller, { repository, digest });
+  const sizeBytes = right.kind === "granted" ? right.sizeBytes : undefined;
+  const isAll = sizeBytes !== undefined && isWhole(wanted.range, sizeBytes);
+  return isAll ? { kind: "whole", range: wanted.range } : { kind: "other" };
+}
+
+async function answerHead(
+  services: BlobServices,
+  asked: Omit<BlobRequest, "record">,
+  digestText: string,
+): Promise<void> {
+  const digest = parseSha256(digestText);
+  try {
+    await passHead(services, asked, digestText, () => headFromStore(services, asked, digest)).catch(
+      async (err: unknown) => {
+        if (!(err instanceof RegistryUnreachable) || digest === undefined) throw err;
+        if (!(await headWithoutUpstream(services, asked, digest))) throw err;
+      },
+    );
+  } catch (err: unknown) {
+    settle(services, asked.response, asked.signal, err);
+  }
+}
+
+/** From what is held, for those who may have it; else from NDN's metadata. False when neither is there. */
+async function headWithoutUpstream(
+  services: BlobServices,
+  asked: Omit<BlobRequest, "record">,
+  digest: Digest,
+): Promise<boolean> {
+  if (await headFromStore(services, asked, digest)) return true;
+  const ndn = trustedNdn(services, digest);
+  if (!ndn) return false;
+  await headFromNdn(ndn, asked, digest);
+  return true;
+}
+
+async function headFromStore(
+  services: BlobServices,
+  { request, response, repository, puller, signal }: Omit<BlobRequest, "record">,
+  digest: Digest | undefined,
+): Promise<boolean> {
+  const { rights, cache, metrics } = services;
+  const isOurs = digest !== undefined && mayUseHeld(services, repository, digest);
+  const mayHave = isOurs && rights.mayOffline(puller.identity, repository, digest);
+  const held = mayHave ? await cache?.store.open(digest) : undefined;
+  if (!held) return false;
+  metrics.offlineAnswers.inc({ what: "blob" });
+  try {
+    return await answerHeld(request, response, held, { signal });
+  } finally {
+    await held.close();
+  }
+}
+
+/** End a response whose work failed: with an answer while that is possible, else by breaking off the connection. */
+function settle(services: BlobServices, response: ServerResponse, signal: AbortSignal, err: unknown): Outcome {
+  if (signal.aborted || err instanceof PullerGone) {
+    response.destroy();
+    return "cancelled";
+  }
+  if (!isExpected(err)) services.log.error({ err }, "blob request failed");
+  if (response.headersSent) {
+    // Destroyed, not ended: the puller must see that Content-Length was not reached.
+    response.destroy();
+    return "broken";
+  }
+  if (err instanceof UpstreamAnswer) {
+    sendAnswer(response, err, provenance("upstream"));
+    return "refused";
+  }
+  sendError(response, refusalFor(services, err));
+  return "unavailable";
+}
+
+function isExpected(err: unknown): boolean {
+  return [BlobUnavailable, BlobCorrupt, UpstreamAnswer, RegistryUnreachable].some((type) => err instanceof type);
+}
+
+function refusalFor({ registry, metrics }: BlobServices, err: unknown): RegistryError {
+  if (err instanceof RegistryUnreachable) metrics.upstreamErrors.inc(upstreamErrorKind(err));
+  if (err instanceof RegistryUnreachable || err instanceof BlobUnavailable)
+    return upstreamUnavailable(registry.base, err);
+  if (err instanceof BlobCorrupt)
+    return new RegistryError("UNAVAILABLE", `no source has the right bytes: ${err.message}`);
+  return new RegistryError("UNKNOWN", "internal error, see the log");
+}

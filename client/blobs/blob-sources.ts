@@ -1,0 +1,92 @@
+/**
+ * Where a blob can come from for one puller: NDN first, then the upstream from the byte where NDN stopped.
+ */
+
+import { limited } from "#blob/bandwidth.ts";
+import { type HedgeOptions, hedgeFor } from "#blob/hedge.ts";
+import type { SegmentRepair } from "#blob/ndn-source.ts";
+import type { BlobSource } from "#blob/source.ts";
+import { upstreamSource } from "#blob/upstream-source.ts";
+import type { Digest } from "#oci/digest.ts";
+import type { Puller } from "../registries/puller.ts";
+import { authorizedSource } from "./authorized-source.ts";
+import type { BlobServices } from "./blob-request.ts";
+
+const repairTimeoutMs = 10_000;
+
+/** The sources, in the order in which they are to be asked, read with this puller's rights. */
+export function sourcesFor(
+  services: BlobServices,
+  puller: Puller,
+  repository: string,
+  digest: Digest,
+): readonly BlobSource[] {
+  const { registry, rights, bandwidth, stallTimeoutMs } = services;
+  const upstream = limited(upstreamSource({ registry, auth: puller.auth, stallTimeoutMs }), bandwidth.upstream);
+  // Twice: a registry that has broken off and knows no ranges is asked once more, from the start and with proof.
+  const always = [upstream, upstream];
+  if (!services.ndn || services.distrust.has(digest)) return always;
+  const { first, lastResort } = services.ndn.ways(repairFrom(services, puller));
+  const permitted = (ndn: BlobSource) => {
+    const paced = limited(ndn, bandwidth.ndn);
+    if (services.authorize === "none") return paced;
+    return authorizedSource(paced, () => rights.ask(puller, { repository, digest }));
+  };
+  const hedged = hedgeFor({ ...hedgeOf(services, digest), upstream });
+  return [...first.map(permitted).map(hedged), ...always, ...(lastResort ? [permitted(lastResort)] : [])];
+}
+
+/**
+ * Whether what is there of a blob may be used for any puller of this registry, as far as `authorize: none` decides it:
+ * the store may have it because of another registry, and then only if this one is known to have served it too. With
+ * `authorize: upstream` it may, and the puller's right is asked beside.
+ */
+export function mayUseHeld(
+  { authorize, rights, cache }: Pick<BlobServices, "authorize" | "rights" | "cache">,
+  repository: string,
+  digest: Digest,
+): boolean {
+  return authorize === "upstream" || !cache?.fetches.areOthers || rights.hasServed(repository, digest);
+}
+
+/** The best way over NDN, unless all are down or one has sent wrong bytes for this digest. */
+export function trustedNdn(
+  { ndn, distrust }: Pick<BlobServices, "ndn" | "distrust">,
+  digest: Digest,
+): BlobSource | undefined {
+  return distrust.has(digest) ? undefined : ndn?.ways().first[0];
+}
+
+function hedgeOf({ hedge, authorize, metrics, log }: BlobServices, digest: Digest): Omit<HedgeOptions, "upstream"> {
+  return {
+    ...hedge,
+    needsRight: authorize === "upstream",
+    events: {
+      started(waitedMs) {
+        log.debug({ digest, waitedMs: Math.round(waitedMs) }, "NDN is late, the upstream is asked as well");
+      },
+      lost: (source) => metrics.hedges.inc({ won: source === "ndn" ? "upstream" : "ndn" }),
+    },
+  };
+}
+
+/** A segment that nobody on NDN has right comes from the upstream; it is compared like any other. */
+function repairFrom({ registry, metrics }: BlobServices, { auth }: Puller): SegmentRepair {
+  return async ({ repository, digest }, start, end, signal) => {
+    const both = AbortSignal.any([signal, AbortSignal.timeout(repairTimeoutMs)]);
+    const { status, body } = await registry.getBlob(repository, digest, { auth, range: { start, end }, signal: both });
+    if (status !== 206) {
+      body.destroy();
+      return undefined;
+    }
+    const pieces: Buffer[] = [];
+    let size = 0;
+    for await (const piece of body as AsyncIterable<Buffer>) {
+      pieces.push(piece);
+      size += piece.length;
+      if (size > end - start) break; // more than was asked for
+    }
+    metrics.repairedBytes.inc(size);
+    return Buffer.concat(pieces);
+  };
+}

@@ -1,0 +1,75 @@
+import { limitedStream } from "#blob/bandwidth.ts";
+import type { Digest } from "#oci/digest.ts";
+import { provenance } from "../http/blob-headers.ts";
+import { endToEnd } from "../http/hop-by-hop.ts";
+import { writeAll } from "../http/response-body.ts";
+import { learnRight } from "../rights/learn-right.ts";
+import { isFailure } from "../upstream/upstream-question.ts";
+import type { BlobRequest, BlobServices } from "./blob-request.ts";
+
+const passedOn = [
+  "accept",
+  "range",
+  "if-match",
+  "if-none-match",
+  "if-modified-since",
+  "if-unmodified-since",
+  "if-range",
+];
+
+/**
+ * Answer a GET of a blob with what the upstream says to the same question: other ranges, conditions, other digest
+ * algorithms. Redirects are followed here, so that the puller sees one registry.
+ *
+ * @throws RegistryUnreachable
+ */
+export async function passBlob(services: BlobServices, blob: BlobRequest, digest: string): Promise<void> {
+  const { request, response, repository, puller, signal, record } = blob;
+  const { registry, bandwidth, rights } = services;
+  const headers = Object.fromEntries(
+    passedOn.flatMap((name) => (request.headers[name] === undefined ? [] : [[name, String(request.headers[name])]])),
+  );
+  // Another algorithm is no `Digest` of ours, but the registry knows what it is.
+  const answer = await registry.getBlob(repository, digest as Digest, { auth: puller.auth, headers, signal });
+  learnRight(rights, { puller, repository, digest }, answer.status);
+  const isBlob = answer.status === 200 || answer.status === 206;
+  const extra = isBlob ? { "docker-content-digest": digest } : {};
+  const all = { ...extra, ...endToEnd(answer.headers), ...provenance("upstream", "bypass") };
+  if (answer.status === 204 || answer.status === 304) {
+    answer.body.resume();
+    return void response.writeHead(answer.status, all).end();
+  }
+  response.writeHead(answer.status, all);
+  response.flushHeaders(); // docker-registry breaks off the bodies of its own refusals: the status must be out by then
+  if (isBlob) record.met("bypass");
+  const length = Number(answer.headers["content-length"]);
+  if (isBlob && length >= 0) record.sized(length);
+  await writeAll<Uint8Array>(
+    response,
+    limitedStream(answer.body as AsyncIterable<Buffer>, bandwidth.upstream, signal),
+    (chunk) => chunk,
+    (chunk) => isBlob && record.wrote("upstream", chunk.length),
+    signal,
+  );
+}
+
+/**
+ * Answer a HEAD of a blob with what the upstream says; an answer that says only that it is out of order or that the
+ * puller's quota is used up is left to `inItsPlace` first, which says whether it has answered.
+ *
+ * @throws RegistryUnreachable
+ */
+export async function passHead(
+  { registry, rights }: BlobServices,
+  blob: Omit<BlobRequest, "record">,
+  digest: string,
+  inItsPlace: () => Promise<boolean>,
+): Promise<void> {
+  const { response, repository, puller, signal } = blob;
+  const { status, headers } = await registry.headBlob(repository, digest as Digest, { auth: puller.auth, signal });
+  if (isFailure(status) && (await inItsPlace())) return;
+  const sizeBytes = Number(headers["content-length"] ?? Number.NaN);
+  learnRight(rights, { puller, repository, digest }, status, Number.isSafeInteger(sizeBytes) ? sizeBytes : undefined);
+  const extra = status === 200 ? { "docker-content-digest": digest } : {};
+  response.writeHead(status, { ...extra, ...endToEnd(headers), ...provenance("upstream", "bypass") }).end();
+}

@@ -1,0 +1,105 @@
+import type { Logger } from "pino";
+import { reasonOf } from "#base/error-text.ts";
+import type { SourceName } from "#blob/source.ts";
+import type { BlobResult, ClientMetrics } from "./metrics.ts";
+import { upstreamErrorKind } from "./upstream-error.ts";
+
+/** How a blob request ended. */
+export type Outcome =
+  /** All bytes were handed to the puller. */
+  | "complete"
+  /** The connection was broken off: nobody could go on, or the digest was wrong. */
+  | "broken"
+  /** The puller went away. */
+  | "cancelled"
+  /** The upstream said no. */
+  | "refused"
+  /** Nobody could begin. */
+  | "unavailable";
+
+/** Someone who follows one blob request while it runs. */
+export interface BlobWatch {
+  /** The answer will have this many bytes. */
+  sized(sizeBytes: number): void;
+  wrote(source: SourceName, sizeBytes: number): void;
+  ended(outcome: Outcome): void;
+}
+
+/** What is remembered of one blob request while it runs: one log line and the metrics come out at its end. */
+export class BlobRecord {
+  readonly #log: Logger;
+  readonly #metrics: ClientMetrics;
+  readonly #blob: Readonly<{ repository: string; digest: string }>;
+  readonly #watch: BlobWatch | undefined;
+  readonly #bytes: Partial<Record<SourceName, number>> = {};
+  readonly #failures: string[] = [];
+  readonly #began = performance.now();
+  #result: BlobResult | undefined;
+
+  /** @param watch - Told of the same; see `PullLog.began`. */
+  constructor(
+    log: Logger,
+    metrics: ClientMetrics,
+    { repository, digest }: { repository: string; digest: string },
+    watch?: BlobWatch,
+  ) {
+    this.#log = log;
+    this.#metrics = metrics;
+    this.#blob = { repository, digest };
+    this.#watch = watch;
+    metrics.blobsInFlight.inc();
+  }
+
+  /** The answer will have this many bytes. */
+  sized(sizeBytes: number): void {
+    this.#watch?.sized(sizeBytes);
+  }
+
+  /** How the request is met; the last word counts. Unsaid, it is told from where the bytes came from. */
+  met(result: BlobResult): void {
+    this.#result = result;
+  }
+
+  /** Payload was handed to the response. */
+  wrote(source: SourceName, sizeBytes: number): void {
+    this.#bytes[source] = (this.#bytes[source] ?? 0) + sizeBytes;
+    this.#metrics.blobBytes.inc({ source }, sizeBytes);
+    this.#watch?.wrote(source, sizeBytes);
+  }
+
+  /** A source failed; the blob may still come from the next. Without `err` it counts as broken off. */
+  failed(source: SourceName, reason: string, err?: unknown): void {
+    this.#failures.push(`${source}: ${reason}`);
+    if (source === "upstream") this.#metrics.upstreamErrors.inc(err === undefined ? "broken" : upstreamErrorKind(err));
+  }
+
+  /** The end; to be called once. */
+  end(outcome: Outcome, err?: unknown): void {
+    const ms = performance.now() - this.#began;
+    const total = Object.values(this.#bytes).reduce((sum, bytes) => sum + bytes, 0);
+    this.#count(outcome, ms / 1000);
+    this.#watch?.ended(outcome);
+    const fields = {
+      ...this.#blob,
+      bytes: this.#bytes,
+      ms: Math.round(ms),
+      mbPerSecond: Math.round(total / ms / 100) / 10,
+      outcome,
+      ...(this.#failures.length > 0 && { failures: this.#failures }),
+      ...(err !== undefined && { reason: reasonOf(err) }),
+    };
+    if (outcome === "broken") this.#log.warn(fields, "blob broken off");
+    else this.#log.info(fields, outcome === "complete" ? "blob served" : "blob not served");
+  }
+
+  #count(outcome: Outcome, seconds: number): void {
+    this.#metrics.blobsInFlight.dec();
+    this.#metrics.blobs.inc({ outcome });
+    this.#metrics.blobSeconds.observe(seconds);
+    const sources = Object.keys(this.#bytes);
+    // Who was refused, or left before anything came, says nothing about the store.
+    if (outcome !== "complete" && sources.length === 0) return;
+    const isHeld = sources.length > 0 && sources.every((source) => source === "store");
+    this.#metrics.blobRequests.inc({ result: this.#result ?? (isHeld ? "store" : "miss") });
+  }
+}

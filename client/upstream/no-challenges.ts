@@ -1,0 +1,59 @@
+/**
+ * Behind `--htpasswd` a puller has logged in here, and that login goes no further. So it must not hear the upstream's
+ * challenges: it would answer them with the endpoint's password, at the upstream's token service.
+ */
+import type { IncomingHttpHeaders } from "node:http";
+import { Readable } from "node:stream";
+import { RegistryError } from "#oci/errors.ts";
+import type { RegistryClient } from "#oci/registry-client.ts";
+import { apiVersion } from "../http/blob-headers.ts";
+import { isRead } from "../http/methods.ts";
+import { discard } from "./upstream-question.ts";
+
+interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  /** Whoever gets it reads it or destroys it; empty after a HEAD. */
+  readonly body: Readable;
+}
+
+/** The reads of blobs. */
+type BlobReads = Pick<RegistryClient, "base" | "getBlob" | "headBlob">;
+
+/** Whether a path with its query is `/v2/`, where a registry says how to log in. */
+export function isPing(path: string): boolean {
+  return /^\/v2\/?(?:\?|$)/.test(path);
+}
+
+/**
+ * An answer of the upstream as a puller hears it that has come through the gate. A 401 is a welcome at `/v2/`, as the
+ * login is done, and everywhere else a 403: no other login would help.
+ */
+export function withoutChallenge(method: string, path: string, answer: Answer): Answer {
+  const { "www-authenticate": challenge, ...headers } = answer.headers;
+  if (answer.status !== 401) return challenge === undefined ? answer : { ...answer, headers };
+  discard(answer.body);
+  const { status, text } = isRead(method) && isPing(path) ? { status: 200, text: "{}" } : { status: 403, text: denial };
+  return { status, headers: headersOf(text), body: Readable.from(method === "HEAD" ? [] : [Buffer.from(text)]) };
+}
+
+/** The same registry, whose refusals of blobs have no challenge. */
+export function blobsWithoutChallenge(registry: BlobReads): BlobReads {
+  return {
+    base: registry.base,
+    getBlob: async (repository, digest, options) =>
+      withoutChallenge("GET", `/v2/${repository}/blobs/${digest}`, await registry.getBlob(repository, digest, options)),
+    headBlob: async (repository, digest, options) => {
+      const head = await registry.headBlob(repository, digest, options);
+      return withoutChallenge("HEAD", `/v2/${repository}/blobs/${digest}`, { ...head, body: Readable.from([]) });
+    },
+  };
+}
+
+const denial = JSON.stringify(
+  new RegistryError("DENIED", "the upstream registry does not give this to the client of this endpoint"),
+);
+
+function headersOf(text: string): IncomingHttpHeaders {
+  return { ...apiVersion, "content-type": "application/json", "content-length": `${Buffer.byteLength(text)}` };
+}

@@ -1,0 +1,105 @@
+/**
+ * A face: where packets go out and come in. What differs between a stream, datagrams and memory is only `transmit`.
+ *
+ * Hot path: packets are written straight into a batch buffer, and the batch leaves once per turn of the event loop:
+ * one write(2) for dozens of packets (`npm run bench`, row "server, ndnd, client").
+ */
+import { BufferPool } from "#base/buffer-pool.ts";
+import type { PacketView } from "../packet/packet-view.ts";
+
+/** Someone who takes packets from a face. */
+export interface PacketHandler {
+  /** Take this packet; false leaves it to the next handler. The view is only valid during the call. */
+  accept(view: PacketView, face: Face): boolean;
+}
+
+/** Size of a batch in bytes; a packet is always smaller. */
+const batchBytes = 256 * 1024;
+/** Above this many bytes waiting to leave, the face stops reading requests; below a quarter it reads again. */
+const highWaterBytes = 4 * 1024 * 1024;
+/** Batches kept for all faces together: as many as wait on one that is held back, or each of them is new garbage. */
+const pooledBatches = 2 * (highWaterBytes / batchBytes);
+const batches = new BufferPool(batchBytes, pooledBatches);
+/** Less than this is copied out of the batch before it is sent. */
+const copiedBelowBytes = 32 * 1024;
+
+/** Packets out and in; who opened it closes it. */
+export abstract class Face {
+  /** For logs, e.g. `unix:///run/nfd/nfd.sock`. */
+  readonly describe: string;
+  /** Whether the other end is on this machine: decides the registration prefix and how marks are read. */
+  readonly isLocal: boolean;
+  private batch: Buffer | undefined;
+  private used = 0;
+  private waitingBytes = 0;
+  private readingPaused = false;
+  private readonly flushSoon = () => this.flush();
+
+  constructor(describe: string, isLocal: boolean) {
+    this.describe = describe;
+    this.isLocal = isLocal;
+  }
+
+  /** Buffer to write the next packet into; valid after `reserve` and until `commit`. */
+  get buffer(): Buffer {
+    return this.batch!;
+  }
+
+  /** Make room for a packet of at most `bytes`; returns the offset in `buffer` where it begins. */
+  reserve(bytes: number): number {
+    if (this.batch !== undefined && this.used + bytes > batchBytes) this.flush();
+    if (this.batch === undefined) {
+      this.batch = batches.take();
+      queueMicrotask(this.flushSoon);
+    }
+    return this.used;
+  }
+
+  /** The packet written since `reserve` ends at `end`. */
+  commit(end: number): void {
+    this.used = end;
+  }
+
+  /** Send one whole packet. */
+  send(packet: Uint8Array): void {
+    const at = this.reserve(packet.length);
+    this.buffer.set(packet, at);
+    this.commit(at + packet.length);
+  }
+
+  /** Close the face; nothing is sent or received afterwards. */
+  abstract close(): void;
+  /** Hand whole packets to the medium; `release` must be called once when `bytes` is no longer needed. */
+  protected abstract transmit(bytes: Buffer, release: () => void): void;
+  /** Stop or go on taking packets in. */
+  protected abstract setReading(reading: boolean): void;
+
+  private flush(): void {
+    const { batch, used } = this;
+    if (batch === undefined) return;
+    this.batch = undefined;
+    this.used = 0;
+    const isSmall = used < copiedBelowBytes;
+    const held = isSmall ? used : batch.length;
+    this.waitingBytes += held;
+    if (this.waitingBytes > highWaterBytes && !this.readingPaused) {
+      this.readingPaused = true;
+      this.setReading(false);
+    }
+    // A slow peer must not hold a whole batch for the sake of a few packets.
+    const bytes = isSmall ? Buffer.from(batch.subarray(0, used)) : batch.subarray(0, used);
+    if (isSmall) batches.give(batch);
+    this.transmit(bytes, () => {
+      if (!isSmall) batches.give(batch);
+      this.released(held);
+    });
+  }
+
+  private released(bytes: number): void {
+    this.waitingBytes -= bytes;
+    if (this.readingPaused && this.waitingBytes < highWaterBytes / 4) {
+      this.readingPaused = false;
+      this.setReading(true);
+    }
+  }
+}

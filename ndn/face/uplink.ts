@@ -1,0 +1,182 @@
+/**
+ * The way to a forwarder (or straight to a peer): a face that is opened again whenever it breaks.
+ */
+import type { Socket } from "node:net";
+import { UdpTransport } from "@ndn/node-transport";
+import type { PacketView } from "../packet/packet-view.ts";
+import { DatagramFace } from "./datagram-face.ts";
+import type { Face, PacketHandler } from "./face.ts";
+import type { FaceUrl } from "./face-url.ts";
+import { connectReusing, type FaceEvents, type FaceSocket, StreamFace } from "./stream-face.ts";
+
+/** Told of an uplink's ups and downs. */
+export interface UplinkListener {
+  onUp?(face: Face): void;
+  /** `reason` is undefined when the uplink was closed on purpose. */
+  onDown?(reason: Error | undefined): void;
+  /** An attempt to connect failed; the next one comes in `retryMs`. */
+  onConnectFailed?(reason: Error, retryMs: number): void;
+}
+
+/** A way out for packets: a face that may come and go, and who is told of it. */
+export interface Uplink {
+  /** For logs: its URL. */
+  readonly describe: string;
+  /** Whether the other end is on this machine. */
+  readonly isLocal: boolean;
+  /** The face while it is up. */
+  readonly face: Face | undefined;
+  /** Packets are offered to handlers in the order in which they were added. */
+  addHandler(handler: PacketHandler): void;
+  addListener(listener: UplinkListener): void;
+  /** Begin to connect, and go on trying until `close`. */
+  open(): void;
+  close(): void;
+}
+
+/** What every uplink shares: its handlers and listeners. */
+export abstract class BaseUplink implements Uplink {
+  readonly describe: string;
+  readonly isLocal: boolean;
+  face: Face | undefined;
+  private readonly handlers: PacketHandler[] = [];
+  private readonly listeners: UplinkListener[] = [];
+
+  constructor(describe: string, isLocal: boolean) {
+    this.describe = describe;
+    this.isLocal = isLocal;
+  }
+
+  abstract open(): void;
+  abstract close(): void;
+
+  addHandler(handler: PacketHandler): void {
+    this.handlers.push(handler);
+  }
+
+  addListener(listener: UplinkListener): void {
+    this.listeners.push(listener);
+    if (this.face) listener.onUp?.(this.face);
+  }
+
+  protected offer(view: PacketView, face: Face): void {
+    for (const handler of this.handlers) if (handler.accept(view, face)) return;
+  }
+
+  protected wentUp(face: Face): void {
+    this.face = face;
+    for (const listener of this.listeners) listener.onUp?.(face);
+  }
+
+  protected wentDown(reason: Error | undefined): void {
+    this.face = undefined;
+    for (const listener of this.listeners) listener.onDown?.(reason);
+  }
+
+  protected connectFailed(reason: Error, retryMs: number): void {
+    for (const listener of this.listeners) listener.onConnectFailed?.(reason, retryMs);
+  }
+}
+
+const connectTimeoutMs = 5_000;
+const firstRetryMs = 200;
+const lastRetryMs = 5_000;
+/** A face that was up for this long was no mere attempt: after it the pauses begin anew. */
+const stableMs = 5_000;
+
+/** A face to `url` that comes back after failures. Call `open` once; `close` ends it for good. */
+export class SocketUplink extends BaseUplink {
+  private readonly url: FaceUrl;
+  private retryMs = firstRetryMs;
+  private upAtMs = 0;
+  private timer: NodeJS.Timeout | undefined;
+  private attempt: Socket | undefined;
+  private closed = false;
+
+  constructor(url: FaceUrl) {
+    super(url.text, url.isLocal);
+    this.url = url;
+  }
+
+  open(): void {
+    if (this.closed) return;
+    const { url } = this;
+    if (url.scheme === "unix") this.openStream(connectReusing({ path: url.path }));
+    else if (url.scheme === "tcp") this.openStream(connectReusing({ host: url.host, port: url.port }));
+    else void this.openDatagram(url.host, url.port);
+  }
+
+  close(): void {
+    this.closed = true;
+    clearTimeout(this.timer);
+    this.attempt?.destroy();
+    this.face?.close();
+  }
+
+  private openStream(faceSocket: FaceSocket): void {
+    const { socket } = faceSocket;
+    this.attempt = socket;
+    let failure = new Error("closed while connecting");
+    const timeout = setTimeout(
+      () => socket.destroy(new Error(`no connection within ${connectTimeoutMs} ms`)),
+      connectTimeoutMs,
+    );
+    const onError = (err: Error) => {
+      failure = err;
+    };
+    const onClose = () => {
+      clearTimeout(timeout);
+      this.failed(failure);
+    };
+    socket.once("error", onError);
+    socket.once("close", onClose);
+    socket.once("connect", () => {
+      clearTimeout(timeout);
+      socket.off("error", onError);
+      socket.off("close", onClose);
+      this.attempt = undefined;
+      this.up(new StreamFace(faceSocket, this.describe, this.isLocal, this.events()));
+    });
+  }
+
+  private async openDatagram(host: string, port: number): Promise<void> {
+    try {
+      const transport = await UdpTransport.connect(host, port);
+      if (this.closed) transport.close();
+      else this.up(new DatagramFace(transport, this.describe, this.isLocal, this.events()));
+    } catch (err: unknown) {
+      this.failed(err as Error);
+    }
+  }
+
+  private events(): FaceEvents {
+    return {
+      onPacket: (view, face) => this.offer(view, face),
+      onClose: (reason) => this.down(reason),
+    };
+  }
+
+  private up(face: Face): void {
+    this.upAtMs = performance.now();
+    this.wentUp(face);
+  }
+
+  private down(reason: Error | undefined): void {
+    if (performance.now() - this.upAtMs > stableMs) this.retryMs = firstRetryMs;
+    this.wentDown(this.closed ? undefined : (reason ?? new Error("closed by the other side")));
+    this.openLater();
+  }
+
+  private failed(reason: Error): void {
+    this.attempt = undefined;
+    if (this.closed) return;
+    this.connectFailed(reason, this.retryMs);
+    this.openLater();
+  }
+
+  private openLater(): void {
+    if (this.closed) return;
+    this.timer = setTimeout(() => this.open(), this.retryMs);
+    this.retryMs = Math.min(lastRetryMs, this.retryMs * 2);
+  }
+}

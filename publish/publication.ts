@@ -1,0 +1,127 @@
+/**
+ * What a server publishes: the blobs of one registry, and the certificates that say who signed their lists.
+ */
+import type { Logger } from "pino";
+import type { Registry } from "prom-client";
+import type { SegmentSize } from "#blob/names.ts";
+import type { Name } from "#ndn/packet/name.ts";
+import { type ObjectDirectory, SegmentProducer } from "#ndn/producer.ts";
+import { CertificateDirectory } from "#ndn/trust/certificate-directory.ts";
+import type { Identity } from "#ndn/trust/keychain.ts";
+import type { Digest } from "#oci/digest.ts";
+import type { RegistryClient } from "#oci/registry-client.ts";
+import { PublicCheck } from "#server/public-check.ts";
+import { PublishPolicy } from "#server/publish-policy.ts";
+import { createServerMetrics, exposeProducer } from "#server/server-metrics.ts";
+import { BlobDirectory } from "./blob-directory.ts";
+import { openListFiles } from "./digest-list-files.ts";
+import { DigestLists } from "./digest-lists.ts";
+import { KnownPlaces } from "./known-places.ts";
+import { OpenBlobs } from "./open-blobs.ts";
+import { PageCache } from "./page-cache.ts";
+import { Placement } from "./placement.ts";
+import type { RangeReader } from "./range-reader.ts";
+import { ReadGate } from "./read-gate.ts";
+import { RegistryRangeReader } from "./registry-range-reader.ts";
+import { SignedMetadata } from "./signed-metadata.ts";
+import { StorageRangeReader } from "./storage-range-reader.ts";
+
+/** Memory for pages of blobs, all together. */
+const cacheBytes = 32 * 1024 * 1024;
+/** Reads of the registry at a time. */
+const concurrentReads = 32;
+
+/** What is published; everything is already parsed and validated. */
+export interface PublicationOptions {
+  readonly prefix: Name;
+  readonly identity: Identity;
+  readonly registry: RegistryClient;
+  /** Root of the registry's filesystem storage, to read blobs from disk instead of over HTTP. */
+  readonly storage: string | undefined;
+  readonly publish: readonly string[];
+  readonly exclude: readonly string[];
+  readonly segmentBytes: SegmentSize;
+  readonly stateDirectory: string | undefined;
+  readonly log: Logger;
+  readonly metrics: Registry;
+}
+
+/** Producers of one server, to be put behind its faces. */
+export interface Publication {
+  /** Answers under the prefix. */
+  readonly producer: SegmentProducer;
+  /** Answer for certificates that are not under the prefix; each with the prefix of its own, to be registered too. */
+  readonly others: readonly { readonly prefix: Name; readonly producer: SegmentProducer }[];
+  /** End all reads and write the state; call when the faces are closed. */
+  close(): Promise<void>;
+}
+
+/** Put the parts of a server together. */
+export function createPublication(options: PublicationOptions): Publication {
+  const { log, prefix, identity, segmentBytes, stateDirectory } = options;
+  const stop = new AbortController();
+  const onStateError = (err: Error) => log.warn({ err }, "state cannot be kept");
+  const places = new KnownPlaces(stateDirectory, onStateError);
+  const files = stateDirectory === undefined ? undefined : openListFiles(stateDirectory, onStateError);
+  const policy = new PublishPolicy(options);
+  const cache = new PageCache(cacheBytes);
+  const metrics = createServerMetrics(options.metrics);
+  const { reader, search } = createReader(options, policy);
+  const blobs = new OpenBlobs({
+    reader,
+    cache,
+    gate: new ReadGate(concurrentReads),
+    signal: stop.signal,
+    onRead: (bytes) => metrics.registryBytes.inc(bytes),
+    onReadFailed: (blob, reason) => {
+      metrics.registryFailures.inc();
+      log.warn({ ...blob, reason: reason.message }, "reading the registry failed");
+    },
+  });
+  const { signer, certificates } = identity;
+  const placement = new Placement({ prefix, policy, places, blobs, search });
+  const lists = new DigestLists({
+    prefix,
+    signer,
+    keyLocator: certificates[0]?.name,
+    files,
+    signal: stop.signal,
+    onAnswer: (origin) => metrics.digestLists.inc({ origin }),
+    onTooLarge: (sizeBytes) =>
+      log.warn({ sizeBytes }, "digest lists do not fit into a packet: choose a shorter prefix"),
+  });
+  const directory = new BlobDirectory({
+    prefix,
+    policy,
+    placement,
+    metadata: new SignedMetadata({ prefix, signer, placement, segmentBytes }),
+    lists,
+    onUnique: (isAnswered) => metrics.uniqueQuestions.inc({ outcome: isAnswered ? "answered" : "refused" }),
+  });
+  const published = new CertificateDirectory(certificates);
+  const producer = new SegmentProducer(prefix, eitherOf(directory, published));
+  exposeProducer(options.metrics, producer, () => cache.sizeBytes);
+  return {
+    producer,
+    others: published
+      .namesOutside(prefix)
+      .map((outside) => ({ prefix: outside, producer: new SegmentProducer(outside, published) })),
+    async close() {
+      stop.abort();
+      await places.close();
+      await files?.close();
+    },
+  };
+}
+
+function createReader({ storage, registry }: PublicationOptions, policy: PublishPolicy) {
+  const disk = storage === undefined ? undefined : new StorageRangeReader(storage);
+  const reader: RangeReader = disk
+    ? new PublicCheck(disk, registry, policy)
+    : new RegistryRangeReader(registry, (repository) => policy.isListed(repository));
+  return { reader, search: disk && ((digest: Digest) => disk.repositoriesWith(digest)) };
+}
+
+function eitherOf(first: ObjectDirectory, second: ObjectDirectory): ObjectDirectory {
+  return { lookup: (name, interest) => first.lookup(name, interest) ?? second.lookup(name, interest) };
+}

@@ -1,0 +1,55 @@
+/**
+ * The implicit digests of an object's segments: sha256 over each whole packet, as the producer writes it.
+ *
+ * Hot path: packets are written into one buffer after another and hashed there with one call; nothing but the digests
+ * is kept, and the event loop gets its turn after each page, so that segments go on being answered. A hash comes as hex,
+ * which Node makes faster than a Buffer.
+ */
+import { hash } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
+import { maxPacketBytes } from "#ndn/packet/tlv.ts";
+import type { SegmentedObject } from "#ndn/producer.ts";
+
+/** Bytes of a digest. */
+export const digestBytes = 32;
+/** As many full segments as there are in a page. */
+const segmentsPerTurn = 32;
+/** A page that was read may have made room for others before its turn came, or its read may have failed. */
+const maxReads = 3;
+
+/** Used within one synchronous call at a time. */
+const packet = Buffer.allocUnsafeSlow(maxPacketBytes);
+
+/** Digests of segments `[start, end)`, one after another. @throws Error when a segment cannot be read now. */
+export async function digestsOf(
+  object: SegmentedObject,
+  start: number,
+  end: number,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const digests = Buffer.alloc((end - start) * digestBytes);
+  for (let n = start; n < end; n++) {
+    if ((n - start) % segmentsPerTurn === 0) await setImmediate(undefined, { signal });
+    const digest = digestOf(object, n) ?? (await digestWhenRead(object, n, signal));
+    digests.write(digest, (n - start) * digestBytes, "hex");
+  }
+  return digests;
+}
+
+/** Hex; undefined while the segment is not in memory. */
+function digestOf(object: SegmentedObject, n: number): string | undefined {
+  const payload = object.locate(n);
+  if (payload === undefined) return undefined;
+  const end = object.encoder.write(packet, 0, n, payload.buf, payload.start, payload.end);
+  return hash("sha256", packet.subarray(0, end), "hex");
+}
+
+async function digestWhenRead(object: SegmentedObject, n: number, signal: AbortSignal): Promise<string> {
+  for (let reads = 0; reads < maxReads; reads++) {
+    await new Promise<void>((done) => object.load(n, done));
+    signal.throwIfAborted();
+    const digest = digestOf(object, n);
+    if (digest) return digest;
+  }
+  throw new Error(`segment ${n} could not be read ${maxReads} times`);
+}

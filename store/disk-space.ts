@@ -1,0 +1,203 @@
+/**
+ * Who takes how much of the budget, and who has to go when it is used up.
+ */
+import { access, unlink } from "node:fs/promises";
+import { Semaphore } from "#base/semaphore.ts";
+import type { Digest } from "#oci/digest.ts";
+import { type BlobEntry, BlobIndex } from "./blob-index.ts";
+import type { DiskHealth, StoreEvents } from "./disk-health.ts";
+import { FileJobs } from "./file-jobs.ts";
+import type { ImageLayout } from "./image-layout.ts";
+import type { OpenFiles } from "./open-files.ts";
+import { errorCode } from "./store-error.ts";
+
+/** What broke off of a blob, and nobody is writing now. */
+export interface Partial {
+  readonly digest: Digest;
+  /** Of the whole blob. */
+  readonly sizeBytes: number;
+  readonly writtenBytes: number;
+}
+
+/** What eviction did. */
+export interface Freed {
+  /** Blobs and partials that went. */
+  readonly removed: number;
+  readonly freedBytes: number;
+  /** False when the disk refused to remove one of them. */
+  readonly isComplete: boolean;
+}
+
+// The thread pool has four threads: syncs take two at most, this one, and reads have what is left.
+const unlinksAtOnce = 1;
+
+/**
+ * The budget holds on the disk, not only on paper: room is only given out when the files that made it are gone.
+ * On paper bytes are free as soon as it is decided who goes, so that nobody else counts on the same room.
+ */
+export class DiskSpace {
+  readonly maxBytes: number;
+  readonly blobs = new BlobIndex();
+  readonly jobs = new FileJobs();
+  readonly #partials = new Map<Digest, Partial>();
+  readonly #layout: ImageLayout;
+  readonly #files: OpenFiles;
+  readonly #health: DiskHealth;
+  readonly #events: StoreEvents;
+  readonly #unlinks = new Semaphore(unlinksAtOnce);
+  readonly #removing = new Set<Promise<boolean>>();
+  #partialBytes = 0;
+  #reservedBytes = 0;
+
+  constructor(maxBytes: number, layout: ImageLayout, files: OpenFiles, health: DiskHealth, events: StoreEvents) {
+    this.maxBytes = maxBytes;
+    this.#layout = layout;
+    this.#files = files;
+    this.#health = health;
+    this.#events = events;
+  }
+
+  /** Everything that is there or promised to a writer. */
+  get usedBytes(): number {
+    return this.blobs.bytes + this.#partialBytes + this.#reservedBytes;
+  }
+
+  get partials(): Partial[] {
+    return [...this.#partials.values()];
+  }
+
+  partial(digest: Digest): Partial | undefined {
+    return this.#partials.get(digest);
+  }
+
+  /** Keep what broke off, as the most recent one. */
+  addPartial(partial: Partial): void {
+    this.#partials.set(partial.digest, partial);
+    this.#partialBytes += partial.writtenBytes;
+  }
+
+  takePartial(digest: Digest): Partial | undefined {
+    const partial = this.#partials.get(digest);
+    if (this.#partials.delete(digest)) this.#partialBytes -= partial!.writtenBytes;
+    return partial;
+  }
+
+  /** Whether evicting everything that is idle would make room for this. */
+  couldHold(sizeBytes: number): boolean {
+    const busyBytes = this.blobs.bytes - this.blobs.idleBytes + this.#reservedBytes;
+    return busyBytes + sizeBytes <= this.maxBytes;
+  }
+
+  /** Count bytes that are going to be written; they may be written once `shrinkTo(maxBytes)` is through. */
+  reserve(sizeBytes: number): void {
+    this.#reservedBytes += sizeBytes;
+  }
+
+  release(sizeBytes: number): void {
+    this.#reservedBytes -= sizeBytes;
+  }
+
+  /** Evict until at most this much is used, as far as things are idle: what broke off first, then blobs. */
+  async shrinkTo(targetBytes: number): Promise<Freed> {
+    // All are queued before the first one is awaited: whoever asks for one of them afresh waits for its end.
+    const evictions: Promise<number | undefined>[] = [];
+    for (const partial of this.#partials.values()) {
+      if (this.usedBytes <= targetBytes) break;
+      evictions.push(this.#evictPartial(partial));
+    }
+    for (const entry of this.blobs.all()) {
+      if (this.usedBytes <= targetBytes) break;
+      if (entry.pins === 0) evictions.push(this.#evictBlob(entry));
+    }
+    const sizes = (await Promise.all(evictions)).filter((size) => size !== undefined);
+    await Promise.all(this.#removing); // room that others have made on paper
+    return {
+      removed: sizes.length,
+      freedBytes: sizes.reduce((sum, size) => sum + size, 0),
+      isComplete: sizes.length === evictions.length,
+    };
+  }
+
+  async #evictPartial(partial: Partial): Promise<number | undefined> {
+    this.takePartial(partial.digest);
+    const path = this.#layout.partial(partial.digest, partial.sizeBytes);
+    if (await this.remove(partial.digest, path)) return this.#evicted(partial.writtenBytes);
+    this.addPartial(partial);
+    return undefined;
+  }
+
+  async #evictBlob(entry: BlobEntry): Promise<number | undefined> {
+    this.blobs.remove(entry);
+    const removed = this.remove(entry.digest, this.#layout.blob(entry.digest));
+    await this.#files.drop(entry); // its bytes leave the disk with its last descriptor
+    if (await removed) return this.#evicted(entry.sizeBytes);
+    // Still there, still right: on a disk that has become read-only all of them go on being served.
+    this.blobs.add(entry.digest, entry.sizeBytes, entry.lastUsedAt);
+    return undefined;
+  }
+
+  #evicted(sizeBytes: number): number {
+    this.#events.evicted?.(sizeBytes);
+    return sizeBytes;
+  }
+
+  /** Forget a blob and remove its file. False when it was forgotten before. */
+  async removeBlob(entry: BlobEntry): Promise<boolean> {
+    if (!this.blobs.remove(entry)) return false;
+    void this.#files.drop(entry);
+    // Where the disk refuses, it is forgotten all the same; its bytes count until the next start finds it again.
+    if (!(await this.remove(entry.digest, this.#layout.blob(entry.digest)))) this.reserve(entry.sizeBytes);
+    return true;
+  }
+
+  async removePartial(partial: Partial): Promise<void> {
+    if (!this.takePartial(partial.digest)) return;
+    const path = this.#layout.partial(partial.digest, partial.sizeBytes);
+    if (!(await this.remove(partial.digest, path))) this.reserve(partial.writtenBytes);
+  }
+
+  /** Forget what somebody else has removed from the directory. */
+  async forgetMissing(): Promise<void> {
+    for (const { digest, sizeBytes } of this.partials) {
+      if (await isMissing(this.#layout.partial(digest, sizeBytes))) this.takePartial(digest);
+    }
+    for (const entry of [...this.blobs.all()]) {
+      if (entry.pins > 0 || !(await isMissing(this.#layout.blob(entry.digest)))) continue;
+      this.blobs.remove(entry);
+      void this.#files.drop(entry);
+    }
+  }
+
+  /** Know of nothing any more: the directory is somebody else's. */
+  forgetAll(): void {
+    for (const { digest } of this.partials) this.takePartial(digest);
+    for (const entry of [...this.blobs.all()]) this.blobs.remove(entry);
+  }
+
+  /** Remove a file of this blob when what is being done to its files is through; false when the disk refuses. */
+  remove(digest: Digest, path: string): Promise<boolean> {
+    const removing = this.jobs
+      .run(digest, () => this.#unlinks.run(() => this.#unlink(path)))
+      .finally(() => this.#removing.delete(removing));
+    this.#removing.add(removing);
+    return removing;
+  }
+
+  async #unlink(path: string): Promise<boolean> {
+    try {
+      await unlink(path);
+    } catch (err: unknown) {
+      if (errorCode(err) === "ENOENT") return true;
+      this.#health.failed(err, "removing a file");
+      return false;
+    }
+    return true;
+  }
+}
+
+async function isMissing(path: string): Promise<boolean> {
+  return access(path).then(
+    () => false,
+    (err: unknown) => errorCode(err) === "ENOENT",
+  );
+}

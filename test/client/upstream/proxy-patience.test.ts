@@ -1,0 +1,77 @@
+import { once } from "node:events";
+import { createServer, request } from "node:http";
+import type { AddressInfo } from "node:net";
+import pino from "pino";
+import { Registry } from "prom-client";
+import { expect, test } from "vitest";
+import { plain } from "#client/registries/router.ts";
+import { createClientMetrics } from "#client/status/metrics.ts";
+import { createProxy } from "#client/upstream/proxy.ts";
+import { maxConnectionsPerOrigin, RegistryClient } from "#oci/registry-client.ts";
+import { until } from "#test/support/until.ts";
+import { ask, startEndpoint } from "../endpoint.ts";
+import { by } from "../puller.ts";
+import { startUpstream } from "./raw-upstream.ts";
+
+const upload = "/v2/a/blobs/uploads/1";
+const commit = `${upload}?digest=sha256:${"a".repeat(64)}`;
+const empty = { "content-length": "0" };
+
+/** A server that passes everything on, with an upstream that may be silent for so long before a GET is given up. */
+async function startProxy(upstream: URL, headersTimeoutMs: number) {
+  const registry = new RegistryClient({ base: upstream });
+  const [log, metrics] = [pino({ level: "silent" }), createClientMetrics(new Registry())];
+  const proxy = createProxy({ upstream, registry, log, metrics, onAnswer: () => {}, headersTimeoutMs });
+  const server = createServer((asked, response) => {
+    void proxy.forward(asked, response, { puller: by(undefined), askedAs: plain });
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const close = async () => {
+    server.closeAllConnections();
+    server.close();
+    await Promise.all([proxy.close(), registry.close()]);
+  };
+  const { port } = server.address() as AddressInfo;
+  return { url: new URL(`http://127.0.0.1:${port}/`), [Symbol.asyncDispose]: close };
+}
+
+test.each(["PUT", "POST", "PATCH", "DELETE"])(
+  "a %s without a body may take the registry longer than it may take to begin another answer",
+  async (method) => {
+    const isRead = Promise.withResolvers<void>();
+    await using upstream = await startUpstream((asked, response) => {
+      if (asked.method === method) void isRead.promise.then(() => response.writeHead(201).end());
+    });
+    await using proxy = await startProxy(upstream.url, 50);
+    const committed = ask(proxy.url, commit, { method, headers: empty });
+    await until("the commit", () => upstream.seen.length === 1);
+    // Begun later and given up: the time of the commit is over as well.
+    expect((await ask(proxy.url, "/v2/a/tags/list")).status).toBe(503);
+    isRead.resolve();
+    expect((await committed).status).toBe(201);
+  },
+);
+
+test("a puller that goes away while its upload is committed ends the upstream's request", async () => {
+  await using upstream = await startUpstream(() => {});
+  await using endpoint = await startEndpoint(upstream.url);
+  const sent = request(new URL(commit, endpoint.url), { method: "PUT", headers: empty, agent: false });
+  sent.on("error", () => {}).end();
+  await until("the commit", () => upstream.seen.length === 1);
+  sent.destroy();
+  await until("its end", () => upstream.seen[0]!.socket.destroyed);
+});
+
+test("uploads beyond the bound on connections wait for their turn", async () => {
+  const waiting: (() => void)[] = [];
+  await using upstream = await startUpstream((_, response) => {
+    waiting.push(() => void response.writeHead(202).end());
+    if (upstream.seen.length >= maxConnectionsPerOrigin) for (const answer of waiting.splice(0)) answer();
+  });
+  await using endpoint = await startEndpoint(upstream.url);
+  const uploads = Array.from({ length: maxConnectionsPerOrigin + 4 }, () =>
+    ask(endpoint.url, upload, { method: "POST" }),
+  );
+  expect(new Set((await Promise.all(uploads)).map(({ status }) => status))).toEqual(new Set([202]));
+  expect(new Set(upstream.seen.map(({ socket }) => socket)).size).toBe(maxConnectionsPerOrigin);
+});

@@ -1,0 +1,59 @@
+import { EventEmitter } from "node:events";
+import type { IncomingMessage } from "node:http";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { Upstream } from "#client/upstream/upstream.ts";
+import { createAsk, isFailure, UpstreamSilent } from "#client/upstream/upstream-question.ts";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+/** Never answers. */
+const silent: Upstream = {
+  base: new URL("http://silent.test/"),
+  ask: (_, { signal }) =>
+    new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("aborted")))),
+  pass: async () => {},
+};
+const request = new EventEmitter() as IncomingMessage;
+
+function question(inItsPlace: "memory" | "question" | "nobody", signal = new AbortController().signal) {
+  return { request, method: "HEAD", inItsPlace, signal } as const;
+}
+
+/** Milliseconds that one question was waited for. */
+async function waitedMs(ask: ReturnType<typeof createAsk>, inItsPlace: "memory" | "question"): Promise<number> {
+  const startedMs = performance.now();
+  const answer = expect(ask(question(inItsPlace))).rejects.toThrow(UpstreamSilent);
+  await vi.advanceTimersToNextTimerAsync();
+  await answer;
+  return performance.now() - startedMs;
+}
+
+test("how long is waited depends on who can answer instead, and on whether it was in vain lately", async () => {
+  const ask = createAsk(silent);
+  expect(await waitedMs(ask, "question")).toBe(10_000);
+  for (let i = 0; i < 20; i++) expect(await waitedMs(ask, "memory")).toBe(1_000);
+  vi.advanceTimersByTime(10_000);
+  // Short waits do not prolong themselves: an upstream that needs 2 s is heard again.
+  expect(await waitedMs(ask, "memory")).toBe(5_000);
+  expect(await waitedMs(ask, "memory")).toBe(1_000);
+});
+
+test("with the memory in its place, a silent upstream keeps only the first puller waiting for long", async () => {
+  const ask = createAsk(silent);
+  for (const ms of [5_000, 1_000, 1_000]) expect(await waitedMs(ask, "memory")).toBe(ms);
+});
+
+test("where nobody else can answer, the upstream has all the time it wants, until the puller goes away", async () => {
+  const ask = createAsk(silent);
+  const gone = new AbortController();
+  const answer = expect(ask(question("nobody", gone.signal))).rejects.toThrow("the puller left");
+  expect(vi.getTimerCount()).toBe(0);
+  gone.abort(new Error("the puller left"));
+  await answer;
+});
+
+test("429, and a 5xx that is no answer to the question, are failures", () => {
+  const statuses = [200, 304, 401, 404, 429, 500, 501, 502, 503, 504, 505];
+  expect(statuses.filter(isFailure)).toEqual([429, 500, 502, 503, 504]);
+});

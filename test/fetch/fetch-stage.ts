@@ -1,0 +1,90 @@
+import { createHash } from "node:crypto";
+import type { SourcedChunk } from "#blob/fallback.ts";
+import { SharedFetches, type SharedFetchOptions, type SharedRead } from "#fetch/shared-fetches.ts";
+import type { TestBlob } from "#test/blob/villains.ts";
+import { until } from "#test/support/until.ts";
+import { MemoryStore } from "./memory-store.ts";
+
+/** A store in memory, the fetches into it, and what was logged. */
+export function stageFetches(options: SharedFetchOptions = {}) {
+  const store = new MemoryStore();
+  const warnings: unknown[] = [];
+  const log = { warn: (...line: unknown[]) => void warnings.push(line) };
+  const fetches = new SharedFetches(store, log, undefined, options);
+  return { store, fetches, warnings };
+}
+
+/** A signal that the test fires. */
+export function leaver(): { readonly signal: AbortSignal; readonly leave: () => void } {
+  const controller = new AbortController();
+  return { signal: controller.signal, leave: () => controller.abort(new Error("the puller left")) };
+}
+
+/** What a reader got, and from where; `error` when it broke off. */
+export interface Got {
+  bytes: number;
+  digest: string;
+  from: Record<string, number>;
+  error?: unknown;
+}
+
+/** Reads at the pace of the test. */
+export class Taker {
+  readonly got: Got = { bytes: 0, digest: "", from: {} };
+  readonly #hash = createHash("sha256");
+  readonly #chunks: AsyncIterator<SourcedChunk>;
+
+  readonly #pace: (() => Promise<void>) | undefined;
+
+  /** @param pace - How long it works on a chunk, before it looks at the bytes. */
+  constructor(read: Pick<SharedRead, "chunks">, pace?: () => Promise<void>) {
+    this.#pace = pace;
+    this.#chunks = read.chunks[Symbol.asyncIterator]();
+  }
+
+  /** Read until at least this many bytes are there. */
+  async until(bytes: number): Promise<Got> {
+    while (this.got.bytes < bytes) if (!(await this.#next())) break;
+    return this.got;
+  }
+
+  /** Read to the end, good or bad. */
+  async toEnd(): Promise<Got> {
+    try {
+      while (await this.#next());
+    } catch (err: unknown) {
+      this.got.error = err;
+    }
+    this.got.digest = `sha256:${this.#hash.digest("hex")}`;
+    return this.got;
+  }
+
+  async leave(): Promise<void> {
+    await this.#chunks.return?.();
+  }
+
+  async #next(): Promise<boolean> {
+    const { done, value } = await this.#chunks.next();
+    if (done) return false;
+    if (this.#pace) await this.#pace();
+    this.#hash.update(value.bytes);
+    this.got.bytes += value.bytes.length;
+    this.got.from[value.source] = (this.got.from[value.source] ?? 0) + value.bytes.length;
+    return true;
+  }
+}
+
+/** Read all of it. */
+export function takeAll(read: Pick<SharedRead, "chunks">): Promise<Got> {
+  return new Taker(read).toEnd();
+}
+
+/** Wait until nothing in the store is open. */
+export async function filesClosed(store: MemoryStore): Promise<void> {
+  await until("all files to be closed", () => store.openFiles === 0);
+}
+
+/** Wait until the blob is held. */
+export async function stored(store: MemoryStore, { ref }: TestBlob): Promise<void> {
+  await until("the blob to be stored", () => store.has(ref.digest));
+}

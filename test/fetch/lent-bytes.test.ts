@@ -1,0 +1,146 @@
+/** Readers that have caught up get their bytes from memory, and hold nobody up with it. */
+import { expect, test } from "vitest";
+import { collectBytes } from "#blob/verify.ts";
+import { GrowingBlob } from "#fetch/growing-blob.ts";
+import { bufferBytes, TailBuffers } from "#fetch/tail-buffers.ts";
+import { blobOf, holds, unavailable } from "#test/blob/villains.ts";
+import { until } from "#test/support/until.ts";
+import { filesClosed, leaver, stageFetches, stored, Taker, takeAll } from "./fetch-stage.ts";
+import { gated } from "./gated-source.ts";
+
+const small = blobOf("lent small", 300_000);
+const big = blobOf("lent big", collectBytes + 5_000_000);
+const size = big.bytes.length;
+const stays = new AbortController().signal;
+const bytesOf = (value: number, length: number) => Buffer.alloc(length, value);
+
+test.each([
+  ["small", small],
+  ["big", big],
+])("readers that keep up with a %s blob read nothing but its last chunk from the file", async (_, blob) => {
+  const { store, fetches } = stageFetches();
+  const source = gated(blob);
+  source.allow(blob.bytes.length);
+  const reads = await Promise.all([1, 2, 3].map(() => fetches.read(blob.ref, [source], stays)));
+  const all = await Promise.all(reads.map(takeAll));
+  expect(all.map(({ digest }) => digest)).toEqual(Array(3).fill(blob.ref.digest));
+  await filesClosed(store);
+  expect(store.reads).toEqual(Array(3).fill(blob.bytes.length % (64 * 1024)));
+  expect(store.blobs.get(blob.ref.digest)?.equals(blob.bytes)).toBe(true);
+});
+
+test.each([
+  ["small", small],
+  ["big", big],
+])("nobody is served a %s blob to its end before all of it is in the file", async (_, blob) => {
+  const { store, fetches } = stageFetches();
+  const source = gated(blob);
+  source.allow(blob.bytes.length);
+  const read = await fetches.read(blob.ref, [source], stays);
+  expect((await takeAll(read)).digest).toBe(blob.ref.digest);
+  expect(store.writes.reduce((sum, bytes) => sum + bytes)).toBe(blob.bytes.length);
+  await filesClosed(store);
+  expect(store.has(blob.ref.digest)).toBe(true);
+});
+
+test("readers that stop with a lent piece in their hands hold up neither the fetch nor the others", async () => {
+  const { store, fetches } = stageFetches();
+  const source = gated(big);
+  const stuck = [];
+  const fast = new Taker(await fetches.read(big.ref, [source], stays));
+  for (let at = 1; at <= 5; at++) {
+    const reader = new Taker(await fetches.read(big.ref, [unavailable()], stays));
+    source.allow(at * bufferBytes);
+    await Promise.all([reader.until((at - 1) * bufferBytes + 1), fast.until(at * bufferBytes)]);
+    stuck.push(reader);
+  }
+  source.allow(size);
+  expect((await fast.toEnd()).digest).toBe(big.ref.digest);
+  await stored(store, big);
+  for (const reader of stuck) expect((await reader.toEnd()).digest).toBe(big.ref.digest);
+  await filesClosed(store);
+});
+
+test("a piece of one who left with it never changes", async () => {
+  const { store, fetches } = stageFetches();
+  const source = gated(big);
+  const gone = leaver();
+  const left = (await fetches.read(big.ref, [source], gone.signal)).chunks[Symbol.asyncIterator]();
+  const other = new Taker(await fetches.read(big.ref, [unavailable()], stays));
+  source.allow(100_000);
+  const { value } = await left.next();
+  const { length } = value.bytes;
+  gone.leave();
+  await left.return?.();
+  source.allow(size);
+  expect((await other.toEnd()).digest).toBe(big.ref.digest);
+  const again = await takeAll(await fetches.read(small.ref, [holds(small)], stays));
+  expect(again.digest).toBe(small.ref.digest);
+  await filesClosed(store);
+  expect(Buffer.compare(value.bytes, big.bytes.subarray(0, length))).toBe(0);
+});
+
+test("when the disk refuses the bytes that a reader has in its hands, they are not handed to it again", async () => {
+  const { store, fetches } = stageFetches();
+  store.roomBytes = 0;
+  const source = gated(big);
+  const reader = new Taker(await fetches.read(big.ref, [source], stays));
+  source.allow(50_000);
+  await reader.until(1);
+  await until("the disk to refuse them", () => store.refusedWrites > 0);
+  source.allow(size);
+  await until("no newcomer to be let in", () => {
+    const { signal, leave } = leaver();
+    const newcomer = fetches.joinRange(big.ref.digest, { start: 0, end: undefined }, signal);
+    leave();
+    return newcomer === undefined;
+  });
+  expect(await reader.toEnd()).toMatchObject({ bytes: size, digest: big.ref.digest });
+  await filesClosed(store);
+  expect([store.blobs.size, store.partials.size]).toEqual([0, 0]);
+});
+
+test("of what is lent nothing is read that is not released", async () => {
+  const grown = new GrowingBlob(10, undefined, new Set());
+  grown.lendFrom({ lend: (position) => ({ bytes: bytesOf(1, 10 - position), giveBack: () => {} }) });
+  grown.hold(5);
+  const reader = { position: 0, end: 10, failure: undefined, fail: () => {}, leave: () => {} };
+  const chunks = grown.read(reader, 0, 10, stays);
+  expect((await chunks.next()).value.bytes.length).toBe(5);
+  await chunks.return(undefined);
+});
+
+test("two buffers are never lent, and lent ones are not filled again", () => {
+  const tail = new TailBuffers(10, 100);
+  const fill = (value: number) => {
+    const taken = tail.append(bytesOf(value, 10));
+    for (const { length } of tail.unwritten) tail.written(length);
+    return taken;
+  };
+  const loans = [];
+  for (let turn = 0; turn < 6; turn++) {
+    expect(fill(turn)).toBe(10);
+    loans.push(tail.lend(100 + 10 * turn + 3));
+  }
+  expect(loans.map((loan) => loan && [...loan.bytes])).toEqual([
+    Array(7).fill(0),
+    Array(7).fill(1),
+    ...Array(4).fill(undefined),
+  ]);
+  loans[0]!.giveBack(true);
+  expect(tail.lend(100 + 50)?.bytes.length).toBe(10);
+});
+
+test("without a loan at most two buffers wait to be written", () => {
+  const tail = new TailBuffers(10, 0);
+  expect(tail.append(bytesOf(1, 25))).toBe(10);
+  expect(tail.append(bytesOf(2, 15))).toBe(10);
+  expect(tail.append(bytesOf(3, 5))).toBe(0);
+  expect(tail.unwritten.map((bytes) => bytes.length)).toEqual([10, 10]);
+  tail.written(4);
+  expect(tail.append(bytesOf(3, 5))).toBe(0);
+  tail.written(6);
+  expect(tail.append(bytesOf(3, 5))).toBe(5);
+  expect(tail.unwritten.map((bytes) => [...bytes])).toEqual([Array(10).fill(2), Array(5).fill(3)]);
+  expect(tail.lend(5)).toBeUndefined();
+});

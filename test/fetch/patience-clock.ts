@@ -1,0 +1,39 @@
+import { afterEach, beforeEach, vi } from "vitest";
+import { Patience } from "#fetch/shared-fetch-patience.ts";
+import { until } from "#test/support/until.ts";
+
+/** How long the readers of the test have patience with each other. */
+export const patienceMs = 15_000;
+
+/** The time of their patience: it stands still unless the test lets it pass, so that no stall of the machine counts. */
+export interface PatienceClock {
+  /** Use up all patience with one reader, numbered as they joined, once the others wait for that one and all rests. */
+  outwait(reader: number): Promise<void>;
+}
+
+/** Set it up before each test of a file. */
+export function usePatienceClock(): PatienceClock {
+  const spyOnWaits = () => vi.spyOn(Patience.prototype, "waitFor");
+  let waits: ReturnType<typeof spyOnWaits>;
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    waits = spyOnWaits();
+  });
+  afterEach(() => {
+    vi.restoreAllMocks();
+    vi.useRealTimers();
+  });
+  const isWaitedFor = (reader: number) => {
+    const [waitedFor, readers] = waits.mock.lastCall ?? [new Set(), []];
+    return waitedFor.size === 1 && waitedFor.has([...readers][reader]!);
+  };
+  return {
+    outwait: async (reader) => {
+      // Sockets take some of what a stuck puller does not read: until they are full it is last only now and then.
+      const seen: number[] = [];
+      const rests = () => seen.push(waits.mock.calls.length) > 1 && seen.at(-2) === seen.at(-1);
+      await until("the others to wait for that reader only", () => rests() && isWaitedFor(reader));
+      vi.advanceTimersByTime(patienceMs);
+    },
+  };
+}

@@ -1,0 +1,82 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { ReorderBuffer } from "#ndn/consumer/reorder-buffer.ts";
+import { patternBlob } from "#test/support/registry.ts";
+import { seededRandom } from "#test/support/seeded-random.ts";
+
+const capacity = 64;
+const segmentBytes = 10;
+
+const arrival = fc.record({
+  segments: fc.integer({ min: 1, max: 300 }),
+  firstShare: fc.double({ min: 0, max: 0.999, noNaN: true }),
+  lastBytes: fc.integer({ min: 0, max: segmentBytes }),
+  seed: fc.nat(),
+  takeShare: fc.double({ min: 0.01, max: 1, noNaN: true }),
+});
+
+test("any order of arrival and any pace of taking gives the bytes in order", () => {
+  fc.assert(
+    fc.property(arrival, ({ segments, firstShare, lastBytes, seed, takeShare }) => {
+      const random = seededRandom(seed);
+      const last = segments - 1;
+      const first = Math.floor(firstShare * segments);
+      const whole = patternBlob(last * segmentBytes + lastBytes);
+      const buffer = new ReorderBuffer(first, last, segmentBytes, lastBytes, capacity);
+      const taken: Buffer[] = [];
+      while (buffer.taken <= last) {
+        const missing: number[] = [];
+        for (let n = buffer.contiguous; n < buffer.limit; n++) if (!buffer.has(n)) missing.push(n);
+        const n = missing[Math.floor(random() * missing.length)];
+        if (n !== undefined) put(buffer, n, whole, n * segmentBytes, n * segmentBytes + buffer.sizeof(n));
+        if (n !== undefined) expect(buffer.has(n)).toBe(true);
+        const block = n === undefined || random() < takeShare ? buffer.take() : undefined;
+        if (block) taken.push(Buffer.from(block));
+      }
+      expect(Buffer.concat(taken).equals(whole.subarray(first * segmentBytes))).toBe(true);
+      expect(buffer.take()).toBeUndefined();
+      expect(buffer.hasWholeBlock).toBe(false);
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("nothing beyond the capacity may be asked for until something is taken", () => {
+  const buffer = new ReorderBuffer(0, 1_000, segmentBytes, segmentBytes, capacity);
+  expect(buffer.limit).toBe(capacity);
+  const payload = Buffer.alloc(segmentBytes);
+  for (let n = 0; n < capacity; n++) put(buffer, n, payload, 0, segmentBytes);
+  expect(buffer.limit).toBe(capacity);
+  expect(buffer.take()).toHaveLength(32 * segmentBytes);
+  expect(buffer.limit).toBe(capacity + 32);
+});
+
+test("the limit is never beyond the last segment", () => {
+  expect(new ReorderBuffer(3, 5, segmentBytes, 1, capacity).limit).toBe(6);
+});
+
+test("a whole block is known as one, also when the fetch began in its middle", () => {
+  const buffer = new ReorderBuffer(30, 1_000, segmentBytes, segmentBytes, capacity);
+  put(buffer, 30, Buffer.alloc(segmentBytes), 0, segmentBytes);
+  expect(buffer.hasWholeBlock).toBe(false);
+  put(buffer, 31, Buffer.alloc(segmentBytes), 0, segmentBytes);
+  expect(buffer.hasWholeBlock).toBe(true);
+  expect(buffer.take()).toHaveLength(2 * segmentBytes);
+});
+
+test("what is there but not admitted holds everything behind it back, and can be replaced", () => {
+  const buffer = new ReorderBuffer(0, 3, segmentBytes, segmentBytes, 32);
+  put(buffer, 1, Buffer.alloc(segmentBytes), 0, segmentBytes);
+  buffer.put(0, Buffer.alloc(segmentBytes, 1), 0, segmentBytes);
+  expect([buffer.has(0), buffer.isHeld(0), buffer.isHeld(1), buffer.contiguous]).toEqual([true, true, false, 0]);
+  expect(buffer.take()).toBeUndefined();
+  buffer.reject(0);
+  expect(buffer.has(0)).toBe(false);
+  put(buffer, 0, Buffer.alloc(segmentBytes, 2), 0, segmentBytes);
+  expect(buffer.take()!.subarray(0, segmentBytes)).toEqual(Buffer.alloc(segmentBytes, 2));
+});
+
+function put(buffer: ReorderBuffer, n: number, ...payload: [Buffer, number, number]): void {
+  buffer.put(n, ...payload);
+  buffer.admit(n);
+}

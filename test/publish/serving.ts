@@ -1,0 +1,110 @@
+/** A server over the in-process registry, and someone who asks it in memory. */
+import { Data } from "@ndn/packet";
+import { Decoder } from "@ndn/tlv";
+import { pino } from "pino";
+import { Registry } from "prom-client";
+import { NdnSource } from "#blob/ndn-source.ts";
+import { type BlobRef, fromStart } from "#blob/source.ts";
+import { SegmentConsumer } from "#ndn/consumer/consumer.ts";
+import { type Patience, type Question, Questions } from "#ndn/consumer/questions.ts";
+import { MemoryUplink } from "#ndn/face/memory-face.ts";
+import { encodeInterest } from "#ndn/packet/interest.ts";
+import { type Name, parseName } from "#ndn/packet/name.ts";
+import { RegistryClient } from "#oci/registry-client.ts";
+import { BlobServer, type BlobServerOptions } from "#server/server.ts";
+import type { TestRegistry } from "#test/support/registry.ts";
+import { makeIdentity } from "./identity.ts";
+
+export const prefix = parseName("/test/registry");
+export const never = new AbortController().signal;
+
+/** A line of the server's log. */
+export interface LogLine {
+  readonly level: number;
+  readonly msg: string;
+}
+
+/** A running server and a consumer of it. */
+export interface Serving extends AsyncDisposable {
+  readonly server: BlobServer;
+  readonly log: readonly LogLine[];
+  /** A consumer of its own for every reader, as on several machines. */
+  reader(): Reader;
+}
+
+/** Someone who fetches from the server. */
+export interface Reader {
+  readonly uplink: MemoryUplink;
+  readonly consumer: SegmentConsumer;
+  readonly questions: Questions;
+  /** Fetch by metadata and segments, as the client does. */
+  read(blob: BlobRef): Promise<Buffer>;
+  /** Fetch one packet, for NDNts to read. */
+  get(name: Name, question?: Question, patience?: Patience): Promise<Data>;
+  /** Send an Interest and forget it. */
+  ask(name: Name, options?: Parameters<typeof encodeInterest>[1]): void;
+}
+
+/** Start a server for this registry. */
+export async function serve(
+  registry: TestRegistry,
+  options: Partial<BlobServerOptions> & Pick<ConstructorParameters<typeof RegistryClient>[0], "credentials"> = {},
+): Promise<Serving> {
+  const log: LogLine[] = [];
+  const { credentials, ...rest } = options;
+  const client = new RegistryClient({ base: registry.url, credentials });
+  const server = await BlobServer.start({
+    prefix,
+    identity: await makeIdentity(prefix),
+    registry: client,
+    storage: undefined,
+    publish: [],
+    exclude: [],
+    uplinks: [],
+    faces: [],
+    segmentBytes: 8192,
+    stateDirectory: undefined,
+    log: pino({}, { write: (line: string) => void log.push(JSON.parse(line) as LogLine) }),
+    metrics: new Registry(),
+    ...rest,
+  });
+  const uplinks: MemoryUplink[] = [];
+  return {
+    server,
+    log,
+    reader: () => {
+      const reader = readerOf(server);
+      uplinks.push(reader.uplink);
+      return reader;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const uplink of uplinks) uplink.close();
+      await server.close();
+      await client.close();
+    },
+  };
+}
+
+function readerOf(server: BlobServer): Reader {
+  const uplink = new MemoryUplink(server.producer);
+  const consumer = new SegmentConsumer(uplink, { maxWindow: 512 });
+  uplink.addHandler(consumer);
+  const questions = new Questions(uplink);
+  const source = new NdnSource(prefix, questions, consumer);
+  uplink.open();
+  return {
+    uplink,
+    consumer,
+    questions,
+    async read(blob) {
+      const { chunks } = await source.open(blob, fromStart, AbortSignal.timeout(15_000));
+      const all: Buffer[] = [];
+      for await (const chunk of chunks) all.push(Buffer.from(chunk));
+      return Buffer.concat(all);
+    },
+    async get(name, question, patience = { rtoMs: 500, timeoutMs: 10_000 }) {
+      return new Decoder(await questions.ask(name, patience, never, question)).decode(Data);
+    },
+    ask: (name, interest) => uplink.face!.send(encodeInterest(name, interest)),
+  };
+}

@@ -1,0 +1,244 @@
+import { beforeEach, expect, test } from "vitest";
+import { UplinkChoice } from "#uplinks/uplink-choice.ts";
+import type { ReadOutcome } from "#uplinks/way-record.ts";
+
+const mebibyte = 1024 * 1024;
+let nowMs: number;
+let down: Set<string>;
+let rested: string[];
+
+beforeEach(() => {
+  nowMs = 0;
+  down = new Set();
+  rested = [];
+});
+
+function choiceOf(...ways: string[]): UplinkChoice<string> {
+  return new UplinkChoice({
+    ways,
+    isUp: (way) => !down.has(way),
+    onRest: (way) => rested.push(way),
+    now: () => nowMs,
+  });
+}
+
+/** One read over `way`, as fast as this; the time goes by. */
+function read(choice: UplinkChoice<string>, way: string, mbPerSecond = 50, outcome: ReadOutcome = "complete"): void {
+  const reading = choice.begin(way);
+  if (mbPerSecond > 0) bring(reading, 2 * mebibyte, mbPerSecond);
+  reading.ended(outcome);
+}
+
+function bring(reading: ReturnType<UplinkChoice<string>["begin"]>, bytes: number, mbPerSecond: number): void {
+  const ms = bytes / (mbPerSecond * 1_000);
+  nowMs += ms;
+  reading.brought(bytes, ms);
+}
+
+function fail(choice: UplinkChoice<string>, way: string, times = 1): void {
+  for (let n = 0; n < times; n++) read(choice, way, 0, "failed");
+}
+
+test("the blobs stay on one way, and the second one is there for the rest of a blob", () => {
+  const choice = choiceOf("a", "b", "c");
+  expect(choice.next()).toEqual(["a", "b"]);
+  read(choice, "a");
+  expect(choice.next()).toEqual(["a", "b"]);
+});
+
+test("a way that is down is not tried, and the one in its place stays when it is up again", () => {
+  const choice = choiceOf("a", "b");
+  down.add("a");
+  expect(choice.next()).toEqual(["b"]);
+  down.clear();
+  choice.cameUp("a");
+  expect(choice.next()).toEqual(["b", "a"]);
+  down.add("a").add("b");
+  expect(choice.next()).toEqual([]);
+});
+
+test("one failure is forgiven, two in a row make a way rest", () => {
+  const choice = choiceOf("a", "b");
+  fail(choice, "a");
+  expect(choice.next()).toEqual(["a", "b"]);
+  read(choice, "a");
+  fail(choice, "a");
+  expect(choice.isResting("a")).toBe(false);
+  fail(choice, "a");
+  expect(choice.isResting("a")).toBe(true);
+  expect(rested).toEqual(["a"]);
+  expect(choice.next()).toEqual(["b"]);
+});
+
+test("that a blob is not there, or a reader leaves, is no failure", () => {
+  const choice = choiceOf("a");
+  for (let n = 0; n < 5; n++) {
+    read(choice, "a", 0, "unknown");
+    read(choice, "a", 0, "cancelled");
+  }
+  fail(choice, "a");
+  read(choice, "a", 0, "unknown");
+  fail(choice, "a");
+  expect(choice.next()).toEqual(["a"]);
+});
+
+test("after its rest one blob at a time tries the way, and its answer brings the others back", () => {
+  const choice = choiceOf("a");
+  choice.next();
+  fail(choice, "a", 2);
+  expect(choice.next()).toEqual([]);
+  nowMs += 10_000;
+  expect(choice.next()).toEqual(["a"]);
+  expect(choice.next()).toEqual([]);
+  const probe = choice.begin("a");
+  nowMs += 5_000;
+  expect(choice.next()).toEqual([]);
+  nowMs += 55_000;
+  expect([choice.next(), choice.next()]).toEqual([["a"], []]);
+  probe.ended("complete");
+  expect([choice.next(), choice.next()]).toEqual([["a"], ["a"]]);
+});
+
+test("each rest is longer than the one before, up to a minute, until the way answers or its face is new", () => {
+  const choice = choiceOf("a");
+  const restMs = () => {
+    const began = nowMs;
+    while (choice.isResting("a")) nowMs += 1_000;
+    return nowMs - began;
+  };
+  fail(choice, "a", 2);
+  const rests = [restMs()];
+  for (let n = 0; n < 4; n++) {
+    fail(choice, "a");
+    rests.push(restMs());
+  }
+  expect(rests).toEqual([10_000, 20_000, 40_000, 60_000, 60_000]);
+  fail(choice, "a");
+  choice.cameUp("a");
+  expect(choice.next()).toEqual(["a"]);
+  fail(choice, "a", 2);
+  expect(restMs()).toBe(10_000);
+});
+
+test("reads that fail together make one rest", () => {
+  const choice = choiceOf("a");
+  const readings = Array.from({ length: 6 }, () => choice.begin("a"));
+  for (const reading of readings) reading.ended("failed");
+  nowMs += 10_000;
+  expect(choice.isResting("a")).toBe(false);
+  expect(rested).toEqual(["a"]);
+});
+
+test("a way that rested is tried with one blob, which has the present way to go on with", () => {
+  const choice = choiceOf("a", "b");
+  choice.next();
+  fail(choice, "a", 2);
+  expect(choice.next()).toEqual(["b"]);
+  nowMs += 10_000;
+  expect(choice.next()).toEqual(["a", "b"]);
+  expect(choice.next()).toEqual(["b"]);
+  read(choice, "a");
+  expect(choice.next()).toEqual(["b", "a"]);
+});
+
+/** Pull blobs until both ways are known. */
+function compare(choice: UplinkChoice<string>, mbPerSecond: Readonly<Record<string, number>>, blobs = 40): string[] {
+  return Array.from({ length: blobs }, () => {
+    const [first] = choice.next();
+    read(choice, first!, mbPerSecond[first!]);
+    nowMs += 5_000;
+    return first!;
+  });
+}
+
+test("the traffic moves to a way that is much faster over several blobs, and stays there", () => {
+  const order = compare(choiceOf("a", "b"), { a: 10, b: 40 });
+  expect(order.slice(0, 3)).toEqual(["a", "a", "a"]);
+  expect(order.filter((way) => way === "b").length).toBeGreaterThan(20);
+  expect(order.slice(-10)).toEqual(Array.from({ length: 10 }, () => "b"));
+});
+
+test("a way that is not so much faster gets a few blobs to compare, and no more", () => {
+  const order = compare(choiceOf("a", "b"), { a: 20, b: 40 });
+  expect(order.filter((way) => way === "b")).toHaveLength(3);
+});
+
+test("blobs that share a way are not taken for a slow way", () => {
+  const choice = choiceOf("a", "b");
+  for (let round = 0; round < 10; round++) {
+    const [first] = choice.next();
+    const readings = Array.from({ length: 4 }, () => choice.begin(first!));
+    nowMs += 1_000;
+    for (const reading of readings) reading.brought(10 * mebibyte, 1_000);
+    for (const reading of readings) reading.ended("complete");
+    if (first === "b") read(choice, "b", 40);
+    nowMs += 10_000;
+  }
+  expect(choice.next()[0]).toBe("a");
+});
+
+test("slow readers and small blobs say nothing about a way", () => {
+  const choice = choiceOf("a", "b");
+  for (let n = 0; n < 10; n++) {
+    const slow = choice.begin("a");
+    nowMs += 10_000;
+    slow.brought(2 * mebibyte, 20);
+    slow.ended("complete");
+    const small = choice.begin("a");
+    small.brought(1_000, 5);
+    small.ended("complete");
+    expect(choice.next()).toEqual(["a", "b"]);
+  }
+});
+
+test("a read crawls when the way brings a tenth of what it brought before, and not for a slow reader", () => {
+  const choice = choiceOf("a");
+  choice.next();
+  for (let n = 0; n < 3; n++) read(choice, "a", 50);
+  const steady = choice.begin("a");
+  bring(steady, 60 * mebibyte, 10);
+  expect(steady.isCrawling).toBe(false);
+  nowMs += 60_000;
+  steady.brought(1_000, 10);
+  expect(steady.isCrawling).toBe(false);
+  bring(steady, 8 * mebibyte, 2);
+  expect(steady.isCrawling).toBe(true);
+});
+
+test("a probe that is much slower than the present way crawls, and nothing is known of a first read", () => {
+  const choice = choiceOf("a", "b");
+  choice.next();
+  for (let n = 0; n < 3; n++) read(choice, "a", 50);
+  const probe = choice.begin("b");
+  bring(probe, 40 * mebibyte, 10);
+  expect(probe.isCrawling).toBe(true);
+  const first = choiceOf("a").begin("a");
+  bring(first, mebibyte, 0.1);
+  expect(first.isCrawling).toBe(false);
+});
+
+test("a way is in use while a read is under way or was answered not long ago, and not when it rests or has a new face", () => {
+  const choice = choiceOf("a");
+  expect(choice.isInUse("a")).toBe(false);
+  const reading = choice.begin("a");
+  expect(choice.isInUse("a")).toBe(true);
+  reading.ended("cancelled");
+  expect(choice.isInUse("a")).toBe(false);
+  read(choice, "a");
+  nowMs += 9 * 60_000;
+  expect(choice.isInUse("a")).toBe(true);
+  nowMs += 2 * 60_000;
+  expect(choice.isInUse("a")).toBe(false);
+  read(choice, "a", 0, "unknown");
+  expect(choice.isInUse("a")).toBe(true);
+  choice.cameUp("a");
+  expect(choice.isInUse("a")).toBe(false);
+  read(choice, "a");
+  fail(choice, "a");
+  expect(choice.isInUse("a")).toBe(false);
+  fail(choice, "a");
+  expect(choice.isResting("a")).toBe(true);
+  nowMs += 11_000;
+  choice.begin("a");
+  expect(choice.isInUse("a")).toBe(false);
+});
