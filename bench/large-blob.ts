@@ -1,5 +1,5 @@
 /**
- * Blobs that are too large to be held: their bytes are made from a seed as often as they are needed.
+ * Blobs that are too large to be cached: their bytes are made from a seed as often as they are needed.
  */
 import { createCipheriv, createHash } from "node:crypto";
 import { once } from "node:events";

@@ -21,12 +21,12 @@ export const warm: Scenario = {
   async run(context) {
     await using owned = new AsyncDisposableStack();
     const rig = await startRig(context.folder, owned);
-    const client = await rig.client("client", "unix:///nobody/here.sock"); // held is held: where from is no matter
+    const client = await rig.client("client", "unix:///nobody/here.sock"); // cached is cached: where from is no matter
     const sizeBytes = context.sizeBytes ?? usualSizeBytes;
     const ends: Ends = { registry: rig.registry.url, client: client.url };
-    const [large] = await held(rig, ends, 1, sizeBytes);
+    const [large] = await cached(rig, ends, 1, sizeBytes);
     const small = new Map<number, string[]>();
-    for (const size of [1_000, 16_000]) small.set(size, await held(rig, ends, smallBlobs, size));
+    for (const size of [1_000, 16_000]) small.set(size, await cached(rig, ends, smallBlobs, size));
     const figures = await measureRounds(context, async (note, round) => {
       await compare(note, round, `${Math.round(sizeBytes / 1e6)} MB`, "MB/s", ends, (end) =>
         megabytesPerSecond(end, large!, sizeBytes),
@@ -59,7 +59,7 @@ async function compare(
 }
 
 /** Blobs that both ends have read once, the client to hold them. */
-async function held(rig: Rig, ends: Ends, count: number, sizeBytes: number): Promise<string[]> {
+async function cached(rig: Rig, ends: Ends, count: number, sizeBytes: number): Promise<string[]> {
   const digests: string[] = [];
   for (let nth = 0; nth < count; nth++) digests.push((await rig.freshBlob(sizeBytes)).digest);
   const file = join(rig.folder, "warm");

@@ -21,7 +21,7 @@ export interface SourcedChunk {
 
 /** What went wrong on the way, for logs and for keeping away from a source; the read goes on or throws by itself. */
 export interface ReadEvents {
-  /** `source` could not begin, or broke off when the reader held `offset` bytes. */
+  /** `source` could not begin, or broke off when the reader cached `offset` bytes. */
   unavailable?(source: SourceName, offset: number, err: BlobUnavailable): void;
   /** Bytes or claims of `source` cannot be those of the blob; where two contradict each other, told of each. */
   corrupt?(source: SourceName, err: BlobCorrupt): void;

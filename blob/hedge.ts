@@ -180,7 +180,7 @@ function permitOf(limit: Semaphore): { readonly granted: Promise<boolean>; reado
   );
   const giveUp = () => {
     left.abort();
-    void granted.then((isHeld) => isHeld && limit.release());
+    void granted.then((isCached) => isCached && limit.release());
   };
   return { granted, giveUp };
 }

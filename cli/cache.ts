@@ -2,8 +2,8 @@
  * `ndn-registry cache ls|rm|verify|prune`: look at the blobs that the client holds, whether or not it is running.
  */
 
+import type { CachePort } from "./cache/cache-port.ts";
 import { formatSize } from "./cache/format-size.ts";
-import type { HeldCache } from "./cache/held-cache.ts";
 import { openCache } from "./cache/open-cache.ts";
 import type { cacheListOptions, cachePruneOptions, cacheRemoveOptions, cacheVerifyOptions } from "./cache/options.ts";
 import { CommandError } from "./command-error.ts";
@@ -23,7 +23,7 @@ export async function runCacheList({ cacheDir, format }: Values<typeof cacheList
   say(`${count(blobs.length, "blob")}, ${formatSize(usedBytes)}${budget}`);
 }
 
-/** Forget blobs. @throws CommandError when some are not held, after the others are gone */
+/** Forget blobs. @throws CommandError when some are not cached, after the others are gone */
 export async function runCacheRemove({ cacheDir, digest }: Values<typeof cacheRemoveOptions>): Promise<void> {
   await using cache = await openCache(cacheDir);
   const missing: string[] = [];
@@ -50,7 +50,7 @@ export async function runCachePrune({ cacheDir, to }: Values<typeof cachePruneOp
   say(`${count(removed, "blob")} removed, ${formatSize(freedBytes)} freed`);
 }
 
-async function verify(cache: HeldCache) {
+async function verify(cache: CachePort) {
   if (!process.stderr.isTTY) return cache.verify(() => {});
   try {
     return await cache.verify((checked, total) => process.stderr.write(`\r${checked} of ${count(total, "blob")} `));

@@ -73,11 +73,11 @@ export async function openEndpoint(parts: EndpointParts): Promise<Endpoint> {
     ...(store === "unusable" ? ["the cache cannot be used, see the log"] : []),
     ...(parts.alsoMissing?.() ?? []),
   ];
-  const held = store === "unusable" ? undefined : store;
+  const cached = store === "unusable" ? undefined : store;
   const endpoint = await createClientApp({
     mirrors,
     defaultRegistry: config.default,
-    store: held,
+    store: cached,
     log,
     metrics,
     readiness: () => readinessOf(ndn, mirrors, missing),
@@ -95,7 +95,7 @@ export async function openEndpoint(parts: EndpointParts): Promise<Endpoint> {
   });
   const url = await listen(endpoint, values);
   const stopReloading = tls && reloadTls(endpoint.app.server as never, tls.files, tls.version, log);
-  const admin = held && (await announce(endpoint, held.directory, values, log));
+  const admin = cached && (await announce(endpoint, cached.directory, values, log));
   log.info(
     { listen: url, registries: [...mirrors.values()].map(({ config: { upstream } }) => upstream.href) },
     "endpoint is open",
@@ -108,7 +108,7 @@ export async function openEndpoint(parts: EndpointParts): Promise<Endpoint> {
       await login?.close();
       for (const { registry } of mirrors.values()) await registry.close();
       if (admin !== undefined) await rm(admin, { force: true });
-      await held?.close();
+      await cached?.close();
     },
   };
 }
@@ -207,7 +207,7 @@ async function openStore(
     return await BlobStore.open({ directory: cacheDir, maxBytes: cacheSize, log, events: { evicted } });
   } catch (err: unknown) {
     if (!(err instanceof StoreError)) throw err;
-    log.error({ reason: err.message }, "nothing is held: name another directory with --cache-dir, or --cache-size 0");
+    log.error({ reason: err.message }, "nothing is cached: name another directory with --cache-dir, or --cache-size 0");
     return "unusable";
   }
 }

@@ -66,7 +66,7 @@ const configure: Verb<typeof configureOptions> = {
 
 const cacheList: Verb<typeof cacheListOptions> = {
   name: "ls",
-  help: "List the blobs that are held, last used first",
+  help: "List the blobs that are cached, last used first",
   options: cacheListOptions,
   examples: [["$0 cache ls --format json", "for programs"]],
   run: async (values) => (await import("./cache.ts")).runCacheList(values),

@@ -178,14 +178,14 @@ const holding = {
   cacheSize: {
     flag: "cache-size",
     value: "SIZE",
-    help: "What may be held, least recently used goes first: bytes, or with KiB, MiB, GiB, TiB, kB, MB, GB, TB; 0 is off.",
+    help: "What may be cached, least recently used goes first: bytes, or with KiB, MiB, GiB, TiB, kB, MB, GB, TB; 0 is off.",
     fallback: "10GiB",
     parse: parseSize,
   },
   offline: {
     flag: "offline",
     value: "POLICY",
-    help: "Who is served what is held while the upstream does not answer: known-pullers, anyone or nobody.",
+    help: "Who is served what is cached while the upstream does not answer: known-pullers, anyone or nobody.",
     fallback: "known-pullers",
     parse: oneOf("known-pullers", "anyone", "nobody"),
   },

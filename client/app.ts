@@ -36,7 +36,7 @@ export interface ClientAppOptions {
   mirrors: ReadonlyMap<string, Mirror>;
   /** The registry of names without one. */
   defaultRegistry: string;
-  /** Without it nothing is held but manifests, in memory. */
+  /** Without it nothing is cached but manifests, in memory. */
   store?: BlobStore | undefined;
   log: Logger;
   metrics: ClientMetrics;
@@ -76,10 +76,10 @@ const responseBufferBytes = 256 * 1024;
 export async function createClientApp(options: ClientAppOptions): Promise<ClientApp> {
   const { log, metrics, store, status = {} } = options;
   const pulls = new PullLog({ onPull: () => metrics.pulls.inc() });
-  const held = await openHeld(options);
+  const cached = await openCached(options);
   const hedges = new Semaphore(maxHedges);
   const apis = new Map(
-    [...options.mirrors].map(([name, mirror]) => [name, createApi(mirror, options, held, { pulls, hedges })]),
+    [...options.mirrors].map(([name, mirror]) => [name, createApi(mirror, options, cached, { pulls, hedges })]),
   );
   const serve = routeTo(apis, options);
   const app = createServer(options);
@@ -126,9 +126,9 @@ export async function createClientApp(options: ClientAppOptions): Promise<Client
   const statusFor = options.login ? "everyone" : status.for;
   await addStatusPage(app, sources, { statusFor, hostNames: status.hostNames });
   app.addHook("onClose", async () => {
-    await held.fetches?.close();
+    await cached.fetches?.close();
     for (const api of apis.values()) await api.close();
-    await held.index?.close();
+    await cached.index?.close();
   });
   await app.ready();
   limitConnections(app.server, options.maxConnections ?? defaultMaxConnections, log, () =>
@@ -168,15 +168,15 @@ function routed(url: string): string {
   return isOurs ? url : "/-/unknown";
 }
 
-/** What is held here, of all registries. */
-interface Held {
+/** What is cached here, of all registries. */
+interface Cached {
   readonly fetches: SharedFetches | undefined;
   readonly memory: ManifestMemory;
   readonly contents: ReturnType<typeof memoryContents>;
   readonly index: IndexFile | undefined;
 }
 
-async function openHeld({ store, log, metrics }: ClientAppOptions): Promise<Held> {
+async function openCached({ store, log, metrics }: ClientAppOptions): Promise<Cached> {
   const contents = store ? storedContents(store, log) : memoryContents();
   const memory = new ManifestMemory({ contents });
   const index = store && (await openIndexFile({ directory: store.directory, memory, log }));
@@ -187,11 +187,11 @@ async function openHeld({ store, log, metrics }: ClientAppOptions): Promise<Held
 function createApi(
   mirror: Mirror,
   options: ClientAppOptions,
-  held: Held,
+  cached: Cached,
   { pulls, hedges }: { pulls: PullLog; hedges: Semaphore },
 ): RegistryApi {
   const { store, log, metrics, stallTimeoutMs, bandwidth = { upstream: undefined, ndn: undefined } } = options;
-  const { fetches, memory, contents } = held;
+  const { fetches, memory, contents } = cached;
   const cache = store && fetches && { store, fetches: fetches.of(mirror.config), directory: store.directory };
   const hedge = { mode: options.hedge ?? "auto", limit: hedges };
   const hidesChallenges = options.login !== undefined;

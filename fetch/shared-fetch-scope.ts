@@ -33,13 +33,13 @@ export class FetchScopes {
   /**
    * The store for a fetch of one registry.
    *
-   * @param mayUseHeld - Whether all that is there may be used. If not, it is only what this registry's own fetch left.
+   * @param mayUseCached - Whether all that is there may be used. If not, it is only what this registry's own fetch left.
    */
-  storeFor(store: BlobStorePort, registry: string, mayUseHeld: boolean): BlobStorePort {
-    const isOwn = (digest: Digest) => mayUseHeld || this.#begunFor.get(digest) === registry;
+  storeFor(store: BlobStorePort, registry: string, mayUseCached: boolean): BlobStorePort {
+    const isOwn = (digest: Digest) => mayUseCached || this.#begunFor.get(digest) === registry;
     return {
-      open: async (digest) => (mayUseHeld ? store.open(digest) : undefined),
-      has: (digest) => mayUseHeld && store.has(digest),
+      open: async (digest) => (mayUseCached ? store.open(digest) : undefined),
+      has: (digest) => mayUseCached && store.has(digest),
       partial: (digest) => (isOwn(digest) ? store.partial(digest) : undefined),
       begin: async (digest, sizeBytes) => {
         const wasOwn = isOwn(digest);

@@ -4,7 +4,7 @@
 import { BlobCorrupt, BlobUnavailable, type SourceName } from "#blob/source.ts";
 import { collectBytes } from "#blob/verify.ts";
 import type { Digest } from "#oci/digest.ts";
-import type { BlobStorePort, BlobWriter, HeldBlob } from "#store/store-port.ts";
+import type { BlobStorePort, BlobWriter, CachedBlob } from "#store/store-port.ts";
 import { closeFile, type FetchLog, newFile, resumeFile } from "./fetch-file.ts";
 import { FetchPump } from "./fetch-pump.ts";
 import { FetchReader, type Puller } from "./fetch-reader.ts";
@@ -29,7 +29,7 @@ export class SharedFetch {
   #isEnding = false;
   #leader: Leader | undefined;
   #firstSource: SourceName = "store";
-  #held: HeldBlob | undefined;
+  #cached: CachedBlob | undefined;
   #writer: BlobWriter | undefined;
   #grown: GrowingBlob | undefined;
   #pump: FetchPump | undefined;
@@ -97,7 +97,7 @@ export class SharedFetch {
   async run(): Promise<void> {
     let keep = true;
     try {
-      if (!(await this.#openHeld())) await this.#fetch();
+      if (!(await this.#openCached())) await this.#fetch();
       this.#isEnding = true;
       this.#ended.resolve();
       await this.#grown?.deserted(this.#cancelled.signal);
@@ -117,10 +117,12 @@ export class SharedFetch {
   }
 
   /** The blob may have come into the store since the caller looked. */
-  async #openHeld(): Promise<boolean> {
-    this.#held = this.#store.has(this.digest) ? await this.#store.open(this.digest).catch(() => undefined) : undefined;
-    if (!this.#held) return false;
-    const grown = new GrowingBlob(this.#held.sizeBytes, this.#held, this.#readers);
+  async #openCached(): Promise<boolean> {
+    this.#cached = this.#store.has(this.digest)
+      ? await this.#store.open(this.digest).catch(() => undefined)
+      : undefined;
+    if (!this.#cached) return false;
+    const grown = new GrowingBlob(this.#cached.sizeBytes, this.#cached, this.#readers);
     grown.isVerified = true;
     grown.release(grown.sizeBytes);
     this.#announce(grown);
@@ -230,8 +232,8 @@ export class SharedFetch {
     if (err)
       this.#log.warn({ err, digest: this.digest }, "a blob could not be written, it was served without the store");
     if (this.#writer) await closeFile(this.#writer, keep && !this.#grown?.isLockStep, this.#log);
-    await this.#held
+    await this.#cached
       ?.close()
-      .catch((error: unknown) => this.#log.warn({ err: error }, "a held blob could not be closed"));
+      .catch((error: unknown) => this.#log.warn({ err: error }, "a cached blob could not be closed"));
   }
 }

@@ -114,7 +114,7 @@ export class SharedFetches {
    *
    * @param sources - Read with this puller's rights, also for those who follow after it has left.
    * @param signal - Leaves, at any time. The last one to leave cancels the fetch; its bytes stay for the next.
-   * @param mayUseHeld - Whether this registry's pullers may have what is there of the blob, whoever it was fetched for.
+   * @param mayUseCached - Whether this registry's pullers may have what is there of the blob, whoever it was fetched for.
    * By default only where their rights are asked, or where there is no other registry.
    * @throws The errors of `openVerified`. With a partial on disk the size is known before a source is asked: a refusal
    * then comes from the chunks, as BlobUnavailable.
@@ -124,9 +124,9 @@ export class SharedFetches {
     sources: readonly BlobSource[],
     signal: AbortSignal,
     events: ReadEvents = {},
-    mayUseHeld = this.#mayUseHeld,
+    mayUseCached = this.#mayUseCached,
   ): Promise<SharedRead> {
-    const shared = await this.#join(blob, sources, signal, events, mayUseHeld);
+    const shared = await this.#join(blob, sources, signal, events, mayUseCached);
     if (shared) return { ...shared.facts, chunks: shared.chunksOf(0, shared.facts.sizeBytes) };
     return { ...(await openVerified(sources, blob, signal, events)), isFollower: false };
   }
@@ -144,10 +144,10 @@ export class SharedFetches {
     sources: readonly BlobSource[],
     signal: AbortSignal,
     events: ReadEvents = {},
-    mayUseHeld = this.#mayUseHeld,
+    mayUseCached = this.#mayUseCached,
   ): Promise<SharedRangeRead | undefined> {
-    const resumedBytes = this.#storeFor(mayUseHeld).partial(blob.digest)?.writtenBytes ?? 0;
-    const shared = await this.#join(blob, sources, signal, events, mayUseHeld);
+    const resumedBytes = this.#storeFor(mayUseCached).partial(blob.digest)?.writtenBytes ?? 0;
+    const shared = await this.#join(blob, sources, signal, events, mayUseCached);
     const part = shared && resolveRange(range, shared.facts.sizeBytes);
     const isFar = part && part.start > Math.max(resumedBytes, shared.releasedBytes()) + aheadBytes;
     if (!part || isFar) {
@@ -191,7 +191,7 @@ export class SharedFetches {
     await Promise.all([...this.#all.values(), ...this.#inside.map((fetches) => fetches.close())]);
   }
 
-  get #mayUseHeld(): boolean {
+  get #mayUseCached(): boolean {
     return this.#registry?.authorize !== "none" || !this.areOthers;
   }
 
@@ -201,7 +201,7 @@ export class SharedFetches {
     sources: readonly BlobSource[],
     signal: AbortSignal,
     events: ReadEvents,
-    mayUseHeld: boolean,
+    mayUseCached: boolean,
   ) {
     const { digest } = blob;
     for (let fetch = this.#running.get(digest); fetch && !fetch.isOpen; fetch = this.#running.get(digest)) {
@@ -209,14 +209,14 @@ export class SharedFetches {
       await raceAbort(fetch.ended, signal);
     }
     signal.throwIfAborted();
-    const fetch = this.#running.get(digest) ?? this.#create(digest, mayUseHeld);
+    const fetch = this.#running.get(digest) ?? this.#create(digest, mayUseCached);
     const reader = fetch.join({ blob, sources, events }, signal);
     if (!this.#all.has(fetch)) this.#run(fetch);
     return sharedBy(fetch, reader, signal);
   }
 
-  #create(digest: Digest, mayUseHeld: boolean): SharedFetch {
-    const fetch = new SharedFetch(this.#storeFor(mayUseHeld), digest, this.#log, this.#options.patienceMs);
+  #create(digest: Digest, mayUseCached: boolean): SharedFetch {
+    const fetch = new SharedFetch(this.#storeFor(mayUseCached), digest, this.#log, this.#options.patienceMs);
     this.#running.set(digest, fetch);
     this.#onCount(this.#running.size);
     void fetch.ended.then(() => {
@@ -226,8 +226,8 @@ export class SharedFetches {
     return fetch;
   }
 
-  #storeFor(mayUseHeld: boolean): BlobStorePort {
-    return this.#scopes.storeFor(this.#store, this.#registry?.registry ?? "", mayUseHeld);
+  #storeFor(mayUseCached: boolean): BlobStorePort {
+    return this.#scopes.storeFor(this.#store, this.#registry?.registry ?? "", mayUseCached);
   }
 
   #run(fetch: SharedFetch): void {

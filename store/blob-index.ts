@@ -1,5 +1,5 @@
 /**
- * The blobs that are held, least recently used first.
+ * The blobs that are cached, least recently used first.
  */
 import type { Digest } from "#oci/digest.ts";
 

@@ -15,7 +15,7 @@ import { OpenFiles } from "./open-files.ts";
 import { findBlobs, findPartials } from "./scan.ts";
 import { StoreDirectory } from "./store-directory.ts";
 import { StoreError } from "./store-error.ts";
-import type { BlobStorePort, BlobWriter, HeldBlob } from "./store-port.ts";
+import type { BlobStorePort, BlobWriter, CachedBlob } from "./store-port.ts";
 import { UseTimes } from "./use-times.ts";
 import { type VerifyProgress, type VerifyResult, verifyBlobs } from "./verify-blobs.ts";
 import { Writers } from "./writers.ts";
@@ -111,7 +111,7 @@ export class BlobStore implements BlobStorePort {
     return this.#space.partials;
   }
 
-  async open(digest: Digest): Promise<HeldBlob | undefined> {
+  async open(digest: Digest): Promise<CachedBlob | undefined> {
     const entry = this.#space.blobs.get(digest);
     const blob = entry && (await this.#reader.inspect(digest));
     if (blob) this.#use(entry);
@@ -161,7 +161,7 @@ export class BlobStore implements BlobStorePort {
     return entry !== undefined;
   }
 
-  /** Everything that is held, least recently used first. */
+  /** Everything that is cached, least recently used first. */
   list(): BlobListing[] {
     return Array.from(this.#space.blobs.all(), ({ digest, sizeBytes, lastUsedAt, pins }) => {
       return { digest, sizeBytes, lastUsedAt, isOpen: pins > 0 };
@@ -169,7 +169,7 @@ export class BlobStore implements BlobStorePort {
   }
 
   /**
-   * Hash everything that is held, at half speed, and remove what is wrong.
+   * Hash everything that is cached, at half speed, and remove what is wrong.
    *
    * @throws the signal's reason.
    */
@@ -203,7 +203,7 @@ export class BlobStore implements BlobStorePort {
     const { layout } = this.#directory;
     const { blobs } = this.#space;
     for (const { digest, sizeBytes, usedAt } of await findBlobs(layout)) blobs.add(digest, sizeBytes, usedAt);
-    for (const { digest, wholeBytes, sizeBytes } of await findPartials(layout, (held) => this.has(held))) {
+    for (const { digest, wholeBytes, sizeBytes } of await findPartials(layout, (cached) => this.has(cached))) {
       this.#space.addPartial({ digest, sizeBytes: wholeBytes, writtenBytes: sizeBytes });
     }
     const { removed } = await this.#space.shrinkTo(this.maxBytes);

@@ -45,7 +45,7 @@ export class DirectoryLock {
   }
 
   /** Whether the claim is still to be seen in the directory: somebody may have removed it all. */
-  async isHeld(): Promise<boolean> {
+  async isCached(): Promise<boolean> {
     return stat(join(this.#directory, this.#name)).then(
       () => true,
       () => false,

@@ -47,7 +47,7 @@ export class DiskHealth {
   /** One blob cannot be read; others may, so that writing goes on. */
   unreadable(err: unknown, what: object): void {
     this.#events.failed?.(err);
-    this.#warn({ err, ...what }, "a held blob cannot be read");
+    this.#warn({ err, ...what }, "a cached blob cannot be read");
   }
 
   /** The directory is somebody else's now. */

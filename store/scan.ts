@@ -36,12 +36,15 @@ export async function findBlobs(layout: ImageLayout): Promise<FoundFile[]> {
 }
 
 /** What broke off, oldest first, one per blob; everything else in that directory is removed. */
-export async function findPartials(layout: ImageLayout, isHeld: (digest: Digest) => boolean): Promise<FoundPartial[]> {
+export async function findPartials(
+  layout: ImageLayout,
+  isCached: (digest: Digest) => boolean,
+): Promise<FoundPartial[]> {
   const found: FoundPartial[] = [];
   const useless: string[] = [];
   await forEachBounded(await readdir(layout.partials), statsAtOnce, async (name) => {
     const partial = await statPartial(layout, name);
-    if (partial && !isHeld(partial.digest)) found.push(partial);
+    if (partial && !isCached(partial.digest)) found.push(partial);
     else useless.push(`${layout.partials}/${name}`);
   });
   const kept = new Map<Digest, FoundPartial>();

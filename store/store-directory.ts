@@ -52,7 +52,7 @@ export class StoreDirectory {
 
   async #makeAgain(health: DiskHealth): Promise<void> {
     await this.layout.makeDirectory();
-    if (!(await this.#lock.isHeld())) {
+    if (!(await this.#lock.isCached())) {
       const lost = this.#lock;
       this.#lock = await DirectoryLock.take(this.layout.directory).catch((err: unknown) => {
         if (err instanceof StoreError) health.giveUp(err);

@@ -3,8 +3,8 @@
  */
 import type { Digest } from "#oci/digest.ts";
 
-/** A blob that is held whole and was verified when it was written; it cannot be evicted while it is open. */
-export interface HeldBlob {
+/** A blob that is cached whole and was verified when it was written; it cannot be evicted while it is open. */
+export interface CachedBlob {
   readonly digest: Digest;
   readonly sizeBytes: number;
   /**
@@ -24,7 +24,7 @@ export interface BlobWriter {
   readonly writtenBytes: number;
   /** Append; the buffer may be used again when this resolves. @throws Error when the disk is full or broken. */
   write(bytes: Uint8Array): Promise<void>;
-  /** Bytes `[start, end)` that have been written, as `HeldBlob.read`; also after `commit`, until `close`. */
+  /** Bytes `[start, end)` that have been written, as `CachedBlob.read`; also after `commit`, until `close`. */
   read(start: number, end: number): AsyncIterable<Uint8Array>;
   /**
    * Make the blob visible. The caller says that it has hashed every byte; the size is checked here.
@@ -37,9 +37,9 @@ export interface BlobWriter {
 
 /** Blobs on disk, within a budget. */
 export interface BlobStorePort {
-  /** The blob if it is held whole; counts as a use. */
-  open(digest: Digest): Promise<HeldBlob | undefined>;
-  /** Whether it is held whole, without counting as a use. */
+  /** The blob if it is cached whole; counts as a use. */
+  open(digest: Digest): Promise<CachedBlob | undefined>;
+  /** Whether it is cached whole, without counting as a use. */
   has(digest: Digest): boolean;
   /**
    * Begin to write a blob, or go on with one that broke off.
@@ -50,6 +50,6 @@ export interface BlobStorePort {
   partial(digest: Digest): { readonly sizeBytes: number; readonly writtenBytes: number } | undefined;
   /** Store bytes that are all there, such as a manifest; checks the digest. False when it cannot be stored now. */
   put(digest: Digest, bytes: Uint8Array): Promise<boolean>;
-  /** Forget the blob, and what is there of it; readers that have it open keep it. False when it was not held. */
+  /** Forget the blob, and what is there of it; readers that have it open keep it. False when it was not cached. */
   delete(digest: Digest): Promise<boolean>;
 }

@@ -1,10 +1,10 @@
 import type { Digest } from "#oci/digest.ts";
 import type { OpenFile } from "./open-file.ts";
 import { readPieces } from "./pieces.ts";
-import type { HeldBlob } from "./store-port.ts";
+import type { CachedBlob } from "./store-port.ts";
 
 /** A blob that somebody has open. */
-export class StoredBlob implements HeldBlob {
+export class StoredBlob implements CachedBlob {
   readonly digest: Digest;
   readonly sizeBytes: number;
   readonly #file: OpenFile;

@@ -1,11 +1,11 @@
 /**
- * Is what is held still what it was when it was written?
+ * Is what is cached still what it was when it was written?
  */
 import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Digest } from "#oci/digest.ts";
 import { digestOfHash } from "#oci/digest.ts";
-import type { HeldBlob } from "./store-port.ts";
+import type { CachedBlob } from "./store-port.ts";
 
 /** How far a check of all blobs has come. */
 export interface VerifyProgress {
@@ -25,7 +25,7 @@ export interface VerifyResult {
 export interface VerifiableBlobs {
   digests(): Digest[];
   /** Open it without counting this as a use. */
-  inspect(digest: Digest): Promise<HeldBlob | undefined>;
+  inspect(digest: Digest): Promise<CachedBlob | undefined>;
   /** Remove a blob whose bytes are wrong, and stop whoever reads it from the file that is kept open for all. */
   condemn(digest: Digest, reason: Error): Promise<void>;
 }
@@ -60,7 +60,7 @@ export async function verifyBlobs(
 }
 
 /** What is wrong with the blob, which is closed. */
-async function faultOf(blob: HeldBlob, signal: AbortSignal): Promise<Error | undefined> {
+async function faultOf(blob: CachedBlob, signal: AbortSignal): Promise<Error | undefined> {
   const hash = createHash("sha256");
   try {
     let since = performance.now();

@@ -7,7 +7,7 @@ import { ImageLayout } from "#store/image-layout.ts";
 import { StoreError } from "#store/store-error.ts";
 import { CommandError } from "../command-error.ts";
 import { isLoopbackName } from "../configure/endpoint.ts";
-import type { HeldCache } from "./held-cache.ts";
+import type { CachePort } from "./cache-port.ts";
 import { RunningCache } from "./running-cache.ts";
 import { openStoredCache } from "./stored-cache.ts";
 
@@ -15,7 +15,7 @@ import { openStoredCache } from "./stored-cache.ts";
 export const adminFile = "admin.json";
 
 /** Open the cache; the caller disposes of it. @throws CommandError */
-export async function openCache(cacheDir: string, openStored = openStoredCache): Promise<HeldCache> {
+export async function openCache(cacheDir: string, openStored = openStoredCache): Promise<CachePort> {
   const directory = resolve(cacheDir);
   await requireCache(directory);
   try {

@@ -2,7 +2,7 @@ import { parseSha256 } from "#oci/digest.ts";
 import { nonEmpty, oneOf } from "../parsers.ts";
 import { parseSize } from "../sizes.ts";
 
-/** Where blobs are held; of the client as well. */
+/** Where blobs are cached; of the client as well. */
 export const cacheDir = {
   flag: "cache-dir",
   value: "DIR",

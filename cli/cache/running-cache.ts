@@ -5,10 +5,10 @@ import { adminHeader } from "#client/http/admin-access.ts";
 import { adminPath, type CacheListing, type Pruned, type Verified } from "#client/http/admin-routes.ts";
 import type { Digest } from "#oci/digest.ts";
 import { CommandError } from "../command-error.ts";
-import type { HeldCache } from "./held-cache.ts";
+import type { CachePort } from "./cache-port.ts";
 
 /** The cache behind the endpoint `base`, `http://127.0.0.1:5000`. */
-export class RunningCache implements HeldCache {
+export class RunningCache implements CachePort {
   readonly #base: string;
 
   constructor(base: string) {

@@ -4,10 +4,10 @@
 import type { CacheListing } from "#client/http/admin-routes.ts";
 import { listingOf } from "#client/http/admin-routes.ts";
 import { BlobStore } from "#store/blob-store.ts";
-import type { HeldCache } from "./held-cache.ts";
+import type { CachePort } from "./cache-port.ts";
 
 /** Open a cache directory. @throws StoreError when another process has it */
-export async function openStoredCache(directory: string): Promise<HeldCache> {
+export async function openStoredCache(directory: string): Promise<CachePort> {
   // Looking must not evict: the budget is the client's to know.
   const store = await BlobStore.open({ directory, maxBytes: Number.MAX_SAFE_INTEGER, log: toStderr });
   return {

@@ -46,7 +46,7 @@ function hostsToml(endpoint: Endpoint, registry: string): Entry {
   };
 }
 
-/** The text is cut, not printed again, so that remarks stay; what came of it is held against what was meant. */
+/** The text is cut, not printed again, so that remarks stay; what came of it is cached against what was meant. */
 function withBlock(rest: string, endpoint: Endpoint): string {
   const after = insertBeforeTables(rest, block(endpoint));
   const [expected, hosts] = [Object.keys(hostsOf(parseHosts(rest))), Object.keys(tryHosts(after))];

@@ -14,7 +14,7 @@ import type { ClientMetrics } from "../status/metrics.ts";
 import type { PullLog } from "../status/pull-log.ts";
 import type { Distrust } from "./distrust.ts";
 
-/** Blobs that are held here; shared by all registries. */
+/** Blobs that are cached here; shared by all registries. */
 export interface Cache {
   readonly store: BlobStorePort;
   readonly fetches: SharedFetches;
@@ -26,11 +26,11 @@ export interface BlobServices {
   readonly name: string;
   readonly registry: Pick<RegistryClient, "base" | "getBlob" | "headBlob">;
   readonly ndn: NdnBlobs | undefined;
-  /** Whether the upstream is asked if the puller may have what is held here or comes over NDN. */
+  /** Whether the upstream is asked if the puller may have what is cached here or comes over NDN. */
   readonly authorize: "upstream" | "none";
   readonly rights: Rights;
   readonly distrust: Distrust;
-  /** Undefined when nothing is held. */
+  /** Undefined when nothing is cached. */
   readonly cache: Cache | undefined;
   /** When the upstream is asked as well because NDN is late, and how many may be at a time. */
   readonly hedge: { readonly delay: HedgeDelay; readonly limit: Semaphore };

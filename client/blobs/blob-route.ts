@@ -10,15 +10,15 @@ import { RegistryUnreachable } from "#oci/registry-client.ts";
 import { sendAnswer, sendError, upstreamUnavailable } from "../http/answers.ts";
 import { provenance } from "../http/blob-headers.ts";
 import { isWhole, type Wanted, wantedBy } from "../http/blob-range.ts";
-import { answerHeld } from "../http/held-answer.ts";
+import { answerCached } from "../http/cached-answer.ts";
 import { PullerGone, signalOf } from "../http/response-body.ts";
 import type { Puller } from "../registries/puller.ts";
 import { learnRight } from "../rights/learn-right.ts";
 import { BlobRecord, type Outcome } from "../status/blob-record.ts";
 import { upstreamErrorKind } from "../status/upstream-error.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";
-import { mayUseHeld, trustedNdn } from "./blob-sources.ts";
-import { serveHeld, servePart } from "./held-blob.ts";
+import { mayUseCached, trustedNdn } from "./blob-sources.ts";
+import { serveCached, servePart } from "./cached-blob.ts";
 import { passBlob, passHead } from "./pass-blob.ts";
 import { headFromNdn, serveWhole } from "./whole-blob.ts";
 
@@ -51,7 +51,7 @@ export function createBlobRoute(services: BlobServices): BlobHandler {
 async function answerGet(services: BlobServices, asked: BlobRequest, digestText: string): Promise<void> {
   const digest = parseSha256(digestText);
   if (digest === undefined) return passBlob(services, asked, digestText);
-  if (await serveHeld(services, asked, digest)) return;
+  if (await serveCached(services, asked, digest)) return;
   const wanted = await whatIsWanted(services, asked, digest);
   if (wanted.kind === "other") {
     const isServed = await servePart(services, asked, digest);
@@ -98,7 +98,7 @@ async function answerHead(
   }
 }
 
-/** From what is held, for those who may have it; else from NDN's metadata. False when neither is there. */
+/** From what is cached, for those who may have it; else from NDN's metadata. False when neither is there. */
 async function headWithoutUpstream(
   services: BlobServices,
   asked: Omit<BlobRequest, "record">,
@@ -117,15 +117,15 @@ async function headFromStore(
   digest: Digest | undefined,
 ): Promise<boolean> {
   const { rights, cache, metrics } = services;
-  const isOurs = digest !== undefined && mayUseHeld(services, repository, digest);
+  const isOurs = digest !== undefined && mayUseCached(services, repository, digest);
   const mayHave = isOurs && rights.mayOffline(puller.identity, repository, digest);
-  const held = mayHave ? await cache?.store.open(digest) : undefined;
-  if (!held) return false;
+  const cached = mayHave ? await cache?.store.open(digest) : undefined;
+  if (!cached) return false;
   metrics.offlineAnswers.inc({ what: "blob" });
   try {
-    return await answerHeld(request, response, held, { signal });
+    return await answerCached(request, response, cached, { signal });
   } finally {
-    await held.close();
+    await cached.close();
   }
 }
 

@@ -41,7 +41,7 @@ export function sourcesFor(
  * the store may have it because of another registry, and then only if this one is known to have served it too. With
  * `authorize: upstream` it may, and the puller's right is asked beside.
  */
-export function mayUseHeld(
+export function mayUseCached(
   { authorize, rights, cache }: Pick<BlobServices, "authorize" | "rights" | "cache">,
   repository: string,
   digest: Digest,

@@ -12,7 +12,7 @@ import { isWhole } from "../http/blob-range.ts";
 import { writeAll } from "../http/response-body.ts";
 import { learnRight } from "../rights/learn-right.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";
-import { mayUseHeld, sourcesFor } from "./blob-sources.ts";
+import { mayUseCached, sourcesFor } from "./blob-sources.ts";
 
 /**
  * Serve the whole blob; false, with nothing sent, when `range` turns out not to be all of it, or when the upstream
@@ -37,7 +37,7 @@ export async function serveWhole(
   if (!cache) metrics.fetchesInFlight.inc();
   try {
     const read: SharedRead = cache
-      ? await cache.fetches.read(blob, sources, signal, events, mayUseHeld(services, repository, digest))
+      ? await cache.fetches.read(blob, sources, signal, events, mayUseCached(services, repository, digest))
       : { ...(await openVerified(sources, blob, signal, events)), isFollower: false };
     if (range && !isWhole(range, read.sizeBytes)) return false;
     if (!(await mayHave(services, asked, digest, read))) return false;

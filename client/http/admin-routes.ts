@@ -8,8 +8,8 @@ import { type Digest, parseSha256 } from "#oci/digest.ts";
 import { RegistryError } from "#oci/errors.ts";
 import { refusalOf } from "./admin-access.ts";
 
-/** A held blob as the store knows it. */
-export interface HeldBlobInfo {
+/** A cached blob as the store knows it. */
+export interface CachedBlobInfo {
   readonly digest: Digest;
   readonly sizeBytes: number;
   /** Milliseconds since 1970. */
@@ -39,8 +39,8 @@ export interface Pruned {
 export interface CacheAdmin {
   readonly usedBytes: number;
   readonly maxBytes: number;
-  list(): Iterable<HeldBlobInfo>;
-  /** False when it was not held. */
+  list(): Iterable<CachedBlobInfo>;
+  /** False when it was not cached. */
   delete(digest: Digest): Promise<boolean>;
   /** Read and hash every blob, and remove what is wrong. @throws the signal's reason when it is aborted */
   verify(onProgress: (progress: VerifyProgress) => void, signal: AbortSignal): Promise<Verified>;

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
 import { type Digest, digestOfHash } from "#oci/digest.ts";
-import type { BlobStorePort, HeldBlob } from "#store/store-port.ts";
+import type { BlobStorePort, CachedBlob } from "#store/store-port.ts";
 import type { ManifestContents } from "./ports.ts";
 
 /** Larger manifests pass by; distribution and Docker Hub take 4 MiB at most. */
@@ -21,16 +21,16 @@ export function digestOf(bytes: Uint8Array): Digest {
 
 /** Manifests in memory, those least recently used go first. */
 export function memoryContents(limits: { maxBytes?: number; maxManifests?: number } = {}): ManifestContents {
-  const held = new LRUCache<Digest, Buffer>({
+  const cached = new LRUCache<Digest, Buffer>({
     max: limits.maxManifests ?? memoryManifests,
     maxSize: limits.maxBytes ?? memoryBytes,
     sizeCalculation: (bytes) => Math.max(1, bytes.length),
   });
   return {
-    has: (digest) => held.has(digest),
-    get: async (digest) => held.get(digest),
-    put: async (digest, bytes) => digestOf(bytes) === digest && held.set(digest, bytes).has(digest),
-    delete: async (digest) => void held.delete(digest),
+    has: (digest) => cached.has(digest),
+    get: async (digest) => cached.get(digest),
+    put: async (digest, bytes) => digestOf(bytes) === digest && cached.set(digest, bytes).has(digest),
+    delete: async (digest) => void cached.delete(digest),
   };
 }
 
@@ -52,7 +52,7 @@ export function storedContents(
     if (!blob) return undefined;
     const bytes = await readWhole(blob);
     if (!bytes || digestOf(bytes) === digest) return bytes;
-    log.warn({ digest }, "a held manifest has other bytes than it had: forgotten");
+    log.warn({ digest }, "a cached manifest has other bytes than it had: forgotten");
     await store.delete(digest);
     return undefined;
   };
@@ -65,7 +65,7 @@ export function storedContents(
 }
 
 /** Undefined for what is too large to be a manifest. */
-async function readWhole(blob: HeldBlob): Promise<Buffer | undefined> {
+async function readWhole(blob: CachedBlob): Promise<Buffer | undefined> {
   try {
     if (blob.sizeBytes > maxManifestBytes) return undefined;
     const pieces: Buffer[] = [];

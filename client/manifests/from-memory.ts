@@ -26,7 +26,7 @@ export function standIns(services: ManifestServices, asked: ManifestRequest): Re
 }
 
 /**
- * Answer in the upstream's place; false, with nothing sent, when what was held is gone.
+ * Answer in the upstream's place; false, with nothing sent, when what was cached is gone.
  *
  * @param failure - The status that the upstream answered with, or the error that it gave no answer with.
  */
@@ -69,8 +69,8 @@ export async function sendFresh(services: ManifestServices, asked: ManifestReque
   return true;
 }
 
-/** Answer a GET with held bytes and the headers of the upstream's 200 to a HEAD; false, with nothing sent, when they do not fit. */
-export async function sendHeld(
+/** Answer a GET with cached bytes and the headers of the upstream's 200 to a HEAD; false, with nothing sent, when they do not fit. */
+export async function sendCached(
   services: ManifestServices,
   asked: ManifestRequest,
   { headers }: UpstreamReply,

@@ -34,21 +34,21 @@ const greetingSchema = z.tuple([z.union([z.literal(200), z.literal(401)]), z.arr
 
 type Descriptor = z.infer<typeof descriptorSchema>;
 
-/** The text of `index.json`; what is not held is left out, and the least recently used beyond `memory.maxEntries`. */
+/** The text of `index.json`; what is not cached is left out, and the least recently used beyond `memory.maxEntries`. */
 export function formatIndex(memory: ManifestMemory): string {
-  const held = new Map(memory.manifests().map((one) => [digestName(one.place, one.digest), one]));
+  const cached = new Map(memory.manifests().map((one) => [digestName(one.place, one.digest), one]));
   const isTagged = new Set<string>();
   const tagged = memory.tags().flatMap(({ place, tag, tagged: meanings }) => {
     const known = meanings.flatMap(({ digest, seenMs }) => {
       const name = digestName(place, digest);
-      const manifest = held.get(name);
+      const manifest = cached.get(name);
       if (manifest) isTagged.add(name);
       return manifest ? [{ manifest, seenMs }] : [];
     });
     const name = tagName(place, tag);
     return known.map(({ manifest, seenMs }, at) => describe(manifest, seenMs, at === 0 ? refName : reference, name));
   });
-  const untagged = [...held].flatMap(([name, manifest]) =>
+  const untagged = [...cached].flatMap(([name, manifest]) =>
     isTagged.has(name) ? [] : [describe(manifest, manifest.seenMs, reference, name)],
   );
   const greetings = [...memory.greetings()].map(([registry, { status, challenges }]) => [

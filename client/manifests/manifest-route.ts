@@ -12,7 +12,7 @@ import { PullerGone } from "../http/response-body.ts";
 import { hasBody } from "../upstream/proxy-headers.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";
 import { type Ask, askOf, discard, type InItsPlace, isFailure } from "../upstream/upstream-question.ts";
-import { digestIn, sendFresh, sendHeld, sendStale, standIns } from "./from-memory.ts";
+import { digestIn, sendCached, sendFresh, sendStale, standIns } from "./from-memory.ts";
 import { type ManifestRequest, manifestRequest } from "./manifest-request.ts";
 import type { ManifestMemory } from "./memory.ts";
 import { passManifest } from "./pass-manifest.ts";
@@ -67,14 +67,14 @@ async function answerGet(services: ManifestServices, ask: Ask, asked: ManifestRe
   }
 }
 
-/** A HEAD costs no pull quota, and where the manifest is held it is enough. */
+/** A HEAD costs no pull quota, and where the manifest is cached it is enough. */
 async function answerByHead(services: ManifestServices, ask: Ask, asked: ManifestRequest): Promise<boolean> {
   try {
     const head = await askOrStandIn(services, ask, asked, { method: "HEAD", otherwise: "question" });
     if (!head) return true;
     discard(head.body);
     learn(services, asked, head);
-    return head.status === 200 && (await sendHeld(services, asked, head));
+    return head.status === 200 && (await sendCached(services, asked, head));
   } catch (err: unknown) {
     if (err instanceof RegistryUnreachable) return false; // one that is slow, or bad at HEAD, still answers the GET
     throw err;

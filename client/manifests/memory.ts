@@ -87,7 +87,7 @@ export class ManifestMemory {
     this.onChange();
   }
 
-  /** What a tag means, newest first: those whose manifest is known and held. */
+  /** What a tag means, newest first: those whose manifest is known and cached. */
   byTag(place: Place, tag: string): RememberedManifest[] {
     return this.#tagged(place, tag).flatMap(({ digest, seenMs }) => {
       const manifest = this.byDigest(place, digest);
@@ -95,13 +95,13 @@ export class ManifestMemory {
     });
   }
 
-  /** A manifest that is known in this repository and held. */
+  /** A manifest that is known in this repository and cached. */
   byDigest(place: Place, digest: Digest): RememberedManifest | undefined {
     const manifest = this.#manifests.get(digestName(place, digest));
     return manifest && this.#contents.has(digest) ? manifest : undefined;
   }
 
-  /** All digests that a tag was seen to mean, held or not. */
+  /** All digests that a tag was seen to mean, cached or not. */
   digestsOf(place: Place, tag: string): Digest[] {
     return this.#tagged(place, tag).map(({ digest }) => digest);
   }
@@ -152,12 +152,12 @@ export class ManifestMemory {
     this.onChange();
   }
 
-  /** All that are held, most recently used first; for whoever writes them down. */
+  /** All that are cached, most recently used first; for whoever writes them down. */
   manifests(): PlacedManifest[] {
     return [...this.#manifests.values()].filter(({ digest }) => this.#contents.has(digest));
   }
 
-  /** All tags, most recently used first, with the digests that are not held too. */
+  /** All tags, most recently used first, with the digests that are not cached too. */
   tags(): PlacedTag[] {
     return [...this.#tags.values()];
   }
@@ -185,7 +185,7 @@ export class ManifestMemory {
   }
 
   /**
-   * One digest per media type, the newest that is held: of a tag that has moved on, the old manifest is still the one
+   * One digest per media type, the newest that is cached: of a tag that has moved on, the old manifest is still the one
    * to serve until the new one has been read.
    */
   #fewest(place: Place, tagged: readonly TaggedDigest[]): TaggedDigest[] {
@@ -199,8 +199,8 @@ export class ManifestMemory {
       return !isOld;
     });
     while (kept.length > maxDigestsPerTag) {
-      const unheld = kept.findLastIndex(({ digest }, at) => at > 0 && !this.#contents.has(digest));
-      kept.splice(unheld > 0 ? unheld : kept.length - 1, 1);
+      const uncached = kept.findLastIndex(({ digest }, at) => at > 0 && !this.#contents.has(digest));
+      kept.splice(uncached > 0 ? uncached : kept.length - 1, 1);
     }
     return kept;
   }

@@ -10,7 +10,7 @@ import type { ManifestMemory } from "./memory.ts";
 /** Bytes of manifests by digest. */
 export interface ManifestContents {
   has(digest: Digest): boolean;
-  /** The verified bytes; undefined when they are not held, or not as they should be. */
+  /** The verified bytes; undefined when they are not cached, or not as they should be. */
   get(digest: Digest): Promise<Buffer | undefined>;
   /** Keep bytes that hash to `digest`; false when they cannot be kept now. */
   put(digest: Digest, bytes: Buffer): Promise<boolean>;

@@ -24,9 +24,9 @@ export interface RegistryConfig extends RegistryPolicy {
 
 /** What an operator may decide for each registry. */
 export interface RegistryPolicy {
-  /** Who decides whether a puller may have what is held here or on NDN. @defaultValue upstream */
+  /** Who decides whether a puller may have what is cached here or on NDN. @defaultValue upstream */
   readonly authorize: "upstream" | "none";
-  /** Who is served what is held while the upstream does not answer. @defaultValue known-pullers */
+  /** Who is served what is cached while the upstream does not answer. @defaultValue known-pullers */
   readonly offline: "known-pullers" | "anyone" | "nobody";
   /** Whether layers are fetched as soon as their manifest passes. @defaultValue false */
   readonly prefetch: boolean;

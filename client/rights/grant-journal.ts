@@ -14,7 +14,7 @@ import { openSecret } from "./secret-file.ts";
 export interface GrantJournal {
   /** The key under which its lines were made. */
   readonly secret: Buffer;
-  /** What the file held when it was opened, in order. */
+  /** What the file cached when it was opened, in order. */
   read(): readonly JournalEntry[];
   /** Called once, before anything is written: where a rewrite of the file takes its lines from. */
   begin(grants: Remembered): void;

@@ -10,8 +10,8 @@ const secretBytes = 32;
  * @throws The file system's error.
  */
 export function openSecret(file: string): { secret: Buffer; isNew: boolean } {
-  const held = readIfThere(file);
-  if (held?.length === secretBytes) return { secret: held, isNew: false };
+  const cached = readIfThere(file);
+  if (cached?.length === secretBytes) return { secret: cached, isNew: false };
   const secret = randomBytes(secretBytes);
   writeFileAtomicSync(file, secret.toString("base64url"), 0o600);
   return { secret, isNew: true };

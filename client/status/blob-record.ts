@@ -99,7 +99,7 @@ export class BlobRecord {
     const sources = Object.keys(this.#bytes);
     // Who was refused, or left before anything came, says nothing about the store.
     if (outcome !== "complete" && sources.length === 0) return;
-    const isHeld = sources.length > 0 && sources.every((source) => source === "store");
-    this.#metrics.blobRequests.inc({ result: this.#result ?? (isHeld ? "store" : "miss") });
+    const isCached = sources.length > 0 && sources.every((source) => source === "store");
+    this.#metrics.blobRequests.inc({ result: this.#result ?? (isCached ? "store" : "miss") });
   }
 }

@@ -6,7 +6,7 @@ import { type UpstreamErrorKind, upstreamErrorKinds } from "./upstream-error.ts"
 
 /** How a blob request was met; hits are the first two. */
 export type BlobResult =
-  /** The store held all of it. */
+  /** The store cached all of it. */
   | "store"
   /** It joined a fetch that was already running. */
   | "follower"

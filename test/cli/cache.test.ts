@@ -63,7 +63,7 @@ const ways = [
 ] as const;
 
 describe.each(ways)("%s", (_way, start) => {
-  test("ls lists what is held, last used first, with a line of totals", async () => {
+  test("ls lists what is cached, last used first, with a line of totals", async () => {
     await using _client = await start();
     const { stdout, stderr, status } = await cache("ls");
     expect([status, stderr]).toEqual([0, ""]);
@@ -80,7 +80,7 @@ describe.each(ways)("%s", (_way, start) => {
     expect(listing.blobs.map(({ sizeBytes }: { sizeBytes: number }) => sizeBytes)).toEqual([3_000_000, 2_000, 10]);
   });
 
-  test("rm forgets what is held, and names what is not", async () => {
+  test("rm forgets what is cached, and names what is not", async () => {
     await using _client = await start();
     const unknown = `sha256:${"0".repeat(64)}`;
     const { status, stdout, stderr } = await cache("rm", unknown, digests[0]!, digests[0]!);

@@ -2,17 +2,17 @@ import { afterEach, expect, test, vi } from "vitest";
 import { repository } from "#test/blob/villains.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { startRegistry } from "#test/support/registry.ts";
-import { useHeldStage } from "./blobs/held-stage.ts";
+import { useCachedStage } from "./blobs/cached-stage.ts";
 import { ask } from "./endpoint.ts";
 
-const stage = useHeldStage();
+const stage = useCachedStage();
 const yearMs = 365 * 24 * 3_600_000;
 afterEach(() => vi.useRealTimers());
 
 test.each([
   ["ahead", 10 * yearMs],
   ["back", -10 * yearMs],
-])("a system clock that jumps %s costs no pull, no right and no held blob", async (_where, jumpMs) => {
+])("a system clock that jumps %s costs no pull, no right and no cached blob", async (_where, jumpMs) => {
   const registry = await startRegistry({ auth: { users: { gateway: "secret" }, anonymous: false } });
   stage.owned.defer(() => registry.close());
   const layers = ["one", "two", "three"].map((seed) => randomBytesOf(`clock ${seed}`, 100_000));

@@ -31,7 +31,7 @@ export interface EndpointOptions extends Partial<ClientAppOptions>, Partial<Regi
   readonly credentials?: { readonly username: string; readonly password: string };
 }
 
-/** Start an endpoint on a free port; `ndn` is asked for its source with each blob. Nothing is held unless a store is given. */
+/** Start an endpoint on a free port; `ndn` is asked for its source with each blob. Nothing is cached unless a store is given. */
 export async function startEndpoint(
   upstream: URL,
   ndn?: BlobSource | (() => BlobSource | undefined),

@@ -2,11 +2,11 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { repository } from "#test/blob/villains.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { type AuthOptions, type ImageDigests, startRegistry, type TestRegistry } from "#test/support/registry.ts";
-import { type HoldingEndpoint, rightsAreOldMs, useHeldStage } from "./blobs/held-stage.ts";
+import { type HoldingEndpoint, rightsAreOldMs, useCachedStage } from "./blobs/cached-stage.ts";
 import { type Answer, ask } from "./endpoint.ts";
 import { type MoodyUpstream, startMoodyUpstream } from "./manifests/manifest-endpoint.ts";
 
-const stage = useHeldStage();
+const stage = useCachedStage();
 const oci = "application/vnd.oci.image";
 let [registry, upstream, image, index]: [TestRegistry, MoodyUpstream, ImageDigests, string] = [] as never;
 

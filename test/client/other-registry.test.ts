@@ -1,4 +1,4 @@
-/** One endpoint for a registry that is open to all and a private one: what is held of one is not the other's. */
+/** One endpoint for a registry that is open to all and a private one: what is cached of one is not the other's. */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -9,10 +9,10 @@ import { RegistryClient } from "#oci/registry-client.ts";
 import { blobOf, breaksAfter, holds, repository, stalls, wrongBytes } from "#test/blob/villains.ts";
 import { type ImageDigests, startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";
-import { type HoldingEndpoint, useHeldStage } from "./blobs/held-stage.ts";
+import { type HoldingEndpoint, useCachedStage } from "./blobs/cached-stage.ts";
 import { ask, begin } from "./endpoint.ts";
 
-const stage = useHeldStage();
+const stage = useCachedStage();
 const secret = blobOf("private layer", 12_000_000);
 const { digest } = secret.ref;
 const [closed, open] = ["private.example", "lab.example"];
@@ -58,7 +58,7 @@ async function openAnswer({ url }: HoldingEndpoint, path = inOpen) {
   return { status, source: headers["x-blob-source"], isSecret: body.equals(secret.bytes) };
 }
 
-describe("what is held because of a private registry", () => {
+describe("what is cached because of a private registry", () => {
   test.each<[string, Record<string, string>]>([
     ["whole", {}],
     ["a range", { range: "bytes=0-99" }],
@@ -66,7 +66,7 @@ describe("what is held because of a private registry", () => {
   ])("is not served in the name of an open one that does not have it: %s", async (_, headers) => {
     await using endpoint = await start();
     expect((await ask(endpoint.url, inClosed, reader)).status).toBe(200);
-    await until("the blob to be held", () => endpoint.store.has(digest));
+    await until("the blob to be cached", () => endpoint.store.has(digest));
     const through = await ask(endpoint.url, inOpen, { headers });
     expect(through.status).toBe(404);
     const straight = await ask(openRegistry.url, `/v2/x/blobs/${digest}`, { headers });
@@ -84,7 +84,7 @@ describe("what is held because of a private registry", () => {
   test("is not served as a blob when it is a manifest", async () => {
     await using endpoint = await start();
     expect((await ask(endpoint.url, `/v2/${repository}/manifests/latest`, reader)).status).toBe(200);
-    await until("the manifest to be held", () => endpoint.store.has(image.manifest));
+    await until("the manifest to be cached", () => endpoint.store.has(image.manifest));
     expect((await ask(endpoint.url, `/v2/${open}/x/blobs/${image.manifest}`)).status).toBe(404);
   });
 
@@ -171,7 +171,7 @@ test("pullers of one open registry follow each other's fetch", async () => {
   expect(openRegistry.blobGets(digest)).toHaveLength(1);
 });
 
-test("with a single registry all that is held is served under authorize none, also when nobody remembers why", async () => {
+test("with a single registry all that is cached is served under authorize none, also when nobody remembers why", async () => {
   openRegistry.addBlob("x", secret.bytes);
   const path = `/v2/x/blobs/${digest}`;
   const first = await stage.start(openRegistry.url);

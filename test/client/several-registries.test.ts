@@ -8,10 +8,10 @@ import { blobOf, repository } from "#test/blob/villains.ts";
 import { digestOf } from "#test/support/random-bytes.ts";
 import { startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";
-import { type HoldingEndpoint, useHeldStage } from "./blobs/held-stage.ts";
+import { type HoldingEndpoint, useCachedStage } from "./blobs/cached-stage.ts";
 import { ask } from "./endpoint.ts";
 
-const stage = useHeldStage();
+const stage = useCachedStage();
 const blob = blobOf("of both", 50_000);
 const [first, second] = ["first.example", "second.example:5001"];
 const gatewayLogin = `Basic ${Buffer.from("gateway:secret").toString("base64")}`;
@@ -177,7 +177,7 @@ describe("a blob that both registries have", () => {
   test("is fetched once, and each registry is asked for its own right", async () => {
     two.addBlob(repository, blob.bytes);
     expect((await ask(endpoint.url, inFirst)).headers["x-blob-source"]).toBe("upstream");
-    await until("the blob to be held", () => endpoint.store.has(blob.ref.digest)); // running fetches are of one registry
+    await until("the blob to be cached", () => endpoint.store.has(blob.ref.digest)); // running fetches are of one registry
     const { headers, body } = await ask(endpoint.url, inSecond);
     expect([headers["x-blob-source"], headers["oci-namespace"]]).toEqual(["store", second]);
     expect(body.equals(blob.bytes)).toBe(true);

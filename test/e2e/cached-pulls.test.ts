@@ -150,7 +150,7 @@ describeWith([], "a client that is killed while it fills its cache", () => {
     expect(figures.whole).toBeGreaterThan(0);
     const client = stage.own(await start());
     for (const blob of blobs) expect(await pull(client, blob)).toBe("whole");
-    expect(await pull(client, blobs.at(-1)!)).toBe("whole"); // the last one is held, whatever had to go for it
+    expect(await pull(client, blobs.at(-1)!)).toBe("whole"); // the last one is cached, whatever had to go for it
     expect((await blobBytes(client)).store).toBeGreaterThan(0);
     const { bytes, files } = await diskUse(directory);
     expect(bytes).toBeLessThanOrEqual(maxBytes + files * 4096);

@@ -1,4 +1,4 @@
-/** What `ndn-registry configure` writes is held against the programs that read it. */
+/** What `ndn-registry configure` writes is cached against the programs that read it. */
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";

@@ -1,4 +1,4 @@
-/** Pulling blobs through the endpoint is answered as docker-registry answers: cold, and again when it is held. */
+/** Pulling blobs through the endpoint is answered as docker-registry answers: cold, and again when it is cached. */
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { pushBlob } from "#test/support/oci-push.ts";
@@ -146,7 +146,7 @@ describeWith(["docker-registry"], "pulling a blob", () => {
       await sides.compare((party) => askThrice(party, party.path(missing)));
     });
 
-    test("a blob that is held is missing in a repository that does not have it", async () => {
+    test("a blob that is cached is missing in a repository that does not have it", async () => {
       const bytes = randomBytesOf("elsewhere", 3_000);
       const path = `blobs/${digestOf(bytes)}`;
       const push = async (repository: string) => {

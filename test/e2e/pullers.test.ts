@@ -32,7 +32,7 @@ describeWith(["root", ...wholePathPrograms, "skopeo", "podman", "containerd", "c
 
   async function expectEverythingOverNdn(): Promise<void> {
     const after = await blobBytes(path.client);
-    // The first puller's blobs are held for the others.
+    // The first puller's blobs are cached for the others.
     expect(after.ndn + after.store).toBe(before.ndn + before.store + image.blobBytes);
     expect([after.ndn, after.upstream]).toEqual([image.blobBytes, 0]);
   }

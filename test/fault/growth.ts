@@ -36,7 +36,7 @@ export async function warmUp(rig: Rig, scene: Scene): Promise<void> {
 }
 
 /**
- * Print what it held before and what it holds when descriptors and resources are no more than then; fail when they stay
+ * Print what it cached before and what it holds when descriptors and resources are no more than then; fail when they stay
  * more, or the memory has grown.
  */
 export async function expectNoGrowth(rig: Rig, program: "client" | "server", before: Size, what: string) {

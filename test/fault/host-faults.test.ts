@@ -12,7 +12,7 @@ import { run } from "#test/support/run.ts";
 import { useStage } from "#test/support/stage.ts";
 import type { Pull } from "./pull.ts";
 import { type Rig, type RigOptions, startRig } from "./rig.ts";
-import { heldBytes, Scene, streamedBytes } from "./scene.ts";
+import { cachedBytes, Scene, streamedBytes } from "./scene.ts";
 
 const stage = useStage();
 const patience = { timeout: 60_000 };
@@ -31,7 +31,7 @@ async function folderWithServer(name: string): Promise<string> {
 }
 
 function pullBoth(scene: Scene): Promise<Pull[]> {
-  return Promise.all([heldBytes, streamedBytes].map((size) => scene.pull(scene.freshBlob(size))));
+  return Promise.all([cachedBytes, streamedBytes].map((size) => scene.pull(scene.freshBlob(size))));
 }
 
 const outcomes = (pulls: readonly Pull[]) => pulls.map(({ outcome }) => outcome);

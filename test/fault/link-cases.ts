@@ -10,7 +10,7 @@ import {
   truncated,
 } from "#test/support/packet-villains.ts";
 import type { Pull } from "./pull.ts";
-import { type FaultCase, heldBytes, type Scene, streamedBytes } from "./scene.ts";
+import { cachedBytes, type FaultCase, type Scene, streamedBytes } from "./scene.ts";
 
 interface LinkRow {
   readonly what: string;
@@ -45,9 +45,9 @@ const rows: readonly LinkRow[] = [
   ]),
 ];
 
-/** What the link does to packets, for a blob that is held and one that streams. */
+/** What the link does to packets, for a blob that is cached and one that streams. */
 export const packetCases: readonly FaultCase[] = rows.flatMap((row) => [
-  { name: `${row.what}, 3 MB`, isShort: row.short === 3, run: (scene: Scene) => underFault(scene, row, heldBytes) },
+  { name: `${row.what}, 3 MB`, isShort: row.short === 3, run: (scene: Scene) => underFault(scene, row, cachedBytes) },
   {
     ...{ name: `${row.what}, 12 MB`, isShort: row.short === 12, mayBreak: row.isForgery ?? false },
     run: (scene: Scene) => underFault(scene, row, streamedBytes),
@@ -84,7 +84,7 @@ export const connectionCases: readonly FaultCase[] = [
     name: "forwarder stops reading, eight pulls",
     run: (scene) => {
       stopReading(scene);
-      return Promise.all(Array.from({ length: 8 }, () => scene.pull(scene.freshBlob(heldBytes))));
+      return Promise.all(Array.from({ length: 8 }, () => scene.pull(scene.freshBlob(cachedBytes))));
     },
   },
 ];
@@ -101,7 +101,7 @@ function blackHole({ rig }: Scene): void {
 async function cutOften(scene: Scene): Promise<Pull[]> {
   const timer = setInterval(() => scene.rig.relay.cut(), 50 + 100 * scene.random());
   try {
-    const pulls = Array.from({ length: 4 }, () => scene.pull(scene.freshBlob(heldBytes)));
+    const pulls = Array.from({ length: 4 }, () => scene.pull(scene.freshBlob(cachedBytes)));
     return await Promise.all([...pulls, scene.pull(scene.freshBlob(streamedBytes))]);
   } finally {
     clearInterval(timer);

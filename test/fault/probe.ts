@@ -30,12 +30,12 @@ export async function descriptorsOf(pid: number): Promise<string[]> {
   const links = (await readdir(folder)).map((fd) => readlink(join(folder, fd)).catch(() => undefined));
   const targets = (await Promise.all(links)).filter((target) => target !== undefined);
   // libuv keeps "/" open from the first time that it ran out of descriptors, to have one to give away the next time.
-  const own = targets.filter((target) => target !== "/" && !isHeldBlob(target));
+  const own = targets.filter((target) => target !== "/" && !isCachedBlob(target));
   return own.map((target) => target.replace(/:\[\d+\]$/, "")).sort();
 }
 
 /** The client's store keeps the files of the blobs that were used last open, a bounded number (client/store/open-files.ts). */
-function isHeldBlob(target: string): boolean {
+function isCachedBlob(target: string): boolean {
   return /\/cache\/blobs\/sha256\/[0-9a-f]{64}$/.test(target);
 }
 

@@ -3,7 +3,7 @@ import { programPath } from "#test/support/programs.ts";
 import { run } from "#test/support/run.ts";
 import { descriptorsOf } from "./probe.ts";
 import type { Rig } from "./rig.ts";
-import { type FaultCase, heldBytes, type Scene, streamedBytes } from "./scene.ts";
+import { cachedBytes, type FaultCase, type Scene, streamedBytes } from "./scene.ts";
 
 type Half = "client" | "server";
 
@@ -104,7 +104,7 @@ async function withoutDescriptors(scene: Scene, half: Half) {
   const { pid } = scene.rig[half].process;
   await limitDescriptors(pid, (await descriptorsOf(pid)).length + 2);
   scene.defer(() => limitDescriptors(pid, 1_024));
-  return Promise.all(Array.from({ length: 8 }, () => scene.pull(scene.freshBlob(heldBytes))));
+  return Promise.all(Array.from({ length: 8 }, () => scene.pull(scene.freshBlob(cachedBytes))));
 }
 
 /** The soft limit, which can be raised again. */
@@ -116,5 +116,5 @@ async function jump(scene: Scene, half: Half, offsetMs: number) {
   const { rig }: { rig: Rig } = scene;
   scene.defer(async () => void (await rig.probe(half, 0)));
   const across = await scene.pullAcross(streamedBytes, async () => void (await rig.probe(half, offsetMs)));
-  return [across, await scene.pull(scene.freshBlob(heldBytes))];
+  return [across, await scene.pull(scene.freshBlob(cachedBytes))];
 }

@@ -1,6 +1,6 @@
 /** Villains in the registry: the server's, the client's upstream, or both. */
 import type { Fault } from "#test/support/registry.ts";
-import { type FaultCase, heldBytes, type Scene, streamedBytes } from "./scene.ts";
+import { cachedBytes, type FaultCase, type Scene, streamedBytes } from "./scene.ts";
 
 interface RegistryRow {
   readonly what: string;
@@ -49,7 +49,7 @@ function casesOf(row: RegistryRow): FaultCase[] {
     {
       name: `the server's registry ${row.what}, 3 MB`,
       isShort: row.isShort ?? false,
-      run: (scene: Scene) => atServer(scene, row, heldBytes),
+      run: (scene: Scene) => atServer(scene, row, cachedBytes),
     },
     {
       name: `the server's registry ${row.what}, 12 MB`,
@@ -78,7 +78,7 @@ function atServer(scene: Scene, row: RegistryRow, sizeBytes: number) {
 function atBoth(scene: Scene, row: RegistryRow) {
   for (const registry of [scene.rig.registry, scene.rig.upstream]) registry.fault = { ...row.fault };
   return Promise.all(
-    [heldBytes, streamedBytes].map((size) => scene.pull(scene.freshBlob(size), { boundMs: boundOf(row) })),
+    [cachedBytes, streamedBytes].map((size) => scene.pull(scene.freshBlob(size), { boundMs: boundOf(row) })),
   );
 }
 

@@ -78,23 +78,23 @@ async function recovery(rig: Rig, scene: Scene): Promise<string[]> {
 
 /** What the programs hold when nothing goes on. */
 export class Baseline {
-  #held: readonly Held[] = [];
+  #cached: readonly Cached[] = [];
 
   /** Look for two seconds at programs that have nothing to do: the most that is seen of anything is what they hold. */
   async take(rig: Rig): Promise<void> {
     const begunAtMs = performance.now();
     await until("a calm moment", async () => {
-      const held = await holdings(rig);
-      this.#held = differences(held, this.#held).length === 0 ? this.#held : most(this.#held, held);
+      const cached = await holdings(rig);
+      this.#cached = differences(cached, this.#cached).length === 0 ? this.#cached : most(this.#cached, cached);
       return performance.now() - begunAtMs > 2_000;
     });
   }
 
-  /** What is held beyond the baseline and not let go in time. */
+  /** What is cached beyond the baseline and not let go in time. */
   async leaks(rig: Rig, settleMs: number): Promise<string[]> {
     let left: string[] = ["unknown"];
     const isClean = async () => {
-      left = differences(await holdings(rig), this.#held);
+      left = differences(await holdings(rig), this.#cached);
       return left.length === 0;
     };
     await until("nothing to be left", isClean, settleMs).catch((err: unknown) => {
@@ -104,14 +104,14 @@ export class Baseline {
   }
 }
 
-interface Held {
+interface Cached {
   readonly program: string;
   readonly descriptors: readonly string[];
   readonly resources: Holdings["resources"];
   readonly unfinished: readonly string[];
 }
 
-async function holdings(rig: Rig): Promise<Held[]> {
+async function holdings(rig: Rig): Promise<Cached[]> {
   rig.registry.closeIdleConnections();
   rig.upstream.closeIdleConnections();
   return Promise.all(
@@ -130,34 +130,38 @@ async function unfinishedFiles(folder: string): Promise<string[]> {
 }
 
 /** What the first holds more of than the second. */
-function differences(now: readonly Held[], before: readonly Held[]): string[] {
-  return now.flatMap((held, i) => {
-    const { program } = held;
+function differences(now: readonly Cached[], before: readonly Cached[]): string[] {
+  return now.flatMap((cached, i) => {
+    const { program } = cached;
     const more = (what: readonly string[], known: readonly string[] = []) => {
       const names = [...new Set(what)];
       const count = (list: readonly string[], name: string) => list.filter((other) => other === name).length;
       return names.filter((name) => count(what, name) > count(known, name));
     };
-    const resources = Object.entries(held.resources).filter(([type, n]) => n > (before[i]?.resources[type] ?? 0));
+    const resources = Object.entries(cached.resources).filter(([type, n]) => n > (before[i]?.resources[type] ?? 0));
     return [
-      ...more(held.descriptors, before[i]?.descriptors).map((name) => `${program}: descriptor ${name}`),
-      ...more(held.unfinished, before[i]?.unfinished).map((name) => `${program}: file ${name}`),
+      ...more(cached.descriptors, before[i]?.descriptors).map((name) => `${program}: descriptor ${name}`),
+      ...more(cached.unfinished, before[i]?.unfinished).map((name) => `${program}: file ${name}`),
       ...resources.map(([type, n]) => `${program}: ${n} × ${type}, before ${before[i]?.resources[type] ?? 0}`),
     ];
   });
 }
 
 /** For each program the more of everything. */
-function most(one: readonly Held[], other: readonly Held[]): Held[] {
-  return other.map((held, i) => {
+function most(one: readonly Cached[], other: readonly Cached[]): Cached[] {
+  return other.map((cached, i) => {
     const before = one[i];
     const resources = Object.fromEntries(
-      Object.entries({ ...before?.resources, ...held.resources }).map(([type]) => {
-        return [type, Math.max(held.resources[type] ?? 0, before?.resources[type] ?? 0)];
+      Object.entries({ ...before?.resources, ...cached.resources }).map(([type]) => {
+        return [type, Math.max(cached.resources[type] ?? 0, before?.resources[type] ?? 0)];
       }),
     );
-    const isMore = held.descriptors.length > (before?.descriptors.length ?? 0);
-    return { ...held, resources, descriptors: isMore || before === undefined ? held.descriptors : before.descriptors };
+    const isMore = cached.descriptors.length > (before?.descriptors.length ?? 0);
+    return {
+      ...cached,
+      resources,
+      descriptors: isMore || before === undefined ? cached.descriptors : before.descriptors,
+    };
   });
 }
 

@@ -5,7 +5,7 @@ import { type Pull, type PullOptions, pull } from "./pull.ts";
 import { type Rig, repository } from "./rig.ts";
 
 /** A blob that the client holds back until it is checked. */
-export const heldBytes = 3_000_000;
+export const cachedBytes = 3_000_000;
 /** A blob that flows while it arrives. */
 export const streamedBytes = 12_000_000;
 
@@ -16,7 +16,7 @@ export interface FaultCase {
   readonly mayBreak?: boolean;
   /** Whether it is in the short form, which every test run includes. @defaultValue false */
   readonly isShort?: boolean;
-  /** How long the programs get to let go of what they held for it. @defaultValue 12000 */
+  /** How long the programs get to let go of what they cached for it. @defaultValue 12000 */
   readonly settleMs?: number;
   run(scene: Scene): Promise<Pull | readonly Pull[]>;
 }
@@ -61,7 +61,7 @@ export class Scene {
       done.catch(() => undefined); // awaited below
     };
     const result = await this.pull(digest, { ...options, at: { bytes, act } });
-    if (done === undefined) act(); // a blob that is held came in one go
+    if (done === undefined) act(); // a blob that is cached came in one go
     await done;
     return result;
   }

@@ -84,7 +84,7 @@ export async function filesClosed(store: MemoryStore): Promise<void> {
   await until("all files to be closed", () => store.openFiles === 0);
 }
 
-/** Wait until the blob is held. */
+/** Wait until the blob is cached. */
 export async function stored(store: MemoryStore, { ref }: TestBlob): Promise<void> {
   await until("the blob to be stored", () => store.has(ref.digest));
 }

@@ -1,7 +1,7 @@
 /** A double at the port of the store: files in memory, faults on demand. */
 import { createHash } from "node:crypto";
 import { type Digest, digestOfHash } from "#oci/digest.ts";
-import type { BlobStorePort, BlobWriter, HeldBlob } from "#store/store-port.ts";
+import type { BlobStorePort, BlobWriter, CachedBlob } from "#store/store-port.ts";
 
 interface File {
   bytes: Buffer;
@@ -27,7 +27,7 @@ export class MemoryStore implements BlobStorePort {
   readableBytes = Number.POSITIVE_INFINITY;
   pieceBytes = 512 * 1024;
 
-  async open(digest: Digest): Promise<HeldBlob | undefined> {
+  async open(digest: Digest): Promise<CachedBlob | undefined> {
     const bytes = this.blobs.get(digest);
     if (!bytes) return undefined;
     this.openFiles += 1;

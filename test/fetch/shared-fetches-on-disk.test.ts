@@ -39,7 +39,7 @@ test("a fetch that a restart cut off goes on from the bytes on disk, and its rea
   expect(all.map(({ digest }) => digest)).toEqual(Array(3).fill(big.ref.digest));
   expect(all[0]!.from).toEqual({ store: 3_000_000, upstream: size - 3_000_000 });
   expect(rest.openedAt).toEqual([3_000_000]);
-  await until("the blob to be held", () => store.has(big.ref.digest));
+  await until("the blob to be cached", () => store.has(big.ref.digest));
   await fetches.close();
   await store.close();
   expect((await readFile(join(folder.path, "blobs/sha256", hexOf(big.ref.digest)))).equals(big.bytes)).toBe(true);

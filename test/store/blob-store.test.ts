@@ -25,18 +25,18 @@ describe("a blob", () => {
     const blob = blobOf("a", 1_000_003);
     await write(opened.store, blob);
     expect((await readBlob(opened.store, blob.digest))!.equals(blob.bytes)).toBe(true);
-    const held = (await opened.store.open(blob.digest))!;
+    const cached = (await opened.store.open(blob.digest))!;
     for (const [start, end] of [
       [0, 1],
       [262_143, 262_145],
       [10, 900_000],
       [1_000_003, 1_000_003],
     ] as const) {
-      expect((await collect(held.read(start, end))).equals(blob.bytes.subarray(start, end))).toBe(true);
+      expect((await collect(cached.read(start, end))).equals(blob.bytes.subarray(start, end))).toBe(true);
     }
-    expect(() => held.read(0, 1_000_004)).toThrow(RangeError);
-    await held.close();
-    await expect(collect(held.read(0, 10))).rejects.toThrow("closed");
+    expect(() => cached.read(0, 1_000_004)).toThrow(RangeError);
+    await cached.close();
+    await expect(collect(cached.read(0, 10))).rejects.toThrow("closed");
   });
 
   test("is there after a restart, in a layout that other tools read, for this user only", async () => {
@@ -106,14 +106,14 @@ describe("a blob", () => {
     const { store } = opened;
     const blob = blobOf("a", 600_000);
     await write(store, blob);
-    const held = (await store.open(blob.digest))!;
+    const cached = (await store.open(blob.digest))!;
     expect(await store.delete(blob.digest)).toBe(true);
     expect(await store.delete(blob.digest)).toBe(false);
     expect(await store.open(blob.digest)).toBeUndefined();
     expect(store.usedBytes).toBe(600_000);
     await write(store, blob); // the same once more
-    expect((await collect(held.read(0, 600_000))).equals(blob.bytes)).toBe(true);
-    await held.close();
+    expect((await collect(cached.read(0, 600_000))).equals(blob.bytes)).toBe(true);
+    await cached.close();
     expect(store.usedBytes).toBe(600_000);
     expect((await readBlob(store, blob.digest))!.equals(blob.bytes)).toBe(true);
   });
@@ -195,13 +195,13 @@ test("a piece stays as it is when its reader leaves early: it may be on its way 
   await using opened = await openStore(directory);
   const [a, b] = [blobOf("a", 1_500_000), blobOf("b", 1_500_000)];
   for (const blob of [a, b]) await write(opened.store, blob);
-  const held = (await opened.store.open(a.digest))!;
+  const cached = (await opened.store.open(a.digest))!;
   const pieces: Uint8Array[] = [];
-  for await (const piece of held.read(0, a.bytes.length)) {
+  for await (const piece of cached.read(0, a.bytes.length)) {
     pieces.push(piece);
     break;
   }
-  await held.close();
+  await cached.close();
   await readBlob(opened.store, b.digest);
   expect(Buffer.compare(pieces[0]!, a.bytes.subarray(0, pieces[0]!.length))).toBe(0);
 });
@@ -248,14 +248,14 @@ test("verify removes what has changed on the disk, and stops its readers", async
   const wrong = Buffer.from(bad.bytes);
   wrong[650_000]! ^= 1;
   await writeFile(blobPath(bad.digest), wrong);
-  const held = (await again.store.open(bad.digest))!;
+  const cached = (await again.store.open(bad.digest))!;
   const seen: number[] = [];
   const result = await again.store.verify(({ checked, total }) => seen.push(checked, total));
   expect(result).toEqual({ checked: 2, bad: [bad.digest] });
   expect(seen).toEqual([1, 2, 2, 2]);
   expect([again.store.has(good.digest), again.store.has(bad.digest)]).toEqual([true, false]);
-  await expect(collect(held.read(0, 700_000))).rejects.toThrow("has the bytes of");
-  await held.close();
+  await expect(collect(cached.read(0, 700_000))).rejects.toThrow("has the bytes of");
+  await cached.close();
   await expect(again.store.verify(undefined, AbortSignal.abort(new Error("enough")))).rejects.toThrow("enough");
 });
 

@@ -60,7 +60,7 @@ export async function collect(pieces: AsyncIterable<Uint8Array>): Promise<Buffer
   return Buffer.concat(copies);
 }
 
-/** The blob's bytes; undefined when it is not held. */
+/** The blob's bytes; undefined when it is not cached. */
 export async function readBlob(store: BlobStorePort, digest: Digest): Promise<Buffer | undefined> {
   const blob = await store.open(digest);
   if (!blob) return undefined;

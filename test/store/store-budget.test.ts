@@ -61,15 +61,15 @@ test("what is open is never evicted, and no room is made for what cannot fit bes
   const [a, b, c] = blobs("abc") as [B, B, B];
   for (const blob of [a, b]) await write(store, blob);
   await store.settled();
-  const held = (await store.open(a.digest))!;
+  const cached = (await store.open(a.digest))!;
   expect(store.list().map(({ isOpen }) => isOpen)).toEqual([false, true]);
   expect(await store.begin(blobOf("large", 2_000).digest, 2_000)).toBeUndefined();
   expect(store.has(b.digest)).toBe(true);
   await write(store, c);
   await store.settled();
   expect([store.has(a.digest), store.has(b.digest)]).toEqual([true, false]);
-  expect((await collect(held.read(0, 1_000))).equals(a.bytes)).toBe(true);
-  await held.close();
+  expect((await collect(cached.read(0, 1_000))).equals(a.bytes)).toBe(true);
+  await cached.close();
   expect(await store.prune(0)).toEqual({ removed: 2, freedBytes: 2_000 });
 });
 

@@ -28,8 +28,8 @@ async function writeOne(nth: number): Promise<void> {
   const digest = digestOf(bytes) as Digest;
   const writer = await store.begin(digest, bytes.length);
   if (!writer) {
-    const held = await store.open(digest);
-    return held?.close();
+    const cached = await store.open(digest);
+    return cached?.close();
   }
   const there = writer.writtenBytes;
   for await (const piece of writer.read(0, there)) check(piece, bytes);

@@ -109,7 +109,7 @@ describe.runIf(isRoot)("on a disk of 1 MiB", () => {
     expect(store.partials).toEqual([]);
   });
 
-  test("that becomes read-only what is held is served, and the rest is taken when it is writable again", async () => {
+  test("that becomes read-only what is cached is served, and the rest is taken when it is writable again", async () => {
     await using opened = await openStore(disk, 450_000);
     const { store } = opened;
     const [a, b] = [blobOf("a", 200_000), blobOf("b", 300_000)];

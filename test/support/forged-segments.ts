@@ -75,13 +75,13 @@ const batchPackets = 64;
 const unasked = Buffer.from("nothing like it was inserted");
 /** A cache on a link that answers with these Data, and lets all other Interests pass; they get a Null signature. */
 export async function cacheWith(packets: readonly Data[]): Promise<Mangle> {
-  const held = new NameMap<Uint8Array>();
+  const cached = new NameMap<Uint8Array>();
   for (const data of packets) {
     await nullSigner.sign(data);
-    held.set(data.name, Encoder.encode(data));
+    cached.set(data.name, Encoder.encode(data));
   }
   const find = ({ name, canBePrefix }: Interest) =>
-    held.get(name) ?? (canBePrefix ? [...held].find(([full]) => name.isPrefixOf(full))?.[1] : undefined);
+    cached.get(name) ?? (canBePrefix ? [...cached].find(([full]) => name.isPrefixOf(full))?.[1] : undefined);
   const view = new PacketView();
   return (packet) => {
     if (!view.read(packet, 0, packet.length) || view.type !== TT.Interest) return undefined;

@@ -6,9 +6,9 @@ import { parseMetrics, sumOf } from "#test/support/metrics.ts";
 import { startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";
 import { type Answer, ask, begin, startEndpoint } from "../endpoint.ts";
-import { countsOf, useHeldStage } from "./held-stage.ts";
+import { countsOf, useCachedStage } from "./cached-stage.ts";
 
-const stage = useHeldStage();
+const stage = useCachedStage();
 const large = blobOf("cold and large", 30_000_000);
 const small = blobOf("cold and small", 100_000);
 let registry: TestRegistry;
@@ -73,7 +73,7 @@ describe("10 pullers of one cold blob at once", () => {
     expect(ndn.openedAt).toEqual([0]);
   });
 
-  test("are ten fetches where nothing is held", async () => {
+  test("are ten fetches where nothing is cached", async () => {
     await using endpoint = await startEndpoint(registry.url);
     for (const answer of await askTenTimes(endpoint.url)) expectWhole(answer, large);
     expect(registry.blobGets(large.ref.digest)).toHaveLength(10);
@@ -115,10 +115,10 @@ describe("a range of a cold blob", () => {
   });
 });
 
-test("a held blob answers ranges and conditions by itself", async () => {
+test("a cached blob answers ranges and conditions by itself", async () => {
   await using endpoint = await stage.start(registry.url);
   await ask(endpoint.url, pathOf(small));
-  await until("the blob to be held", () => endpoint.store.has(small.ref.digest));
+  await until("the blob to be cached", () => endpoint.store.has(small.ref.digest));
   const etag = `"${small.ref.digest}"`;
   const answer = (headers: Record<string, string>) => ask(endpoint.url, pathOf(small), { headers });
   const cases: [Record<string, string>, number, Buffer][] = [
@@ -143,7 +143,7 @@ test("a held blob answers ranges and conditions by itself", async () => {
   expect(registry.blobGets(small.ref.digest)).toHaveLength(1);
 });
 
-test("several ranges of a held blob are the upstream's to answer", async () => {
+test("several ranges of a cached blob are the upstream's to answer", async () => {
   await using endpoint = await stage.start(registry.url);
   await ask(endpoint.url, pathOf(small));
   const several = { headers: { range: "bytes=0-4,10-14" } };
@@ -174,7 +174,7 @@ test("a blob that is deleted through the endpoint is gone at once, from store an
   expectWhole(await ask(endpoint.url, pathOf(small)), small);
 });
 
-test("a blob that is deleted while it is fetched is not held", async () => {
+test("a blob that is deleted while it is fetched is not cached", async () => {
   registry.fault = { kind: "slow", bytesPerSecond: 60_000_000 };
   await using endpoint = await stage.start(registry.url);
   const running = ask(endpoint.url, path).catch(() => "broken off");
@@ -185,7 +185,7 @@ test("a blob that is deleted while it is fetched is not held", async () => {
   expect(endpoint.store.has(large.ref.digest)).toBe(false);
 });
 
-test.each([0, 1, 1_000, 16_384])("a blob of %i bytes is held as well", async (sizeBytes) => {
+test.each([0, 1, 1_000, 16_384])("a blob of %i bytes is cached as well", async (sizeBytes) => {
   const blob = blobOf(`small ${sizeBytes}`, sizeBytes);
   registry.addBlob(repository, blob.bytes);
   await using endpoint = await stage.start(registry.url);
@@ -199,7 +199,7 @@ test.each([0, 1, 1_000, 16_384])("a blob of %i bytes is held as well", async (si
   expect(registry.blobGets(blob.ref.digest)).toHaveLength(1);
 });
 
-test("what the upstream has wrong is neither served whole nor held", async () => {
+test("what the upstream has wrong is neither served whole nor cached", async () => {
   registry.fault = { kind: "wrong-bytes" };
   await using endpoint = await stage.start(registry.url);
   expect((await ask(endpoint.url, pathOf(small))).status).toBe(503);

@@ -5,9 +5,9 @@ import { type ImageDigests, startRegistry, type TestRegistry } from "#test/suppo
 import { until } from "#test/support/until.ts";
 import { ask } from "../endpoint.ts";
 import { authorizationFor } from "../registry-login.ts";
-import { type HoldingEndpoint, useHeldStage } from "./held-stage.ts";
+import { type HoldingEndpoint, useCachedStage } from "./cached-stage.ts";
 
-const stage = useHeldStage();
+const stage = useCachedStage();
 const byTag = `/v2/${repository}/manifests/latest`;
 const layers = ["one", "two", "three"].map((seed) => randomBytesOf(`ahead ${seed}`, 200_000));
 let [registry, image]: [TestRegistry, ImageDigests] = [] as never;
@@ -19,12 +19,12 @@ beforeEach(async () => {
 afterEach(() => registry.close());
 
 const blobsOf = ({ config, layers }: ImageDigests) => [config, ...layers];
-const areHeld = ({ store }: HoldingEndpoint, of = image) => blobsOf(of).every((digest) => store.has(digest));
+const areCached = ({ store }: HoldingEndpoint, of = image) => blobsOf(of).every((digest) => store.has(digest));
 
 test("what a manifest names is in the store though nobody has asked for it", async () => {
   await using endpoint = await stage.start(registry.url, undefined, { prefetch: true });
   await ask(endpoint.url, byTag);
-  await until("the layers", () => areHeld(endpoint));
+  await until("the layers", () => areCached(endpoint));
   for (const digest of image.layers) {
     const { headers } = await ask(endpoint.url, `/v2/${repository}/blobs/${digest}`);
     expect(headers["x-blob-source"]).toBe("store");
@@ -53,7 +53,7 @@ test("an image that needs a login is fetched with the rights of the puller of it
   expect((await ask(endpoint.url, path)).status).toBe(401);
   const authorization = await authorizationFor(registry.url, path, "bearer");
   await ask(endpoint.url, path, { headers: { authorization } });
-  await until("the layers", () => areHeld(endpoint, secret));
+  await until("the layers", () => areCached(endpoint, secret));
   const blob = `/v2/team/private/blobs/${secret.layers[0]}`;
   expect((await ask(endpoint.url, blob)).status).toBe(401);
   const { headers } = await ask(endpoint.url, blob, { headers: { authorization } });

@@ -44,7 +44,7 @@ beforeEach(async () => {
 });
 afterEach(() => app.close());
 
-test("a program on this machine sees what is held", async () => {
+test("a program on this machine sees what is cached", async () => {
   const { status, headers, body } = await ask(base, "/-/cache");
   expect([status, headers["cache-control"]]).toEqual([200, "no-store"]);
   expect(JSON.parse(body)).toEqual({
@@ -124,7 +124,7 @@ test("a peer that is not on this machine is refused, whatever it calls us", asyn
 describe("a verification", () => {
   const start = { method: "POST", headers: change };
   /** One that goes on until the test says so. */
-  function held() {
+  function cached() {
     const [outcome, started] = [Promise.withResolvers<Verified>(), Promise.withResolvers<AbortSignal>()];
     let progress: (progress: VerifyProgress) => void = () => {};
     verify = (onProgress, signal) => {
@@ -137,7 +137,7 @@ describe("a verification", () => {
   }
 
   test("tells how far it is, and ends with the outcome", async () => {
-    const running = held();
+    const running = cached();
     const answer = await begin(base, "/-/cache/verify", start);
     await running.started;
     running.progress({ checked: 1, total: 2 });
@@ -149,7 +149,7 @@ describe("a verification", () => {
   });
 
   test("ends when the endpoint is closed", async () => {
-    const running = held();
+    const running = cached();
     const answer = await begin(base, "/-/cache/verify", start);
     const broken = expect(once(answer.resume(), "end")).rejects.toThrow(/aborted/);
     await running.started;
@@ -159,7 +159,7 @@ describe("a verification", () => {
   });
 
   test("is one at a time", async () => {
-    const running = held();
+    const running = cached();
     const first = await begin(base, "/-/cache/verify", start);
     expect((await ask(base, "/-/cache/verify", start)).status).toBe(409);
     running.outcome.resolve({ checked: 0, bad: [] });
@@ -169,7 +169,7 @@ describe("a verification", () => {
   });
 
   test("ends when nobody waits for it any more", async () => {
-    const running = held();
+    const running = cached();
     const answer = await begin(base, "/-/cache/verify", start);
     const signal = await running.started;
     answer.destroy();
@@ -179,7 +179,7 @@ describe("a verification", () => {
   });
 
   test("that fails is broken off, not ended", async () => {
-    const running = held();
+    const running = cached();
     const answer = await begin(base, "/-/cache/verify", start);
     running.outcome.reject(new Error("disk gone"));
     await expect(once(answer.resume(), "end")).rejects.toThrow(/aborted/);

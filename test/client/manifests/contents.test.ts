@@ -2,7 +2,7 @@ import pino from "pino";
 import { expect, test } from "vitest";
 import { digestOf, maxManifestBytes, memoryContents, storedContents } from "#client/manifests/contents.ts";
 import type { Digest } from "#oci/digest.ts";
-import type { HeldBlob } from "#store/store-port.ts";
+import type { CachedBlob } from "#store/store-port.ts";
 
 const bytes = Buffer.from('{"schemaVersion":2}');
 const digest = digestOf(bytes);
@@ -12,7 +12,7 @@ const silent = pino({ enabled: false });
 function storeDouble() {
   const blobs = new Map<Digest, Buffer>();
   const open = { count: 0 };
-  const openBlob = async (digest: Digest): Promise<HeldBlob | undefined> => {
+  const openBlob = async (digest: Digest): Promise<CachedBlob | undefined> => {
     const blob = blobs.get(digest);
     if (!blob) return undefined;
     open.count++;

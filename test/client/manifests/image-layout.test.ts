@@ -7,7 +7,7 @@ import { storedContents } from "#client/manifests/contents.ts";
 import { openIndexFile } from "#client/manifests/index-file.ts";
 import { ManifestMemory } from "#client/manifests/memory.ts";
 import { type Digest, hexOf } from "#oci/digest.ts";
-import type { HeldBlob } from "#store/store-port.ts";
+import type { CachedBlob } from "#store/store-port.ts";
 import { programPath } from "#test/support/programs.ts";
 import { startRegistry, tarLayer } from "#test/support/registry.ts";
 import { describeWith } from "#test/support/require-programs.ts";
@@ -28,7 +28,7 @@ async function blobsIn(directory: string) {
   const has = (digest: Digest) => existsSync(pathOf(digest));
   return {
     has,
-    open: async (digest: Digest): Promise<HeldBlob | undefined> => {
+    open: async (digest: Digest): Promise<CachedBlob | undefined> => {
       if (!has(digest)) return undefined;
       const bytes = await readFile(pathOf(digest));
       const read = async function* (start: number, end: number) {

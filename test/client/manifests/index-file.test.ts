@@ -35,23 +35,23 @@ async function start(options: { maxEntries?: number; intervalMs?: number } = {})
   return { memory, file, logs, [Symbol.asyncDispose]: () => file.close() };
 }
 
-async function see(memory: ManifestMemory, name: string, { tag = "", type = "a/b", isHeld = true } = {}) {
+async function see(memory: ManifestMemory, name: string, { tag = "", type = "a/b", isCached = true } = {}) {
   const bytes = Buffer.from(name);
   const digest = digestOf(bytes);
-  if (isHeld) await contents.put(digest, bytes);
+  if (isCached) await contents.put(digest, bytes);
   memory.sawManifest(place, { digest, contentType: type, sizeBytes: bytes.length, etag: `"${name}"` });
   if (tag !== "") memory.sawTag(place, tag, digest);
   return digest;
 }
 
-test("a restart forgets nothing that is held", async () => {
+test("a restart forgets nothing that is cached", async () => {
   {
     await using first = await start();
     await see(first.memory, "untagged");
     await see(first.memory, "older", { tag: "latest" });
     await see(first.memory, "other type", { tag: "latest", type: "a/list; charset=utf-8" });
     await see(first.memory, "elsewhere", { tag: "v1" });
-    await see(first.memory, "not held", { tag: "v2", isHeld: false });
+    await see(first.memory, "not cached", { tag: "v2", isCached: false });
     first.memory.greeted("registry.test", { status: 401, challenges: ['Basic realm="x"', "Bearer"] });
   }
   await using second = await start();

@@ -30,7 +30,7 @@ test("a tag that has moved on is fetched anew", async () => {
   expect(digestOf(through.body)).toBe(manifest);
 });
 
-test("a held manifest is asked for by HEAD, and not at all where the right to it is fresh", async () => {
+test("a cached manifest is asked for by HEAD, and not at all where the right to it is fresh", async () => {
   const endpoint = await stage.start();
   const straight = await ask(stage.registry.url, byDigest(stage.image.manifest));
   expect(essence(await ask(endpoint.url, byDigest(stage.image.manifest)))).toEqual(essence(straight));
@@ -57,7 +57,7 @@ test.each([
   );
 });
 
-test("a condition is the upstream's to judge, for what is held too", async () => {
+test("a condition is the upstream's to judge, for what is cached too", async () => {
   const endpoint = await stage.start();
   await ask(endpoint.url, byDigest(stage.image.manifest));
   endpoint.rights.fresh = true;
@@ -69,7 +69,7 @@ test("a condition is the upstream's to judge, for what is held too", async () =>
   }
 });
 
-test("a private manifest that is held is refused as the upstream does, and served to who may have it", async () => {
+test("a private manifest that is cached is refused as the upstream does, and served to who may have it", async () => {
   const users = { alice: "secret" };
   const closed = await startRegistry({ auth: { kind: "basic", users, privateRepositories: [repository] } });
   stage.owned.defer(() => closed.close());

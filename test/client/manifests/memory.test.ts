@@ -9,17 +9,17 @@ async function start(maxEntries?: number) {
   const contents = memoryContents();
   const memory = new ManifestMemory({ contents, maxEntries });
   /** A manifest whose bytes are its name. */
-  const see = async (name: string, { isHeld = true, contentType = "a/b" } = {}) => {
+  const see = async (name: string, { isCached = true, contentType = "a/b" } = {}) => {
     const bytes = Buffer.from(name);
     const digest = digestOf(bytes);
-    if (isHeld) await contents.put(digest, bytes);
-    if (isHeld) memory.sawManifest(place, { digest, contentType, sizeBytes: bytes.length, etag: undefined });
+    if (isCached) await contents.put(digest, bytes);
+    if (isCached) memory.sawManifest(place, { digest, contentType, sizeBytes: bytes.length, etag: undefined });
     return digest;
   };
   return { contents, memory, see };
 }
 
-test("of each media type the newest manifest that is held is what a tag means", async () => {
+test("of each media type the newest manifest that is cached is what a tag means", async () => {
   const { memory, see } = await start();
   const [one, two, list] = [await see("1"), await see("2"), await see("list", { contentType: "a/list; x=y" })];
   for (const digest of [one, list, two, two]) memory.sawTag(place, "latest", digest);
@@ -29,14 +29,14 @@ test("of each media type the newest manifest that is held is what a tag means", 
 
 test("a tag that moves on without its manifests being read keeps the last one that was", async () => {
   const { memory, see } = await start();
-  const held = await see("held");
-  memory.sawTag(place, "latest", held);
-  for (const n of [1, 2, 3, 4, 5, 6]) memory.sawTag(place, "latest", await see(`unread ${n}`, { isHeld: false }));
-  expect(memory.byTag(place, "latest").map(({ digest }) => digest)).toEqual([held]);
+  const cached = await see("cached");
+  memory.sawTag(place, "latest", cached);
+  for (const n of [1, 2, 3, 4, 5, 6]) memory.sawTag(place, "latest", await see(`unread ${n}`, { isCached: false }));
+  expect(memory.byTag(place, "latest").map(({ digest }) => digest)).toEqual([cached]);
   expect(memory.digestsOf(place, "latest")).toHaveLength(4);
 });
 
-test("what is no longer held is not known", async () => {
+test("what is no longer cached is not known", async () => {
   const { memory, contents, see } = await start();
   const digest = await see("1");
   memory.sawTag(place, "latest", digest);

@@ -56,9 +56,9 @@ export function keepBusy(stage: StatusStage): () => void {
     clock.ms += 60_000;
   }
   const jupyter = begin({ repository: "jupyter/scipy-notebook", reference: "latest" });
-  const [large, held, unsized] = [jupyter("4", 812e6), jupyter("5", 96e6), jupyter("6")];
+  const [large, cached, unsized] = [jupyter("4", 812e6), jupyter("5", 96e6), jupyter("6")];
   large.take({ ndn: 402e6, upstream: 101e6 });
-  held.take({ store: 70e6 });
+  cached.take({ store: 70e6 });
   unsized.take({ upstream: 3_400_000 });
   begin({ repository: "library/node", reference: "24", client: "127.0.0.1" })("7", 52e6);
   const shares = { store: 1_204, follower: 88, miss: 391, bypass: 12 };

@@ -85,9 +85,9 @@ test("a blob request is a hit or a miss by where its bytes came from, unless som
   const metrics = createClientMetrics(new Registry());
   const blob = { repository: "a", digest: digestOf("a") };
   const begin = () => new BlobRecord(pino({ level: "silent" }), metrics, blob);
-  const held = begin();
-  held.wrote("store", 1);
-  held.end("complete");
+  const cached = begin();
+  cached.wrote("store", 1);
+  cached.end("complete");
   const fetched = begin();
   fetched.wrote("store", 1);
   fetched.wrote("ndn", 1);

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, request, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { answerHeld } from "#client/http/held-answer.ts";
+import { answerCached } from "#client/http/cached-answer.ts";
 import { signalOf } from "#client/http/response-body.ts";
 import { parseSha256 } from "#oci/digest.ts";
 import { blobOf } from "#test/blob/villains.ts";
@@ -13,9 +13,9 @@ import { describeWith } from "#test/support/require-programs.ts";
 import { useStage } from "#test/support/stage.ts";
 import { MemoryStore } from "../../fetch/memory-store.ts";
 
-const blob = blobOf("held", 3_000);
-const empty = blobOf("held empty", 0);
-const big = blobOf("held big", 20_000_000);
+const blob = blobOf("cached", 3_000);
+const empty = blobOf("cached empty", 0);
+const big = blobOf("cached big", 20_000_000);
 const etag = `"${blob.ref.digest}"`;
 const path = ({ ref }: typeof blob) => `/v2/${ref.repository}/blobs/${ref.digest}`;
 
@@ -29,14 +29,14 @@ beforeAll(async () => {
   server = createServer((incoming, response) => {
     const digest = parseSha256(incoming.url!.split("/").at(-1)!)!;
     const serve = async () => {
-      const held = (await store.open(digest))!;
+      const cached = (await store.open(digest))!;
       try {
         const options = { signal: signalOf(response), wrote: (bytes: number) => void written.push(bytes) };
-        if (!(await answerHeld(incoming, response, held, options))) response.writeHead(501).end();
+        if (!(await answerCached(incoming, response, cached, options))) response.writeHead(501).end();
       } catch {
         response.destroy();
       } finally {
-        await held.close();
+        await cached.close();
       }
     };
     void serve();
@@ -48,7 +48,7 @@ afterAll(() => server.close());
 
 const get = (headers: Record<string, string>, of = blob, method = "GET") => ask(url, path(of), { method, headers });
 
-test("a held blob is answered with all its headers, and says that it is from the store", async () => {
+test("a cached blob is answered with all its headers, and says that it is from the store", async () => {
   const { status, headers, body } = await get({});
   expect([status, body.equals(blob.bytes)]).toEqual([200, true]);
   expect(headers).toMatchObject({
@@ -150,7 +150,7 @@ test("what has been written is counted, and a puller that goes away ends the rea
   await expect.poll(() => store.openFiles).toBe(0);
 });
 
-describeWith(["docker-registry"], "docker-registry and a held blob", () => {
+describeWith(["docker-registry"], "docker-registry and a cached blob", () => {
   const stage = useStage();
   let registry: URL;
 

@@ -1,5 +1,5 @@
 /**
- * Blobs that are held here, whole or so far, for pullers that may have them.
+ * Blobs that are cached here, whole or so far, for pullers that may have them.
  */
 
 import type { SharedRangeRead } from "#fetch/shared-fetches.ts";
@@ -7,29 +7,29 @@ import type { Digest } from "#oci/digest.ts";
 import { formatContentRange, parseRange } from "#oci/range.ts";
 import { blobHeaders } from "../http/blob-headers.ts";
 import { isConditional } from "../http/blob-range.ts";
-import { answerHeld } from "../http/held-answer.ts";
+import { answerCached } from "../http/cached-answer.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";
-import { mayUseHeld, sourcesFor } from "./blob-sources.ts";
+import { mayUseCached, sourcesFor } from "./blob-sources.ts";
 import { eventsOf, sendRead } from "./whole-blob.ts";
 
 /**
  * Answer from the store.
  *
- * @returns False, with nothing sent, when it is not held, not for this puller, or asked for in a way that only the
+ * @returns False, with nothing sent, when it is not cached, not for this puller, or asked for in a way that only the
  * upstream answers.
  * @throws RegistryUnreachable when nobody says whether the puller may have it.
  */
-export async function serveHeld(services: BlobServices, asked: BlobRequest, digest: Digest): Promise<boolean> {
+export async function serveCached(services: BlobServices, asked: BlobRequest, digest: Digest): Promise<boolean> {
   const { request, response, signal, record } = asked;
-  const held = await services.cache?.store.open(digest);
-  if (!held) return false;
+  const cached = await services.cache?.store.open(digest);
+  if (!cached) return false;
   try {
-    if (!mayUseHeld(services, asked.repository, digest) || !(await isGranted(services, asked, digest))) return false;
+    if (!mayUseCached(services, asked.repository, digest) || !(await isGranted(services, asked, digest))) return false;
     record.met("store");
-    record.sized(held.sizeBytes);
-    return await answerHeld(request, response, held, { signal, wrote: (bytes) => record.wrote("store", bytes) });
+    record.sized(cached.sizeBytes);
+    return await answerCached(request, response, cached, { signal, wrote: (bytes) => record.wrote("store", bytes) });
   } finally {
-    await held.close();
+    await cached.close();
   }
 }
 
@@ -49,7 +49,7 @@ export async function servePart(services: BlobServices, asked: BlobRequest, dige
   try {
     const sources = sourcesFor(services, asked.puller, repository, digest);
     const events = eventsOf(services, asked, digest);
-    const isOurs = mayUseHeld(services, repository, digest);
+    const isOurs = mayUseCached(services, repository, digest);
     const read =
       fetches.joinRange(digest, range, signal) ??
       (sources[0]!.isVerified

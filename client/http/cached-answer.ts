@@ -1,17 +1,17 @@
 /**
- * GET and HEAD of a blob that is held: everything that can be said without the upstream.
+ * GET and HEAD of a blob that is cached: everything that can be said without the upstream.
  */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { errorJson } from "#oci/errors.ts";
 import { formatContentRange } from "#oci/range.ts";
-import type { HeldBlob } from "#store/store-port.ts";
+import type { CachedBlob } from "#store/store-port.ts";
 import { apiVersion, blobHeaders, provenance } from "./blob-headers.ts";
 import { judgeConditions } from "./conditions.ts";
-import { judgeRange } from "./held-range.ts";
 import { writeAll } from "./response-body.ts";
+import { judgeRange } from "./wanted-range.ts";
 
 /** What else an answer needs. */
-export interface HeldAnswerOptions {
+export interface CachedAnswerOptions {
   /** Fires when the puller goes away. */
   readonly signal: AbortSignal;
   /** Called with the size of each piece of payload that has been written. */
@@ -25,21 +25,21 @@ export interface HeldAnswerOptions {
  * @returns False, with nothing sent, when several ranges are wanted: those are the upstream's to answer.
  * @throws Error when the file cannot be read, or the signal's reason; the response is then to be broken off.
  */
-export async function answerHeld(
+export async function answerCached(
   { method, headers }: Pick<IncomingMessage, "method" | "headers">,
   response: ServerResponse,
-  held: HeldBlob,
-  { signal, wrote = () => {} }: HeldAnswerOptions,
+  cached: CachedBlob,
+  { signal, wrote = () => {} }: CachedAnswerOptions,
 ): Promise<boolean> {
-  const { digest, sizeBytes } = held;
+  const { digest, sizeBytes } = cached;
   const etag = `"${digest}"`;
   const verdict = judgeConditions(headers, etag);
-  if (verdict === 304) return sendEmpty(response, 304, described(held));
-  if (verdict === 412) return sendEmpty(response, 412, { ...described(held), "content-length": 0 });
+  if (verdict === 304) return sendEmpty(response, 304, described(cached));
+  if (verdict === 412) return sendEmpty(response, 412, { ...described(cached), "content-length": 0 });
   // RFC 9110 § 14.2: a range means something to GET only.
   const wanted = method === "GET" ? judgeRange(headers, etag, sizeBytes) : ({ kind: "whole" } as const);
   if (wanted.kind === "several") return false;
-  if (wanted.kind === "unsatisfiable") return sendUnsatisfiable(response, held);
+  if (wanted.kind === "unsatisfiable") return sendUnsatisfiable(response, cached);
   const { start, end } = wanted.kind === "part" ? wanted : { start: 0, end: sizeBytes };
   const all = blobHeaders(digest, sizeBytes, "store", false);
   if (wanted.kind === "whole") response.writeHead(200, all);
@@ -50,7 +50,7 @@ export async function answerHeld(
   if (method !== "GET") return sendNothing(response);
   await writeAll(
     response,
-    held.read(start, end),
+    cached.read(start, end),
     (bytes) => bytes,
     ({ length }) => wrote(length),
     signal,
@@ -59,7 +59,7 @@ export async function answerHeld(
 }
 
 /** What is true of the blob whatever is sent of it. */
-function described({ digest }: HeldBlob): OutgoingHttpHeaders {
+function described({ digest }: CachedBlob): OutgoingHttpHeaders {
   return { ...apiVersion, "docker-content-digest": digest, etag: `"${digest}"`, ...provenance("store") };
 }
 
@@ -73,13 +73,13 @@ function sendNothing(response: ServerResponse): true {
   return true;
 }
 
-function sendUnsatisfiable(response: ServerResponse, held: HeldBlob): true {
-  const body = errorJson("RANGE_INVALID", `the blob has ${held.sizeBytes} bytes`);
+function sendUnsatisfiable(response: ServerResponse, cached: CachedBlob): true {
+  const body = errorJson("RANGE_INVALID", `the blob has ${cached.sizeBytes} bytes`);
   response.writeHead(416, {
-    ...described(held),
+    ...described(cached),
     "content-type": "application/json",
     "content-length": Buffer.byteLength(body),
-    "content-range": `bytes */${held.sizeBytes}`,
+    "content-range": `bytes */${cached.sizeBytes}`,
   });
   response.end(body);
   return true;

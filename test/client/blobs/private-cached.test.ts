@@ -5,9 +5,9 @@ import { type ImageDigests, startRegistry, type TestRegistry } from "#test/suppo
 import { until } from "#test/support/until.ts";
 import { type Answer, ask } from "../endpoint.ts";
 import { type AuthKind, authorizationFor, wrongAuthorization } from "../registry-login.ts";
-import { rightsAreOldMs, useHeldStage } from "./held-stage.ts";
+import { rightsAreOldMs, useCachedStage } from "./cached-stage.ts";
 
-const stage = useHeldStage();
+const stage = useCachedStage();
 const large = blobOf("private and large", 12_000_000);
 const ofPublic = "team/public";
 let [registry, image]: [TestRegistry, ImageDigests] = [] as never;
@@ -62,7 +62,7 @@ async function expectRefused(url: URL, headers: Record<string, string>): Promise
   }
 }
 
-describe.each<AuthKind>(["bearer", "basic"])("a private image that is held, with %s", (kind) => {
+describe.each<AuthKind>(["bearer", "basic"])("a private image that is cached, with %s", (kind) => {
   beforeEach(() => startPrivate(kind));
 
   test("is refused as the upstream does to those without rights, and served to others with them", async () => {
@@ -70,7 +70,7 @@ describe.each<AuthKind>(["bearer", "basic"])("a private image that is held, with
     await using endpoint = await stage.start(registry.url, ndn);
     const reader = await allowed(kind);
     for (const path of [byTag, byDigest(), blobPath]) expect((await ask(endpoint.url, path, reader)).status).toBe(200);
-    await until("the blob to be held", () => endpoint.store.has(large.ref.digest));
+    await until("the blob to be cached", () => endpoint.store.has(large.ref.digest));
     await expectRefused(endpoint.url, {});
     await expectRefused(endpoint.url, { authorization: wrongAuthorization(kind) });
 

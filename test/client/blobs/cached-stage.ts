@@ -11,7 +11,7 @@ export interface HoldingEndpoint extends Endpoint {
 }
 
 /** What each test of a file starts with; everything on it is closed after the test. */
-export interface HeldStage {
+export interface CachedStage {
   owned: AsyncDisposableStack;
   /** Of the cache; the same for all endpoints of one test, which may have it one after the other. */
   directory: string;
@@ -29,9 +29,9 @@ export interface HeldStage {
 export const rightsAreOldMs = 301_000;
 
 /** Set it up before each test of a file. */
-export function useHeldStage(maxBytes = 200_000_000): HeldStage {
+export function useCachedStage(maxBytes = 200_000_000): CachedStage {
   let skippedMs = 0;
-  const stage: HeldStage = {
+  const stage: CachedStage = {
     owned: new AsyncDisposableStack(),
     directory: "",
     start: async (upstream, ndn, options = {}) => {
