@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { createBandwidth, limited, limitedStream } from "#blob/bandwidth.ts";
 import { fromStart } from "#blob/source.ts";
-import { blobOf, holds } from "#test/blob/villains.ts";
+import { blobOf, holds } from "#test/blob/faulty-sources.ts";
 
 const mebi = 1024 * 1024;
 const never = new AbortController().signal;

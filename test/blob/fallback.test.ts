@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { type FallbackRead, openWithFallback } from "#blob/fallback.ts";
 import { BlobCorrupt, type BlobSource, BlobUnavailable } from "#blob/source.ts";
-import { blobOf, breaksAfter, collect, corrupt, holds, stalls, unavailable, wrongSize } from "./villains.ts";
+import { blobOf, breaksAfter, collect, corrupt, holds, stalls, unavailable, wrongSize } from "./faulty-sources.ts";
 
 const blob = blobOf("fallback", 300_000);
 const never = new AbortController().signal;

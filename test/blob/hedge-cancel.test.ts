@@ -11,7 +11,7 @@ import { upstreamSource } from "#blob/upstream-source.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
 import { inMemory, ObjectsInMemory } from "#test/ndn/objects.ts";
 import { until } from "#test/support/until.ts";
-import { blobOf, collect, waitsFor } from "./villains.ts";
+import { blobOf, collect, waitsFor } from "./faulty-sources.ts";
 
 const blob = blobOf("cancel", 200_000);
 const never = new AbortController().signal;

@@ -5,7 +5,17 @@ import { type HedgeOptions, hedgeFor, Overtaken } from "#blob/hedge.ts";
 import { createHedgeDelay } from "#blob/hedge-delay.ts";
 import { type BlobSource, BlobUnavailable, fromStart, type SourceName } from "#blob/source.ts";
 import { LengthUnknown, UpstreamAnswer } from "#blob/upstream-source.ts";
-import { aborted, blobOf, breaksAfter, collect, corrupt, holds, stalls, unavailable, waitsFor } from "./villains.ts";
+import {
+  aborted,
+  blobOf,
+  breaksAfter,
+  collect,
+  corrupt,
+  holds,
+  stalls,
+  unavailable,
+  waitsFor,
+} from "./faulty-sources.ts";
 
 const blob = blobOf("hedge", 300_000);
 const never = new AbortController().signal;

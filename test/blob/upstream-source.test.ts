@@ -4,7 +4,7 @@ import { BlobCorrupt, BlobUnavailable, fromStart, type ResumePoint } from "#blob
 import { UpstreamAnswer, upstreamSource } from "#blob/upstream-source.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
 import { startRegistry, type TestRegistry } from "#test/support/registry.ts";
-import { blobOf, collect, repository } from "./villains.ts";
+import { blobOf, collect, repository } from "./faulty-sources.ts";
 
 const blob = blobOf("upstream", 400_000);
 const never = new AbortController().signal;

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { BlobCorrupt } from "#blob/source.ts";
 import { collectBytes, openVerified, type VerifiedRead } from "#blob/verify.ts";
-import { blobOf, breaksAfter, holds, waitsFor, wrongBytes, wrongSize } from "./villains.ts";
+import { blobOf, breaksAfter, holds, waitsFor, wrongBytes, wrongSize } from "./faulty-sources.ts";
 
 const small = blobOf("small", 200_000);
 const big = blobOf("big", collectBytes + 100_000);

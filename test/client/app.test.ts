@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { expect, test } from "vitest";
 import { collectBytes } from "#blob/verify.ts";
-import { blobOf, repository, stalls } from "#test/blob/villains.ts";
+import { blobOf, repository, stalls } from "#test/blob/faulty-sources.ts";
 import { startRegistry } from "#test/support/registry.ts";
 import { ask, begin, startEndpoint } from "./endpoint.ts";
 import { startUpstream } from "./upstream/raw-upstream.ts";

@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { repository } from "#test/blob/villains.ts";
+import { repository } from "#test/blob/faulty-sources.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { startRegistry } from "#test/support/registry.ts";
 import { useCachedStage } from "./blobs/cached-stage.ts";

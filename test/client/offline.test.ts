@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { repository } from "#test/blob/villains.ts";
+import { repository } from "#test/blob/faulty-sources.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { type AuthOptions, type ImageDigests, startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { type HoldingEndpoint, rightsAreOldMs, useCachedStage } from "./blobs/cached-stage.ts";

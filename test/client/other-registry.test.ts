@@ -6,7 +6,7 @@ import type { BlobSource } from "#blob/source.ts";
 import { singleRegistry } from "#client/registries/client-config.ts";
 import type { Mirror } from "#client/registry-api.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
-import { blobOf, breaksAfter, holds, repository, stalls, wrongBytes } from "#test/blob/villains.ts";
+import { blobOf, breaksAfter, holds, repository, stalls, wrongBytes } from "#test/blob/faulty-sources.ts";
 import { type ImageDigests, startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";
 import { type HoldingEndpoint, useCachedStage } from "./blobs/cached-stage.ts";

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { readClientConfig } from "#client/registries/config.ts";
 import { registryLogin } from "#client/registries/login.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
-import { blobOf, repository } from "#test/blob/villains.ts";
+import { blobOf, repository } from "#test/blob/faulty-sources.ts";
 import { digestOf } from "#test/support/random-bytes.ts";
 import { startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";

@@ -53,7 +53,7 @@ function poisonedPulls(relayed: boolean): void {
     };
   };
 
-  /** Pull, and say what it took beyond a pull of the same size without a villain. */
+  /** Pull, and say what it took beyond a pull of the same size without an attacker. */
   async function pull(what: string, digest: string) {
     const before = await counters();
     const beganMs = performance.now();

@@ -1,5 +1,5 @@
 /**
- * Everything that can go wrong on the way, one villain at a time. With `NDN_REGISTRY_FAULT_SEEDS=n` every case runs with
+ * Everything that can go wrong on the way, one faulty part at a time. With `NDN_REGISTRY_FAULT_SEEDS=n` every case runs with
  * n seeds; without it, the short form: a choice of cases with one seed.
  */
 import { mkdir } from "node:fs/promises";

@@ -1,4 +1,4 @@
-/** Villains on the link between client and server. */
+/** Faults of the link between client and server. */
 import type { LinkOptions } from "#test/support/link-relay.ts";
 import {
   forged,
@@ -8,7 +8,7 @@ import {
   shadowed,
   tornFrames,
   truncated,
-} from "#test/support/packet-villains.ts";
+} from "#test/support/packet-attackers.ts";
 import type { Pull } from "./pull.ts";
 import { cachedBytes, type FaultCase, type Scene, streamedBytes } from "./scene.ts";
 

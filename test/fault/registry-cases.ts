@@ -1,4 +1,4 @@
-/** Villains in the registry: the server's, the client's upstream, or both. */
+/** Faults of the registry: the server's, the client's upstream, or both. */
 import type { Fault } from "#test/support/registry.ts";
 import { cachedBytes, type FaultCase, type Scene, streamedBytes } from "./scene.ts";
 

@@ -1,5 +1,5 @@
 /**
- * The whole path with a place for a villain everywhere: reader → client → relay → server (or ndnd, then server) →
+ * The whole path with a place for a faulty part everywhere: reader → client → relay → server (or ndnd, then server) →
  * registry, and an upstream of the client's own that holds the same blobs.
  */
 import { once } from "node:events";

@@ -9,7 +9,7 @@ export const cachedBytes = 3_000_000;
 /** A blob that flows while it arrives. */
 export const streamedBytes = 12_000_000;
 
-/** One villain. */
+/** One faulty part. */
 export interface FaultCase {
   readonly name: string;
   /** Whether a pull may end in a clean break: bytes were forged that nothing can replace, or no good source was left. */

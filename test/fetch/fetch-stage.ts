@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { SourcedChunk } from "#blob/fallback.ts";
 import { SharedFetches, type SharedFetchOptions, type SharedRead } from "#fetch/shared-fetches.ts";
-import type { TestBlob } from "#test/blob/villains.ts";
+import type { TestBlob } from "#test/blob/faulty-sources.ts";
 import { until } from "#test/support/until.ts";
 import { MemoryStore } from "./memory-store.ts";
 

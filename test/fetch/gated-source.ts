@@ -1,5 +1,5 @@
 import { type BlobSource, BlobUnavailable, type SourceName } from "#blob/source.ts";
-import { aborted, type CountingSource, type TestBlob } from "#test/blob/villains.ts";
+import { aborted, type CountingSource, type TestBlob } from "#test/blob/faulty-sources.ts";
 
 /** A source that sends as far as the test has let it. */
 export interface GatedSource extends CountingSource {

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { collectBytes } from "#blob/verify.ts";
 import { GrowingBlob } from "#fetch/growing-blob.ts";
 import { bufferBytes, TailBuffers } from "#fetch/tail-buffers.ts";
-import { blobOf, holds, unavailable } from "#test/blob/villains.ts";
+import { blobOf, holds, unavailable } from "#test/blob/faulty-sources.ts";
 import { until } from "#test/support/until.ts";
 import { filesClosed, leaver, stageFetches, stored, Taker, takeAll } from "./fetch-stage.ts";
 import { gated } from "./gated-source.ts";

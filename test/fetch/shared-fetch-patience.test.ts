@@ -4,7 +4,7 @@ import { expect, test, vi } from "vitest";
 import { BlobUnavailable } from "#blob/source.ts";
 import { collectBytes } from "#blob/verify.ts";
 import { Patience } from "#fetch/shared-fetch-patience.ts";
-import { blobOf } from "#test/blob/villains.ts";
+import { blobOf } from "#test/blob/faulty-sources.ts";
 import { filesClosed, stageFetches, Taker } from "./fetch-stage.ts";
 import { gated } from "./gated-source.ts";
 import { patienceMs, usePatienceClock } from "./patience-clock.ts";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import type { BlobSource } from "#blob/source.ts";
 import { collectBytes } from "#blob/verify.ts";
-import { blobOf, breaksAfter, holds, unavailable, wrongBytes } from "#test/blob/villains.ts";
+import { blobOf, breaksAfter, holds, unavailable, wrongBytes } from "#test/blob/faulty-sources.ts";
 import { until } from "#test/support/until.ts";
 import { filesClosed, leaver, stageFetches, Taker } from "./fetch-stage.ts";
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { BlobUnavailable } from "#blob/source.ts";
 import { collectBytes } from "#blob/verify.ts";
-import { blobOf, holds, wrongBytes } from "#test/blob/villains.ts";
+import { blobOf, holds, wrongBytes } from "#test/blob/faulty-sources.ts";
 import { filesClosed, leaver, stageFetches, Taker, takeAll } from "./fetch-stage.ts";
 import { gated } from "./gated-source.ts";
 

@@ -6,7 +6,7 @@ import { collectBytes } from "#blob/verify.ts";
 import { SharedFetches } from "#fetch/shared-fetches.ts";
 import { hexOf } from "#oci/digest.ts";
 import { BlobStore } from "#store/blob-store.ts";
-import { blobOf, holds } from "#test/blob/villains.ts";
+import { blobOf, holds } from "#test/blob/faulty-sources.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 import { until } from "#test/support/until.ts";
 import { leaver, Taker, takeAll } from "./fetch-stage.ts";

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { BlobCorrupt, BlobUnavailable } from "#blob/source.ts";
 import { UpstreamAnswer } from "#blob/upstream-source.ts";
 import { collectBytes } from "#blob/verify.ts";
-import { blobOf, holds, unavailable, wrongBytes } from "#test/blob/villains.ts";
+import { blobOf, holds, unavailable, wrongBytes } from "#test/blob/faulty-sources.ts";
 import { filesClosed, leaver, stageFetches, stored, Taker, takeAll } from "./fetch-stage.ts";
 import { gated, silent } from "./gated-source.ts";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { collectBytes } from "#blob/verify.ts";
-import { blobOf, holds, unavailable, wrongBytes } from "#test/blob/villains.ts";
+import { blobOf, holds, unavailable, wrongBytes } from "#test/blob/faulty-sources.ts";
 import { digestOf } from "#test/support/random-bytes.ts";
 import { filesClosed, leaver, stageFetches, stored, Taker, takeAll } from "./fetch-stage.ts";
 import { gated } from "./gated-source.ts";

@@ -2,7 +2,7 @@
 import { createInterface } from "node:readline";
 import type { LinkOptions } from "#test/support/link.ts";
 import { startLinkRelay } from "#test/support/link-relay.ts";
-import { forged, truncated } from "#test/support/packet-villains.ts";
+import { forged, truncated } from "#test/support/packet-attackers.ts";
 
 /** What the link is told. */
 export interface LinkOrder {

@@ -1,6 +1,6 @@
 /**
  * A link between a client and a forwarder: a relay that cuts the streams into NDN packets and treats each as a real
- * link would (`link.ts`), or as a villain would who sits on it (`packet-villains.ts`). What it does can be changed at
+ * link would (`link.ts`), or as an attacker on it would (`packet-attackers.ts`). What it does can be changed at
  * any time. Everything random comes from a seed.
  */
 import { rmSync } from "node:fs";

@@ -1,6 +1,6 @@
 /**
  * One direction of a link: propagation delay, a bottleneck with a queue, loss, duplication, reordering, corruption, and
- * whatever a villain does to single packets.
+ * whatever an attacker does to single packets.
  */
 import type { Socket } from "node:net";
 
@@ -33,7 +33,7 @@ export interface LinkOptions {
   readonly reorderMs?: number;
   /** Share of packets of which one byte is changed. @defaultValue 0 */
   readonly corruption?: number;
-  /** A villain, who gets the packets that are not lost. */
+  /** An attacker, who gets the packets that are not lost. */
   readonly mangle?: Mangle;
 }
 
@@ -47,7 +47,7 @@ export interface LinkCounters {
   duplicated: number;
   reordered: number;
   corrupted: number;
-  /** What the villain laid hands on. */
+  /** What the attacker laid hands on. */
   mangled: number;
 }
 

@@ -1,5 +1,5 @@
 /**
- * A registry in this process, for tests and the demo: everything in memory, real HTTP, and villains on demand.
+ * A registry in this process, for tests and the demo: everything in memory, real HTTP, and faults on demand.
  */
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from "vitest";
 import { Overtaken } from "#blob/hedge.ts";
 import { type BlobSource, BlobUnknown, fromStart } from "#blob/source.ts";
-import { blobOf, breaksAfter, collect, holds, stalls, unavailable } from "#test/blob/villains.ts";
+import { blobOf, breaksAfter, collect, holds, stalls, unavailable } from "#test/blob/faulty-sources.ts";
 import { until } from "#test/support/until.ts";
 import { observedSource } from "#uplinks/observed-source.ts";
 import { UplinkChoice } from "#uplinks/uplink-choice.ts";

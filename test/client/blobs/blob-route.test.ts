@@ -12,7 +12,7 @@ import {
   waitsFor,
   wrongBytes,
   wrongSize,
-} from "#test/blob/villains.ts";
+} from "#test/blob/faulty-sources.ts";
 import type { Fault } from "#test/support/registry/fault.ts";
 import { startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { blobOf, holds, repository, stalls, type TestBlob, waitsFor } from "#test/blob/villains.ts";
+import { blobOf, holds, repository, stalls, type TestBlob, waitsFor } from "#test/blob/faulty-sources.ts";
 import { parseMetrics, sumOf } from "#test/support/metrics.ts";
 import { startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { repository } from "#test/blob/villains.ts";
+import { repository } from "#test/blob/faulty-sources.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { type ImageDigests, startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";

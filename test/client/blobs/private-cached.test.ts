@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { blobOf, holds, repository, waitsFor } from "#test/blob/villains.ts";
+import { blobOf, holds, repository, waitsFor } from "#test/blob/faulty-sources.ts";
 import { parseMetrics, sumOf } from "#test/support/metrics.ts";
 import { type ImageDigests, startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";

@@ -14,7 +14,7 @@ import { createRights } from "#client/rights/rights.ts";
 import { createClientMetrics } from "#client/status/metrics.ts";
 import { PullLog } from "#client/status/pull-log.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
-import { blobOf, waitsFor } from "#test/blob/villains.ts";
+import { blobOf, waitsFor } from "#test/blob/faulty-sources.ts";
 import { until } from "#test/support/until.ts";
 import { filesClosed, stageFetches } from "../../fetch/fetch-stage.ts";
 import { patienceMs, usePatienceClock } from "../../fetch/patience-clock.ts";

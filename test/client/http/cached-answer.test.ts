@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { answerCached } from "#client/http/cached-answer.ts";
 import { signalOf } from "#client/http/response-body.ts";
 import { parseSha256 } from "#oci/digest.ts";
-import { blobOf } from "#test/blob/villains.ts";
+import { blobOf } from "#test/blob/faulty-sources.ts";
 import { type Answer, ask } from "#test/client/endpoint.ts";
 import { startDockerRegistry } from "#test/support/docker-registry.ts";
 import { pushBlob } from "#test/support/oci-push.ts";

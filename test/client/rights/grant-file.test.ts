@@ -2,7 +2,7 @@ import { appendFileSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createRights, type Rights, type RightsOptions } from "#client/rights/rights.ts";
-import { blobOf } from "#test/blob/villains.ts";
+import { blobOf } from "#test/blob/faulty-sources.ts";
 import { makeTemporaryFolder, type TemporaryFolder } from "#test/support/tmp.ts";
 
 const repository = "team/app";

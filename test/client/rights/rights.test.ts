@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { createRights, type RightsOptions } from "#client/rights/rights.ts";
 import { RegistryUnreachable } from "#oci/registry-client.ts";
-import { blobOf } from "#test/blob/villains.ts";
+import { blobOf } from "#test/blob/faulty-sources.ts";
 import { by } from "../puller.ts";
 
 const { ref } = blobOf("image", 1_000);

@@ -3,7 +3,7 @@ import { request } from "node:http";
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { expect, test } from "vitest";
-import { blobOf, repository } from "#test/blob/villains.ts";
+import { blobOf, repository } from "#test/blob/faulty-sources.ts";
 import { pushBlob } from "#test/support/oci-push.ts";
 import { startRegistry } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";

@@ -1,4 +1,4 @@
-/** The villains: how an answer to a blob GET can go wrong. */
+/** Faults: how an answer to a blob GET can go wrong. */
 
 /** Offsets count from the first byte of the answer's body. */
 export type Fault = (
