@@ -3,7 +3,7 @@
  */
 import { join } from "node:path";
 import { freePort } from "#test/support/free-port.ts";
-import type { Gateway } from "#test/support/gateway.ts";
+import type { RunningProgram } from "#test/support/running-program.ts";
 import { checkFile, curl, watchUpstream } from "./download.ts";
 import { untilFirstByte } from "./first-byte.ts";
 import { type Rig, startRig } from "./rig.ts";
@@ -65,7 +65,7 @@ export const checked: Scenario = {
     const figures = await measureRounds(context, async (note, round) => {
       const fresh = async () => (await rig.freshBlob(sizeBytes)).digest;
       const seconds = new Map<string, number>();
-      const move = async (name: string, client: Gateway, digest: string) => {
+      const move = async (name: string, client: RunningProgram, digest: string) => {
         seconds.set(name, await pull(rig, client, digest));
         note({ name, unit: "MB/s" }, sizeBytes / 1e6 / seconds.get(name)!);
       };
@@ -93,7 +93,7 @@ export const checked: Scenario = {
 
 async function noteFirstBytes(
   rig: Rig,
-  { plain, checked: anchored }: { plain: Gateway; checked: Gateway },
+  { plain, checked: anchored }: { plain: RunningProgram; checked: RunningProgram },
   sizeBytes: number,
   note: Note,
   round: number,
@@ -107,7 +107,7 @@ async function noteFirstBytes(
 }
 
 /** Seconds that curl takes; all bytes have to be right and from NDN. */
-async function pull(rig: Rig, client: Gateway, digest: string): Promise<number> {
+async function pull(rig: Rig, client: RunningProgram, digest: string): Promise<number> {
   const file = join(rig.folder, "output");
   const upstream = await watchUpstream([client]);
   const seconds = await timed(() => curl([{ endpoint: client.url, digest, file }]));

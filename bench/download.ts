@@ -5,7 +5,7 @@ import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { promisify } from "node:util";
-import { blobBytes, type Gateway } from "#test/support/gateway.ts";
+import { blobBytes, type RunningProgram } from "#test/support/running-program.ts";
 import { blobUrl } from "#test/support/slow-reader.ts";
 import { repository } from "./rig.ts";
 import type { Note } from "./scenario.ts";
@@ -41,7 +41,9 @@ export async function checkFile(file: string, digest: string): Promise<void> {
 /**
  * Watch for bytes that came past NDN, which would make figures better than NDN is; the returned function notes them.
  */
-export async function watchUpstream(clients: readonly Gateway[]): Promise<(note: Note, what: string) => Promise<void>> {
+export async function watchUpstream(
+  clients: readonly RunningProgram[],
+): Promise<(note: Note, what: string) => Promise<void>> {
   const before = await upstreamBytes(clients);
   return async (note, what) => {
     const bytes = (await upstreamBytes(clients)) - before;
@@ -49,7 +51,7 @@ export async function watchUpstream(clients: readonly Gateway[]): Promise<(note:
   };
 }
 
-async function upstreamBytes(clients: readonly Gateway[]): Promise<number> {
+async function upstreamBytes(clients: readonly RunningProgram[]): Promise<number> {
   const all = await Promise.all(clients.map(blobBytes));
   return all.reduce((sum, { upstream }) => sum + upstream, 0);
 }

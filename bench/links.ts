@@ -4,10 +4,10 @@
 import { join } from "node:path";
 import type { ByteRelayOptions } from "#test/support/byte-relay.ts";
 import { freePort } from "#test/support/free-port.ts";
-import { blobBytes } from "#test/support/gateway.ts";
 import type { LinkCounters, LinkRelayOptions } from "#test/support/link-relay.ts";
 import { type RunningProcess, startProcess } from "#test/support/process.ts";
 import { checkout } from "#test/support/programs.ts";
+import { blobBytes } from "#test/support/running-program.ts";
 import { checkFile, curl, watchUpstream } from "./download.ts";
 import { type Rig, startRig } from "./rig.ts";
 import { type Context, collect, type Goal, type Note, type Scenario, timed, usualSizeBytes } from "./scenario.ts";

@@ -7,8 +7,8 @@ import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { freePort } from "#test/support/free-port.ts";
-import type { Gateway } from "#test/support/gateway.ts";
 import { checkout, missingPrograms } from "#test/support/programs.ts";
+import type { RunningProgram } from "#test/support/running-program.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 import { checkFile, curl } from "./download.ts";
 import { type CpuProfile, hotSpots } from "./hot-spots.ts";
@@ -43,7 +43,7 @@ async function profiled(name: string): Promise<Record<string, string>> {
   return { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${JSON.stringify(folder)}` };
 }
 
-async function transferAll(rig: Rig, client: Gateway, { rounds, sizeBytes }: Load): Promise<void> {
+async function transferAll(rig: Rig, client: RunningProgram, { rounds, sizeBytes }: Load): Promise<void> {
   const file = join(rig.folder, "output");
   for (let round = 1; round <= rounds; round++) {
     const { digest } = await rig.freshBlob(sizeBytes);

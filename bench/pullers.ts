@@ -2,8 +2,8 @@
  * "pullers": whether the forwarder makes one read of the registry out of many pulls of one blob at once.
  */
 import { join } from "node:path";
-import type { Gateway } from "#test/support/gateway.ts";
 import { sumOf } from "#test/support/metrics.ts";
+import type { RunningProgram } from "#test/support/running-program.ts";
 import { checkFile, curl, watchUpstream } from "./download.ts";
 import { startRig } from "./rig.ts";
 import { measureRounds, type Scenario, timed, usualSizeBytes } from "./scenario.ts";
@@ -19,7 +19,7 @@ export const pullers: Scenario = {
     await using owned = new AsyncDisposableStack();
     const rig = await startRig(context.folder, owned);
     const server = await rig.server("server", ["--uplink", rig.uplink]);
-    const clients: Gateway[] = [];
+    const clients: RunningProgram[] = [];
     while (clients.length < count) clients.push(await rig.client(`client-${clients.length}`, rig.uplink));
     const sizeBytes = context.sizeBytes ?? usualSizeBytes;
     const figures = await measureRounds(context, async (note) => {
@@ -38,6 +38,6 @@ export const pullers: Scenario = {
   },
 };
 
-async function registryBytes(server: Gateway): Promise<number> {
+async function registryBytes(server: RunningProgram): Promise<number> {
   return sumOf(await server.metrics(), "ndn_registry_server_registry_bytes_total");
 }

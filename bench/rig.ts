@@ -4,11 +4,11 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type DockerRegistry, startDockerRegistry } from "#test/support/docker-registry.ts";
-import { type Gateway, startClient, startServer } from "#test/support/gateway.ts";
 import { startNdnd } from "#test/support/ndnd.ts";
 import { pushBlob } from "#test/support/oci-push.ts";
 import type { RunningProcess } from "#test/support/process.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
+import { type RunningProgram, startClient, startServer } from "#test/support/running-program.ts";
 
 /** NDN prefix of the benchmark's servers. */
 export const prefix = "/bench/images";
@@ -33,9 +33,9 @@ export interface Rig {
   /** Make a folder in the rig's own. */
   folderOf(name: string): Promise<string>;
   /** Start a server of the registry; `name` is its folder's. */
-  server(name: string, args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Gateway>;
+  server(name: string, args: readonly string[], env?: Readonly<Record<string, string>>): Promise<RunningProgram>;
   /** Start a client of the registry; `name` is its folder's. */
-  client(name: string, uplink: string, env?: Readonly<Record<string, string>>): Promise<Gateway>;
+  client(name: string, uplink: string, env?: Readonly<Record<string, string>>): Promise<RunningProgram>;
   /** Push a blob that was never asked for before. */
   freshBlob(sizeBytes: number): Promise<FreshBlob>;
 }

@@ -5,9 +5,9 @@ import { execFile } from "node:child_process";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { Gateway } from "#test/support/gateway.ts";
 import { type RunningProcess, startProcess } from "#test/support/process.ts";
 import { checkout, programPath } from "#test/support/programs.ts";
+import type { RunningProgram } from "#test/support/running-program.ts";
 import { curl } from "./download.ts";
 import type { Rig } from "./rig.ts";
 import type { TransferRig } from "./transfer-rig.ts";
@@ -19,7 +19,7 @@ const execute = promisify(execFile);
 export interface Row {
   readonly name: string;
   /** The client whose bytes have to come over NDN, in the product's rows. */
-  client?(ways: TransferRig): Gateway;
+  client?(ways: TransferRig): RunningProgram;
   /** Make a fresh blob and everything up to the moment before the command. */
   prepare(ways: TransferRig, sizeBytes: number, file: string): Promise<Prepared>;
 }
@@ -65,7 +65,7 @@ export const rows: readonly Row[] = [
   producerRow(rowNames.ndnts, ndntsServe, ndntsFetch),
 ];
 
-type Pair = (ways: TransferRig) => { server: Gateway; client: Gateway; others: Processes };
+type Pair = (ways: TransferRig) => { server: RunningProgram; client: RunningProgram; others: Processes };
 
 function productRow(name: string, pair: Pair): Row {
   const http = httpRow(name, (ways) => {

@@ -57,7 +57,7 @@ export type Note = (quantity: Quantity, value: number) => void;
 /** Size of a blob where neither the command line nor the scenario says otherwise. */
 export const usualSizeBytes = 100_000_000;
 
-/** A gateway runs for months; V8 has optimised what 100 MB pass through after the third blob or so. */
+/** A program runs for months; V8 has optimised what 100 MB pass through after the third blob or so. */
 const warmUpRounds = 3;
 
 /** Run all rounds, numbered from 1; what those before them note is thrown away. */

@@ -3,19 +3,19 @@
  */
 import { type DockerRegistry, startDockerRegistry } from "#test/support/docker-registry.ts";
 import { freePort } from "#test/support/free-port.ts";
-import type { Gateway } from "#test/support/gateway.ts";
+import type { RunningProgram } from "#test/support/running-program.ts";
 import { type Rig, startRig } from "./rig.ts";
 
 /** Servers, clients and a cache around a rig. */
 export interface TransferRig {
   readonly rig: Rig;
   /** Server on the forwarder and on a face of its own. */
-  readonly server: Gateway;
+  readonly server: RunningProgram;
   /** Server on a face of its own that reads the registry's storage directory. */
-  readonly storageServer: Gateway;
-  readonly throughForwarder: Gateway;
-  readonly overDirectFace: Gateway;
-  readonly fromStorage: Gateway;
+  readonly storageServer: RunningProgram;
+  readonly throughForwarder: RunningProgram;
+  readonly overDirectFace: RunningProgram;
+  readonly fromStorage: RunningProgram;
   /** Pull-through cache of the registry. */
   readonly cache: DockerRegistry;
 }

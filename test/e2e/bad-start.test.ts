@@ -8,13 +8,13 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { runExecutable } from "#test/cli/executable.ts";
 import { makeCertificate } from "#test/client/listener/certificates.ts";
 import { freePort } from "#test/support/free-port.ts";
-import { blobBytes, type Gateway, startClient } from "#test/support/gateway.ts";
 import { startProcess } from "#test/support/process.ts";
 import { checkout, programPath } from "#test/support/programs.ts";
 import { digestOf, randomBytesOf } from "#test/support/random-bytes.ts";
 import { startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { describeWith } from "#test/support/require-programs.ts";
 import { run } from "#test/support/run.ts";
+import { blobBytes, type RunningProgram, startClient } from "#test/support/running-program.ts";
 import { fetchBlob } from "#test/support/slow-reader.ts";
 import { useStage } from "#test/support/stage.ts";
 
@@ -31,12 +31,12 @@ beforeAll(async () => {
 
 const upstream = () => ["--name", "/n", "--upstream", registry.url.href, "--uplink", "unix:///nobody/here.sock"];
 
-async function start(name: string, args: readonly string[]): Promise<Gateway> {
+async function start(name: string, args: readonly string[]): Promise<RunningProgram> {
   return stage.own(await startClient({ folder: await stage.newFolder(name), args: [...upstream(), ...args] }));
 }
 
 /** All blobs, twice. */
-async function expectPulls(client: Gateway): Promise<void> {
+async function expectPulls(client: RunningProgram): Promise<void> {
   for (const bytes of [...blobs, ...blobs]) {
     const digest = digestOf(bytes);
     const pulled = await fetchBlob(client.url, repository, digest);
@@ -44,7 +44,7 @@ async function expectPulls(client: Gateway): Promise<void> {
   }
 }
 
-async function missingOf(client: Gateway): Promise<string> {
+async function missingOf(client: RunningProgram): Promise<string> {
   const answer = await fetch(`${client.url}/readyz`);
   expect(answer.status).toBe(200);
   return answer.text();

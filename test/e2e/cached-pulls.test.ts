@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { startDockerRegistry } from "#test/support/docker-registry.ts";
-import { blobBytes, type Gateway, startClient } from "#test/support/gateway.ts";
 import { programPath } from "#test/support/programs.ts";
 import { digestOf, randomBytesOf } from "#test/support/random-bytes.ts";
 import { startRegistry } from "#test/support/registry.ts";
 import { describeWith } from "#test/support/require-programs.ts";
 import { run } from "#test/support/run.ts";
+import { blobBytes, type RunningProgram, startClient } from "#test/support/running-program.ts";
 import { below, oneOf, seededRandom } from "#test/support/seeded-random.ts";
 import { blobUrl } from "#test/support/slow-reader.ts";
 import { pushSmallImage } from "#test/support/small-image.ts";
@@ -65,7 +65,7 @@ describeWith([], "a client that is killed while it fills its cache", () => {
   type Blob = (typeof blobs)[number];
 
   /** A GET that may break off, but not bring another byte than the blob's. */
-  async function pull(client: Gateway, { bytes, digest }: Blob): Promise<"whole" | "broken off"> {
+  async function pull(client: RunningProgram, { bytes, digest }: Blob): Promise<"whole" | "broken off"> {
     const { promise, resolve, reject } = Promise.withResolvers<"whole" | "broken off">();
     const request = get(blobUrl(client.url, repository, digest), { agent: false });
     request.on("error", () => resolve("broken off"));

@@ -29,7 +29,7 @@ describeWith(["root", "dockerd", "docker", "containerd", "ctr", "podman", "skope
     hub = await startRegistry();
     image = hub.addImage(repository, "latest", layers);
     endpoint = `http://127.0.0.1:${await freePort()}`;
-    const folder = await stage.newFolder("gateway");
+    const folder = await stage.newFolder("client");
     const ownFolders = ["--keychain", join(folder, "keychain"), "--state", join(folder, "state")];
     const args = ["start", "--listen", new URL(endpoint).host, "--upstream", hub.url.href, ...ownFolders];
     stage.own(
@@ -37,7 +37,7 @@ describeWith(["root", "dockerd", "docker", "containerd", "ctr", "podman", "skope
         command: process.execPath,
         args: [join(checkout, "cli/main.ts"), ...args],
         cwd: folder,
-        logFile: join(folder, "gateway.log"),
+        logFile: join(folder, "client.log"),
         ready: async () => (await fetch(`${endpoint}/readyz`)).ok,
       }),
     );

@@ -3,10 +3,10 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { type Dockerd, startDockerd } from "#test/support/dockerd.ts";
-import { blobBytes } from "#test/support/gateway.ts";
 import { buildWebImage, largeLayerBytes, mediaTypes } from "#test/support/image.ts";
 import { type Descriptor, pushManifest, readManifest } from "#test/support/oci-push.ts";
 import { describeWith } from "#test/support/require-programs.ts";
+import { blobBytes } from "#test/support/running-program.ts";
 import { useStage } from "#test/support/stage.ts";
 import { overNdnOnly, startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";
 

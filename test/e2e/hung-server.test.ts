@@ -1,10 +1,10 @@
 /** A server hangs while its route stays: the forwarder goes on to ask it first, and each segment waits for its RTO. */
 import { beforeAll, expect, test } from "vitest";
-import { blobBytes, type Gateway, payloadSent } from "#test/support/gateway.ts";
 import { onceDown } from "#test/support/link-relay.ts";
 import { pushBlob } from "#test/support/oci-push.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { describeWith } from "#test/support/require-programs.ts";
+import { blobBytes, payloadSent, type RunningProgram } from "#test/support/running-program.ts";
 import { fetchBlob } from "#test/support/slow-reader.ts";
 import { useStage } from "#test/support/stage.ts";
 import { overNdnOnly, startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";
@@ -28,8 +28,8 @@ describeWith(wholePathPrograms, "one of two servers hangs", () => {
   }
 
   /** Of servers at equal cost the forwarder asks one, and only the forwarder knows which. */
-  async function busyServer(): Promise<Gateway> {
-    const [one, other] = path.servers() as [Gateway, Gateway];
+  async function busyServer(): Promise<RunningProgram> {
+    const [one, other] = path.servers() as [RunningProgram, RunningProgram];
     return (await payloadSent(one)) > (await payloadSent(other)) ? one : other;
   }
 

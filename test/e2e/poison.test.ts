@@ -1,11 +1,11 @@
 /** Somebody puts forged segments into the forwarder's store: no wrong blob ever completes. */
 import { beforeAll, expect, test } from "vitest";
 import { forgedSegments, insert } from "#test/support/forged-segments.ts";
-import { blobBytes } from "#test/support/gateway.ts";
 import { segmentedName } from "#test/support/ndn-consumer.ts";
 import { pushBlob } from "#test/support/oci-push.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { describeWith } from "#test/support/require-programs.ts";
+import { blobBytes } from "#test/support/running-program.ts";
 import { fetchBlob } from "#test/support/slow-reader.ts";
 import { useStage } from "#test/support/stage.ts";
 import { overNdnOnly, prefix, startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";

@@ -1,9 +1,9 @@
 /** Two servers answer for one prefix; either may be killed at any moment of a pull, and no pull notices. */
 import { beforeAll, expect, test } from "vitest";
-import { blobBytes, type Gateway, payloadSent } from "#test/support/gateway.ts";
 import { pushBlob } from "#test/support/oci-push.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { describeWith } from "#test/support/require-programs.ts";
+import { blobBytes, payloadSent, type RunningProgram } from "#test/support/running-program.ts";
 import { seededRandom } from "#test/support/seeded-random.ts";
 import { blobUrl, openSlowly } from "#test/support/slow-reader.ts";
 import { useStage } from "#test/support/stage.ts";
@@ -31,7 +31,7 @@ interface Pull {
 describeWith(wholePathPrograms, "two servers under one prefix", () => {
   const stage = useStage();
   const random = seededRandom(seed);
-  const servers = new Map<string, Gateway>();
+  const servers = new Map<string, RunningProgram>();
   let path: WholePath;
 
   beforeAll(async () => {

@@ -4,10 +4,10 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type DockerRegistry, startDockerRegistry } from "./docker-registry.ts";
-import { type Gateway, startClient, startServer } from "./gateway.ts";
 import { type LinkRelay, startLinkRelay } from "./link-relay.ts";
 import { startNdnd } from "./ndnd.ts";
 import type { RunningProcess } from "./process.ts";
+import { type RunningProgram, startClient, startServer } from "./running-program.ts";
 import type { Stage } from "./stage.ts";
 import { until } from "./until.ts";
 
@@ -31,16 +31,16 @@ export interface WholePathOptions {
 export interface WholePath {
   readonly registry: DockerRegistry;
   readonly forwarder: RunningProcess;
-  readonly server: Gateway;
-  readonly client: Gateway;
+  readonly server: RunningProgram;
+  readonly client: RunningProgram;
   /** Path of the forwarder's socket. */
   readonly socket: string;
   /** Between client and forwarder, if there is one. */
   readonly relay: LinkRelay | undefined;
   /** The servers that run now. */
-  servers(): Gateway[];
+  servers(): RunningProgram[];
   /** Start another server beside the first one, in a folder of its own. */
-  anotherServer(folder: string): Promise<Gateway>;
+  anotherServer(folder: string): Promise<RunningProgram>;
   /** Start the forwarder again after it was killed. */
   anotherForwarder(): Promise<RunningProcess>;
 }
@@ -79,7 +79,7 @@ export async function startWholePath(stage: Stage, options: WholePathOptions = {
     ? stage.own(await startLinkRelay({ listen: near, target: socket, up: {}, down: {}, seed: 1 }))
     : undefined;
   const clientArgs = [...uplinkAt(near), "--upstream", registry.url, ...trusted, ...(options.client ?? [])];
-  const servers: Gateway[] = [];
+  const servers: RunningProgram[] = [];
   const anotherServer = async (name: string) => {
     const server = stage.own(await startServer({ folder: await folder(name), args: serverArgs }));
     await untilConnected(server);
@@ -96,10 +96,10 @@ export async function startWholePath(stage: Stage, options: WholePathOptions = {
   return { registry, forwarder, server, client, socket, relay, servers: alive, anotherServer, anotherForwarder };
 }
 
-async function untilConnected(gateway: Gateway): Promise<void> {
+async function untilConnected(program: RunningProgram): Promise<void> {
   await until(
-    `uplink, registration and upstream of ${gateway.url}`,
-    async () => (await gateway.missing()).length === 0,
+    `uplink, registration and upstream of ${program.url}`,
+    async () => (await program.missing()).length === 0,
   );
 }
 

@@ -13,13 +13,13 @@ import { createWriteStream } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { startDockerRegistry } from "#test/support/docker-registry.ts";
-import { startBothHalves } from "#test/support/gateway.ts";
+import { startBothHalves } from "#test/support/running-program.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 
 /** How the cases of each name ended, in alphabetical order: their own order is not the same in every run. */
 type Outcomes = ReadonlyMap<string, readonly string[]>;
 
-const [suite, ...gatewayArgs] = process.argv.slice(2);
+const [suite, ...ourArgs] = process.argv.slice(2);
 if (suite === undefined) throw new Error("usage: official-suite.ts SUITE [option of ndn-registry start …]");
 await using things = new AsyncDisposableStack();
 const folder = things.use(await makeTemporaryFolder()).path;
@@ -29,11 +29,11 @@ const registries = await Promise.all(
     return things.use(await startDockerRegistry({ folder: join(folder, name) }));
   }),
 );
-const args = ["--upstream", registries[1]!.url, ...gatewayArgs];
-const gateway = things.use(await startBothHalves({ folder, args }));
+const args = ["--upstream", registries[1]!.url, ...ourArgs];
+const program = things.use(await startBothHalves({ folder, args }));
 
 const straight = await outcomesAt(registries[0]!.host, join(folder, "straight"));
-const through = await outcomesAt(gateway.host, join(folder, "through"));
+const through = await outcomesAt(program.host, join(folder, "through"));
 for (const [name, outcomes] of Object.entries({ straight, through })) console.log(name, summaryOf(outcomes));
 const names = [...new Set([...straight.keys(), ...through.keys()])];
 const sides = names.map((name) => ({ name, is: [straight, through].map((of) => of.get(name)?.join(" ") ?? "absent") }));

@@ -8,20 +8,20 @@ import { type RunningProcess, startProcess } from "./process.ts";
 import { checkout } from "./programs.ts";
 
 /** What both programs are started with. */
-export interface GatewayOptions {
+export interface ProgramOptions {
   /** Folder for the log, the keychain and the state. */
   readonly folder: string;
   /** Command line after the verb, without `--listen` and `--status`. */
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** `user:password` for asking it how it is, where everybody needs one. */
+  /** `user:password` for asking it how it is, where everyone needs one. */
   readonly login?: string;
   /** Port of the HTTP endpoint, or of the server's status page. @defaultValue a free one */
   readonly port?: number;
 }
 
 /** A running server or client. */
-export interface Gateway extends AsyncDisposable {
+export interface RunningProgram extends AsyncDisposable {
   /** `http://127.0.0.1:PORT` of the client's endpoint, or of the server's status page. */
   readonly url: string;
   /** `127.0.0.1:PORT`, as in an image's name. */
@@ -33,30 +33,30 @@ export interface Gateway extends AsyncDisposable {
 }
 
 /** Start `ndn-registry server`; resolves when it says that it is ready. */
-export async function startServer(options: GatewayOptions): Promise<Gateway> {
+export async function startServer(options: ProgramOptions): Promise<RunningProgram> {
   const own = ["--keychain", join(options.folder, "keychain"), "--state", join(options.folder, "state")];
   return startVerb("server", options, "--status", own);
 }
 
 /** Start `ndn-registry client`; resolves when its endpoint answers. */
-export async function startClient(options: GatewayOptions): Promise<Gateway> {
+export async function startClient(options: ProgramOptions): Promise<RunningProgram> {
   return startVerb("client", options, "--listen", []);
 }
 
 /** Start `ndn-registry start`, both halves in one process; what it keeps lies under the folder. */
-export async function startBothHalves(options: GatewayOptions): Promise<Gateway> {
+export async function startBothHalves(options: ProgramOptions): Promise<RunningProgram> {
   return startVerb("start", options, "--listen", []);
 }
 
 /** Bytes of blobs that a client has handed out, by where they came from. */
-export async function blobBytes(client: Gateway): Promise<{ ndn: number; upstream: number; store: number }> {
+export async function blobBytes(client: RunningProgram): Promise<{ ndn: number; upstream: number; store: number }> {
   const samples = await client.metrics();
   const from = (source: string) => sumOf(samples, "ndn_registry_blob_bytes_total", { source });
   return { ndn: from("ndn"), upstream: from("upstream"), store: from("store") };
 }
 
 /** Payload that a server has sent since it was started, in bytes. */
-export async function payloadSent(server: Gateway): Promise<number> {
+export async function payloadSent(server: RunningProgram): Promise<number> {
   return sumOf(await server.metrics(), "ndn_registry_server_payload_bytes_total");
 }
 
@@ -64,16 +64,16 @@ const main = join(checkout, "cli/main.ts");
 
 async function startVerb(
   verb: string,
-  options: GatewayOptions,
+  options: ProgramOptions,
   portOption: string,
   own: readonly string[],
-): Promise<Gateway> {
+): Promise<RunningProgram> {
   const host = `127.0.0.1:${options.port ?? (await freePort())}`;
   const url = `http://${host}`;
   const { login } = options;
   const headers = login ? { authorization: `Basic ${Buffer.from(login).toString("base64")}` } : {};
   const ask = (path: string) => fetch(`${url}${path}`, { headers });
-  const gateway = await startProcess({
+  const program = await startProcess({
     command: process.execPath,
     args: [main, verb, portOption, host, ...own, ...options.args],
     cwd: options.folder,
@@ -84,9 +84,9 @@ async function startVerb(
   return {
     url,
     host,
-    process: gateway,
+    process: program,
     metrics: async () => parseMetrics(await (await ask("/metrics")).text()),
     missing: async () => ((await (await ask("/readyz")).json()) as { missing: string[] }).missing,
-    [Symbol.asyncDispose]: () => gateway.stop(),
+    [Symbol.asyncDispose]: () => program.stop(),
   };
 }
