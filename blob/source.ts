@@ -57,7 +57,7 @@ export class BlobUnavailable extends Error {
   override readonly name = "BlobUnavailable";
 }
 
-/** This source has answered that it does not have the blob: nothing is wrong with the way to it. */
+/** This source has answered that it does not have the blob: nothing is wrong with the path to it. */
 export class BlobUnknown extends BlobUnavailable {}
 
 /** What this source sent cannot be the blob: never use its bytes, and keep away from it for this digest. */

@@ -1,5 +1,5 @@
 /**
- * Signed packets of the server, asked until one is right: what a cache on the way has instead of it costs one question.
+ * Signed packets of the server, asked until one is right: what a cache on the path has instead of it costs one question.
  */
 
 import type { Patience, Question, Questions } from "#ndn/consumer/questions.ts";

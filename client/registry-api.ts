@@ -32,7 +32,7 @@ import { blobsWithoutChallenge } from "./upstream/no-challenges.ts";
 import { type Asked, createProxy, type UpstreamProxy } from "./upstream/proxy.ts";
 import { askOf } from "./upstream/upstream-question.ts";
 
-/** A registry, and the ways to it; these stay the caller's to close. */
+/** A registry, and the paths to it; these stay the caller's to close. */
 export interface Mirror {
   readonly config: RegistryConfig;
   readonly registry: RegistryClient;

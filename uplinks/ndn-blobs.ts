@@ -8,13 +8,13 @@ export interface NdnBlobs {
    *
    * @param repair - Where a segment comes from that nobody on NDN has right.
    */
-  ways(repair?: SegmentRepair): NdnWays;
+  paths(repair?: SegmentRepair): NdnPaths;
 }
 
-/** The ways of one blob. */
-export interface NdnWays {
+/** The paths of one blob. */
+export interface NdnPaths {
   /** Best first, two at most: the second one takes over what the first one leaves. */
   readonly first: readonly BlobSource[];
-  /** Where to ask once more when nothing else is left: not even a way that crawls is left then. */
+  /** Where to ask once more when nothing else is left: not even a path that crawls is left then. */
   readonly lastResort: BlobSource | undefined;
 }

@@ -1,19 +1,19 @@
 /**
- * A source over one way of several, which tells the choice among them how its reads go, and is left when it crawls.
+ * A source over one path of several, which tells the choice among them how its reads go, and is left when it crawls.
  */
 import { Overtaken } from "#blob/hedge.ts";
 import { type BlobRead, type BlobSource, BlobUnavailable, BlobUnknown } from "#blob/source.ts";
-import type { WayReading } from "./way-reading.ts";
-import type { ReadOutcome } from "./way-record.ts";
+import type { ReadOutcome } from "./path-stats.ts";
+import type { ReadSample } from "./read-sample.ts";
 
 /**
  * `inner`, observed.
  *
  * @param begin - Called when a read begins.
- * @param leavesCrawling - Whether a read breaks off when the way has become much slower than it was; not for a source
+ * @param leavesCrawling - Whether a read breaks off when the path has become much slower than it was; not for a source
  * after which there is none.
  */
-export function observedSource(inner: BlobSource, begin: () => WayReading, leavesCrawling: boolean): BlobSource {
+export function observedSource(inner: BlobSource, begin: () => ReadSample, leavesCrawling: boolean): BlobSource {
   return {
     name: inner.name,
     get isVerified() {
@@ -32,15 +32,15 @@ export function observedSource(inner: BlobSource, begin: () => WayReading, leave
 }
 
 class ObservedRead {
-  private readonly reading: WayReading;
+  private readonly sample: ReadSample;
   private readonly signal: AbortSignal;
   private readonly leavesCrawling: boolean;
-  /** Somebody waits for the way: at first for the size, then for each piece. */
+  /** The reader waits for the path: at first for the size, then for each piece. */
   private isAsked = true;
   private readonly onAbort = () => this.end(this.outcomeOf(this.signal.reason));
 
-  constructor(reading: WayReading, signal: AbortSignal, leavesCrawling: boolean) {
-    this.reading = reading;
+  constructor(sample: ReadSample, signal: AbortSignal, leavesCrawling: boolean) {
+    this.sample = sample;
     this.signal = signal;
     this.leavesCrawling = leavesCrawling;
     signal.addEventListener("abort", this.onAbort, { once: true });
@@ -48,10 +48,10 @@ class ObservedRead {
 
   end(outcome: ReadOutcome): void {
     this.signal.removeEventListener("abort", this.onAbort);
-    this.reading.ended(outcome);
+    this.sample.ended(outcome);
   }
 
-  /** One who was overtaken while it was waited for has been too slow; any other abort is no fault of the way. */
+  /** One who was overtaken while it was waited for has been too slow; any other abort is no fault of the path. */
   outcomeOf(err: unknown): ReadOutcome {
     if (err instanceof BlobUnknown) return "unknown";
     if (err instanceof Overtaken) return this.isAsked ? "failed" : "cancelled";
@@ -83,15 +83,15 @@ class ObservedRead {
   }
 
   private async ask(iterator: AsyncIterator<Uint8Array>): Promise<Uint8Array | undefined> {
-    if (this.leavesCrawling && this.reading.isCrawling) {
-      throw new BlobUnavailable("the way has become much slower than it was, or than another");
+    if (this.leavesCrawling && this.sample.isCrawling) {
+      throw new BlobUnavailable("the path has become much slower than it was, or than another");
     }
     const askedMs = performance.now();
     this.isAsked = true;
     const { done, value } = await iterator.next();
     this.isAsked = false;
     if (done === true) return undefined;
-    this.reading.brought(value.length, performance.now() - askedMs);
+    this.sample.brought(value.length, performance.now() - askedMs);
     return value;
   }
 }

@@ -20,24 +20,24 @@ import { observedSource } from "./observed-source.ts";
 import { UplinkChoice } from "./uplink-choice.ts";
 import type { UplinkState } from "./uplink-state.ts";
 
-interface Way {
+interface Path {
   readonly uplink: Uplink;
   readonly consumer: SegmentConsumer;
   readonly questions: Questions;
 }
 
 /** Blobs of one registry over one uplink. */
-interface WayToRegistry extends Way {
+interface PathToRegistry extends Path {
   readonly source: NdnSource;
 }
 
 /** Reads blobs over any of several uplinks; closes them. */
 export class UplinkBlobs {
-  private readonly ways: readonly Way[];
-  private readonly registries: { ways: readonly WayToRegistry[]; choice: UplinkChoice<WayToRegistry> }[] = [];
+  private readonly paths: readonly Path[];
+  private readonly registries: { paths: readonly PathToRegistry[]; choice: UplinkChoice<PathToRegistry> }[] = [];
 
   constructor(uplinks: readonly Uplink[], options: ConsumerOptions, log: Logger) {
-    this.ways = uplinks.map((uplink) => {
+    this.paths = uplinks.map((uplink) => {
       const consumer = new SegmentConsumer(uplink, options);
       uplink.addHandler(consumer);
       const questions = new Questions(uplink);
@@ -53,22 +53,22 @@ export class UplinkBlobs {
    * @param eventsOf - Who hears of wrong packets on this uplink.
    */
   under(prefix: Name, anchors?: TrustAnchors, eventsOf: (uplink: string) => PacketEvents = () => ({})): NdnBlobs {
-    const ways = this.ways.map((way) => {
-      const { questions } = way;
+    const paths = this.paths.map((path) => {
+      const { questions } = path;
       const fetchCertificate = certificateFetcher(questions, anchors);
-      const events = eventsOf(way.uplink.describe);
+      const events = eventsOf(path.uplink.describe);
       const trust = anchors && { verifier: createVerifier({ anchors, prefix, fetchCertificate }), events };
-      return { ...way, source: new NdnSource(prefix, questions, way.consumer, trust) };
+      return { ...path, source: new NdnSource(prefix, questions, path.consumer, trust) };
     });
-    const choice = new UplinkChoice<WayToRegistry>({ ways, isUp, onRest: ({ uplink }) => this.rested(uplink) });
-    for (const way of ways) way.uplink.addListener({ onUp: () => choice.cameUp(way) });
-    this.registries.push({ ways, choice });
+    const choice = new UplinkChoice<PathToRegistry>({ paths, isUp, onRest: ({ uplink }) => this.rested(uplink) });
+    for (const path of paths) path.uplink.addListener({ onUp: () => choice.cameUp(path) });
+    this.registries.push({ paths, choice });
     return {
-      ways(repair) {
+      paths(repair) {
         const next = choice.next();
-        const over = (way: WayToRegistry, leavesCrawling: boolean) =>
-          observedSource(withRepair(way.source, repair), () => choice.begin(way), leavesCrawling);
-        return { first: next.map((way) => over(way, true)), lastResort: next[0] && over(next[0], false) };
+        const over = (path: PathToRegistry, leavesCrawling: boolean) =>
+          observedSource(withRepair(path.source, repair), () => choice.begin(path), leavesCrawling);
+        return { first: next.map((path) => over(path, true)), lastResort: next[0] && over(next[0], false) };
       },
     };
   }
@@ -76,20 +76,20 @@ export class UplinkBlobs {
   /** A router that was found is not the only one; but the face is all registries', and what answers one of them stays. */
   private rested(uplink: Uplink): void {
     if (!(uplink instanceof FchUplink)) return;
-    const isInUse = this.registries.some(({ ways, choice }) =>
-      ways.some((way) => way.uplink === uplink && choice.isInUse(way)),
+    const isInUse = this.registries.some(({ paths, choice }) =>
+      paths.some((path) => path.uplink === uplink && choice.isInUse(path)),
     );
     if (!isInUse) uplink.leaveRouter(new Error("nobody answers there"));
   }
 
   /** Whether any blob can be read over NDN now. */
   get isUp(): boolean {
-    return this.registries.some(({ ways, choice }) => ways.some((way) => choice.isUsable(way)));
+    return this.registries.some(({ paths, choice }) => paths.some((path) => choice.isUsable(path)));
   }
 
   /** Begin to connect; never fails, uplinks that are down are tried again. */
   open(): void {
-    for (const { uplink } of this.ways) uplink.open();
+    for (const { uplink } of this.paths) uplink.open();
   }
 
   /** Uplinks that are down, and those on which nobody answers, for `/readyz`. */
@@ -102,10 +102,10 @@ export class UplinkBlobs {
 
   /** How the uplinks are, for the status page. */
   states(): UplinkState[] {
-    return this.ways.map(({ uplink, consumer }) => {
+    return this.paths.map(({ uplink, consumer }) => {
       const { interests, retransmissions, nacks } = consumer.counters;
-      const isResting = this.registries.some(({ ways, choice }) =>
-        ways.some((way) => way.uplink === uplink && choice.isResting(way)),
+      const isResting = this.registries.some(({ paths, choice }) =>
+        paths.some((path) => path.uplink === uplink && choice.isResting(path)),
       );
       return {
         describe: uplink.describe,
@@ -121,24 +121,28 @@ export class UplinkBlobs {
   }
 
   close(): void {
-    for (const { uplink } of this.ways) uplink.close();
+    for (const { uplink } of this.paths) uplink.close();
   }
 
   /** Define gauges for each uplink; read when scraped. */
   expose(registry: Registry): void {
-    const shown: [string, string, (way: Way) => number][] = [
+    const shown: [string, string, (path: Path) => number][] = [
       ["ndn_registry_uplink_up", "Whether the uplink is up", ({ uplink }) => (uplink.face ? 1 : 0)],
       ["ndn_registry_uplink_rtt_milliseconds", "Smoothed round-trip time", ({ consumer }) => consumer.rtt.smoothedMs],
       ["ndn_registry_uplink_window_segments", "Congestion window", ({ consumer }) => consumer.window.size],
-      ["ndn_registry_uplink_interests_total", "Interests sent for segments", (way) => way.consumer.counters.interests],
+      [
+        "ndn_registry_uplink_interests_total",
+        "Interests sent for segments",
+        (path) => path.consumer.counters.interests,
+      ],
       [
         "ndn_registry_uplink_retransmissions_total",
         "Interests that were sent again",
-        (way) => way.consumer.counters.retransmissions,
+        (path) => path.consumer.counters.retransmissions,
       ],
-      ["ndn_registry_uplink_nacks_total", "Network Nacks received", (way) => way.consumer.counters.nacks],
+      ["ndn_registry_uplink_nacks_total", "Network Nacks received", (path) => path.consumer.counters.nacks],
     ];
-    const { ways } = this;
+    const { paths } = this;
     for (const [name, help, value] of shown) {
       new Gauge({
         name,
@@ -146,14 +150,14 @@ export class UplinkBlobs {
         labelNames: ["uplink"] as const,
         registers: [registry],
         collect() {
-          for (const way of ways) this.set({ uplink: way.uplink.describe }, value(way));
+          for (const path of paths) this.set({ uplink: path.uplink.describe }, value(path));
         },
       });
     }
   }
 }
 
-function isUp({ uplink }: Way): boolean {
+function isUp({ uplink }: Path): boolean {
   return uplink.face !== undefined;
 }
 

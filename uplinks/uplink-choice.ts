@@ -1,147 +1,148 @@
 /**
- * Which of several ways to NDN the next blob takes. All blobs stay on one, so that one congestion controller has the
+ * Which of several paths to NDN the next blob takes. All blobs stay on one, so that one congestion controller has the
  * traffic, until it fails or is much slower than another.
  */
-import { WayReading } from "./way-reading.ts";
-import { type ReadResult, WayRecord } from "./way-record.ts";
+
+import { PathStats, type ReadResult } from "./path-stats.ts";
+import { ReadSample } from "./read-sample.ts";
 
 /** Settings of an {@link UplinkChoice}. */
-export interface UplinkChoiceOptions<W> {
+export interface UplinkChoiceOptions<P> {
   /** In the order of preference while nothing is known. */
-  readonly ways: readonly W[];
-  isUp(way: W): boolean;
-  /** A way begins to rest: nobody answers on it, or what it brings breaks off. */
-  onRest?(way: W): void;
+  readonly paths: readonly P[];
+  isUp(path: P): boolean;
+  /** A path begins to rest: nobody answers on it, or what it brings breaks off. */
+  onRest?(path: P): void;
   /** Milliseconds of a clock that never goes back. @defaultValue performance.now */
   readonly now?: (() => number) | undefined;
 }
 
-/** Ways of one blob: the second one takes over what the first one leaves. */
+/** Paths of one blob: the second one takes over what the first one leaves. */
 const triedPerBlob = 2;
-/** So many times slower, and the traffic moves to the other way; that is also what it takes to move back. */
+/** So many times slower, and the traffic moves to the other path; that is also what it takes to move back. */
 const muchSlower = 3;
 /** So many times slower than it was, in the middle of a blob, is as bad as an end: a server hangs, its route is still there. */
 const crawling = 10;
 const samplesToCompare = 3;
 const dwellMs = 30_000;
-/** A way of which too little is known gets one blob in this time. */
+/** A path of which too little is known gets one blob in this time. */
 const probeEveryMs = 20_000;
 const probationEveryMs = 1_000;
-/** An answer that is older does not say that a way is still of use. */
+/** An answer that is older does not say that a path is still of use. */
 const inUseMs = 10 * 60_000;
 /** A probe that takes longer than this is not waited for. */
 const longProbeMs = 60_000;
 
 /** The choice, driven by what happens to reads; it has no timers. */
-export class UplinkChoice<W> {
-  private readonly options: UplinkChoiceOptions<W>;
-  private readonly records: ReadonlyMap<W, WayRecord>;
+export class UplinkChoice<P> {
+  private readonly options: UplinkChoiceOptions<P>;
+  private readonly allStats: ReadonlyMap<P, PathStats>;
   private readonly now: () => number;
-  private present: W | undefined;
+  private present: P | undefined;
   private presentSinceMs = Number.NEGATIVE_INFINITY;
-  /** When a read over a way was last answered to its end, on its present face and with no failure since. */
-  private readonly answeredAtMs = new Map<W, number>();
+  /** When a read over a path was last answered to its end, on its present face and with no failure since. */
+  private readonly answeredAtMs = new Map<P, number>();
 
-  constructor(options: UplinkChoiceOptions<W>) {
+  constructor(options: UplinkChoiceOptions<P>) {
     this.options = options;
-    this.records = new Map(options.ways.map((way) => [way, new WayRecord()]));
+    this.allStats = new Map(options.paths.map((path) => [path, new PathStats()]));
     this.now = options.now ?? (() => performance.now());
   }
 
-  /** Ways for the next blob, the one to begin with first; at most 2, none when no way is up and answers. */
-  next(): W[] {
+  /** Paths for the next blob, the one to begin with first; at most 2, none when no path is up and answers. */
+  next(): P[] {
     const nowMs = this.now();
-    const usable = this.options.ways.filter((way) => this.isUsable(way));
-    const proven = usable.filter((way) => !this.record(way).isOnProbation);
+    const usable = this.options.paths.filter((path) => this.isUsable(path));
+    const proven = usable.filter((path) => !this.stats(path).isOnProbation);
     this.settleOn(proven, nowMs);
     const { present } = this;
-    const probe = usable.find((way) => way !== present && this.isToBeProbed(way, nowMs));
-    if (probe !== undefined) this.record(probe).probedAtMs = nowMs;
-    const others = proven.filter((way) => way !== present && way !== probe);
-    return [probe, present, ...others].filter((way) => way !== undefined).slice(0, triedPerBlob);
+    const probe = usable.find((path) => path !== present && this.isToBeProbed(path, nowMs));
+    if (probe !== undefined) this.stats(probe).probedAtMs = nowMs;
+    const others = proven.filter((path) => path !== present && path !== probe);
+    return [probe, present, ...others].filter((path) => path !== undefined).slice(0, triedPerBlob);
   }
 
   /** Up, and not resting. */
-  isUsable(way: W): boolean {
-    return this.options.isUp(way) && !this.isResting(way);
+  isUsable(path: P): boolean {
+    return this.options.isUp(path) && !this.isResting(path);
   }
 
   /** Whether reads over it failed so often that it is left alone for a while. */
-  isResting(way: W): boolean {
-    return this.record(way).isResting(this.now());
+  isResting(path: P): boolean {
+    return this.stats(path).isResting(this.now());
   }
 
-  /** Whether it is in use and of use: a read is under way, or the last one was answered not long ago. */
-  isInUse(way: W): boolean {
-    const record = this.record(way);
-    if (this.isResting(way) || record.isOnProbation) return false;
-    return record.active > 0 || this.now() - (this.answeredAtMs.get(way) ?? Number.NEGATIVE_INFINITY) < inUseMs;
+  /** Whether it is in use and of use: a read is in progress, or the last one was answered not long ago. */
+  isInUse(path: P): boolean {
+    const stats = this.stats(path);
+    if (this.isResting(path) || stats.isOnProbation) return false;
+    return stats.active > 0 || this.now() - (this.answeredAtMs.get(path) ?? Number.NEGATIVE_INFINITY) < inUseMs;
   }
 
   /** Its face is up again. */
-  cameUp(way: W): void {
-    this.record(way).cameUp();
-    this.answeredAtMs.delete(way);
+  cameUp(path: P): void {
+    this.stats(path).cameUp();
+    this.answeredAtMs.delete(path);
   }
 
-  /** A read over this way begins; it has to be ended. */
-  begin(way: W): WayReading {
-    const record = this.record(way);
-    return new WayReading(record, this.now, {
-      isCrawl: (bytesPerMs) => bytesPerMs * record.active < this.crawlBelow(way),
-      onEnded: (result) => this.ended(way, result),
+  /** A read over this path begins; it has to be ended. */
+  begin(path: P): ReadSample {
+    const stats = this.stats(path);
+    return new ReadSample(stats, this.now, {
+      isCrawl: (bytesPerMs) => bytesPerMs * stats.active < this.crawlBelow(path),
+      onEnded: (result) => this.ended(path, result),
     });
   }
 
-  private ended(way: W, result: ReadResult): void {
-    const rested = this.isResting(way);
-    this.record(way).ended(result, this.now());
-    if (result.outcome === "failed") this.answeredAtMs.delete(way);
-    else if (result.outcome !== "cancelled") this.answeredAtMs.set(way, this.now());
-    if (!rested && this.isResting(way)) this.options.onRest?.(way);
+  private ended(path: P, result: ReadResult): void {
+    const rested = this.isResting(path);
+    this.stats(path).ended(result, this.now());
+    if (result.outcome === "failed") this.answeredAtMs.delete(path);
+    else if (result.outcome !== "cancelled") this.answeredAtMs.set(path, this.now());
+    if (!rested && this.isResting(path)) this.options.onRest?.(path);
   }
 
-  /** Stay where the traffic is, unless that way is gone or another one was much faster over several blobs. */
-  private settleOn(proven: readonly W[], nowMs: number): void {
+  /** Stay where the traffic is, unless that path is gone or another one was much faster over several blobs. */
+  private settleOn(proven: readonly P[], nowMs: number): void {
     const { present } = this;
     if (present === undefined || !proven.includes(present)) {
       this.moveTo(proven[0], nowMs);
       return;
     }
     if (nowMs - this.presentSinceMs < dwellMs) return;
-    const own = this.record(present).throughput(nowMs);
+    const own = this.stats(present).throughput(nowMs);
     if (own.samples < samplesToCompare) return;
-    const faster = proven.find((way) => {
-      const { bytesPerMs, samples } = this.record(way).throughput(nowMs);
+    const faster = proven.find((path) => {
+      const { bytesPerMs, samples } = this.stats(path).throughput(nowMs);
       return samples >= samplesToCompare && bytesPerMs > muchSlower * own.bytesPerMs;
     });
     if (faster !== undefined) this.moveTo(faster, nowMs);
   }
 
-  private moveTo(way: W | undefined, nowMs: number): void {
-    this.present = way;
+  private moveTo(path: P | undefined, nowMs: number): void {
+    this.present = path;
     this.presentSinceMs = nowMs;
   }
 
   /** One that has rested has to answer one read before it gets more; the others are compared with the present one. */
-  private isToBeProbed(way: W, nowMs: number): boolean {
-    const record = this.record(way);
-    const sinceMs = nowMs - record.probedAtMs;
-    if (record.isOnProbation) return sinceMs >= (record.active === 0 ? probationEveryMs : longProbeMs);
+  private isToBeProbed(path: P, nowMs: number): boolean {
+    const stats = this.stats(path);
+    const sinceMs = nowMs - stats.probedAtMs;
+    if (stats.isOnProbation) return sinceMs >= (stats.active === 0 ? probationEveryMs : longProbeMs);
     if (sinceMs < probeEveryMs || this.present === undefined) return false;
-    const isPresentKnown = this.record(this.present).throughput(nowMs).samples >= samplesToCompare;
-    return isPresentKnown && record.throughput(nowMs).samples < samplesToCompare;
+    const isPresentKnown = this.stats(this.present).throughput(nowMs).samples >= samplesToCompare;
+    return isPresentKnown && stats.throughput(nowMs).samples < samplesToCompare;
   }
 
-  /** Bytes per millisecond: well below what this way brought before, or, for a probe, below what the present one brings. */
-  private crawlBelow(way: W): number {
+  /** Bytes per millisecond: well below what this path brought before, or, for a probe, below what the present one brings. */
+  private crawlBelow(path: P): number {
     const nowMs = this.now();
-    const own = this.record(way).throughput(nowMs).bytesPerMs / crawling;
-    if (this.present === undefined || way === this.present || !this.isUsable(this.present)) return own;
-    return Math.max(own, this.record(this.present).throughput(nowMs).bytesPerMs / muchSlower);
+    const own = this.stats(path).throughput(nowMs).bytesPerMs / crawling;
+    if (this.present === undefined || path === this.present || !this.isUsable(this.present)) return own;
+    return Math.max(own, this.stats(this.present).throughput(nowMs).bytesPerMs / muchSlower);
   }
 
-  private record(way: W): WayRecord {
-    return this.records.get(way)!;
+  private stats(path: P): PathStats {
+    return this.allStats.get(path)!;
   }
 }

@@ -26,7 +26,7 @@ export function sourcesFor(
   // Twice: a registry that has broken off and knows no ranges is asked once more, from the start and with proof.
   const always = [upstream, upstream];
   if (!services.ndn || services.distrust.has(digest)) return always;
-  const { first, lastResort } = services.ndn.ways(repairFrom(services, puller));
+  const { first, lastResort } = services.ndn.paths(repairFrom(services, puller));
   const permitted = (ndn: BlobSource) => {
     const paced = limited(ndn, bandwidth.ndn);
     if (services.authorize === "none") return paced;
@@ -49,12 +49,12 @@ export function mayUseCached(
   return authorize === "upstream" || !cache?.fetches.areOthers || rights.hasServed(repository, digest);
 }
 
-/** The best way over NDN, unless all are down or one has sent wrong bytes for this digest. */
+/** The best path over NDN, unless all are down or one has sent wrong bytes for this digest. */
 export function trustedNdn(
   { ndn, distrust }: Pick<BlobServices, "ndn" | "distrust">,
   digest: Digest,
 ): BlobSource | undefined {
-  return distrust.has(digest) ? undefined : ndn?.ways().first[0];
+  return distrust.has(digest) ? undefined : ndn?.paths().first[0];
 }
 
 function hedgeOf({ hedge, authorize, metrics, log }: BlobServices, digest: Digest): Omit<HedgeOptions, "upstream"> {

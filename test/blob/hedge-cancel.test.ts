@@ -63,22 +63,22 @@ test("an NDN fetch that is overtaken asks for nothing more", async () => {
   const whole = (response: ServerResponse) =>
     response.writeHead(200, { "Content-Length": blob.bytes.length }).end(blob.bytes);
   answer = (response) => void gate.promise.then(() => whole(response));
-  await using way = await inMemory({ accept: () => true }, { stallTimeoutMs: 60_000 }); // only a cancel ends it
+  await using path = await inMemory({ accept: () => true }, { stallTimeoutMs: 60_000 }); // only a cancel ends it
   const what = new ObjectsInMemory().add("cancel", blob.bytes);
   const ndn: BlobSource = {
     name: "ndn",
     open: async (_blob, _from, signal) => ({
       sizeBytes: blob.bytes.length,
-      chunks: way.consumer.fetch(what, signal),
+      chunks: path.consumer.fetch(what, signal),
     }),
   };
   const opening = hedged(ndn).open(blob.ref, fromStart, never);
-  await until("Interests", () => way.consumer.inflight > 0);
+  await until("Interests", () => path.consumer.inflight > 0);
   gate.resolve();
   const read = await opening;
   expect(read.source).toBe("upstream");
-  await until("the fetch to leave", () => way.consumer.inflight === 0);
-  const { interests } = way.consumer.counters;
+  await until("the fetch to leave", () => path.consumer.inflight === 0);
+  const { interests } = path.consumer.counters;
   expect(Buffer.concat(await collect(read.chunks)).equals(blob.bytes)).toBe(true);
-  expect(way.consumer.counters.interests).toBe(interests);
+  expect(path.consumer.counters.interests).toBe(interests);
 });

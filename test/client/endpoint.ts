@@ -66,7 +66,7 @@ export async function startEndpoint(
 }
 
 function waysOf(source: () => BlobSource | undefined): NdnBlobs {
-  return { ways: () => ({ first: [source()].filter((way) => way !== undefined), lastResort: undefined }) };
+  return { paths: () => ({ first: [source()].filter((path) => path !== undefined), lastResort: undefined }) };
 }
 
 /** Send one request with the path as it is written; rejects when the answer breaks off. */

@@ -30,13 +30,13 @@ beforeEach(async () => {
 });
 afterEach(() => Promise.all([closedRegistry.close(), openRegistry.close()]));
 
-interface Ways {
+interface Sources {
   readonly ofClosed?: BlobSource;
   readonly ofOpen?: BlobSource;
 }
 
 /** The closed registry is the default one, with rights; the open one has `authorize: none`. */
-function start({ ofClosed, ofOpen }: Ways = {}): Promise<HoldingEndpoint> {
+function start({ ofClosed, ofOpen }: Sources = {}): Promise<HoldingEndpoint> {
   const mirrors = new Map([
     [closed, mirrorOf(closed, closedRegistry.url, "upstream", ofClosed)],
     [open, mirrorOf(open, openRegistry.url, "none", ofOpen)],
@@ -48,8 +48,8 @@ function mirrorOf(name: string, upstream: URL, authorize: "upstream" | "none", s
   const registry = new RegistryClient({ base: upstream });
   stage.owned.defer(() => registry.close());
   const config = { ...singleRegistry({ upstream, authorize }).registries.values().next().value!, registry: name };
-  const ways = () => ({ first: source ? [source] : [], lastResort: undefined });
-  return { config, registry, ndn: { ways } };
+  const paths = () => ({ first: source ? [source] : [], lastResort: undefined });
+  return { config, registry, ndn: { paths } };
 }
 
 /** What a puller of the open registry gets, from where. */

@@ -12,19 +12,19 @@ let choice: UplinkChoice<string>;
 let outcomes: string[];
 
 beforeEach(() => {
-  choice = new UplinkChoice({ ways: ["a"], isUp: () => true });
+  choice = new UplinkChoice({ paths: ["a"], isUp: () => true });
   outcomes = [];
 });
 
 function observed(inner: BlobSource, leavesCrawling = true): BlobSource {
   const begin = () => {
-    const reading = choice.begin("a");
-    const ended = reading.ended.bind(reading);
-    reading.ended = (outcome) => {
+    const sample = choice.begin("a");
+    const ended = sample.ended.bind(sample);
+    sample.ended = (outcome) => {
       if (outcomes.length === 0) outcomes.push(outcome);
       ended(outcome);
     };
-    return reading;
+    return sample;
   };
   return observedSource(inner, begin, leavesCrawling);
 }
@@ -65,15 +65,15 @@ test("that the blob is not there is an answer", async () => {
 });
 
 test.each([
-  ["a reader that leaves is no fault of the way", new Error("reader left"), "cancelled"],
+  ["a reader that leaves is no fault of the path", new Error("reader left"), "cancelled"],
   ["one that is overtaken while its bytes are waited for has failed", new Overtaken("upstream was first"), "failed"],
 ])("%s", async (_, reason, outcome) => {
   const reader = new AbortController();
-  const reading = readAll(observed(stalls(10, blob)), reader.signal);
-  reading.catch(() => undefined);
+  const sample = readAll(observed(stalls(10, blob)), reader.signal);
+  sample.catch(() => undefined);
   await new Promise((resolve) => setImmediate(resolve));
   reader.abort(reason);
-  await expect(reading).rejects.toBe(reason);
+  await expect(sample).rejects.toBe(reason);
   expect(outcomes).toEqual([outcome]);
 });
 
@@ -85,12 +85,12 @@ test("one that is overtaken before anybody wanted its bytes, by the upstream's o
   expect(outcomes).toEqual(["cancelled"]);
 });
 
-test.each([true, false])("a crawling way is left, unless there is no other: %s", async (leaves) => {
+test.each([true, false])("a crawling path is left, unless there is no other: %s", async (leaves) => {
   const crawling = { ended: () => undefined, brought: () => undefined, isCrawling: true };
-  const reading = choice.begin("a");
-  Object.assign(reading, { ended: crawling.ended, brought: crawling.brought });
-  Object.defineProperty(reading, "isCrawling", { value: true });
-  const source = observedSource(holds(blob), () => reading, leaves);
+  const sample = choice.begin("a");
+  Object.assign(sample, { ended: crawling.ended, brought: crawling.brought });
+  Object.defineProperty(sample, "isCrawling", { value: true });
+  const source = observedSource(holds(blob), () => sample, leaves);
   const reads = readAll(source);
   if (leaves) await expect(reads).rejects.toThrow(/much slower/);
   else expect((await reads).equals(blob.bytes)).toBe(true);

@@ -73,8 +73,8 @@ type Registry = ReturnType<UplinkBlobs["under"]>;
 /** Two reads that fail, and the registry rests. */
 async function failTwice(from: Registry): Promise<void> {
   for (let i = 0; i < 2; i++) {
-    const [way] = from.ways().first;
-    await expect(way!.open({ repository, digest }, fromStart, AbortSignal.timeout(5_000))).rejects.toThrow("no route");
+    const [path] = from.paths().first;
+    await expect(path!.open({ repository, digest }, fromStart, AbortSignal.timeout(5_000))).rejects.toThrow("no route");
   }
   expect(blobs.states()[0]!.isResting).toBe(true);
 }
@@ -82,8 +82,8 @@ async function failTwice(from: Registry): Promise<void> {
 /** A read that has begun. */
 async function begin(from: Registry) {
   const blob = { repository, digest: registry.addBlob(repository, patternBlob(1_000_000)) };
-  const [way] = from.ways().first;
-  const { chunks } = await way!.open(blob, fromStart, AbortSignal.timeout(5_000));
+  const [path] = from.paths().first;
+  const { chunks } = await path!.open(blob, fromStart, AbortSignal.timeout(5_000));
   return chunks;
 }
 

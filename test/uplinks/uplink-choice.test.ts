@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from "vitest";
+import type { ReadOutcome } from "#uplinks/path-stats.ts";
 import { UplinkChoice } from "#uplinks/uplink-choice.ts";
-import type { ReadOutcome } from "#uplinks/way-record.ts";
 
 const mebibyte = 1024 * 1024;
 let nowMs: number;
@@ -13,40 +13,40 @@ beforeEach(() => {
   rested = [];
 });
 
-function choiceOf(...ways: string[]): UplinkChoice<string> {
+function choiceOf(...paths: string[]): UplinkChoice<string> {
   return new UplinkChoice({
-    ways,
-    isUp: (way) => !down.has(way),
-    onRest: (way) => rested.push(way),
+    paths,
+    isUp: (path) => !down.has(path),
+    onRest: (path) => rested.push(path),
     now: () => nowMs,
   });
 }
 
-/** One read over `way`, as fast as this; the time goes by. */
-function read(choice: UplinkChoice<string>, way: string, mbPerSecond = 50, outcome: ReadOutcome = "complete"): void {
-  const reading = choice.begin(way);
-  if (mbPerSecond > 0) bring(reading, 2 * mebibyte, mbPerSecond);
-  reading.ended(outcome);
+/** One read over `path`, as fast as this; the time goes by. */
+function read(choice: UplinkChoice<string>, path: string, mbPerSecond = 50, outcome: ReadOutcome = "complete"): void {
+  const sample = choice.begin(path);
+  if (mbPerSecond > 0) bring(sample, 2 * mebibyte, mbPerSecond);
+  sample.ended(outcome);
 }
 
-function bring(reading: ReturnType<UplinkChoice<string>["begin"]>, bytes: number, mbPerSecond: number): void {
+function bring(sample: ReturnType<UplinkChoice<string>["begin"]>, bytes: number, mbPerSecond: number): void {
   const ms = bytes / (mbPerSecond * 1_000);
   nowMs += ms;
-  reading.brought(bytes, ms);
+  sample.brought(bytes, ms);
 }
 
-function fail(choice: UplinkChoice<string>, way: string, times = 1): void {
-  for (let n = 0; n < times; n++) read(choice, way, 0, "failed");
+function fail(choice: UplinkChoice<string>, path: string, times = 1): void {
+  for (let n = 0; n < times; n++) read(choice, path, 0, "failed");
 }
 
-test("the blobs stay on one way, and the second one is there for the rest of a blob", () => {
+test("the blobs stay on one path, and the second one is there for the rest of a blob", () => {
   const choice = choiceOf("a", "b", "c");
   expect(choice.next()).toEqual(["a", "b"]);
   read(choice, "a");
   expect(choice.next()).toEqual(["a", "b"]);
 });
 
-test("a way that is down is not tried, and the one in its place stays when it is up again", () => {
+test("a path that is down is not tried, and the one in its place stays when it is up again", () => {
   const choice = choiceOf("a", "b");
   down.add("a");
   expect(choice.next()).toEqual(["b"]);
@@ -57,7 +57,7 @@ test("a way that is down is not tried, and the one in its place stays when it is
   expect(choice.next()).toEqual([]);
 });
 
-test("one failure is forgiven, two in a row make a way rest", () => {
+test("one failure is forgiven, two in a row make a path rest", () => {
   const choice = choiceOf("a", "b");
   fail(choice, "a");
   expect(choice.next()).toEqual(["a", "b"]);
@@ -82,7 +82,7 @@ test("that a blob is not there, or a reader leaves, is no failure", () => {
   expect(choice.next()).toEqual(["a"]);
 });
 
-test("after its rest one blob at a time tries the way, and its answer brings the others back", () => {
+test("after its rest one blob at a time tries the path, and its answer brings the others back", () => {
   const choice = choiceOf("a");
   choice.next();
   fail(choice, "a", 2);
@@ -99,7 +99,7 @@ test("after its rest one blob at a time tries the way, and its answer brings the
   expect([choice.next(), choice.next()]).toEqual([["a"], ["a"]]);
 });
 
-test("each rest is longer than the one before, up to a minute, until the way answers or its face is new", () => {
+test("each rest is longer than the one before, up to a minute, until the path answers or its face is new", () => {
   const choice = choiceOf("a");
   const restMs = () => {
     const began = nowMs;
@@ -123,13 +123,13 @@ test("each rest is longer than the one before, up to a minute, until the way ans
 test("reads that fail together make one rest", () => {
   const choice = choiceOf("a");
   const readings = Array.from({ length: 6 }, () => choice.begin("a"));
-  for (const reading of readings) reading.ended("failed");
+  for (const sample of readings) sample.ended("failed");
   nowMs += 10_000;
   expect(choice.isResting("a")).toBe(false);
   expect(rested).toEqual(["a"]);
 });
 
-test("a way that rested is tried with one blob, which has the present way to go on with", () => {
+test("a path that rested is tried with one blob, which has the present path to go on with", () => {
   const choice = choiceOf("a", "b");
   choice.next();
   fail(choice, "a", 2);
@@ -141,7 +141,7 @@ test("a way that rested is tried with one blob, which has the present way to go 
   expect(choice.next()).toEqual(["b", "a"]);
 });
 
-/** Pull blobs until both ways are known. */
+/** Pull blobs until both paths are known. */
 function compare(choice: UplinkChoice<string>, mbPerSecond: Readonly<Record<string, number>>, blobs = 40): string[] {
   return Array.from({ length: blobs }, () => {
     const [first] = choice.next();
@@ -151,33 +151,33 @@ function compare(choice: UplinkChoice<string>, mbPerSecond: Readonly<Record<stri
   });
 }
 
-test("the traffic moves to a way that is much faster over several blobs, and stays there", () => {
+test("the traffic moves to a path that is much faster over several blobs, and stays there", () => {
   const order = compare(choiceOf("a", "b"), { a: 10, b: 40 });
   expect(order.slice(0, 3)).toEqual(["a", "a", "a"]);
-  expect(order.filter((way) => way === "b").length).toBeGreaterThan(20);
+  expect(order.filter((path) => path === "b").length).toBeGreaterThan(20);
   expect(order.slice(-10)).toEqual(Array.from({ length: 10 }, () => "b"));
 });
 
-test("a way that is not so much faster gets a few blobs to compare, and no more", () => {
+test("a path that is not so much faster gets a few blobs to compare, and no more", () => {
   const order = compare(choiceOf("a", "b"), { a: 20, b: 40 });
-  expect(order.filter((way) => way === "b")).toHaveLength(3);
+  expect(order.filter((path) => path === "b")).toHaveLength(3);
 });
 
-test("blobs that share a way are not taken for a slow way", () => {
+test("blobs that share a path are not taken for a slow path", () => {
   const choice = choiceOf("a", "b");
   for (let round = 0; round < 10; round++) {
     const [first] = choice.next();
     const readings = Array.from({ length: 4 }, () => choice.begin(first!));
     nowMs += 1_000;
-    for (const reading of readings) reading.brought(10 * mebibyte, 1_000);
-    for (const reading of readings) reading.ended("complete");
+    for (const sample of readings) sample.brought(10 * mebibyte, 1_000);
+    for (const sample of readings) sample.ended("complete");
     if (first === "b") read(choice, "b", 40);
     nowMs += 10_000;
   }
   expect(choice.next()[0]).toBe("a");
 });
 
-test("slow readers and small blobs say nothing about a way", () => {
+test("slow readers and small blobs say nothing about a path", () => {
   const choice = choiceOf("a", "b");
   for (let n = 0; n < 10; n++) {
     const slow = choice.begin("a");
@@ -191,7 +191,7 @@ test("slow readers and small blobs say nothing about a way", () => {
   }
 });
 
-test("a read crawls when the way brings a tenth of what it brought before, and not for a slow reader", () => {
+test("a read crawls when the path brings a tenth of what it brought before, and not for a slow reader", () => {
   const choice = choiceOf("a");
   choice.next();
   for (let n = 0; n < 3; n++) read(choice, "a", 50);
@@ -205,7 +205,7 @@ test("a read crawls when the way brings a tenth of what it brought before, and n
   expect(steady.isCrawling).toBe(true);
 });
 
-test("a probe that is much slower than the present way crawls, and nothing is known of a first read", () => {
+test("a probe that is much slower than the present path crawls, and nothing is known of a first read", () => {
   const choice = choiceOf("a", "b");
   choice.next();
   for (let n = 0; n < 3; n++) read(choice, "a", 50);
@@ -217,12 +217,12 @@ test("a probe that is much slower than the present way crawls, and nothing is kn
   expect(first.isCrawling).toBe(false);
 });
 
-test("a way is in use while a read is under way or was answered not long ago, and not when it rests or has a new face", () => {
+test("a path is in use while a read is in progress or was answered not long ago, and not when it rests or has a new face", () => {
   const choice = choiceOf("a");
   expect(choice.isInUse("a")).toBe(false);
-  const reading = choice.begin("a");
+  const sample = choice.begin("a");
   expect(choice.isInUse("a")).toBe(true);
-  reading.ended("cancelled");
+  sample.ended("cancelled");
   expect(choice.isInUse("a")).toBe(false);
   read(choice, "a");
   nowMs += 9 * 60_000;

@@ -1,4 +1,4 @@
-/** The ways to the outside: NDN uplinks, and upstream registries with their quota. */
+/** The paths to the outside: NDN uplinks, and upstream registries with their quota. */
 import { byId, el, keep, setText, show } from "./dom.js";
 import { formatCount, formatShare } from "./format.js";
 

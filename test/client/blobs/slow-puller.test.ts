@@ -37,7 +37,7 @@ test("a puller that stops reading when the disk is full is broken off with right
   const services: BlobServices = {
     name: "registry.example",
     registry,
-    ndn: { ways: () => ({ first: [ndn], lastResort: undefined }) },
+    ndn: { paths: () => ({ first: [ndn], lastResort: undefined }) },
     authorize: "none",
     rights: createRights({ registry, registryHost: "registry.example", authorize: "none" }),
     distrust: createDistrust(),

@@ -1,21 +1,21 @@
-import type { ReadOutcome, ReadResult, WayRecord } from "./way-record.ts";
+import type { PathStats, ReadOutcome, ReadResult } from "./path-stats.ts";
 
 /** Waiting time over which a crawl is judged. */
 const crawlWindowMs = 3_000;
 
-/** Told by a {@link WayReading}. */
-export interface WayReadingEvents {
+/** What happens to a {@link ReadSample}. */
+export interface ReadSampleEvents {
   /** Whether a read with this throughput had better go on elsewhere. */
   isCrawl(bytesPerMs: number): boolean;
   onEnded(result: ReadResult): void;
 }
 
-/** One read over one way, from its beginning to its end; times in milliseconds. */
-export class WayReading {
+/** One read over one path, from its beginning to its end; times in milliseconds. */
+export class ReadSample {
   private isSlow = false;
-  private readonly record: WayRecord;
+  private readonly stats: PathStats;
   private readonly now: () => number;
-  private readonly events: WayReadingEvents;
+  private readonly events: ReadSampleEvents;
   private readonly beganMs: number;
   private readonly activeAtBegin: number;
   private bytes = 0;
@@ -24,23 +24,23 @@ export class WayReading {
   private windowMs = 0;
   private hasEnded = false;
 
-  constructor(record: WayRecord, now: () => number, events: WayReadingEvents) {
-    this.record = record;
+  constructor(stats: PathStats, now: () => number, events: ReadSampleEvents) {
+    this.stats = stats;
     this.now = now;
     this.events = events;
     this.beganMs = now();
-    record.active++;
-    this.activeAtBegin = record.active;
+    stats.active++;
+    this.activeAtBegin = stats.active;
   }
 
-  /** Whether the way has become so slow that the rest had better come from elsewhere. */
+  /** Whether the path has become so slow that the rest had better come from elsewhere. */
   get isCrawling(): boolean {
     return this.isSlow;
   }
 
   /** A piece came after the reader had waited so long for it. */
   brought(bytes: number, waitedMs: number): void {
-    if (this.bytes === 0) this.record.answered(this.now() - this.beganMs);
+    if (this.bytes === 0) this.stats.answered(this.now() - this.beganMs);
     this.bytes += bytes;
     this.waitedMs += waitedMs;
     this.windowBytes += bytes;
@@ -55,8 +55,8 @@ export class WayReading {
     if (this.hasEnded) return;
     this.hasEnded = true;
     const ms = this.now() - this.beganMs;
-    const sharedBy = (this.activeAtBegin + this.record.active) / 2;
-    this.record.active--;
+    const sharedBy = (this.activeAtBegin + this.stats.active) / 2;
+    this.stats.active--;
     this.events.onEnded({ outcome, bytes: this.bytes, ms, waitedMs: this.waitedMs, sharedBy });
   }
 }

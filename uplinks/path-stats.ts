@@ -1,9 +1,9 @@
 /**
- * What is remembered of one way to NDN: whether it answers, how soon and how fast. Times in milliseconds of any clock
+ * What is remembered of one path to NDN: whether it answers, how soon and how fast. Times in milliseconds of any clock
  * that never goes back.
  */
 
-/** How a read ended, seen from the way; `cancelled` says nothing about it, `unknown` is an answer. */
+/** How a read ended, seen from the path; `cancelled` says nothing about it, `unknown` is an answer. */
 export type ReadOutcome = "complete" | "unknown" | "failed" | "cancelled";
 
 /** One read that is over. */
@@ -11,13 +11,13 @@ export interface ReadResult {
   readonly outcome: ReadOutcome;
   readonly bytes: number;
   readonly ms: number;
-  /** The part of `ms` in which the reader waited for the way, and not the way for the reader. */
+  /** The part of `ms` in which the reader waited for the path, and not the path for the reader. */
   readonly waitedMs: number;
-  /** Reads that were under way meanwhile, this one among them, on the average. */
+  /** Reads that were in progress at the same time, this one among them, on the average. */
   readonly sharedBy: number;
 }
 
-/** Failures in a row, and the way rests. */
+/** Failures in a row, and the path rests. */
 const failuresUntilRest = 2;
 const firstRestMs = 10_000;
 const longestRestMs = 60_000;
@@ -31,9 +31,9 @@ interface Sample {
   readonly atMs: number;
 }
 
-/** The memory of one way. */
-export class WayRecord {
-  /** Reads under way. */
+/** What is known of one path. */
+export class PathStats {
+  /** Reads in progress. */
   active = 0;
   /** Smoothed time to the first bytes; 0 before any came. */
   firstBytesMs = 0;
@@ -73,7 +73,7 @@ export class WayRecord {
     return { bytesPerMs: fresh.length === 0 ? 0 : sum / fresh.length, samples: fresh.length };
   }
 
-  /** Reads that run side by side share the way; a slow reader measures itself. */
+  /** Reads that run side by side share the path; a slow reader measures itself. */
   private measure({ bytes, ms, waitedMs, sharedBy }: ReadResult, nowMs: number): void {
     if (bytes < measuredBytes || ms <= 0 || waitedMs < ms / 2) return;
     this.samples.push({ bytesPerMs: (bytes / ms) * sharedBy, atMs: nowMs });
@@ -86,7 +86,7 @@ export class WayRecord {
     this.restMs = firstRestMs;
   }
 
-  /** Reads that fail together are one failure of the way: what ends while it rests does not lengthen the rest. */
+  /** Reads that fail together are one failure of the path: what ends while it rests does not lengthen the rest. */
   private failed(nowMs: number): void {
     if (this.isResting(nowMs)) return;
     this.failures++;
