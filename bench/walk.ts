@@ -88,8 +88,8 @@ async function main() {
   let bytes = 0;
   for await (const piece of answer) bytes += (piece as Buffer).length;
   const { result } = await session.post("Profiler.takePreciseCoverage");
-  if (bytes !== sizeBytes || answer.headers["x-blob-source"] !== "ndn")
-    throw new Error(`${bytes} bytes from ${answer.headers["x-blob-source"]}`);
+  const source = String(answer.headers["x-blob-source"]);
+  if (bytes !== sizeBytes || source !== "ndn") throw new Error(`${bytes} bytes from ${source}`);
   const files = new Map<string, string[]>();
   for (const { url, functions } of result) {
     if (!url.startsWith(root)) continue;
@@ -99,7 +99,8 @@ async function main() {
     if (called.length > 0) files.set(file, called);
   }
   const { values } = parseArgs({ options: { list: { type: "boolean", default: false } } });
-  if (values.list) for (const [file, names] of [...files].sort()) console.log(file, names.length, names.join(" "));
+  const listed = values.list ? [...files].sort(([a], [b]) => (a < b ? -1 : 1)) : [];
+  for (const [file, names] of listed) console.log(file, names.length, names.join(" "));
   const rooms = new Map<string, [number, number]>();
   for (const [file, names] of files) {
     const room = file.split("/")[0]!;
