@@ -14,9 +14,9 @@ import {
 import { endsInParametersDigest, type InterestFields } from "#ndn/packet/interest.ts";
 import { type Name, nameKey } from "#ndn/packet/name.ts";
 import type { ObjectDirectory, Request } from "#ndn/producer.ts";
-import type { PublishPolicy } from "#server/publish-policy.ts";
 import type { DigestLists } from "./digest-lists.ts";
 import type { Placement } from "./placement.ts";
+import type { PublishPolicy } from "./range-reader.ts";
 import { SegmentedBlob } from "./segmented-blob.ts";
 import type { SignedMetadata } from "./signed-metadata.ts";
 

@@ -4,10 +4,9 @@
  */
 
 import type { BlobRef } from "#blob/source.ts";
-import { believedForMs } from "#server/publish-policy.ts";
 import { type Page, type PageCache, pageBytes } from "./page-cache.ts";
 import { aheadOf, PageStream } from "./page-stream.ts";
-import type { RangeRead, RangeReader } from "./range-reader.ts";
+import { type RangeRead, type RangeReader, revalidateAfterMs } from "./range-reader.ts";
 import type { ReadGate } from "./read-gate.ts";
 
 /** Pages in one read of the registry at most: 64 MiB. */
@@ -71,7 +70,7 @@ export class PagedBlob {
 
   /** False when the registry has said that the blob is gone, or should be asked again: then it is opened anew. */
   get isCurrent(): boolean {
-    return !this.isGone && performance.now() - this.openedAtMs < believedForMs;
+    return !this.isGone && performance.now() - this.openedAtMs < revalidateAfterMs;
   }
 
   /** The page that holds byte `at`, if its bytes up to `end` are there; reads ahead of it. */

@@ -7,10 +7,10 @@ import { repositoryOfHint } from "#blob/names.ts";
 import type { InterestFields } from "#ndn/packet/interest.ts";
 import type { Name } from "#ndn/packet/name.ts";
 import type { Digest } from "#oci/digest.ts";
-import type { PublishPolicy } from "#server/publish-policy.ts";
 import type { KnownPlaces } from "./known-places.ts";
 import type { OpenBlobs } from "./open-blobs.ts";
 import type { PagedBlob } from "./paged-blob.ts";
+import type { PublishPolicy } from "./range-reader.ts";
 
 /** A search looks into every repository on the disk: this is how many of them strangers can cause. */
 const searchesPerSecond = 20;

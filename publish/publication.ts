@@ -9,10 +9,6 @@ import { type ObjectDirectory, SegmentProducer } from "#ndn/producer.ts";
 import { CertificateDirectory } from "#ndn/trust/certificate-directory.ts";
 import type { Identity } from "#ndn/trust/keychain.ts";
 import type { Digest } from "#oci/digest.ts";
-import type { RegistryClient } from "#oci/registry-client.ts";
-import { PublicCheck } from "#server/public-check.ts";
-import { PublishPolicy } from "#server/publish-policy.ts";
-import { createServerMetrics, exposeProducer } from "#server/server-metrics.ts";
 import { BlobDirectory } from "./blob-directory.ts";
 import { openListFiles } from "./digest-list-files.ts";
 import { DigestLists } from "./digest-lists.ts";
@@ -20,11 +16,10 @@ import { KnownPlaces } from "./known-places.ts";
 import { OpenBlobs } from "./open-blobs.ts";
 import { PageCache } from "./page-cache.ts";
 import { Placement } from "./placement.ts";
-import type { RangeReader } from "./range-reader.ts";
+import { createServerMetrics, exposeProducer } from "./publish-metrics.ts";
+import type { PublishPolicy, RangeReader } from "./range-reader.ts";
 import { ReadGate } from "./read-gate.ts";
-import { RegistryRangeReader } from "./registry-range-reader.ts";
 import { SignedMetadata } from "./signed-metadata.ts";
-import { StorageRangeReader } from "./storage-range-reader.ts";
 
 /** Memory for pages of blobs, all together. */
 const cacheBytes = 32 * 1024 * 1024;
@@ -35,11 +30,11 @@ const concurrentReads = 32;
 export interface PublicationOptions {
   readonly prefix: Name;
   readonly identity: Identity;
-  readonly registry: RegistryClient;
-  /** Root of the registry's filesystem storage, to read blobs from disk instead of over HTTP. */
-  readonly storage: string | undefined;
-  readonly publish: readonly string[];
-  readonly exclude: readonly string[];
+  readonly policy: PublishPolicy;
+  /** Reads what the policy allows, and decides for each blob whether everyone may read it. */
+  readonly reader: RangeReader;
+  /** Looks a digest up where no one has named a repository. */
+  readonly search?: ((digest: Digest) => Promise<readonly string[]>) | undefined;
   readonly segmentBytes: SegmentSize;
   readonly stateDirectory: string | undefined;
   readonly log: Logger;
@@ -58,15 +53,13 @@ export interface Publication {
 
 /** Put the parts of a server together. */
 export function createPublication(options: PublicationOptions): Publication {
-  const { log, prefix, identity, segmentBytes, stateDirectory } = options;
+  const { log, prefix, identity, policy, reader, search, segmentBytes, stateDirectory } = options;
   const stop = new AbortController();
   const onStateError = (err: Error) => log.warn({ err }, "state cannot be kept");
   const places = new KnownPlaces(stateDirectory, onStateError);
   const files = stateDirectory === undefined ? undefined : openListFiles(stateDirectory, onStateError);
-  const policy = new PublishPolicy(options);
   const cache = new PageCache(cacheBytes);
   const metrics = createServerMetrics(options.metrics);
-  const { reader, search } = createReader(options, policy);
   const blobs = new OpenBlobs({
     reader,
     cache,
@@ -112,14 +105,6 @@ export function createPublication(options: PublicationOptions): Publication {
       await files?.close();
     },
   };
-}
-
-function createReader({ storage, registry }: PublicationOptions, policy: PublishPolicy) {
-  const disk = storage === undefined ? undefined : new StorageRangeReader(storage);
-  const reader: RangeReader = disk
-    ? new PublicCheck(disk, registry, policy)
-    : new RegistryRangeReader(registry, (repository) => policy.isListed(repository));
-  return { reader, search: disk && ((digest: Digest) => disk.repositoriesWith(digest)) };
 }
 
 function eitherOf(first: ObjectDirectory, second: ObjectDirectory): ObjectDirectory {

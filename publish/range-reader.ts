@@ -1,5 +1,5 @@
 /**
- * The port through which a server reads its own registry: any range of a blob, at any time.
+ * The ports of a publication: what may be published, and where it is read, any range of a blob at any time.
  */
 
 import type { BlobRef } from "#blob/source.ts";
@@ -11,6 +11,15 @@ export interface RangeRead {
   /** Bytes `[start, min(end, sizeBytes))`; the caller reads or cancels it. */
   readonly body: Body;
 }
+
+/** Which repositories go onto NDN; the program decides. What is there can be fetched and cached by everyone. */
+export interface PublishPolicy {
+  /** Whether blobs of this repository may be asked for at all; decided by its name alone, before any I/O. */
+  allows(repository: string): boolean;
+}
+
+/** How long it is believed that there is a blob, and that everyone may read it; then the registry is asked again. */
+export const revalidateAfterMs = 5 * 60_000;
 
 /** Where a server reads blobs from: the registry over HTTP, or its storage directory. */
 export interface RangeReader {

@@ -5,8 +5,8 @@
 import { LRUCache } from "lru-cache";
 import type { BlobRef } from "#blob/source.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
-import type { RangeRead, RangeReader } from "#publish/range-reader.ts";
-import { believedForMs, type PublishPolicy } from "./publish-policy.ts";
+import { type RangeRead, type RangeReader, revalidateAfterMs } from "#publish/range-reader.ts";
+import type { PublishPolicy } from "./publish-policy.ts";
 
 const maxRemembered = 10_000;
 
@@ -15,7 +15,7 @@ export class PublicCheck implements RangeReader {
   private readonly storage: RangeReader;
   private readonly registry: RegistryClient;
   private readonly policy: PublishPolicy;
-  private readonly allowed = new LRUCache<string, true>({ max: maxRemembered, ttl: believedForMs });
+  private readonly allowed = new LRUCache<string, true>({ max: maxRemembered, ttl: revalidateAfterMs });
 
   constructor(storage: RangeReader, registry: RegistryClient, policy: PublishPolicy) {
     this.storage = storage;

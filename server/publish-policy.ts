@@ -4,9 +4,6 @@
  */
 import { matchesGlob } from "node:path";
 
-/** How long it is believed that there is a blob, and that everybody may read it. */
-export const believedForMs = 5 * 60_000;
-
 /** What an operator said about publishing. */
 export interface PublishOptions {
   /** Globs over repository names (`team/*`, `public/**`); empty: whatever an anonymous pull can read. */

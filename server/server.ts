@@ -13,12 +13,20 @@ import type { SegmentProducer } from "#ndn/producer.ts";
 import { PrefixRegistration } from "#ndn/registration.ts";
 import type { Identity } from "#ndn/trust/keychain.ts";
 import { expiryWarning } from "#ndn/trust/validity.ts";
+import type { RegistryClient } from "#oci/registry-client.ts";
 import { createPublication, type Publication, type PublicationOptions } from "#publish/publication.ts";
+import { RegistryRangeReader } from "#publish/registry-range-reader.ts";
+import { StorageRangeReader } from "#publish/storage-range-reader.ts";
+import { PublicCheck } from "./public-check.ts";
+import { type PublishOptions, PublishPolicy } from "./publish-policy.ts";
 
 const dayMs = 86_400_000;
 
 /** What a server needs; everything is already parsed and validated. */
-export interface BlobServerOptions extends PublicationOptions {
+export interface BlobServerOptions extends Omit<PublicationOptions, "policy" | "reader" | "search">, PublishOptions {
+  readonly registry: RegistryClient;
+  /** Root of the registry's filesystem storage, to read blobs from disk instead of over HTTP. */
+  readonly storage: string | undefined;
   readonly uplinks: readonly FaceUrl[];
   readonly faces: readonly FaceUrl[];
 }
@@ -34,7 +42,7 @@ export class BlobServer {
 
   private constructor(options: BlobServerOptions) {
     this.options = options;
-    this.publication = createPublication(options);
+    this.publication = createPublication({ ...options, ...readingOf(options) });
     this.expiryTimer = setInterval(() => this.warnOfExpiry(), dayMs).unref();
   }
 
@@ -125,4 +133,19 @@ export class BlobServer {
     const warning = expiryWarning(identity, Date.now());
     if (warning !== undefined) log.warn({ certificate: identity.certificateName }, warning);
   }
+}
+
+/** What may be published, and where it is read: from the disk behind the registry's own word, or from the registry. */
+function readingOf(options: BlobServerOptions): Pick<PublicationOptions, "policy" | "reader" | "search"> {
+  const { registry, storage } = options;
+  const policy = new PublishPolicy(options);
+  if (storage === undefined) {
+    return { policy, reader: new RegistryRangeReader(registry, (repository) => policy.isListed(repository)) };
+  }
+  const disk = new StorageRangeReader(storage);
+  return {
+    policy,
+    reader: new PublicCheck(disk, registry, policy),
+    search: (digest) => disk.repositoriesWith(digest),
+  };
 }

@@ -5,7 +5,7 @@ import { Registry } from "prom-client";
 import { expect, test } from "vitest";
 import { createClientMetrics, exposeStore } from "#client/status/metrics.ts";
 import type { SegmentProducer } from "#ndn/producer.ts";
-import { createServerMetrics, exposeProducer } from "#server/server-metrics.ts";
+import { createServerMetrics, exposeProducer } from "#publish/publish-metrics.ts";
 import { checkout } from "#test/support/programs.ts";
 import { UplinkBlobs } from "#uplinks/uplink-blobs.ts";
 
