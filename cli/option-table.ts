@@ -1,5 +1,5 @@
 /**
- * All options of all verbs. A test compares this table with `sample.env` and the README.
+ * All options of all verbs. A test compares this table with `sample.env` and docs/options.md.
  */
 import { parseHedgeMode } from "#blob/hedge-delay.ts";
 import { segmentSizes } from "#blob/names.ts";

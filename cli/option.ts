@@ -1,5 +1,5 @@
 /**
- * What an option is: declared once, and flag, environment variable, help, `sample.env` and README follow from it.
+ * What an option is: declared once, and flag, environment variable, help, `sample.env` and docs/options.md follow from it.
  */
 
 /** A value that cannot be used; the message names the option and what it takes. */

@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { cacheListOptions, cachePruneOptions, cacheRemoveOptions, cacheVerifyOptions } from "#cli/cache/options.ts";
 import { configureOptions } from "#cli/configure/options.ts";
@@ -28,10 +28,16 @@ const options = [
 const withVariable = options.filter(hasVariable);
 const known = [...withVariable.map(({ flag }) => variableOf(flag)), ...Object.keys(secretVariables)];
 const sample = readFileSync(join(checkout, "sample.env"), "utf8");
-const readme = readFileSync(join(checkout, "README.md"), "utf8");
+const reference = readFileSync(join(checkout, "docs/options.md"), "utf8");
+const documents = new Map(
+  globSync(["*.md", "docs/**/*.md"], { cwd: checkout }).map((path) => [
+    path,
+    readFileSync(join(checkout, path), "utf8"),
+  ]),
+);
 
 function rowOf(flag: string): string | undefined {
-  return readme.split("\n").find((line) => line.startsWith(`| \`--${flag} `) || line.startsWith(`| \`--${flag}\``));
+  return reference.split("\n").find((line) => line.startsWith(`| \`--${flag} `) || line.startsWith(`| \`--${flag}\``));
 }
 
 function variablesIn(text: string): string[] {
@@ -52,7 +58,7 @@ test("sample.env shows the defaults, and changes nothing when it is used as it i
 });
 
 test.each(options.map((option) => [option.flag, option] as const))(
-  "the README has --%s with its variable",
+  "the table of options has --%s with its variable",
   (flag, option) => {
     const row = rowOf(flag);
     expect(row?.includes(`\`${variableOf(flag)}\``)).toBe(hasVariable(option));
@@ -63,7 +69,7 @@ test.each(options.map((option) => [option.flag, option] as const))(
   },
 );
 
-test("the README says for each option which verbs have it", () => {
+test("the table of options says for each option which verbs have it", () => {
   for (const { flag } of options) {
     const row = rowOf(flag)!;
     const having = Object.keys(verbs).filter((verb) =>
@@ -73,7 +79,42 @@ test("the README says for each option which verbs have it", () => {
   }
 });
 
-test("the README has every secret variable and no unknown one", () => {
-  for (const name of Object.keys(secretVariables)) expect(readme).toContain(name);
-  expect(variablesIn(readme).filter((name) => !known.includes(name))).toEqual([]);
+test("the table of options has every secret variable, and no document has an unknown one", () => {
+  for (const name of Object.keys(secretVariables)) expect(reference).toContain(name);
+  for (const [path, text] of documents) {
+    expect([path, ...variablesIn(text).filter((name) => !known.includes(name))]).toEqual([path]);
+  }
+});
+
+/** Links out of a document that stay within the checkout, as `[path, anchor]`; the path is "" within the document. */
+function linksIn(text: string): [path: string, anchor: string | undefined][] {
+  const prose = text.replace(/^```.*?^```/gms, "").replace(/`[^`\n]*`/g, "");
+  return [...prose.matchAll(/\]\(([^)\s]+)\)/g)]
+    .filter((match) => !/^[a-z]+:/.test(match[1]!))
+    .map((match) => match[1]!.split("#") as [string, string | undefined]);
+}
+
+/** The anchors that a document's headings get on the web. */
+function anchorsOf(text: string): string[] {
+  return [...text.replace(/^```.*?^```/gms, "").matchAll(/^#+ (.+)$/gm)].map((match) =>
+    match[1]!
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-"),
+  );
+}
+
+test.each([...documents.keys()])("every link in %s leads to a file and to a heading in it", (path) => {
+  for (const [target, anchor] of linksIn(documents.get(path)!)) {
+    const found = target === "" ? path : join(dirname(path), target);
+    expect([found, existsSync(join(checkout, found))]).toEqual([found, true]);
+    if (anchor !== undefined) expect([found, ...anchorsOf(documents.get(found)!)]).toContain(anchor);
+  }
+});
+
+test("a heading's anchor is in lower case, without punctuation", () => {
+  expect(anchorsOf("# What is published, and who `may` pull it\n\n```sh\n# no heading\n```\n## A–B: 2_c")).toEqual([
+    "what-is-published-and-who-may-pull-it",
+    "ab-2_c",
+  ]);
 });
