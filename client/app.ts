@@ -23,7 +23,7 @@ import { boundPipelining } from "./listener/pipelining.ts";
 import type { TlsOptions } from "./listener/tls.ts";
 import { memoryContents, storedContents } from "./manifests/contents.ts";
 import { type IndexFile, openIndexFile } from "./manifests/index-file.ts";
-import { ManifestMemory } from "./manifests/memory.ts";
+import { ManifestCache } from "./manifests/manifest-cache.ts";
 import { createRouter } from "./registries/router.ts";
 import { createRegistryApi, type Mirror, type RegistryApi } from "./registry-api.ts";
 import { type ClientMetrics, exposeStore } from "./status/metrics.ts";
@@ -171,17 +171,17 @@ function routed(url: string): string {
 /** What is cached here, of all registries. */
 interface Cached {
   readonly fetches: SharedFetches | undefined;
-  readonly memory: ManifestMemory;
+  readonly manifestCache: ManifestCache;
   readonly contents: ReturnType<typeof memoryContents>;
   readonly index: IndexFile | undefined;
 }
 
 async function openCached({ store, log, metrics }: ClientAppOptions): Promise<Cached> {
   const contents = store ? storedContents(store, log) : memoryContents();
-  const memory = new ManifestMemory({ contents });
-  const index = store && (await openIndexFile({ directory: store.directory, memory, log }));
+  const manifestCache = new ManifestCache({ contents });
+  const index = store && (await openIndexFile({ directory: store.directory, cache: manifestCache, log }));
   const fetches = store && new SharedFetches(store, log, (running) => metrics.fetchesInFlight.set(running));
-  return { fetches, memory, contents, index };
+  return { fetches, manifestCache, contents, index };
 }
 
 function createApi(
@@ -191,12 +191,12 @@ function createApi(
   { pulls, hedges }: { pulls: PullLog; hedges: Semaphore },
 ): RegistryApi {
   const { store, log, metrics, stallTimeoutMs, bandwidth = { upstream: undefined, ndn: undefined } } = options;
-  const { fetches, memory, contents } = cached;
+  const { fetches, manifestCache, contents } = cached;
   const cache = store && fetches && { store, fetches: fetches.of(mirror.config), directory: store.directory };
   const hedge = { mode: options.hedge ?? "auto", limit: hedges };
   const hidesChallenges = options.login !== undefined;
   const common = { log, metrics, pulls, bandwidth, stallTimeoutMs, hedge, hidesChallenges };
-  return createRegistryApi(mirror, { ...common, cache, memory, contents });
+  return createRegistryApi(mirror, { ...common, cache, manifestCache, contents });
 }
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;

@@ -16,8 +16,8 @@ import { prefetchOf } from "./fetch-ahead.ts";
 import { isConditional } from "./http/blob-range.ts";
 import { isRead } from "./http/methods.ts";
 import { signalOf } from "./http/response-body.ts";
+import type { ManifestCache } from "./manifests/manifest-cache.ts";
 import { createManifestRoute } from "./manifests/manifest-route.ts";
-import type { ManifestMemory } from "./manifests/memory.ts";
 import { createPingRoute } from "./manifests/ping-route.ts";
 import { placeOf } from "./manifests/place.ts";
 import type { ManifestContents, ManifestServices } from "./manifests/ports.ts";
@@ -44,7 +44,7 @@ export interface Mirror {
 export interface SharedServices
   extends Pick<BlobServices, "metrics" | "pulls" | "log" | "bandwidth" | "stallTimeoutMs"> {
   readonly cache: (Cache & { readonly directory: string }) | undefined;
-  readonly memory: ManifestMemory;
+  readonly manifestCache: ManifestCache;
   readonly contents: ManifestContents;
   readonly hedge: { readonly mode: HedgeMode; readonly limit: Semaphore };
   /** Whether pullers have a login of this endpoint, and so must not answer the upstreams' challenges. */
@@ -60,7 +60,7 @@ export interface RegistryApi {
 
 /** Make the API of one registry. */
 export function createRegistryApi({ config, registry, ndn }: Mirror, shared: SharedServices): RegistryApi {
-  const { metrics, log, cache, memory, contents, hidesChallenges } = shared;
+  const { metrics, log, cache, manifestCache, contents, hidesChallenges } = shared;
   const name = config.registry;
   const { authorize, offline } = config;
   const file = cache && join(cache.directory, `rights-${name.replaceAll(":", "_")}.json`);
@@ -93,7 +93,7 @@ export function createRegistryApi({ config, registry, ndn }: Mirror, shared: Sha
       ask: (request, options) => proxy.ask(request, askedBy.get(request)!, options),
       pass: async (request, response) => void (await proxy.forward(request, response, askedBy.get(request)!)),
     },
-    memory,
+    cache: manifestCache,
     contents,
     rights,
     log,
@@ -173,7 +173,7 @@ function seen(
 
 /** A push or a deletion of a manifest went through here: what was remembered of it is over. */
 async function changedManifest(
-  { memory, registry }: ManifestServices,
+  { cache, registry }: ManifestServices,
   { method }: IncomingMessage,
   response: ServerResponse,
   { repository, reference }: { repository: string; reference: string },
@@ -182,10 +182,10 @@ async function changedManifest(
   const digest = parseSha256(reference);
   if (method === "PUT") {
     const written = parseSha256(String(response.getHeader("docker-content-digest") ?? ""));
-    memory.wroteManifest(place, reference, written);
+    cache.wroteManifest(place, reference, written);
   } else if (method === "DELETE") {
-    if (digest) await memory.forgetDigest(place, digest);
-    else memory.forgetTag(place, reference);
+    if (digest) await cache.forgetDigest(place, digest);
+    else cache.forgetTag(place, reference);
   }
 }
 

@@ -1,17 +1,17 @@
 /**
- * Keeps the memory of manifests in the cache directory, so that a restart forgets nothing.
+ * Keeps the manifest cache in the cache directory, so that a restart forgets nothing.
  */
 import { readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { writeFileAtomic } from "#base/atomic-file.ts";
 import { formatIndex, restoreIndex } from "./index-json.ts";
-import type { ManifestMemory } from "./memory.ts";
+import type { ManifestCache } from "./manifest-cache.ts";
 
 export interface IndexFileOptions {
   /** The cache directory; it is there. Nobody else writes its `index.json` while it is open. */
   readonly directory: string;
-  readonly memory: ManifestMemory;
+  readonly cache: ManifestCache;
   readonly log: Logger;
   /** Least time between two writings. @defaultValue 1000 */
   readonly intervalMs?: number | undefined;
@@ -25,13 +25,13 @@ const maxShare = 1 / 50;
 /** A disk that is full is not soon less so. */
 const retryMs = 30_000;
 
-/** Fill the memory from the file and write its changes down from now on; a damaged file is moved aside. Never throws. */
+/** Fill the manifest cache from the file and write its changes down from now on; a damaged file is moved aside. Never throws. */
 export async function openIndexFile(options: IndexFileOptions): Promise<IndexFile> {
   await load(options);
   return new IndexFile(options);
 }
 
-/** The file that follows the memory. */
+/** The file that follows the manifest cache. */
 export class IndexFile {
   readonly #options: IndexFileOptions;
   #isChanged = false;
@@ -44,16 +44,16 @@ export class IndexFile {
 
   constructor(options: IndexFileOptions) {
     this.#options = options;
-    options.memory.onChange = () => {
+    options.cache.onChange = () => {
       this.#isChanged = true;
       this.#schedule();
     };
   }
 
-  /** Write what is not written yet, and follow the memory no longer. */
+  /** Write what is not written yet, and follow the manifest cache no longer. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#options.memory.onChange = () => {};
+    this.#options.cache.onChange = () => {};
     clearTimeout(this.#timer);
     await this.#writing;
     if (this.#isChanged) await this.#write();
@@ -72,12 +72,12 @@ export class IndexFile {
   }
 
   async #write(): Promise<void> {
-    const { directory, memory, log, intervalMs = 1000 } = this.#options;
+    const { directory, cache, log, intervalMs = 1000 } = this.#options;
     const path = join(directory, fileName);
     const startedMs = performance.now();
     this.#isChanged = false;
     try {
-      await writeFileAtomic(path, formatIndex(memory), 0o600, `${path}.new`);
+      await writeFileAtomic(path, formatIndex(cache), 0o600, `${path}.new`);
       this.#isFailing = false;
     } catch (err: unknown) {
       if (!this.#isFailing) log.warn({ err, path }, "tags cannot be written down: a restart will forget them");
@@ -91,10 +91,10 @@ export class IndexFile {
 
 const fileName = "index.json";
 
-async function load({ directory, memory, log }: IndexFileOptions): Promise<void> {
+async function load({ directory, cache, log }: IndexFileOptions): Promise<void> {
   const path = join(directory, fileName);
   try {
-    restoreIndex(await readFile(path, "utf8"), memory);
+    restoreIndex(await readFile(path, "utf8"), cache);
   } catch (err: unknown) {
     const { code } = err as NodeJS.ErrnoException;
     if (code === "ENOENT") return;

@@ -1,11 +1,11 @@
 /**
- * The memory of manifests as the `index.json` of an OCI image layout (OCI image-spec, image-layout.md): the newest
+ * The manifest cache as the `index.json` of an OCI image layout (OCI image-spec, image-layout.md): the newest
  * meaning of a tag is there for every tool under `<registry>/<repository>:<tag>`, the rest in annotations of our own.
  */
 import { z } from "zod";
 import { parseSha256 } from "#oci/digest.ts";
 import { bareType } from "#oci/media-type.ts";
-import type { Greeting, ManifestMemory, RememberedManifest, TaggedDigest } from "./memory.ts";
+import type { CachedManifest, Greeting, ManifestCache, TaggedDigest } from "./manifest-cache.ts";
 import { digestName, parseName, tagName } from "./place.ts";
 
 const refName = "org.opencontainers.image.ref.name";
@@ -34,11 +34,11 @@ const greetingSchema = z.tuple([z.union([z.literal(200), z.literal(401)]), z.arr
 
 type Descriptor = z.infer<typeof descriptorSchema>;
 
-/** The text of `index.json`; what is not cached is left out, and the least recently used beyond `memory.maxEntries`. */
-export function formatIndex(memory: ManifestMemory): string {
-  const cached = new Map(memory.manifests().map((one) => [digestName(one.place, one.digest), one]));
+/** The text of `index.json`; what is not cached is left out, and the least recently used beyond `cache.maxEntries`. */
+export function formatIndex(cache: ManifestCache): string {
+  const cached = new Map(cache.manifests().map((one) => [digestName(one.place, one.digest), one]));
   const isTagged = new Set<string>();
-  const tagged = memory.tags().flatMap(({ place, tag, tagged: meanings }) => {
+  const tagged = cache.tags().flatMap(({ place, tag, tagged: meanings }) => {
     const known = meanings.flatMap(({ digest, seenMs }) => {
       const name = digestName(place, digest);
       const manifest = cached.get(name);
@@ -51,26 +51,26 @@ export function formatIndex(memory: ManifestMemory): string {
   const untagged = [...cached].flatMap(([name, manifest]) =>
     isTagged.has(name) ? [] : [describe(manifest, manifest.seenMs, reference, name)],
   );
-  const greetings = [...memory.greetings()].map(([registry, { status, challenges }]) => [
+  const greetings = [...cache.greetings()].map(([registry, { status, challenges }]) => [
     greeting + registry,
     JSON.stringify([status, challenges]),
   ]);
   return JSON.stringify({
     schemaVersion: 2,
     mediaType: "application/vnd.oci.image.index.v1+json",
-    manifests: [...tagged, ...untagged].slice(0, memory.maxEntries),
+    manifests: [...tagged, ...untagged].slice(0, cache.maxEntries),
     ...(greetings.length > 0 && { annotations: Object.fromEntries(greetings) as Record<string, string> }),
   });
 }
 
 /**
- * Put into the memory what `formatIndex` wrote; descriptors of other tools are passed over.
+ * Put into the cache what `formatIndex` wrote; descriptors of other tools are passed over.
  *
  * @throws Error when it is no index.
  */
-export function restoreIndex(text: string, memory: ManifestMemory): void {
+export function restoreIndex(text: string, cache: ManifestCache): void {
   const index = indexSchema.parse(JSON.parse(text));
-  for (const [key, value] of Object.entries(index.annotations ?? {})) putGreeting(memory, key, value);
+  for (const [key, value] of Object.entries(index.annotations ?? {})) putGreeting(cache, key, value);
   const tags = new Map<string, TaggedDigest[]>();
   // Backwards, because what is put last counts as used last.
   for (const item of index.manifests.toReversed()) {
@@ -79,13 +79,13 @@ export function restoreIndex(text: string, memory: ManifestMemory): void {
     const named = name === undefined ? undefined : parseName(name);
     if (!data || !name || !named) continue;
     const manifest = remembered(data);
-    memory.putManifest(named.place, manifest);
+    cache.putManifest(named.place, manifest);
     if (named.tag !== undefined) tags.set(name, [manifest, ...(tags.get(name) ?? [])]);
   }
-  for (const [name, tagged] of tags) putTag(memory, name, tagged);
+  for (const [name, tagged] of tags) putTag(cache, name, tagged);
 }
 
-function describe(manifest: RememberedManifest, seenMs: number, key: string, name: string): Descriptor {
+function describe(manifest: CachedManifest, seenMs: number, key: string, name: string): Descriptor {
   const mediaType = bareType(manifest.contentType);
   return {
     mediaType,
@@ -100,7 +100,7 @@ function describe(manifest: RememberedManifest, seenMs: number, key: string, nam
   };
 }
 
-function remembered({ mediaType, digest, size, annotations: notes }: Descriptor): RememberedManifest {
+function remembered({ mediaType, digest, size, annotations: notes }: Descriptor): CachedManifest {
   const seenMs = Date.parse(notes[seen] ?? "");
   return {
     digest,
@@ -111,14 +111,14 @@ function remembered({ mediaType, digest, size, annotations: notes }: Descriptor)
   };
 }
 
-function putTag(memory: ManifestMemory, name: string, tagged: readonly TaggedDigest[]): void {
+function putTag(cache: ManifestCache, name: string, tagged: readonly TaggedDigest[]): void {
   const { place, tag } = parseName(name)!;
   const bare = tagged.map(({ digest, seenMs }) => ({ digest, seenMs }));
-  if (tag !== undefined) memory.putTag(place, tag, bare);
+  if (tag !== undefined) cache.putTag(place, tag, bare);
 }
 
-function putGreeting(memory: ManifestMemory, key: string, value: string): void {
+function putGreeting(cache: ManifestCache, key: string, value: string): void {
   if (!key.startsWith(greeting)) return;
   const [status, challenges] = greetingSchema.parse(JSON.parse(value));
-  memory.putGreeting(key.slice(greeting.length), { status, challenges } satisfies Greeting);
+  cache.putGreeting(key.slice(greeting.length), { status, challenges } satisfies Greeting);
 }

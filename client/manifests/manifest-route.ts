@@ -12,9 +12,9 @@ import { PullerGone } from "../http/response-body.ts";
 import { hasBody } from "../upstream/proxy-headers.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";
 import { type Ask, askOf, discard, type InItsPlace, isFailure } from "../upstream/upstream-question.ts";
-import { digestIn, sendCached, sendFresh, sendStale, standIns } from "./from-memory.ts";
+import { digestIn, sendCached, sendFresh, sendStale, standIns } from "./from-cache.ts";
+import type { ManifestCache } from "./manifest-cache.ts";
 import { type ManifestRequest, manifestRequest } from "./manifest-request.ts";
-import type { ManifestMemory } from "./memory.ts";
 import { passManifest } from "./pass-manifest.ts";
 import type { ManifestServices } from "./ports.ts";
 
@@ -82,7 +82,7 @@ async function answerByHead(services: ManifestServices, ask: Ask, asked: Manifes
 }
 
 /**
- * Ask the upstream, or have the memory answer in its place: then there is nothing left to do, and no reply.
+ * Ask the upstream, or have the cache answer in its place: then there is nothing left to do, and no reply.
  *
  * @throws RegistryUnreachable when neither answers. A status that says so is a reply like others.
  */
@@ -111,40 +111,40 @@ async function askOrStandIn(
 }
 
 /** What an answer of the upstream says about tag, manifest and puller. */
-function learn({ memory, rights }: ManifestServices, asked: ManifestRequest, { status, headers }: UpstreamReply): void {
+function learn({ cache, rights }: ManifestServices, asked: ManifestRequest, { status, headers }: UpstreamReply): void {
   const { place, repository, tag, credential } = asked;
-  const known = asked.digest ? [asked.digest] : memory.digestsOf(place, tag!);
-  if (status === 404 && !isAboutMediaType(memory, asked, known)) forget({ memory, rights }, asked, known);
+  const known = asked.digest ? [asked.digest] : cache.digestsOf(place, tag!);
+  if (status === 404 && !isAboutMediaType(cache, asked, known)) forget({ cache, rights }, asked, known);
   // A tag that is not there is no refusal of what it meant before.
-  const isGone = status === 404 && tag === undefined && !isAboutMediaType(memory, asked, known);
+  const isGone = status === 404 && tag === undefined && !isAboutMediaType(cache, asked, known);
   const isRefusal = status === 401 || status === 403 || isGone;
   if (isRefusal) for (const one of known) rights.refused(credential, repository, one);
   // Not every 200 is a registry's: one that does not name the digest grants nothing, unless its bytes turn out right.
   const digest = digestIn(headers);
   if (status !== 200 || !digest || (asked.digest && asked.digest !== digest)) return;
   rights.granted(credential, repository, digest);
-  if (tag !== undefined) memory.sawTag(place, tag, digest);
+  if (tag !== undefined) cache.sawTag(place, tag, digest);
 }
 
 /** Some registries say 404 to a puller that does not take a manifest's media type: it is still there. */
 function isAboutMediaType(
-  memory: ManifestMemory,
+  cache: ManifestCache,
   { request, place }: ManifestRequest,
   known: readonly Digest[],
 ): boolean {
-  const types = known.flatMap((digest) => memory.byDigest(place, digest)?.contentType ?? []);
+  const types = known.flatMap((digest) => cache.byDigest(place, digest)?.contentType ?? []);
   return types.length > 0 && !types.some((type) => admits(request.headers.accept, type));
 }
 
 /** A registry may say 404 to those who must not know: only who may have a manifest can make it forgotten. */
 function forget(
-  { memory, rights }: Pick<ManifestServices, "memory" | "rights">,
+  { cache, rights }: Pick<ManifestServices, "cache" | "rights">,
   { place, repository, tag, credential }: ManifestRequest,
   known: readonly Digest[],
 ): void {
   if (!known.some((digest) => rights.mayOffline(credential, repository, digest))) return;
-  if (tag !== undefined) memory.forgetTag(place, tag);
-  else for (const digest of known) void memory.forgetDigest(place, digest);
+  if (tag !== undefined) cache.forgetTag(place, tag);
+  else for (const digest of known) void cache.forgetDigest(place, digest);
 }
 
 /** End a response whose work failed: with an answer while that is possible, else by breaking off the connection. */

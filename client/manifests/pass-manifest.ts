@@ -8,7 +8,7 @@ import { writeAll } from "../http/response-body.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";
 import { discard } from "../upstream/upstream-question.ts";
 import { digestOf, maxManifestBytes } from "./contents.ts";
-import { announce, digestIn, isEncoded } from "./from-memory.ts";
+import { announce, digestIn, isEncoded } from "./from-cache.ts";
 import type { ManifestRequest } from "./manifest-request.ts";
 import type { ManifestServices } from "./ports.ts";
 
@@ -73,7 +73,7 @@ async function keep(
   { digest, contentType, etag }: Expected,
   bytes: Buffer,
 ): Promise<void> {
-  const { contents, memory, rights, log } = services;
+  const { contents, cache, rights, log } = services;
   const { place, tag, repository, credential } = asked;
   const found = digestOf(bytes);
   if (found !== digest) return log.warn({ repository, digest, found }, "upstream sent a manifest with another digest");
@@ -82,8 +82,8 @@ async function keep(
   } catch (err: unknown) {
     log.warn({ err, digest }, "manifest cannot be kept");
   }
-  memory.sawManifest(place, { digest, contentType, sizeBytes: bytes.length, etag });
-  if (tag !== undefined) memory.sawTag(place, tag, digest);
+  cache.sawManifest(place, { digest, contentType, sizeBytes: bytes.length, etag });
+  if (tag !== undefined) cache.sawTag(place, tag, digest);
   rights.granted(credential, repository, digest);
   announce(services, asked, { digest, mediaType: contentType, bytes }, "upstream");
 }

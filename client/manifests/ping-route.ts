@@ -7,9 +7,9 @@ import { sendError, upstreamUnavailable } from "../http/answers.ts";
 import { PullerGone, signalOf, writeAll } from "../http/response-body.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";
 import { type Ask, askOf, discard, isFailure } from "../upstream/upstream-question.ts";
-import { staleHeaders, staleWarning } from "./from-memory.ts";
+import { staleHeaders, staleWarning } from "./from-cache.ts";
+import type { Greeting } from "./manifest-cache.ts";
 import { credentialOf } from "./manifest-request.ts";
-import type { Greeting } from "./memory.ts";
 import type { ManifestServices } from "./ports.ts";
 
 /**
@@ -65,16 +65,16 @@ const welcome: Greeting = { status: 200, challenges: [] };
  * registry is out of reach its token service may be as well, and then those who need no login must not be sent there.
  */
 function greetingFor(
-  { memory, registry, rights, hidesChallenges }: ManifestServices,
+  { cache, registry, rights, hidesChallenges }: ManifestServices,
   credential: string | undefined,
   failure: number | RegistryUnreachable,
 ): Greeting | undefined {
-  if (rights.offline === "nobody" || !memory.knows(registry)) return undefined;
+  if (rights.offline === "nobody" || !cache.knows(registry)) return undefined;
   if (hidesChallenges) return welcome; // also where a challenge was remembered before the endpoint had logins
   const isOutOfReach = typeof failure !== "number";
   if (rights.offline === "anyone" && isOutOfReach) return welcome;
   if (credential !== undefined && rights.isKnown(credential)) return welcome;
-  return memory.greeting(registry) ?? welcome;
+  return cache.greeting(registry) ?? welcome;
 }
 
 function replay(
@@ -107,7 +107,7 @@ async function pass(
   const isAnonymous = request.headers.authorization === undefined && credentialOf(services, request) === undefined;
   if (isAnonymous && (status === 200 || status === 401)) {
     // Several WWW-Authenticate lines may come as an array, or joined.
-    services.memory.greeted(services.registry, { status, challenges: [headers["www-authenticate"] ?? []].flat() });
+    services.cache.greeted(services.registry, { status, challenges: [headers["www-authenticate"] ?? []].flat() });
   }
   response.writeHead(status, headers);
   services.onAnswer?.("ping", "upstream");

@@ -5,7 +5,7 @@ import type { IncomingMessage } from "node:http";
 import type { Logger } from "pino";
 import type { Digest } from "#oci/digest.ts";
 import type { HeadTimeouts, Upstream } from "../upstream/upstream.ts";
-import type { ManifestMemory } from "./memory.ts";
+import type { ManifestCache } from "./manifest-cache.ts";
 
 /** Bytes of manifests by digest. */
 export interface ManifestContents {
@@ -21,7 +21,7 @@ export interface ManifestContents {
 /** What is served to whom while the upstream does not answer. */
 export type OfflinePolicy = "known-pullers" | "anyone" | "nobody";
 
-/** The memory of who may pull what; `credential` is the puller's Authorization, undefined for anonymous. */
+/** Who may pull what, as far as it is remembered; `credential` is the puller's Authorization, undefined for anonymous. */
 export interface ManifestRights {
   readonly offline: OfflinePolicy;
   /** The upstream has answered 2xx to this puller. */
@@ -47,8 +47,8 @@ export interface ServedManifest {
   readonly by: AnsweredBy;
 }
 
-/** What answered a request: the upstream, the memory with the upstream's consent, or the memory in its place. */
-export type AnsweredBy = "upstream" | "memory" | "stale";
+/** What answered a request: the upstream, the cache with the upstream's consent, or the cache in its place. */
+export type AnsweredBy = "upstream" | "cache" | "stale";
 
 /** What the manifest routes of one registry are made of; everything stays the caller's to close. */
 export interface ManifestServices {
@@ -56,8 +56,8 @@ export interface ManifestServices {
   readonly registry: string;
   readonly upstream: Upstream;
   /** Shared by all registries. */
-  readonly memory: ManifestMemory;
-  /** The same that `memory` was made with. */
+  readonly cache: ManifestCache;
+  /** The same that `cache` was made with. */
   readonly contents: ManifestContents;
   readonly rights: ManifestRights;
   readonly log: Logger;

@@ -48,7 +48,7 @@ test.each([
   expect(contents.has(digest)).toBe(false);
 });
 
-test("memory is bounded by bytes and by manifests", async () => {
+test("cache is bounded by bytes and by manifests", async () => {
   const [a, b, large] = [Buffer.from("a"), Buffer.from("b"), Buffer.alloc(11)];
   const byCount = memoryContents({ maxManifests: 1 });
   for (const one of [a, b]) await byCount.put(digestOf(one), one);

@@ -5,7 +5,7 @@ import pino from "pino";
 import { expect, test } from "vitest";
 import { storedContents } from "#client/manifests/contents.ts";
 import { openIndexFile } from "#client/manifests/index-file.ts";
-import { ManifestMemory } from "#client/manifests/memory.ts";
+import { ManifestCache } from "#client/manifests/manifest-cache.ts";
 import { type Digest, hexOf } from "#oci/digest.ts";
 import type { CachedBlob } from "#store/store-port.ts";
 import { programPath } from "#test/support/programs.ts";
@@ -52,15 +52,15 @@ describeWith(["skopeo"], "the cache directory is an image layout", () => {
     "skopeo reads and copies a tag of %s from it; after a restart the tag is served offline",
     async (name) => {
       await using folder = await makeTemporaryFolder();
-      const [cache, copy] = [join(folder.path, "cache"), join(folder.path, "copy")];
-      const blobs = await blobsIn(cache);
+      const [directory, copy] = [join(folder.path, "cache"), join(folder.path, "copy")];
+      const blobs = await blobsIn(directory);
       const contents = storedContents(blobs, log);
       const registry = await startRegistry();
       const image = registry.addImage(repository, "latest", [tarLayer({ one: "1" }), tarLayer({ two: "2" })]);
       const start = async () => {
-        const memory = new ManifestMemory({ contents });
-        const file = await openIndexFile({ directory: cache, memory, log });
-        return { file, endpoint: await startManifestEndpoint(registry.url, { registry: name, memory, contents }) };
+        const cache = new ManifestCache({ contents });
+        const file = await openIndexFile({ directory, cache, log });
+        return { file, endpoint: await startManifestEndpoint(registry.url, { registry: name, cache, contents }) };
       };
 
       const first = await start();
@@ -70,7 +70,7 @@ describeWith(["skopeo"], "the cache directory is an image layout", () => {
       await first.file.close();
       await first.endpoint[Symbol.asyncDispose]();
 
-      const reference = `oci:${cache}:${name}/${repository}:latest`;
+      const reference = `oci:${directory}:${name}/${repository}:latest`;
       const { stdout } = await run(programPath("skopeo"), ["inspect", "--raw", reference]);
       expect(Buffer.from(stdout)).toEqual(straight.body);
       const policy = ["--insecure-policy", "copy", "--quiet"];

@@ -4,7 +4,7 @@ import pino from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { digestOf, memoryContents } from "#client/manifests/contents.ts";
 import { type IndexFile, openIndexFile } from "#client/manifests/index-file.ts";
-import { ManifestMemory } from "#client/manifests/memory.ts";
+import { ManifestCache } from "#client/manifests/manifest-cache.ts";
 import { placeOf } from "#client/manifests/place.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 import { until } from "#test/support/until.ts";
@@ -22,7 +22,7 @@ beforeEach(async () => {
 afterEach(() => folder[Symbol.asyncDispose]());
 
 interface Started extends AsyncDisposable {
-  readonly memory: ManifestMemory;
+  readonly cache: ManifestCache;
   readonly file: IndexFile;
   readonly logs: string[];
 }
@@ -30,34 +30,34 @@ interface Started extends AsyncDisposable {
 async function start(options: { maxEntries?: number; intervalMs?: number } = {}): Promise<Started> {
   const logs: string[] = [];
   const log = pino({}, { write: (line) => logs.push((JSON.parse(line) as { msg: string }).msg) });
-  const memory = new ManifestMemory({ contents, now: () => Date.UTC(2030, 0, 1), ...options });
-  const file = await openIndexFile({ directory: folder.path, memory, log, ...options });
-  return { memory, file, logs, [Symbol.asyncDispose]: () => file.close() };
+  const cache = new ManifestCache({ contents, now: () => Date.UTC(2030, 0, 1), ...options });
+  const file = await openIndexFile({ directory: folder.path, cache, log, ...options });
+  return { cache, file, logs, [Symbol.asyncDispose]: () => file.close() };
 }
 
-async function see(memory: ManifestMemory, name: string, { tag = "", type = "a/b", isCached = true } = {}) {
+async function see(cache: ManifestCache, name: string, { tag = "", type = "a/b", isCached = true } = {}) {
   const bytes = Buffer.from(name);
   const digest = digestOf(bytes);
   if (isCached) await contents.put(digest, bytes);
-  memory.sawManifest(place, { digest, contentType: type, sizeBytes: bytes.length, etag: `"${name}"` });
-  if (tag !== "") memory.sawTag(place, tag, digest);
+  cache.sawManifest(place, { digest, contentType: type, sizeBytes: bytes.length, etag: `"${name}"` });
+  if (tag !== "") cache.sawTag(place, tag, digest);
   return digest;
 }
 
 test("a restart forgets nothing that is cached", async () => {
   {
     await using first = await start();
-    await see(first.memory, "untagged");
-    await see(first.memory, "older", { tag: "latest" });
-    await see(first.memory, "other type", { tag: "latest", type: "a/list; charset=utf-8" });
-    await see(first.memory, "elsewhere", { tag: "v1" });
-    await see(first.memory, "not cached", { tag: "v2", isCached: false });
-    first.memory.greeted("registry.test", { status: 401, challenges: ['Basic realm="x"', "Bearer"] });
+    await see(first.cache, "untagged");
+    await see(first.cache, "older", { tag: "latest" });
+    await see(first.cache, "other type", { tag: "latest", type: "a/list; charset=utf-8" });
+    await see(first.cache, "elsewhere", { tag: "v1" });
+    await see(first.cache, "not cached", { tag: "v2", isCached: false });
+    first.cache.greeted("registry.test", { status: 401, challenges: ['Basic realm="x"', "Bearer"] });
   }
   await using second = await start();
   await using third = await start();
-  for (const { memory } of [second, third]) {
-    expect(memory.byTag(place, "latest")).toMatchObject([
+  for (const { cache } of [second, third]) {
+    expect(cache.byTag(place, "latest")).toMatchObject([
       {
         digest: digestOf(Buffer.from("other type")),
         contentType: "a/list; charset=utf-8",
@@ -67,10 +67,10 @@ test("a restart forgets nothing that is cached", async () => {
       },
       { digest: digestOf(Buffer.from("older")), contentType: "a/b" },
     ]);
-    expect(memory.byTag(place, "v1")).toHaveLength(1);
-    expect(memory.digestsOf(place, "v2")).toEqual([]);
-    expect(memory.byDigest(place, digestOf(Buffer.from("untagged")))).toMatchObject({ sizeBytes: 8 });
-    expect(memory.greeting("registry.test")).toEqual({ status: 401, challenges: ['Basic realm="x"', "Bearer"] });
+    expect(cache.byTag(place, "v1")).toHaveLength(1);
+    expect(cache.digestsOf(place, "v2")).toEqual([]);
+    expect(cache.byDigest(place, digestOf(Buffer.from("untagged")))).toMatchObject({ sizeBytes: 8 });
+    expect(cache.greeting("registry.test")).toEqual({ status: 401, challenges: ['Basic realm="x"', "Bearer"] });
     expect(second.logs).toEqual([]);
   }
 });
@@ -78,8 +78,8 @@ test("a restart forgets nothing that is cached", async () => {
 test("other tools find a tag under one name, once", async () => {
   {
     await using started = await start();
-    await see(started.memory, "older", { tag: "latest" });
-    await see(started.memory, "newer", { tag: "latest", type: "a/list" });
+    await see(started.cache, "older", { tag: "latest" });
+    await see(started.cache, "newer", { tag: "latest", type: "a/list" });
   }
   const index = JSON.parse(await readFile(path, "utf8")) as { manifests: { annotations: Record<string, string> }[] };
   expect(index).toMatchObject({ schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json" });
@@ -92,11 +92,11 @@ test("other tools find a tag under one name, once", async () => {
 test("the index is bounded, and who was used last stays", async () => {
   {
     await using started = await start({ maxEntries: 3 });
-    for (const name of ["1", "2", "3", "4"]) await see(started.memory, name, { tag: `v${name}` });
-    started.memory.byTag(place, "v2");
+    for (const name of ["1", "2", "3", "4"]) await see(started.cache, name, { tag: `v${name}` });
+    started.cache.byTag(place, "v2");
   }
   await using started = await start({ maxEntries: 2 });
-  const found = ["v1", "v2", "v3", "v4"].map((tag) => started.memory.byTag(place, tag).length);
+  const found = ["v1", "v2", "v3", "v4"].map((tag) => started.cache.byTag(place, tag).length);
   expect(found).toEqual([0, 1, 0, 1]);
 });
 
@@ -107,17 +107,17 @@ test.each(["", "{", "[]", '{"schemaVersion":1,"manifests":[]}', '{"schemaVersion
     {
       await using started = await start();
       expect(started.logs).toEqual(["the index of the cache is damaged: no tags are remembered"]);
-      await see(started.memory, "new", { tag: "latest" });
+      await see(started.cache, "new", { tag: "latest" });
     }
     expect(await readFile(`${path}.damaged`, "utf8")).toBe(text);
     await using again = await start();
-    expect(again.memory.byTag(place, "latest")).toHaveLength(1);
+    expect(again.cache.byTag(place, "latest")).toHaveLength(1);
   },
 );
 
 test("descriptors that are not ours, or make no sense, are passed over", async () => {
   await using other = await start();
-  const digest = await see(other.memory, "good", { tag: "good" });
+  const digest = await see(other.cache, "good", { tag: "good" });
   await other.file.close();
   const index = JSON.parse(await readFile(path, "utf8")) as { manifests: object[] };
   const [good] = index.manifests;
@@ -134,15 +134,15 @@ test("descriptors that are not ours, or make no sense, are passed over", async (
   await writeFile(path, JSON.stringify({ ...index, manifests: [...wrong, good] }));
   await using started = await start();
   expect(started.logs).toEqual([]);
-  expect(started.memory.byTag(place, "good").map((one) => one.digest)).toEqual([digest]);
-  expect([...started.memory.tags()]).toHaveLength(1);
+  expect(started.cache.byTag(place, "good").map((one) => one.digest)).toEqual([digest]);
+  expect([...started.cache.tags()]).toHaveLength(1);
 });
 
 test("changes are written soon, by rename, and not more often than is said", async () => {
   await using started = await start({ intervalMs: 60_000 });
-  await see(started.memory, "1", { tag: "v1" });
+  await see(started.cache, "1", { tag: "v1" });
   const first = await until("the first writing", async () => readFile(path, "utf8"));
-  await see(started.memory, "2", { tag: "v2" });
+  await see(started.cache, "2", { tag: "v2" });
   expect(await readFile(path, "utf8")).toBe(first);
   await started.file.close();
   expect(await readFile(path, "utf8")).toContain("registry.test/team/app:v2");
@@ -152,12 +152,12 @@ test("changes are written soon, by rename, and not more often than is said", asy
 test("a directory that cannot be written to is one warning, and is tried again", async () => {
   await using started = await start();
   await mkdir(path);
-  await see(started.memory, "1", { tag: "v1" });
+  await see(started.cache, "1", { tag: "v1" });
   await started.file.close();
   expect(started.logs).toEqual(["tags cannot be written down: a restart will forget them"]);
   expect(await readdir(folder.path)).toEqual(["index.json"]);
   await rm(path, { recursive: true });
   await started.file.close();
   await using again = await start();
-  expect(again.memory.byTag(place, "v1")).toHaveLength(1);
+  expect(again.cache.byTag(place, "v1")).toHaveLength(1);
 });

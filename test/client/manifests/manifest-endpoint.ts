@@ -4,8 +4,8 @@ import type { AddressInfo } from "node:net";
 import pino from "pino";
 import { Registry } from "prom-client";
 import { memoryContents } from "#client/manifests/contents.ts";
+import { ManifestCache } from "#client/manifests/manifest-cache.ts";
 import { createManifestRoute } from "#client/manifests/manifest-route.ts";
-import { ManifestMemory } from "#client/manifests/memory.ts";
 import { createPingRoute } from "#client/manifests/ping-route.ts";
 import type { ManifestServices, OfflinePolicy, ServedManifest } from "#client/manifests/ports.ts";
 import { plain } from "#client/registries/router.ts";
@@ -23,7 +23,7 @@ import { RightsDouble } from "./rights-double.ts";
 export interface ManifestEndpoint extends AsyncDisposable {
   readonly url: URL;
   readonly services: ManifestServices;
-  readonly memory: ManifestMemory;
+  readonly cache: ManifestCache;
   readonly rights: RightsDouble;
   /** Manifests that were served whole. */
   readonly served: ServedManifest[];
@@ -49,13 +49,13 @@ export async function startManifestEndpoint(
   const metrics = createClientMetrics(new Registry());
   const proxy = createProxy({ upstream: upstreamUrl, registry: upstream, log, metrics, onAnswer: () => {} });
   const contents = options.contents ?? memoryContents();
-  const memory = options.memory ?? new ManifestMemory({ contents });
+  const cache = options.cache ?? new ManifestCache({ contents });
   const rights = new RightsDouble(offline);
   const served: ServedManifest[] = [];
   const services: ManifestServices = {
     registry: "registry.test",
     upstream: upstreamOf(upstreamUrl, proxy),
-    memory,
+    cache,
     contents,
     rights,
     log,
@@ -79,7 +79,7 @@ export async function startManifestEndpoint(
   };
   const { port } = server.address() as AddressInfo;
   const url = new URL(`http://127.0.0.1:${port}/`);
-  return { url, services, memory, rights, served, logs, [Symbol.asyncDispose]: close };
+  return { url, services, cache, rights, served, logs, [Symbol.asyncDispose]: close };
 }
 
 function upstreamOf(base: URL, proxy: UpstreamProxy): Upstream {

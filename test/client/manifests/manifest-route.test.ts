@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { RememberedManifest } from "#client/manifests/memory.ts";
+import type { CachedManifest } from "#client/manifests/manifest-cache.ts";
 import type { Digest } from "#oci/digest.ts";
 import { digestOf } from "#test/support/random-bytes.ts";
 import { startRegistry } from "#test/support/registry.ts";
@@ -112,13 +112,13 @@ test("a page that somebody puts in the registry's place is passed, and grants an
   await ask(endpoint.url, byTag, { headers: { authorization: "Bearer known" } });
   const portal = stage.owned.use(await startUpstream((_, response) => void response.end("<p>please pay</p>")));
   const behind = stage.owned.use(
-    await startManifestEndpoint(portal.url, { memory: endpoint.memory, contents: endpoint.services.contents }),
+    await startManifestEndpoint(portal.url, { cache: endpoint.cache, contents: endpoint.services.contents }),
   );
   for (const path of [byTag, byDigest(stage.image.manifest)]) {
     expect((await ask(behind.url, path)).body.toString()).toBe("<p>please pay</p>");
   }
   expect(behind.rights.isKnown(undefined)).toBe(false);
-  expect(endpoint.memory.byTag(place, "latest").map(({ digest }) => digest)).toEqual([stage.image.manifest]);
+  expect(endpoint.cache.byTag(place, "latest").map(({ digest }) => digest)).toEqual([stage.image.manifest]);
 });
 
 test("a manifest that breaks off is broken off, and not remembered", async () => {
@@ -159,7 +159,7 @@ test("what has been served is told, with who asked and the bytes", async () => {
   const same = { repository, digest: stage.image.manifest, mediaType: oci, bytes: body };
   expect(endpoint.served).toEqual([
     { ...same, credential: "Bearer mine", by: "upstream" },
-    { ...same, credential: undefined, by: "memory" },
+    { ...same, credential: undefined, by: "cache" },
     { ...same, credential: undefined, by: "stale" },
   ]);
 });
@@ -167,24 +167,24 @@ test("what has been served is told, with who asked and the bytes", async () => {
 test("a tag that is pushed or deleted through here means what it was before to nobody", async () => {
   const endpoint = await stage.start();
   await ask(endpoint.url, byTag);
-  const found = (): RememberedManifest[] => endpoint.memory.byTag(place, "latest");
+  const found = (): CachedManifest[] => endpoint.cache.byTag(place, "latest");
   expect(found()).toHaveLength(1);
-  endpoint.memory.wroteManifest(place, "latest", digestOf(Buffer.from("new")) as Digest);
+  endpoint.cache.wroteManifest(place, "latest", digestOf(Buffer.from("new")) as Digest);
   expect(found()).toEqual([]);
   await ask(endpoint.url, byTag);
   expect(found()).toHaveLength(1);
-  endpoint.memory.forgetTag(place, "latest");
+  endpoint.cache.forgetTag(place, "latest");
   expect(found()).toEqual([]);
   await ask(endpoint.url, byTag);
-  await endpoint.memory.forgetDigest(place, stage.image.manifest);
+  await endpoint.cache.forgetDigest(place, stage.image.manifest);
   expect(found()).toEqual([]);
 });
 
 test("a registry is another place: the same repository name there has nothing of it", async () => {
   const first = await stage.start();
   await ask(first.url, byTag);
-  const { memory, services } = first;
-  const second = await stage.start({ registry: "other.test", memory, contents: services.contents });
+  const { cache, services } = first;
+  const second = await stage.start({ registry: "other.test", cache, contents: services.contents });
   stage.upstream.mood = { status: 503 };
   for (const path of [byTag, byDigest(stage.image.manifest)]) {
     expect((await ask(first.url, path)).status).toBe(200);

@@ -60,9 +60,9 @@ test("with the upstream failing, an anonymous puller hears the same challenge, a
 });
 
 test("with the upstream out of reach, nobody is sent to a token service when everybody is served anyway", async () => {
-  const { url, memory } = await start();
+  const { url, cache } = await start();
   expect((await ask(url, "/v2/")).status).toBe(401);
-  const endpoint = await start({ offline: "anyone", memory, timeouts: impatient });
+  const endpoint = await start({ offline: "anyone", cache, timeouts: impatient });
   upstream.mood = "silent";
   expect((await ask(endpoint.url, "/v2/")).status).toBe(200);
 });
@@ -87,9 +87,9 @@ test("with `offline: nobody` an upstream out of reach is told", async () => {
 });
 
 test("a challenge that was remembered before the endpoint had logins is not said to those who have one", async () => {
-  const { url, memory } = await start();
+  const { url, cache } = await start();
   expect((await ask(url, "/v2/")).status).toBe(401);
-  const endpoint = await start({ offline: "known-pullers", memory, hidesChallenges: true });
+  const endpoint = await start({ offline: "known-pullers", cache, hidesChallenges: true });
   upstream.mood = { status: 503 };
   const { status, headers, body } = await ask(endpoint.url, "/v2/");
   expect([status, body.toString()]).toEqual([200, "{}"]);

@@ -1,7 +1,7 @@
 import type { ManifestRights, OfflinePolicy } from "#client/manifests/ports.ts";
 import type { Digest } from "#oci/digest.ts";
 
-/** A memory of rights for tests: nothing is forgotten, and whether it is fresh can be said. */
+/** Rights for tests: nothing is forgotten, and whether it is fresh can be said. */
 export class RightsDouble implements ManifestRights {
   offline: OfflinePolicy;
   fresh = false;

@@ -1,5 +1,5 @@
 /**
- * Manifests that are answered from memory: with the upstream's consent, or in its place.
+ * Manifests that are answered from the cache: with the upstream's consent, or in its place.
  */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
@@ -8,15 +8,15 @@ import { admits } from "#oci/media-type.ts";
 import { apiVersion, provenance } from "../http/blob-headers.ts";
 import { isConditional } from "../http/blob-range.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";
+import type { CachedManifest } from "./manifest-cache.ts";
 import type { ManifestRequest } from "./manifest-request.ts";
-import type { RememberedManifest } from "./memory.ts";
 import type { AnsweredBy, ManifestServices } from "./ports.ts";
 
-/** What the memory would serve to this puller while the upstream does not answer, best first. */
-export function standIns(services: ManifestServices, asked: ManifestRequest): RememberedManifest[] {
-  const { memory, rights } = services;
+/** What the cache would serve to this puller while the upstream does not answer, best first. */
+export function standIns(services: ManifestServices, asked: ManifestRequest): CachedManifest[] {
+  const { cache, rights } = services;
   const { request, repository, place, tag, digest, credential } = asked;
-  const found = digest ? [memory.byDigest(place, digest) ?? []].flat() : memory.byTag(place, tag!);
+  const found = digest ? [cache.byDigest(place, digest) ?? []].flat() : cache.byTag(place, tag!);
   return found.filter(
     (one) =>
       // A digest is one manifest, whatever the puller would rather have.
@@ -33,7 +33,7 @@ export function standIns(services: ManifestServices, asked: ManifestRequest): Re
 export async function sendStale(
   services: ManifestServices,
   asked: ManifestRequest,
-  manifests: readonly RememberedManifest[],
+  manifests: readonly CachedManifest[],
   failure: number | RegistryUnreachable,
 ): Promise<boolean> {
   for (const manifest of manifests) {
@@ -42,10 +42,10 @@ export async function sendStale(
     if (!bytes) continue;
     const { registry, log } = services;
     const warning = staleWarning(registry, failure, `this is the manifest last seen ${httpDate(manifest.seenMs)}`);
-    send(asked, bytes, { ...rememberedHeaders(manifest), ...staleHeaders(warning) });
+    send(asked, bytes, { ...cachedHeaders(manifest), ...staleHeaders(warning) });
     log.warn(
       { registry, repository: asked.repository, reference: asked.tag ?? asked.digest, failure: describe(failure) },
-      "manifest answered from memory: the upstream does not",
+      "manifest answered from cache: the upstream does not",
     );
     announce(services, asked, { digest: manifest.digest, mediaType: manifest.contentType, bytes }, "stale");
     return true;
@@ -55,17 +55,17 @@ export async function sendStale(
 
 /** Answer a GET by digest without asking the upstream, where it has granted just that lately; false with nothing sent. */
 export async function sendFresh(services: ManifestServices, asked: ManifestRequest): Promise<boolean> {
-  const { memory, contents, rights } = services;
+  const { cache, contents, rights } = services;
   const { request, repository, place, digest, credential } = asked;
   if (!digest || isConditional(request.headers) || !rights.isFresh(credential, repository, digest)) return false;
-  const manifest = memory.byDigest(place, digest);
+  const manifest = cache.byDigest(place, digest);
   // Some registries say 404 to who does not take the media type: that is theirs to say.
   if (!manifest || !admits(request.headers.accept, manifest.contentType)) return false;
   const bytes = await contents.get(digest);
   asked.signal.throwIfAborted();
   if (!bytes) return false;
-  send(asked, bytes, { ...rememberedHeaders(manifest), ...provenance("store") });
-  announce(services, asked, { digest, mediaType: manifest.contentType, bytes }, "memory");
+  send(asked, bytes, { ...cachedHeaders(manifest), ...provenance("store") });
+  announce(services, asked, { digest, mediaType: manifest.contentType, bytes }, "cache");
   return true;
 }
 
@@ -82,9 +82,9 @@ export async function sendCached(
   asked.signal.throwIfAborted();
   if (!bytes || (headers["content-length"] ?? String(bytes.length)) !== String(bytes.length)) return false;
   const { etag } = headers;
-  services.memory.sawManifest(asked.place, { digest, contentType, sizeBytes: bytes.length, etag });
+  services.cache.sawManifest(asked.place, { digest, contentType, sizeBytes: bytes.length, etag });
   send(asked, bytes, { ...headers, ...provenance("store") });
-  announce(services, asked, { digest, mediaType: contentType, bytes }, "memory");
+  announce(services, asked, { digest, mediaType: contentType, bytes }, "cache");
   return true;
 }
 
@@ -130,7 +130,7 @@ export function staleWarning(registry: string, failure: number | RegistryUnreach
   return `299 - "ndn-registry: upstream ${registry.replace(/["\\]/g, "")} ${what}; ${rest}"`;
 }
 
-function rememberedHeaders({ digest, contentType, etag }: RememberedManifest): OutgoingHttpHeaders {
+function cachedHeaders({ digest, contentType, etag }: CachedManifest): OutgoingHttpHeaders {
   return {
     ...apiVersion,
     "content-type": contentType,

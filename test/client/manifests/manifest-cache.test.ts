@@ -1,67 +1,67 @@
 import { expect, test } from "vitest";
 import { digestOf, memoryContents } from "#client/manifests/contents.ts";
-import { ManifestMemory } from "#client/manifests/memory.ts";
+import { ManifestCache } from "#client/manifests/manifest-cache.ts";
 import { digestName, parseName, placeOf, tagName } from "#client/manifests/place.ts";
 
 const place = placeOf("docker.io", "library/alpine");
 
 async function start(maxEntries?: number) {
   const contents = memoryContents();
-  const memory = new ManifestMemory({ contents, maxEntries });
+  const cache = new ManifestCache({ contents, maxEntries });
   /** A manifest whose bytes are its name. */
   const see = async (name: string, { isCached = true, contentType = "a/b" } = {}) => {
     const bytes = Buffer.from(name);
     const digest = digestOf(bytes);
     if (isCached) await contents.put(digest, bytes);
-    if (isCached) memory.sawManifest(place, { digest, contentType, sizeBytes: bytes.length, etag: undefined });
+    if (isCached) cache.sawManifest(place, { digest, contentType, sizeBytes: bytes.length, etag: undefined });
     return digest;
   };
-  return { contents, memory, see };
+  return { contents, cache, see };
 }
 
 test("of each media type the newest manifest that is cached is what a tag means", async () => {
-  const { memory, see } = await start();
+  const { cache, see } = await start();
   const [one, two, list] = [await see("1"), await see("2"), await see("list", { contentType: "a/list; x=y" })];
-  for (const digest of [one, list, two, two]) memory.sawTag(place, "latest", digest);
-  expect(memory.byTag(place, "latest").map(({ digest }) => digest)).toEqual([two, list]);
-  expect(memory.digestsOf(place, "latest")).toEqual([two, list]);
+  for (const digest of [one, list, two, two]) cache.sawTag(place, "latest", digest);
+  expect(cache.byTag(place, "latest").map(({ digest }) => digest)).toEqual([two, list]);
+  expect(cache.digestsOf(place, "latest")).toEqual([two, list]);
 });
 
 test("a tag that moves on without its manifests being read keeps the last one that was", async () => {
-  const { memory, see } = await start();
+  const { cache, see } = await start();
   const cached = await see("cached");
-  memory.sawTag(place, "latest", cached);
-  for (const n of [1, 2, 3, 4, 5, 6]) memory.sawTag(place, "latest", await see(`unread ${n}`, { isCached: false }));
-  expect(memory.byTag(place, "latest").map(({ digest }) => digest)).toEqual([cached]);
-  expect(memory.digestsOf(place, "latest")).toHaveLength(4);
+  cache.sawTag(place, "latest", cached);
+  for (const n of [1, 2, 3, 4, 5, 6]) cache.sawTag(place, "latest", await see(`unread ${n}`, { isCached: false }));
+  expect(cache.byTag(place, "latest").map(({ digest }) => digest)).toEqual([cached]);
+  expect(cache.digestsOf(place, "latest")).toHaveLength(4);
 });
 
 test("what is no longer cached is not known", async () => {
-  const { memory, contents, see } = await start();
+  const { cache, contents, see } = await start();
   const digest = await see("1");
-  memory.sawTag(place, "latest", digest);
+  cache.sawTag(place, "latest", digest);
   await contents.delete(digest);
-  expect(memory.byTag(place, "latest")).toEqual([]);
-  expect(memory.byDigest(place, digest)).toBeUndefined();
+  expect(cache.byTag(place, "latest")).toEqual([]);
+  expect(cache.byDigest(place, digest)).toBeUndefined();
 });
 
 test("the least recently used are forgotten", async () => {
-  const { memory, see } = await start(2);
+  const { cache, see } = await start(2);
   const [one, two] = [await see("1"), await see("2")];
-  memory.byDigest(place, one);
+  cache.byDigest(place, one);
   const three = await see("3");
-  expect([one, two, three].map((digest) => memory.byDigest(place, digest) !== undefined)).toEqual([true, false, true]);
+  expect([one, two, three].map((digest) => cache.byDigest(place, digest) !== undefined)).toEqual([true, false, true]);
 });
 
 test("a manifest's bytes stay while another repository has it", async () => {
-  const { memory, contents, see } = await start();
+  const { cache, contents, see } = await start();
   const digest = await see("1");
   const other = placeOf("docker.io", "library/copy");
-  memory.sawManifest(other, { digest, contentType: "a/b", sizeBytes: 1, etag: undefined });
-  await memory.forgetDigest(place, digest);
+  cache.sawManifest(other, { digest, contentType: "a/b", sizeBytes: 1, etag: undefined });
+  await cache.forgetDigest(place, digest);
   expect(contents.has(digest)).toBe(true);
-  expect(memory.byDigest(place, digest)).toBeUndefined();
-  await memory.forgetDigest(other, digest);
+  expect(cache.byDigest(place, digest)).toBeUndefined();
+  await cache.forgetDigest(other, digest);
   expect(contents.has(digest)).toBe(false);
 });
 

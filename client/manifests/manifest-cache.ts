@@ -9,7 +9,7 @@ import { digestName, type Place, tagName } from "./place.ts";
 import type { ManifestContents } from "./ports.ts";
 
 /** What is known of a manifest in a repository. */
-export interface RememberedManifest {
+export interface CachedManifest {
   readonly digest: Digest;
   /** As the upstream said it, with parameters. */
   readonly contentType: string;
@@ -32,7 +32,7 @@ export interface Greeting {
   readonly challenges: readonly string[];
 }
 
-export interface ManifestMemoryOptions {
+export interface ManifestCacheOptions {
   readonly contents: Pick<ManifestContents, "has" | "delete">;
   /** Of manifests, and of tags; those least recently used go first. @defaultValue 10000 */
   readonly maxEntries?: number | undefined;
@@ -41,7 +41,7 @@ export interface ManifestMemoryOptions {
 }
 
 /** A manifest with its place. */
-export interface PlacedManifest extends RememberedManifest {
+export interface PlacedManifest extends CachedManifest {
   readonly place: Place;
 }
 
@@ -56,7 +56,7 @@ export interface PlacedTag {
 const maxDigestsPerTag = 4;
 const maxRegistries = 1000;
 
-export class ManifestMemory {
+export class ManifestCache {
   /** Called after each change. */
   onChange: () => void = () => {};
   readonly maxEntries: number;
@@ -66,7 +66,7 @@ export class ManifestMemory {
   readonly #tags: LRUCache<string, PlacedTag>;
   readonly #greetings: LRUCache<string, Greeting>;
 
-  constructor({ contents, maxEntries = 10_000, now = Date.now }: ManifestMemoryOptions) {
+  constructor({ contents, maxEntries = 10_000, now = Date.now }: ManifestCacheOptions) {
     this.#contents = contents;
     this.#now = now;
     this.maxEntries = maxEntries;
@@ -76,7 +76,7 @@ export class ManifestMemory {
   }
 
   /** The upstream has served this manifest, or said that it would. */
-  sawManifest(place: Place, manifest: Omit<RememberedManifest, "seenMs">): void {
+  sawManifest(place: Place, manifest: Omit<CachedManifest, "seenMs">): void {
     this.putManifest(place, { ...manifest, seenMs: this.#now() });
     this.onChange();
   }
@@ -88,7 +88,7 @@ export class ManifestMemory {
   }
 
   /** What a tag means, newest first: those whose manifest is known and cached. */
-  byTag(place: Place, tag: string): RememberedManifest[] {
+  byTag(place: Place, tag: string): CachedManifest[] {
     return this.#tagged(place, tag).flatMap(({ digest, seenMs }) => {
       const manifest = this.byDigest(place, digest);
       return manifest ? [{ ...manifest, seenMs }] : [];
@@ -96,7 +96,7 @@ export class ManifestMemory {
   }
 
   /** A manifest that is known in this repository and cached. */
-  byDigest(place: Place, digest: Digest): RememberedManifest | undefined {
+  byDigest(place: Place, digest: Digest): CachedManifest | undefined {
     const manifest = this.#manifests.get(digestName(place, digest));
     return manifest && this.#contents.has(digest) ? manifest : undefined;
   }
@@ -167,7 +167,7 @@ export class ManifestMemory {
   }
 
   /** As it was written down; does not call `onChange`. */
-  putManifest(place: Place, manifest: RememberedManifest): void {
+  putManifest(place: Place, manifest: CachedManifest): void {
     this.#manifests.set(digestName(place, manifest.digest), { ...manifest, place });
   }
 
