@@ -1,5 +1,5 @@
 /**
- * Everything under `/v2/` of one registry: blobs, manifests, the greeting, and what is passed on.
+ * Everything under `/v2/` of one registry: blobs, manifests, pings, and what is passed on.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";

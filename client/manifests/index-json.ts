@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { parseSha256 } from "#oci/digest.ts";
 import { bareType } from "#oci/media-type.ts";
-import type { CachedManifest, Greeting, ManifestCache, TaggedDigest } from "./manifest-cache.ts";
+import type { CachedManifest, ManifestCache, PingAnswer, TaggedDigest } from "./manifest-cache.ts";
 import { digestName, parseName, tagName } from "./place.ts";
 
 const refName = "org.opencontainers.image.ref.name";
@@ -15,8 +15,8 @@ const seen = "ndn-registry.seen";
 const etag = "ndn-registry.etag";
 /** Where it has parameters, which a media type in a descriptor has not. */
 const contentType = "ndn-registry.content-type";
-/** Of the whole index: followed by a registry; the value is status and challenges as JSON. */
-const greeting = "ndn-registry.greeting/";
+/** Of the whole index, how a registry answered a ping: followed by the registry; the value is status and challenges as JSON. */
+const pingPrefix = "ndn-registry.greeting/";
 
 const annotations = z.record(z.string(), z.string());
 const indexSchema = z.object({
@@ -30,7 +30,7 @@ const descriptorSchema = z.object({
   size: z.int().nonnegative(),
   annotations,
 });
-const greetingSchema = z.tuple([z.union([z.literal(200), z.literal(401)]), z.array(z.string())]);
+const pingSchema = z.tuple([z.union([z.literal(200), z.literal(401)]), z.array(z.string())]);
 
 type Descriptor = z.infer<typeof descriptorSchema>;
 
@@ -51,15 +51,15 @@ export function formatIndex(cache: ManifestCache): string {
   const untagged = [...cached].flatMap(([name, manifest]) =>
     isTagged.has(name) ? [] : [describe(manifest, manifest.seenMs, reference, name)],
   );
-  const greetings = [...cache.greetings()].map(([registry, { status, challenges }]) => [
-    greeting + registry,
+  const pings = [...cache.pings()].map(([registry, { status, challenges }]) => [
+    pingPrefix + registry,
     JSON.stringify([status, challenges]),
   ]);
   return JSON.stringify({
     schemaVersion: 2,
     mediaType: "application/vnd.oci.image.index.v1+json",
     manifests: [...tagged, ...untagged].slice(0, cache.maxEntries),
-    ...(greetings.length > 0 && { annotations: Object.fromEntries(greetings) as Record<string, string> }),
+    ...(pings.length > 0 && { annotations: Object.fromEntries(pings) as Record<string, string> }),
   });
 }
 
@@ -70,7 +70,7 @@ export function formatIndex(cache: ManifestCache): string {
  */
 export function restoreIndex(text: string, cache: ManifestCache): void {
   const index = indexSchema.parse(JSON.parse(text));
-  for (const [key, value] of Object.entries(index.annotations ?? {})) putGreeting(cache, key, value);
+  for (const [key, value] of Object.entries(index.annotations ?? {})) putPing(cache, key, value);
   const tags = new Map<string, TaggedDigest[]>();
   // Backwards, because what is put last counts as used last.
   for (const item of index.manifests.toReversed()) {
@@ -117,8 +117,8 @@ function putTag(cache: ManifestCache, name: string, tagged: readonly TaggedDiges
   if (tag !== undefined) cache.putTag(place, tag, bare);
 }
 
-function putGreeting(cache: ManifestCache, key: string, value: string): void {
-  if (!key.startsWith(greeting)) return;
-  const [status, challenges] = greetingSchema.parse(JSON.parse(value));
-  cache.putGreeting(key.slice(greeting.length), { status, challenges } satisfies Greeting);
+function putPing(cache: ManifestCache, key: string, value: string): void {
+  if (!key.startsWith(pingPrefix)) return;
+  const [status, challenges] = pingSchema.parse(JSON.parse(value));
+  cache.putPing(key.slice(pingPrefix.length), { status, challenges } satisfies PingAnswer);
 }

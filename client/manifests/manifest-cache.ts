@@ -1,6 +1,6 @@
 /**
  * Which manifests were seen where: by digest with the headers that belong to them, by tag as last seen, and how each
- * registry greets. Shared by all registries; the bytes are elsewhere (`ManifestContents`).
+ * registry answers a ping. Shared by all registries; the bytes are elsewhere (`ManifestContents`).
  */
 import { LRUCache } from "lru-cache";
 import type { Digest } from "#oci/digest.ts";
@@ -26,7 +26,7 @@ export interface TaggedDigest {
 }
 
 /** How a registry answers an anonymous `/v2/`. */
-export interface Greeting {
+export interface PingAnswer {
   readonly status: 200 | 401;
   /** Values of WWW-Authenticate. */
   readonly challenges: readonly string[];
@@ -64,7 +64,7 @@ export class ManifestCache {
   readonly #now: () => number;
   readonly #manifests: LRUCache<string, PlacedManifest>;
   readonly #tags: LRUCache<string, PlacedTag>;
-  readonly #greetings: LRUCache<string, Greeting>;
+  readonly #pings: LRUCache<string, PingAnswer>;
 
   constructor({ contents, maxEntries = 10_000, now = Date.now }: ManifestCacheOptions) {
     this.#contents = contents;
@@ -72,7 +72,7 @@ export class ManifestCache {
     this.maxEntries = maxEntries;
     this.#manifests = new LRUCache({ max: maxEntries });
     this.#tags = new LRUCache({ max: maxEntries });
-    this.#greetings = new LRUCache({ max: maxRegistries });
+    this.#pings = new LRUCache({ max: maxRegistries });
   }
 
   /** The upstream has served this manifest, or said that it would. */
@@ -139,16 +139,16 @@ export class ManifestCache {
 
   /** Whether anything of this registry is remembered. */
   knows(registry: string): boolean {
-    return this.#greetings.has(registry) || this.#manifests.keys().some((name) => name.startsWith(`${registry}/`));
+    return this.#pings.has(registry) || this.#manifests.keys().some((name) => name.startsWith(`${registry}/`));
   }
 
-  greeting(registry: string): Greeting | undefined {
-    return this.#greetings.get(registry);
+  ping(registry: string): PingAnswer | undefined {
+    return this.#pings.get(registry);
   }
 
-  greeted(registry: string, greeting: Greeting): void {
-    if (JSON.stringify(this.#greetings.get(registry)) === JSON.stringify(greeting)) return;
-    this.putGreeting(registry, greeting);
+  sawPing(registry: string, ping: PingAnswer): void {
+    if (JSON.stringify(this.#pings.get(registry)) === JSON.stringify(ping)) return;
+    this.putPing(registry, ping);
     this.onChange();
   }
 
@@ -162,8 +162,8 @@ export class ManifestCache {
     return [...this.#tags.values()];
   }
 
-  greetings(): Iterable<[string, Greeting]> {
-    return this.#greetings.entries();
+  pings(): Iterable<[string, PingAnswer]> {
+    return this.#pings.entries();
   }
 
   /** As it was written down; does not call `onChange`. */
@@ -176,8 +176,8 @@ export class ManifestCache {
     this.#tags.set(tagName(place, tag), { place, tag, tagged: this.#fewest(place, tagged) });
   }
 
-  putGreeting(registry: string, greeting: Greeting): void {
-    this.#greetings.set(registry, greeting);
+  putPing(registry: string, ping: PingAnswer): void {
+    this.#pings.set(registry, ping);
   }
 
   #tagged(place: Place, tag: string): readonly TaggedDigest[] {

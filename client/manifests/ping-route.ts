@@ -8,7 +8,7 @@ import { PullerGone, signalOf, writeAll } from "../http/response-body.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";
 import { type Ask, askOf, discard, isFailure } from "../upstream/upstream-question.ts";
 import { staleHeaders, staleWarning } from "./from-cache.ts";
-import type { Greeting } from "./manifest-cache.ts";
+import type { PingAnswer } from "./manifest-cache.ts";
 import { credentialOf } from "./manifest-request.ts";
 import type { ManifestServices } from "./ports.ts";
 
@@ -30,16 +30,16 @@ export function createPingRoute(
       const reply = await ask({ request, method, signal, inItsPlace });
       if (!isFailure(reply.status)) return await pass(services, request, response, signal, reply);
       onUpstreamError?.(reply.status);
-      const greeting = greetingFor(services, credentialOf(services, request), reply.status);
-      if (!greeting) return await pass(services, request, response, signal, reply);
+      const ping = pingFor(services, credentialOf(services, request), reply.status);
+      if (!ping) return await pass(services, request, response, signal, reply);
       discard(reply.body);
-      replay(services, request, response, greeting, reply.status);
+      replay(services, request, response, ping, reply.status);
     } catch (err: unknown) {
       if (!(err instanceof RegistryUnreachable) || response.headersSent) throw err;
       onUpstreamError?.(err);
-      const greeting = greetingFor(services, credentialOf(services, request), err);
-      if (!greeting) return sendError(response, upstreamUnavailable(upstream.base, err));
-      replay(services, request, response, greeting, err);
+      const ping = pingFor(services, credentialOf(services, request), err);
+      if (!ping) return sendError(response, upstreamUnavailable(upstream.base, err));
+      replay(services, request, response, ping, err);
     }
   };
 
@@ -57,31 +57,31 @@ export function createPingRoute(
   };
 }
 
-const welcome: Greeting = { status: 200, challenges: [] };
+const openPing: PingAnswer = { status: 200, challenges: [] };
 
 /**
  * What the puller hears in the upstream's place; undefined when nothing may be served. A puller that needs a login
- * elsewhere in this registry only sends it when it is asked to, so the challenge goes before a welcome; but where the
+ * elsewhere in this registry only sends it when it is asked to, so the challenge goes before a 200; but where the
  * registry is out of reach its token service may be as well, and then those who need no login must not be sent there.
  */
-function greetingFor(
+function pingFor(
   { cache, registry, rights, hidesChallenges }: ManifestServices,
   credential: string | undefined,
   failure: number | RegistryUnreachable,
-): Greeting | undefined {
+): PingAnswer | undefined {
   if (rights.offline === "nobody" || !cache.knows(registry)) return undefined;
-  if (hidesChallenges) return welcome; // also where a challenge was remembered before the endpoint had logins
+  if (hidesChallenges) return openPing; // also where a challenge was remembered before the endpoint had logins
   const isOutOfReach = typeof failure !== "number";
-  if (rights.offline === "anyone" && isOutOfReach) return welcome;
-  if (credential !== undefined && rights.isKnown(credential)) return welcome;
-  return cache.greeting(registry) ?? welcome;
+  if (rights.offline === "anyone" && isOutOfReach) return openPing;
+  if (credential !== undefined && rights.isKnown(credential)) return openPing;
+  return cache.ping(registry) ?? openPing;
 }
 
 function replay(
   services: ManifestServices,
   request: IncomingMessage,
   response: ServerResponse,
-  { status, challenges }: Greeting,
+  { status, challenges }: PingAnswer,
   failure: number | RegistryUnreachable,
 ): void {
   const body = status === 200 ? "{}" : challengeBody;
@@ -107,7 +107,7 @@ async function pass(
   const isAnonymous = request.headers.authorization === undefined && credentialOf(services, request) === undefined;
   if (isAnonymous && (status === 200 || status === 401)) {
     // Several WWW-Authenticate lines may come as an array, or joined.
-    services.cache.greeted(services.registry, { status, challenges: [headers["www-authenticate"] ?? []].flat() });
+    services.cache.sawPing(services.registry, { status, challenges: [headers["www-authenticate"] ?? []].flat() });
   }
   response.writeHead(status, headers);
   services.onAnswer?.("ping", "upstream");

@@ -78,8 +78,8 @@ describe.each(failures)("with the upstream %s", (failure) => {
       ...Array.from({ length: 3 }, () => undefined),
     ]);
     expect(after.map(({ headers }) => headers["x-blob-source"])).toEqual(Array.from({ length: 6 }, () => "store"));
-    const greeting = await ask(endpoint.url, "/v2/");
-    expect([greeting.status, greeting.headers.warning]).toEqual([200, warning(failure)]);
+    const ping = await ask(endpoint.url, "/v2/");
+    expect([ping.status, ping.headers.warning]).toEqual([200, warning(failure)]);
     // Not one GET went through: neither does it cost a pull that the upstream would count.
     expect(upstream.asked.slice(asked).filter((line) => line.startsWith("GET") && !line.endsWith("/v2/"))).toEqual([]);
   });

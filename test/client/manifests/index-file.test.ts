@@ -52,7 +52,7 @@ test("a restart forgets nothing that is cached", async () => {
     await see(first.cache, "other type", { tag: "latest", type: "a/list; charset=utf-8" });
     await see(first.cache, "elsewhere", { tag: "v1" });
     await see(first.cache, "not cached", { tag: "v2", isCached: false });
-    first.cache.greeted("registry.test", { status: 401, challenges: ['Basic realm="x"', "Bearer"] });
+    first.cache.sawPing("registry.test", { status: 401, challenges: ['Basic realm="x"', "Bearer"] });
   }
   await using second = await start();
   await using third = await start();
@@ -70,7 +70,7 @@ test("a restart forgets nothing that is cached", async () => {
     expect(cache.byTag(place, "v1")).toHaveLength(1);
     expect(cache.digestsOf(place, "v2")).toEqual([]);
     expect(cache.byDigest(place, digestOf(Buffer.from("untagged")))).toMatchObject({ sizeBytes: 8 });
-    expect(cache.greeting("registry.test")).toEqual({ status: 401, challenges: ['Basic realm="x"', "Bearer"] });
+    expect(cache.ping("registry.test")).toEqual({ status: 401, challenges: ['Basic realm="x"', "Bearer"] });
     expect(second.logs).toEqual([]);
   }
 });

@@ -41,7 +41,7 @@ test("/v2/ is answered as straight while the upstream is well", async () => {
   }
 });
 
-test("with the upstream failing, an anonymous puller hears the same challenge, a known one is welcome", async () => {
+test("with the upstream failing, an anonymous puller hears the same challenge, a known one is anonymousPing", async () => {
   const endpoint = await start({ offline: "known-pullers" });
   const before = await ask(endpoint.url, "/v2/");
   await ask(endpoint.url, `/v2/${repository}/manifests/latest`, alice);
@@ -67,7 +67,7 @@ test("with the upstream out of reach, nobody is sent to a token service when eve
   expect((await ask(endpoint.url, "/v2/")).status).toBe(200);
 });
 
-test("where no greeting is remembered everybody is welcome, as far as anything may be served", async () => {
+test("where no ping is remembered everyone is let in, as far as anything may be served", async () => {
   const endpoint = await start({ offline: "known-pullers" });
   upstream.mood = { status: 429 };
   expect((await ask(endpoint.url, "/v2/")).status).toBe(429);
