@@ -19,8 +19,8 @@ import { signalOf } from "./http/response-body.ts";
 import type { ManifestCache } from "./manifests/manifest-cache.ts";
 import { createManifestRoute } from "./manifests/manifest-route.ts";
 import { createPingRoute } from "./manifests/ping-route.ts";
-import { placeOf } from "./manifests/place.ts";
 import type { ManifestContents, ManifestServices } from "./manifests/ports.ts";
+import { repositoryKey } from "./manifests/repository-key.ts";
 import type { RegistryConfig } from "./registries/client-config.ts";
 import { type Puller, pullerOf } from "./registries/puller.ts";
 import { namespaceHeader, type Route } from "./registries/router.ts";
@@ -178,14 +178,14 @@ async function changedManifest(
   response: ServerResponse,
   { repository, reference }: { repository: string; reference: string },
 ): Promise<void> {
-  const place = placeOf(registry, repository);
+  const key = repositoryKey(registry, repository);
   const digest = parseSha256(reference);
   if (method === "PUT") {
     const written = parseSha256(String(response.getHeader("docker-content-digest") ?? ""));
-    cache.wroteManifest(place, reference, written);
+    cache.wroteManifest(key, reference, written);
   } else if (method === "DELETE") {
-    if (digest) await cache.forgetDigest(place, digest);
-    else cache.forgetTag(place, reference);
+    if (digest) await cache.forgetDigest(key, digest);
+    else cache.forgetTag(key, reference);
   }
 }
 

@@ -15,8 +15,8 @@ import type { AnsweredBy, ManifestServices } from "./ports.ts";
 /** What the cache would serve to this puller while the upstream does not answer, best first. */
 export function standIns(services: ManifestServices, asked: ManifestRequest): CachedManifest[] {
   const { cache, rights } = services;
-  const { request, repository, place, tag, digest, credential } = asked;
-  const found = digest ? [cache.byDigest(place, digest) ?? []].flat() : cache.byTag(place, tag!);
+  const { request, repository, key, tag, digest, credential } = asked;
+  const found = digest ? [cache.byDigest(key, digest) ?? []].flat() : cache.byTag(key, tag!);
   return found.filter(
     (one) =>
       // A digest is one manifest, whatever the puller would rather have.
@@ -56,9 +56,9 @@ export async function sendStale(
 /** Answer a GET by digest without asking the upstream, where it has granted just that lately; false with nothing sent. */
 export async function sendFresh(services: ManifestServices, asked: ManifestRequest): Promise<boolean> {
   const { cache, contents, rights } = services;
-  const { request, repository, place, digest, credential } = asked;
+  const { request, repository, key, digest, credential } = asked;
   if (!digest || isConditional(request.headers) || !rights.isFresh(credential, repository, digest)) return false;
-  const manifest = cache.byDigest(place, digest);
+  const manifest = cache.byDigest(key, digest);
   // Some registries say 404 to who does not take the media type: that is theirs to say.
   if (!manifest || !admits(request.headers.accept, manifest.contentType)) return false;
   const bytes = await contents.get(digest);
@@ -82,7 +82,7 @@ export async function sendCached(
   asked.signal.throwIfAborted();
   if (!bytes || (headers["content-length"] ?? String(bytes.length)) !== String(bytes.length)) return false;
   const { etag } = headers;
-  services.cache.sawManifest(asked.place, { digest, contentType, sizeBytes: bytes.length, etag });
+  services.cache.sawManifest(asked.key, { digest, contentType, sizeBytes: bytes.length, etag });
   send(asked, bytes, { ...headers, ...provenance("store") });
   announce(services, asked, { digest, mediaType: contentType, bytes }, "cache");
   return true;

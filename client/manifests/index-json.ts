@@ -6,7 +6,7 @@ import { z } from "zod";
 import { parseSha256 } from "#oci/digest.ts";
 import { bareType } from "#oci/media-type.ts";
 import type { CachedManifest, ManifestCache, PingAnswer, TaggedDigest } from "./manifest-cache.ts";
-import { digestName, parseName, tagName } from "./place.ts";
+import { digestName, parseName, tagName } from "./repository-key.ts";
 
 const refName = "org.opencontainers.image.ref.name";
 /** What the descriptor stands for, where it is not the newest meaning of a tag. */
@@ -36,16 +36,16 @@ type Descriptor = z.infer<typeof descriptorSchema>;
 
 /** The text of `index.json`; what is not cached is left out, and the least recently used beyond `cache.maxEntries`. */
 export function formatIndex(cache: ManifestCache): string {
-  const cached = new Map(cache.manifests().map((one) => [digestName(one.place, one.digest), one]));
+  const cached = new Map(cache.manifests().map((one) => [digestName(one.key, one.digest), one]));
   const isTagged = new Set<string>();
-  const tagged = cache.tags().flatMap(({ place, tag, tagged: meanings }) => {
+  const tagged = cache.tags().flatMap(({ key, tag, tagged: meanings }) => {
     const known = meanings.flatMap(({ digest, seenMs }) => {
-      const name = digestName(place, digest);
+      const name = digestName(key, digest);
       const manifest = cached.get(name);
       if (manifest) isTagged.add(name);
       return manifest ? [{ manifest, seenMs }] : [];
     });
-    const name = tagName(place, tag);
+    const name = tagName(key, tag);
     return known.map(({ manifest, seenMs }, at) => describe(manifest, seenMs, at === 0 ? refName : reference, name));
   });
   const untagged = [...cached].flatMap(([name, manifest]) =>
@@ -79,7 +79,7 @@ export function restoreIndex(text: string, cache: ManifestCache): void {
     const named = name === undefined ? undefined : parseName(name);
     if (!data || !name || !named) continue;
     const manifest = remembered(data);
-    cache.putManifest(named.place, manifest);
+    cache.putManifest(named.key, manifest);
     if (named.tag !== undefined) tags.set(name, [manifest, ...(tags.get(name) ?? [])]);
   }
   for (const [name, tagged] of tags) putTag(cache, name, tagged);
@@ -112,9 +112,9 @@ function remembered({ mediaType, digest, size, annotations: notes }: Descriptor)
 }
 
 function putTag(cache: ManifestCache, name: string, tagged: readonly TaggedDigest[]): void {
-  const { place, tag } = parseName(name)!;
+  const { key, tag } = parseName(name)!;
   const bare = tagged.map(({ digest, seenMs }) => ({ digest, seenMs }));
-  if (tag !== undefined) cache.putTag(place, tag, bare);
+  if (tag !== undefined) cache.putTag(key, tag, bare);
 }
 
 function putPing(cache: ManifestCache, key: string, value: string): void {

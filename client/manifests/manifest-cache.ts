@@ -5,8 +5,8 @@
 import { LRUCache } from "lru-cache";
 import type { Digest } from "#oci/digest.ts";
 import { bareType } from "#oci/media-type.ts";
-import { digestName, type Place, tagName } from "./place.ts";
 import type { ManifestContents } from "./ports.ts";
+import { digestName, type RepositoryKey, tagName } from "./repository-key.ts";
 
 /** What is known of a manifest in a repository. */
 export interface CachedManifest {
@@ -40,14 +40,14 @@ export interface ManifestCacheOptions {
   readonly now?: (() => number) | undefined;
 }
 
-/** A manifest with its place. */
-export interface PlacedManifest extends CachedManifest {
-  readonly place: Place;
+/** A manifest with the key of its repository. */
+export interface KeyedManifest extends CachedManifest {
+  readonly key: RepositoryKey;
 }
 
-/** A tag with its place. */
-export interface PlacedTag {
-  readonly place: Place;
+/** A tag with the key of its repository. */
+export interface KeyedTag {
+  readonly key: RepositoryKey;
   readonly tag: string;
   /** Newest first. */
   readonly tagged: readonly TaggedDigest[];
@@ -62,8 +62,8 @@ export class ManifestCache {
   readonly maxEntries: number;
   readonly #contents: Pick<ManifestContents, "has" | "delete">;
   readonly #now: () => number;
-  readonly #manifests: LRUCache<string, PlacedManifest>;
-  readonly #tags: LRUCache<string, PlacedTag>;
+  readonly #manifests: LRUCache<string, KeyedManifest>;
+  readonly #tags: LRUCache<string, KeyedTag>;
   readonly #pings: LRUCache<string, PingAnswer>;
 
   constructor({ contents, maxEntries = 10_000, now = Date.now }: ManifestCacheOptions) {
@@ -76,49 +76,49 @@ export class ManifestCache {
   }
 
   /** The upstream has served this manifest, or said that it would. */
-  sawManifest(place: Place, manifest: Omit<CachedManifest, "seenMs">): void {
-    this.putManifest(place, { ...manifest, seenMs: this.#now() });
+  sawManifest(key: RepositoryKey, manifest: Omit<CachedManifest, "seenMs">): void {
+    this.putManifest(key, { ...manifest, seenMs: this.#now() });
     this.onChange();
   }
 
   /** The upstream has said that the tag means this digest now, for the Accept that it was asked with. */
-  sawTag(place: Place, tag: string, digest: Digest): void {
-    this.putTag(place, tag, [{ digest, seenMs: this.#now() }, ...this.#tagged(place, tag)]);
+  sawTag(key: RepositoryKey, tag: string, digest: Digest): void {
+    this.putTag(key, tag, [{ digest, seenMs: this.#now() }, ...this.#tagged(key, tag)]);
     this.onChange();
   }
 
   /** What a tag means, newest first: those whose manifest is known and cached. */
-  byTag(place: Place, tag: string): CachedManifest[] {
-    return this.#tagged(place, tag).flatMap(({ digest, seenMs }) => {
-      const manifest = this.byDigest(place, digest);
+  byTag(key: RepositoryKey, tag: string): CachedManifest[] {
+    return this.#tagged(key, tag).flatMap(({ digest, seenMs }) => {
+      const manifest = this.byDigest(key, digest);
       return manifest ? [{ ...manifest, seenMs }] : [];
     });
   }
 
   /** A manifest that is known in this repository and cached. */
-  byDigest(place: Place, digest: Digest): CachedManifest | undefined {
-    const manifest = this.#manifests.get(digestName(place, digest));
+  byDigest(key: RepositoryKey, digest: Digest): CachedManifest | undefined {
+    const manifest = this.#manifests.get(digestName(key, digest));
     return manifest && this.#contents.has(digest) ? manifest : undefined;
   }
 
   /** All digests that a tag was seen to mean, cached or not. */
-  digestsOf(place: Place, tag: string): Digest[] {
-    return this.#tagged(place, tag).map(({ digest }) => digest);
+  digestsOf(key: RepositoryKey, tag: string): Digest[] {
+    return this.#tagged(key, tag).map(({ digest }) => digest);
   }
 
   /** The tag is gone: deleted here, or the upstream does not know it. */
-  forgetTag(place: Place, tag: string): void {
-    if (this.#tags.delete(tagName(place, tag))) this.onChange();
+  forgetTag(key: RepositoryKey, tag: string): void {
+    if (this.#tags.delete(tagName(key, tag))) this.onChange();
   }
 
   /** The manifest is gone from this repository, and so are its tags; its bytes go when no other repository has it. */
-  async forgetDigest(place: Place, digest: Digest): Promise<void> {
-    if (!this.#manifests.delete(digestName(place, digest))) return;
+  async forgetDigest(key: RepositoryKey, digest: Digest): Promise<void> {
+    if (!this.#manifests.delete(digestName(key, digest))) return;
     for (const { tag, tagged, ...other } of [...this.#tags.values()]) {
-      if (other.place !== place || !tagged.some((one) => one.digest === digest)) continue;
+      if (other.key !== key || !tagged.some((one) => one.digest === digest)) continue;
       const others = tagged.filter((one) => one.digest !== digest);
-      if (others.length > 0) this.putTag(place, tag, others);
-      else this.#tags.delete(tagName(place, tag));
+      if (others.length > 0) this.putTag(key, tag, others);
+      else this.#tags.delete(tagName(key, tag));
     }
     this.onChange();
     const isElsewhere = [...this.#manifests.values()].some((one) => one.digest === digest);
@@ -131,10 +131,10 @@ export class ManifestCache {
    * @param reference - Of the path: a tag or a digest.
    * @param digest - As the upstream's answer says it; undefined when it does not.
    */
-  wroteManifest(place: Place, reference: string, digest: Digest | undefined): void {
+  wroteManifest(key: RepositoryKey, reference: string, digest: Digest | undefined): void {
     if (reference.includes(":")) return;
-    this.forgetTag(place, reference);
-    if (digest) this.sawTag(place, reference, digest);
+    this.forgetTag(key, reference);
+    if (digest) this.sawTag(key, reference, digest);
   }
 
   /** Whether anything of this registry is remembered. */
@@ -153,12 +153,12 @@ export class ManifestCache {
   }
 
   /** All that are cached, most recently used first; for whoever writes them down. */
-  manifests(): PlacedManifest[] {
+  manifests(): KeyedManifest[] {
     return [...this.#manifests.values()].filter(({ digest }) => this.#contents.has(digest));
   }
 
   /** All tags, most recently used first, with the digests that are not cached too. */
-  tags(): PlacedTag[] {
+  tags(): KeyedTag[] {
     return [...this.#tags.values()];
   }
 
@@ -167,31 +167,31 @@ export class ManifestCache {
   }
 
   /** As it was written down; does not call `onChange`. */
-  putManifest(place: Place, manifest: CachedManifest): void {
-    this.#manifests.set(digestName(place, manifest.digest), { ...manifest, place });
+  putManifest(key: RepositoryKey, manifest: CachedManifest): void {
+    this.#manifests.set(digestName(key, manifest.digest), { ...manifest, key });
   }
 
   /** @param tagged - Newest first. */
-  putTag(place: Place, tag: string, tagged: readonly TaggedDigest[]): void {
-    this.#tags.set(tagName(place, tag), { place, tag, tagged: this.#fewest(place, tagged) });
+  putTag(key: RepositoryKey, tag: string, tagged: readonly TaggedDigest[]): void {
+    this.#tags.set(tagName(key, tag), { key, tag, tagged: this.#fewest(key, tagged) });
   }
 
   putPing(registry: string, ping: PingAnswer): void {
     this.#pings.set(registry, ping);
   }
 
-  #tagged(place: Place, tag: string): readonly TaggedDigest[] {
-    return this.#tags.get(tagName(place, tag))?.tagged ?? [];
+  #tagged(key: RepositoryKey, tag: string): readonly TaggedDigest[] {
+    return this.#tags.get(tagName(key, tag))?.tagged ?? [];
   }
 
   /**
    * One digest per media type, the newest that is cached: of a tag that has moved on, the old manifest is still the one
    * to serve until the new one has been read.
    */
-  #fewest(place: Place, tagged: readonly TaggedDigest[]): TaggedDigest[] {
+  #fewest(key: RepositoryKey, tagged: readonly TaggedDigest[]): TaggedDigest[] {
     const [digests, types] = [new Set<Digest>(), new Set<string>()];
     const kept = tagged.filter(({ digest }) => {
-      const manifest = this.#manifests.peek(digestName(place, digest));
+      const manifest = this.#manifests.peek(digestName(key, digest));
       const type = manifest && this.#contents.has(digest) ? bareType(manifest.contentType) : undefined;
       const isOld = digests.has(digest) || (type !== undefined && types.has(type));
       digests.add(digest);

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
 import { signalOf } from "../http/response-body.ts";
-import { type Place, placeOf } from "./place.ts";
 import type { ManifestServices } from "./ports.ts";
+import { type RepositoryKey, repositoryKey } from "./repository-key.ts";
 
 /** A GET or HEAD of a manifest that is being answered. */
 export interface ManifestRequest {
@@ -11,7 +11,7 @@ export interface ManifestRequest {
   /** Fires when the puller goes away. */
   readonly signal: AbortSignal;
   readonly repository: string;
-  readonly place: Place;
+  readonly key: RepositoryKey;
   /** Of the path: a tag or a sha256 digest, one of the two. */
   readonly tag: string | undefined;
   readonly digest: Digest | undefined;
@@ -32,7 +32,7 @@ export function manifestRequest(
     response,
     signal: signalOf(response),
     repository,
-    place: placeOf(services.registry, repository),
+    key: repositoryKey(services.registry, repository),
     tag: digest ? undefined : reference,
     digest,
     credential: credentialOf(services, request),

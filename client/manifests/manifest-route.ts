@@ -112,8 +112,8 @@ async function askOrStandIn(
 
 /** What an answer of the upstream says about tag, manifest and puller. */
 function learn({ cache, rights }: ManifestServices, asked: ManifestRequest, { status, headers }: UpstreamReply): void {
-  const { place, repository, tag, credential } = asked;
-  const known = asked.digest ? [asked.digest] : cache.digestsOf(place, tag!);
+  const { key, repository, tag, credential } = asked;
+  const known = asked.digest ? [asked.digest] : cache.digestsOf(key, tag!);
   if (status === 404 && !isAboutMediaType(cache, asked, known)) forget({ cache, rights }, asked, known);
   // A tag that is not there is no refusal of what it meant before.
   const isGone = status === 404 && tag === undefined && !isAboutMediaType(cache, asked, known);
@@ -123,28 +123,24 @@ function learn({ cache, rights }: ManifestServices, asked: ManifestRequest, { st
   const digest = digestIn(headers);
   if (status !== 200 || !digest || (asked.digest && asked.digest !== digest)) return;
   rights.granted(credential, repository, digest);
-  if (tag !== undefined) cache.sawTag(place, tag, digest);
+  if (tag !== undefined) cache.sawTag(key, tag, digest);
 }
 
 /** Some registries say 404 to a puller that does not take a manifest's media type: it is still there. */
-function isAboutMediaType(
-  cache: ManifestCache,
-  { request, place }: ManifestRequest,
-  known: readonly Digest[],
-): boolean {
-  const types = known.flatMap((digest) => cache.byDigest(place, digest)?.contentType ?? []);
+function isAboutMediaType(cache: ManifestCache, { request, key }: ManifestRequest, known: readonly Digest[]): boolean {
+  const types = known.flatMap((digest) => cache.byDigest(key, digest)?.contentType ?? []);
   return types.length > 0 && !types.some((type) => admits(request.headers.accept, type));
 }
 
 /** A registry may say 404 to those who must not know: only who may have a manifest can make it forgotten. */
 function forget(
   { cache, rights }: Pick<ManifestServices, "cache" | "rights">,
-  { place, repository, tag, credential }: ManifestRequest,
+  { key, repository, tag, credential }: ManifestRequest,
   known: readonly Digest[],
 ): void {
   if (!known.some((digest) => rights.mayOffline(credential, repository, digest))) return;
-  if (tag !== undefined) cache.forgetTag(place, tag);
-  else for (const digest of known) void cache.forgetDigest(place, digest);
+  if (tag !== undefined) cache.forgetTag(key, tag);
+  else for (const digest of known) void cache.forgetDigest(key, digest);
 }
 
 /** End a response whose work failed: with an answer while that is possible, else by breaking off the connection. */

@@ -74,7 +74,7 @@ async function keep(
   bytes: Buffer,
 ): Promise<void> {
   const { contents, cache, rights, log } = services;
-  const { place, tag, repository, credential } = asked;
+  const { key, tag, repository, credential } = asked;
   const found = digestOf(bytes);
   if (found !== digest) return log.warn({ repository, digest, found }, "upstream sent a manifest with another digest");
   try {
@@ -82,8 +82,8 @@ async function keep(
   } catch (err: unknown) {
     log.warn({ err, digest }, "manifest cannot be kept");
   }
-  cache.sawManifest(place, { digest, contentType, sizeBytes: bytes.length, etag });
-  if (tag !== undefined) cache.sawTag(place, tag, digest);
+  cache.sawManifest(key, { digest, contentType, sizeBytes: bytes.length, etag });
+  if (tag !== undefined) cache.sawTag(key, tag, digest);
   rights.granted(credential, repository, digest);
   announce(services, asked, { digest, mediaType: contentType, bytes }, "upstream");
 }

@@ -5,11 +5,11 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { digestOf, memoryContents } from "#client/manifests/contents.ts";
 import { type IndexFile, openIndexFile } from "#client/manifests/index-file.ts";
 import { ManifestCache } from "#client/manifests/manifest-cache.ts";
-import { placeOf } from "#client/manifests/place.ts";
+import { repositoryKey } from "#client/manifests/repository-key.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 import { until } from "#test/support/until.ts";
 
-const place = placeOf("registry.test", "team/app");
+const key = repositoryKey("registry.test", "team/app");
 const contents = memoryContents();
 let folder: AsyncDisposable & { readonly path: string };
 let path: string;
@@ -39,8 +39,8 @@ async function see(cache: ManifestCache, name: string, { tag = "", type = "a/b",
   const bytes = Buffer.from(name);
   const digest = digestOf(bytes);
   if (isCached) await contents.put(digest, bytes);
-  cache.sawManifest(place, { digest, contentType: type, sizeBytes: bytes.length, etag: `"${name}"` });
-  if (tag !== "") cache.sawTag(place, tag, digest);
+  cache.sawManifest(key, { digest, contentType: type, sizeBytes: bytes.length, etag: `"${name}"` });
+  if (tag !== "") cache.sawTag(key, tag, digest);
   return digest;
 }
 
@@ -57,7 +57,7 @@ test("a restart forgets nothing that is cached", async () => {
   await using second = await start();
   await using third = await start();
   for (const { cache } of [second, third]) {
-    expect(cache.byTag(place, "latest")).toMatchObject([
+    expect(cache.byTag(key, "latest")).toMatchObject([
       {
         digest: digestOf(Buffer.from("other type")),
         contentType: "a/list; charset=utf-8",
@@ -67,9 +67,9 @@ test("a restart forgets nothing that is cached", async () => {
       },
       { digest: digestOf(Buffer.from("older")), contentType: "a/b" },
     ]);
-    expect(cache.byTag(place, "v1")).toHaveLength(1);
-    expect(cache.digestsOf(place, "v2")).toEqual([]);
-    expect(cache.byDigest(place, digestOf(Buffer.from("untagged")))).toMatchObject({ sizeBytes: 8 });
+    expect(cache.byTag(key, "v1")).toHaveLength(1);
+    expect(cache.digestsOf(key, "v2")).toEqual([]);
+    expect(cache.byDigest(key, digestOf(Buffer.from("untagged")))).toMatchObject({ sizeBytes: 8 });
     expect(cache.ping("registry.test")).toEqual({ status: 401, challenges: ['Basic realm="x"', "Bearer"] });
     expect(second.logs).toEqual([]);
   }
@@ -93,10 +93,10 @@ test("the index is bounded, and who was used last stays", async () => {
   {
     await using started = await start({ maxEntries: 3 });
     for (const name of ["1", "2", "3", "4"]) await see(started.cache, name, { tag: `v${name}` });
-    started.cache.byTag(place, "v2");
+    started.cache.byTag(key, "v2");
   }
   await using started = await start({ maxEntries: 2 });
-  const found = ["v1", "v2", "v3", "v4"].map((tag) => started.cache.byTag(place, tag).length);
+  const found = ["v1", "v2", "v3", "v4"].map((tag) => started.cache.byTag(key, tag).length);
   expect(found).toEqual([0, 1, 0, 1]);
 });
 
@@ -111,7 +111,7 @@ test.each(["", "{", "[]", '{"schemaVersion":1,"manifests":[]}', '{"schemaVersion
     }
     expect(await readFile(`${path}.damaged`, "utf8")).toBe(text);
     await using again = await start();
-    expect(again.cache.byTag(place, "latest")).toHaveLength(1);
+    expect(again.cache.byTag(key, "latest")).toHaveLength(1);
   },
 );
 
@@ -134,7 +134,7 @@ test("descriptors that are not ours, or make no sense, are passed over", async (
   await writeFile(path, JSON.stringify({ ...index, manifests: [...wrong, good] }));
   await using started = await start();
   expect(started.logs).toEqual([]);
-  expect(started.cache.byTag(place, "good").map((one) => one.digest)).toEqual([digest]);
+  expect(started.cache.byTag(key, "good").map((one) => one.digest)).toEqual([digest]);
   expect([...started.cache.tags()]).toHaveLength(1);
 });
 
@@ -159,5 +159,5 @@ test("a directory that cannot be written to is one warning, and is tried again",
   await rm(path, { recursive: true });
   await started.file.close();
   await using again = await start();
-  expect(again.cache.byTag(place, "v1")).toHaveLength(1);
+  expect(again.cache.byTag(key, "v1")).toHaveLength(1);
 });

@@ -6,7 +6,7 @@ import { startRegistry } from "#test/support/registry.ts";
 import { startUpstream } from "../upstream/raw-upstream.ts";
 import { ask } from "./ask.ts";
 import { startManifestEndpoint } from "./manifest-endpoint.ts";
-import { byDigest, byTag, essence, oci, place, repository, useManifestStage } from "./manifest-stage.ts";
+import { byDigest, byTag, essence, key, oci, repository, useManifestStage } from "./manifest-stage.ts";
 
 const stage = useManifestStage();
 
@@ -118,7 +118,7 @@ test("a page that somebody puts in the registry's place is passed, and grants an
     expect((await ask(behind.url, path)).body.toString()).toBe("<p>please pay</p>");
   }
   expect(behind.rights.isKnown(undefined)).toBe(false);
-  expect(endpoint.cache.byTag(place, "latest").map(({ digest }) => digest)).toEqual([stage.image.manifest]);
+  expect(endpoint.cache.byTag(key, "latest").map(({ digest }) => digest)).toEqual([stage.image.manifest]);
 });
 
 test("a manifest that breaks off is broken off, and not remembered", async () => {
@@ -167,20 +167,20 @@ test("what has been served is told, with who asked and the bytes", async () => {
 test("a tag that is pushed or deleted through here means what it was before to nobody", async () => {
   const endpoint = await stage.start();
   await ask(endpoint.url, byTag);
-  const found = (): CachedManifest[] => endpoint.cache.byTag(place, "latest");
+  const found = (): CachedManifest[] => endpoint.cache.byTag(key, "latest");
   expect(found()).toHaveLength(1);
-  endpoint.cache.wroteManifest(place, "latest", digestOf(Buffer.from("new")) as Digest);
+  endpoint.cache.wroteManifest(key, "latest", digestOf(Buffer.from("new")) as Digest);
   expect(found()).toEqual([]);
   await ask(endpoint.url, byTag);
   expect(found()).toHaveLength(1);
-  endpoint.cache.forgetTag(place, "latest");
+  endpoint.cache.forgetTag(key, "latest");
   expect(found()).toEqual([]);
   await ask(endpoint.url, byTag);
-  await endpoint.cache.forgetDigest(place, stage.image.manifest);
+  await endpoint.cache.forgetDigest(key, stage.image.manifest);
   expect(found()).toEqual([]);
 });
 
-test("a registry is another place: the same repository name there has nothing of it", async () => {
+test("another registry has another key: the same repository name there has nothing of it", async () => {
   const first = await stage.start();
   await ask(first.url, byTag);
   const { cache, services } = first;

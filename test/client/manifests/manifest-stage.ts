@@ -1,5 +1,5 @@
 import { afterEach, beforeEach } from "vitest";
-import { placeOf } from "#client/manifests/place.ts";
+import { repositoryKey } from "#client/manifests/repository-key.ts";
 import { type ImageDigests, startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import type { Answer } from "./ask.ts";
 import {
@@ -11,7 +11,7 @@ import {
 } from "./manifest-endpoint.ts";
 
 export const repository = "team/app";
-export const place = placeOf("registry.test", repository);
+export const key = repositoryKey("registry.test", repository);
 export const byTag = `/v2/${repository}/manifests/latest`;
 export const oci = "application/vnd.oci.image.manifest.v1+json";
 export const docker = "application/vnd.docker.distribution.manifest.v2+json";
