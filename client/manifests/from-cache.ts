@@ -13,9 +13,9 @@ import type { ManifestRequest } from "./manifest-request.ts";
 import type { AnsweredBy, ManifestServices } from "./ports.ts";
 
 /** What the cache would serve to this puller while the upstream does not answer, best first. */
-export function standIns(services: ManifestServices, asked: ManifestRequest): CachedManifest[] {
+export function staleCandidates(services: ManifestServices, wanted: ManifestRequest): CachedManifest[] {
   const { cache, rights } = services;
-  const { request, repository, key, tag, digest, credential } = asked;
+  const { request, repository, key, tag, digest, credential } = wanted;
   const found = digest ? [cache.byDigest(key, digest) ?? []].flat() : cache.byTag(key, tag!);
   return found.filter(
     (one) =>
@@ -32,59 +32,59 @@ export function standIns(services: ManifestServices, asked: ManifestRequest): Ca
  */
 export async function sendStale(
   services: ManifestServices,
-  asked: ManifestRequest,
+  wanted: ManifestRequest,
   manifests: readonly CachedManifest[],
   failure: number | RegistryUnreachable,
 ): Promise<boolean> {
   for (const manifest of manifests) {
     const bytes = await services.contents.get(manifest.digest);
-    asked.signal.throwIfAborted();
+    wanted.signal.throwIfAborted();
     if (!bytes) continue;
     const { registry, log } = services;
     const warning = staleWarning(registry, failure, `this is the manifest last seen ${httpDate(manifest.seenMs)}`);
-    send(asked, bytes, { ...cachedHeaders(manifest), ...staleHeaders(warning) });
+    send(wanted, bytes, { ...cachedHeaders(manifest), ...staleHeaders(warning) });
     log.warn(
-      { registry, repository: asked.repository, reference: asked.tag ?? asked.digest, failure: describe(failure) },
+      { registry, repository: wanted.repository, reference: wanted.tag ?? wanted.digest, failure: describe(failure) },
       "manifest answered from cache: the upstream does not",
     );
-    announce(services, asked, { digest: manifest.digest, mediaType: manifest.contentType, bytes }, "stale");
+    announce(services, wanted, { digest: manifest.digest, mediaType: manifest.contentType, bytes }, "stale");
     return true;
   }
   return false;
 }
 
 /** Answer a GET by digest without asking the upstream, where it has granted just that lately; false with nothing sent. */
-export async function sendFresh(services: ManifestServices, asked: ManifestRequest): Promise<boolean> {
+export async function sendFresh(services: ManifestServices, wanted: ManifestRequest): Promise<boolean> {
   const { cache, contents, rights } = services;
-  const { request, repository, key, digest, credential } = asked;
+  const { request, repository, key, digest, credential } = wanted;
   if (!digest || isConditional(request.headers) || !rights.isFresh(credential, repository, digest)) return false;
   const manifest = cache.byDigest(key, digest);
   // Some registries say 404 to who does not take the media type: that is theirs to say.
   if (!manifest || !admits(request.headers.accept, manifest.contentType)) return false;
   const bytes = await contents.get(digest);
-  asked.signal.throwIfAborted();
+  wanted.signal.throwIfAborted();
   if (!bytes) return false;
-  send(asked, bytes, { ...cachedHeaders(manifest), ...provenance("store") });
-  announce(services, asked, { digest, mediaType: manifest.contentType, bytes }, "cache");
+  send(wanted, bytes, { ...cachedHeaders(manifest), ...provenance("store") });
+  announce(services, wanted, { digest, mediaType: manifest.contentType, bytes }, "cache");
   return true;
 }
 
 /** Answer a GET with cached bytes and the headers of the upstream's 200 to a HEAD; false, with nothing sent, when they do not fit. */
 export async function sendCached(
   services: ManifestServices,
-  asked: ManifestRequest,
+  wanted: ManifestRequest,
   { headers }: UpstreamReply,
 ): Promise<boolean> {
   const digest = digestIn(headers);
   const contentType = headers["content-type"];
-  if (!digest || (asked.digest && digest !== asked.digest) || !contentType || isEncoded(headers)) return false;
+  if (!digest || (wanted.digest && digest !== wanted.digest) || !contentType || isEncoded(headers)) return false;
   const bytes = await services.contents.get(digest);
-  asked.signal.throwIfAborted();
+  wanted.signal.throwIfAborted();
   if (!bytes || (headers["content-length"] ?? String(bytes.length)) !== String(bytes.length)) return false;
   const { etag } = headers;
-  services.cache.sawManifest(asked.key, { digest, contentType, sizeBytes: bytes.length, etag });
-  send(asked, bytes, { ...headers, ...provenance("store") });
-  announce(services, asked, { digest, mediaType: contentType, bytes }, "cache");
+  services.cache.sawManifest(wanted.key, { digest, contentType, sizeBytes: bytes.length, etag });
+  send(wanted, bytes, { ...headers, ...provenance("store") });
+  announce(services, wanted, { digest, mediaType: contentType, bytes }, "cache");
   return true;
 }
 

@@ -12,7 +12,7 @@ import { PullerGone } from "../http/response-body.ts";
 import { hasBody } from "../upstream/proxy-headers.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";
 import { type Ask, askOf, discard, type InItsPlace, isFailure } from "../upstream/upstream-question.ts";
-import { digestIn, sendCached, sendFresh, sendStale, standIns } from "./from-cache.ts";
+import { digestIn, sendCached, sendFresh, sendStale, staleCandidates } from "./from-cache.ts";
 import type { ManifestCache } from "./manifest-cache.ts";
 import { type ManifestRequest, manifestRequest } from "./manifest-request.ts";
 import { passManifest } from "./pass-manifest.ts";
@@ -32,49 +32,49 @@ export type ManifestHandler = (
  */
 export function createManifestRoute(services: ManifestServices, ask: Ask = askOf(services)): ManifestHandler {
   return async (request, response, path) => {
-    const asked = hasBody(request) ? undefined : manifestRequest(services, request, response, path);
-    if (!asked) return services.upstream.pass(request, response);
+    const wanted = hasBody(request) ? undefined : manifestRequest(services, request, response, path);
+    if (!wanted) return services.upstream.pass(request, response);
     try {
-      await (request.method === "HEAD" ? answerHead(services, ask, asked) : answerGet(services, ask, asked));
+      await (request.method === "HEAD" ? answerHead(services, ask, wanted) : answerGet(services, ask, wanted));
     } catch (err: unknown) {
-      await settle(services, asked, err);
+      await settle(services, wanted, err);
     }
   };
 }
 
-async function answerHead(services: ManifestServices, ask: Ask, asked: ManifestRequest): Promise<void> {
-  const reply = await askOrStandIn(services, ask, asked, { method: "HEAD", otherwise: "nobody" });
+async function answerHead(services: ManifestServices, ask: Ask, wanted: ManifestRequest): Promise<void> {
+  const reply = await askOrServeStale(services, ask, wanted, { method: "HEAD", otherwise: "nobody" });
   if (!reply) return;
   discard(reply.body);
-  learn(services, asked, reply);
-  asked.response.writeHead(reply.status, reply.headers).end();
+  learn(services, wanted, reply);
+  wanted.response.writeHead(reply.status, reply.headers).end();
   services.onAnswer?.("manifest", "upstream");
 }
 
-async function answerGet(services: ManifestServices, ask: Ask, asked: ManifestRequest): Promise<void> {
-  if (await sendFresh(services, asked)) return;
-  if (asked.tag !== undefined || services.contents.has(asked.digest!)) {
-    const isAnswered = await answerByHead(services, ask, asked);
+async function answerGet(services: ManifestServices, ask: Ask, wanted: ManifestRequest): Promise<void> {
+  if (await sendFresh(services, wanted)) return;
+  if (wanted.tag !== undefined || services.contents.has(wanted.digest!)) {
+    const isAnswered = await answerByHead(services, ask, wanted);
     if (isAnswered) return;
   }
-  const reply = await askOrStandIn(services, ask, asked, { method: "GET", otherwise: "nobody" });
+  const reply = await askOrServeStale(services, ask, wanted, { method: "GET", otherwise: "nobody" });
   if (!reply) return;
-  learn(services, asked, reply);
+  learn(services, wanted, reply);
   try {
-    await passManifest(services, asked, reply);
+    await passManifest(services, wanted, reply);
   } finally {
     if (!reply.body.readableEnded) discard(reply.body);
   }
 }
 
 /** A HEAD costs no pull quota, and where the manifest is cached it is enough. */
-async function answerByHead(services: ManifestServices, ask: Ask, asked: ManifestRequest): Promise<boolean> {
+async function answerByHead(services: ManifestServices, ask: Ask, wanted: ManifestRequest): Promise<boolean> {
   try {
-    const head = await askOrStandIn(services, ask, asked, { method: "HEAD", otherwise: "question" });
+    const head = await askOrServeStale(services, ask, wanted, { method: "HEAD", otherwise: "question" });
     if (!head) return true;
     discard(head.body);
-    learn(services, asked, head);
-    return head.status === 200 && (await sendCached(services, asked, head));
+    learn(services, wanted, head);
+    return head.status === 200 && (await sendCached(services, wanted, head));
   } catch (err: unknown) {
     if (err instanceof RegistryUnreachable) return false; // one that is slow, or bad at HEAD, still answers the GET
     throw err;
@@ -86,42 +86,42 @@ async function answerByHead(services: ManifestServices, ask: Ask, asked: Manifes
  *
  * @throws RegistryUnreachable when neither answers. A status that says so is a reply like others.
  */
-async function askOrStandIn(
+async function askOrServeStale(
   services: ManifestServices,
   ask: Ask,
-  asked: ManifestRequest,
+  wanted: ManifestRequest,
   { method, otherwise }: { method: "GET" | "HEAD"; otherwise: InItsPlace },
 ): Promise<UpstreamReply | undefined> {
-  const { request, signal } = asked;
-  const remembered = standIns(services, asked);
-  const inItsPlace = remembered.length > 0 ? "memory" : otherwise;
+  const { request, signal } = wanted;
+  const candidates = staleCandidates(services, wanted);
+  const inItsPlace = candidates.length > 0 ? "memory" : otherwise;
   try {
     const reply = await ask({ request, method, signal, inItsPlace });
     if (!isFailure(reply.status)) return reply;
     services.onUpstreamError?.(reply.status);
-    if (!(await sendStale(services, asked, remembered, reply.status))) return reply;
+    if (!(await sendStale(services, wanted, candidates, reply.status))) return reply;
     discard(reply.body);
     return undefined;
   } catch (err: unknown) {
     if (!(err instanceof RegistryUnreachable)) throw err;
     services.onUpstreamError?.(err);
-    if (await sendStale(services, asked, remembered, err)) return undefined;
+    if (await sendStale(services, wanted, candidates, err)) return undefined;
     throw err;
   }
 }
 
 /** What an answer of the upstream says about tag, manifest and puller. */
-function learn({ cache, rights }: ManifestServices, asked: ManifestRequest, { status, headers }: UpstreamReply): void {
-  const { key, repository, tag, credential } = asked;
-  const known = asked.digest ? [asked.digest] : cache.digestsOf(key, tag!);
-  if (status === 404 && !isAboutMediaType(cache, asked, known)) forget({ cache, rights }, asked, known);
+function learn({ cache, rights }: ManifestServices, wanted: ManifestRequest, { status, headers }: UpstreamReply): void {
+  const { key, repository, tag, credential } = wanted;
+  const known = wanted.digest ? [wanted.digest] : cache.digestsOf(key, tag!);
+  if (status === 404 && !isAboutMediaType(cache, wanted, known)) forget({ cache, rights }, wanted, known);
   // A tag that is not there is no refusal of what it meant before.
-  const isGone = status === 404 && tag === undefined && !isAboutMediaType(cache, asked, known);
+  const isGone = status === 404 && tag === undefined && !isAboutMediaType(cache, wanted, known);
   const isRefusal = status === 401 || status === 403 || isGone;
   if (isRefusal) for (const one of known) rights.refused(credential, repository, one);
   // Not every 200 is a registry's: one that does not name the digest grants nothing, unless its bytes turn out right.
   const digest = digestIn(headers);
-  if (status !== 200 || !digest || (asked.digest && asked.digest !== digest)) return;
+  if (status !== 200 || !digest || (wanted.digest && wanted.digest !== digest)) return;
   rights.granted(credential, repository, digest);
   if (tag !== undefined) cache.sawTag(key, tag, digest);
 }
@@ -144,10 +144,10 @@ function forget(
 }
 
 /** End a response whose work failed: with an answer while that is possible, else by breaking off the connection. */
-async function settle(services: ManifestServices, asked: ManifestRequest, err: unknown): Promise<void> {
-  const { request, response, signal, repository } = asked;
+async function settle(services: ManifestServices, wanted: ManifestRequest, err: unknown): Promise<void> {
+  const { request, response, signal, repository } = wanted;
   if (signal.aborted || err instanceof PullerGone) return void response.destroy();
-  const fields = { repository, reference: asked.tag ?? asked.digest };
+  const fields = { repository, reference: wanted.tag ?? wanted.digest };
   if (response.headersSent) {
     services.log.warn({ ...fields, err }, "manifest broken off");
     // Destroyed, not ended: the puller must see that Content-Length was not reached.

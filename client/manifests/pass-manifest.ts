@@ -15,19 +15,19 @@ import type { ManifestServices } from "./ports.ts";
 /** Answer a GET with the upstream's answer, whatever it is. A manifest is kept once all its bytes were seen to be right. */
 export async function passManifest(
   services: ManifestServices,
-  asked: ManifestRequest,
+  wanted: ManifestRequest,
   { status, headers, body }: UpstreamReply,
 ): Promise<void> {
-  const { response, signal } = asked;
+  const { response, signal } = wanted;
   response.writeHead(status, { ...headers, ...(status === 200 && provenance("upstream")) });
   if (status === 204 || status === 304) {
     discard(body);
     return void response.end();
   }
   response.flushHeaders(); // a registry may break off the bodies of its own refusals: the status must be out by then
-  const expected = expectedOf(asked, { status, headers });
+  const expected = expectedOf(wanted, { status, headers });
   if (!expected) services.onAnswer?.("manifest", "upstream");
-  const chunks = expected ? kept(body, (bytes) => keep(services, asked, expected, bytes)) : body;
+  const chunks = expected ? kept(body, (bytes) => keep(services, wanted, expected, bytes)) : body;
   await writeAll<Buffer>(
     response,
     chunks,
@@ -45,10 +45,10 @@ interface Expected {
 
 /** Undefined for an answer that is no manifest, or that cannot be verified. */
 function expectedOf(
-  { digest: wanted }: ManifestRequest,
+  { digest: named }: ManifestRequest,
   { status, headers }: Omit<UpstreamReply, "body">,
 ): Expected | undefined {
-  const digest = wanted ?? digestIn(headers);
+  const digest = named ?? digestIn(headers);
   const contentType = headers["content-type"];
   if (status !== 200 || !digest || !contentType || isEncoded(headers)) return undefined;
   return { digest, contentType, etag: headers.etag };
@@ -69,12 +69,12 @@ async function* kept(body: Readable, onWhole: (bytes: Buffer) => Promise<void>):
 
 async function keep(
   services: ManifestServices,
-  asked: ManifestRequest,
+  wanted: ManifestRequest,
   { digest, contentType, etag }: Expected,
   bytes: Buffer,
 ): Promise<void> {
   const { contents, cache, rights, log } = services;
-  const { key, tag, repository, credential } = asked;
+  const { key, tag, repository, credential } = wanted;
   const found = digestOf(bytes);
   if (found !== digest) return log.warn({ repository, digest, found }, "upstream sent a manifest with another digest");
   try {
@@ -85,5 +85,5 @@ async function keep(
   cache.sawManifest(key, { digest, contentType, sizeBytes: bytes.length, etag });
   if (tag !== undefined) cache.sawTag(key, tag, digest);
   rights.granted(credential, repository, digest);
-  announce(services, asked, { digest, mediaType: contentType, bytes }, "upstream");
+  announce(services, wanted, { digest, mediaType: contentType, bytes }, "upstream");
 }

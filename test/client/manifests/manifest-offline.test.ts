@@ -104,7 +104,7 @@ test.each(["nobody", "known-pullers"] as const)(
   },
 );
 
-test("a stand-in for a tag has a media type that the puller accepts", async () => {
+test("a stale candidate for a tag has a media type that the puller accepts", async () => {
   const endpoint = await stage.start();
   await ask(endpoint.url, byTag);
   const other = Buffer.from('{"schemaVersion":2}');
