@@ -17,10 +17,10 @@ export interface ReadResult {
   readonly sharedBy: number;
 }
 
-/** Failures in a row, and the path rests. */
-const failuresUntilRest = 2;
-const firstRestMs = 10_000;
-const longestRestMs = 60_000;
+/** Failures in a row, and the path backs off. */
+const failuresUntilBackoff = 2;
+const firstBackoffMs = 10_000;
+const longestBackoffMs = 60_000;
 /** Shorter reads say little about throughput. */
 const measuredBytes = 1024 * 1024;
 const samplesKept = 5;
@@ -37,23 +37,23 @@ export class PathStats {
   active = 0;
   /** Smoothed time to the first bytes; 0 before any came. */
   firstBytesMs = 0;
-  /** It has rested and has not answered since: one read at a time finds out whether it does. */
+  /** It has backed off and has not answered since: one read at a time finds out whether it does. */
   isOnProbation = false;
   /** When a read was last sent over it only to learn about it. */
   probedAtMs = Number.NEGATIVE_INFINITY;
   private failures = 0;
-  private restMs = firstRestMs;
-  private restsUntilMs = Number.NEGATIVE_INFINITY;
+  private backoffMs = firstBackoffMs;
+  private backsOffUntilMs = Number.NEGATIVE_INFINITY;
   private samples: Sample[] = [];
 
-  isResting(nowMs: number): boolean {
-    return nowMs < this.restsUntilMs;
+  isBackingOff(nowMs: number): boolean {
+    return nowMs < this.backsOffUntilMs;
   }
 
   /** The face is new: what was wrong with the old one is no longer so. */
   cameUp(): void {
     this.recovered();
-    this.restsUntilMs = Number.NEGATIVE_INFINITY;
+    this.backsOffUntilMs = Number.NEGATIVE_INFINITY;
   }
 
   answered(ms: number): void {
@@ -83,16 +83,16 @@ export class PathStats {
   private recovered(): void {
     this.failures = 0;
     this.isOnProbation = false;
-    this.restMs = firstRestMs;
+    this.backoffMs = firstBackoffMs;
   }
 
-  /** Reads that fail together are one failure of the path: what ends while it rests does not lengthen the rest. */
+  /** Reads that fail together are one failure of the path: what ends while it backs off does not lengthen that. */
   private failed(nowMs: number): void {
-    if (this.isResting(nowMs)) return;
+    if (this.isBackingOff(nowMs)) return;
     this.failures++;
-    if (!this.isOnProbation && this.failures < failuresUntilRest) return;
-    this.restsUntilMs = nowMs + this.restMs;
-    this.restMs = Math.min(longestRestMs, this.restMs * 2);
+    if (!this.isOnProbation && this.failures < failuresUntilBackoff) return;
+    this.backsOffUntilMs = nowMs + this.backoffMs;
+    this.backoffMs = Math.min(longestBackoffMs, this.backoffMs * 2);
     this.failures = 0;
     this.isOnProbation = true;
   }

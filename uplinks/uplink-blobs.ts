@@ -60,7 +60,7 @@ export class UplinkBlobs {
       const trust = anchors && { verifier: createVerifier({ anchors, prefix, fetchCertificate }), events };
       return { ...path, source: new NdnSource(prefix, questions, path.consumer, trust) };
     });
-    const choice = new UplinkChoice<PathToRegistry>({ paths, isUp, onRest: ({ uplink }) => this.rested(uplink) });
+    const choice = new UplinkChoice<PathToRegistry>({ paths, isUp, onBackOff: ({ uplink }) => this.backedOff(uplink) });
     for (const path of paths) path.uplink.addListener({ onUp: () => choice.cameUp(path) });
     this.registries.push({ paths, choice });
     return {
@@ -74,7 +74,7 @@ export class UplinkBlobs {
   }
 
   /** A router that was found is not the only one; but the face is all registries', and what answers one of them stays. */
-  private rested(uplink: Uplink): void {
+  private backedOff(uplink: Uplink): void {
     if (!(uplink instanceof FchUplink)) return;
     const isInUse = this.registries.some(({ paths, choice }) =>
       paths.some((path) => path.uplink === uplink && choice.isInUse(path)),
@@ -105,7 +105,7 @@ export class UplinkBlobs {
     return this.paths.map(({ uplink, consumer }) => {
       const { interests, retransmissions, nacks } = consumer.counters;
       const isResting = this.registries.some(({ paths, choice }) =>
-        paths.some((path) => path.uplink === uplink && choice.isResting(path)),
+        paths.some((path) => path.uplink === uplink && choice.isBackingOff(path)),
       );
       return {
         describe: uplink.describe,

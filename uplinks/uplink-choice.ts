@@ -11,8 +11,8 @@ export interface UplinkChoiceOptions<P> {
   /** In the order of preference while nothing is known. */
   readonly paths: readonly P[];
   isUp(path: P): boolean;
-  /** A path begins to rest: nobody answers on it, or what it brings breaks off. */
-  onRest?(path: P): void;
+  /** A path begins to back off: no one answers on it, or what it brings breaks off. */
+  onBackOff?(path: P): void;
   /** Milliseconds of a clock that never goes back. @defaultValue performance.now */
   readonly now?: (() => number) | undefined;
 }
@@ -62,20 +62,20 @@ export class UplinkChoice<P> {
     return [probe, present, ...others].filter((path) => path !== undefined).slice(0, triedPerBlob);
   }
 
-  /** Up, and not resting. */
+  /** Up, and not backing off. */
   isUsable(path: P): boolean {
-    return this.options.isUp(path) && !this.isResting(path);
+    return this.options.isUp(path) && !this.isBackingOff(path);
   }
 
   /** Whether reads over it failed so often that it is left alone for a while. */
-  isResting(path: P): boolean {
-    return this.stats(path).isResting(this.now());
+  isBackingOff(path: P): boolean {
+    return this.stats(path).isBackingOff(this.now());
   }
 
   /** Whether it is in use and of use: a read is in progress, or the last one was answered not long ago. */
   isInUse(path: P): boolean {
     const stats = this.stats(path);
-    if (this.isResting(path) || stats.isOnProbation) return false;
+    if (this.isBackingOff(path) || stats.isOnProbation) return false;
     return stats.active > 0 || this.now() - (this.answeredAtMs.get(path) ?? Number.NEGATIVE_INFINITY) < inUseMs;
   }
 
@@ -95,11 +95,11 @@ export class UplinkChoice<P> {
   }
 
   private ended(path: P, result: ReadResult): void {
-    const rested = this.isResting(path);
+    const backedOff = this.isBackingOff(path);
     this.stats(path).ended(result, this.now());
     if (result.outcome === "failed") this.answeredAtMs.delete(path);
     else if (result.outcome !== "cancelled") this.answeredAtMs.set(path, this.now());
-    if (!rested && this.isResting(path)) this.options.onRest?.(path);
+    if (!backedOff && this.isBackingOff(path)) this.options.onBackOff?.(path);
   }
 
   /** Stay where the traffic is, unless that path is gone or another one was much faster over several blobs. */
@@ -124,7 +124,7 @@ export class UplinkChoice<P> {
     this.presentSinceMs = nowMs;
   }
 
-  /** One that has rested has to answer one read before it gets more; the others are compared with the present one. */
+  /** One that has backed off has to answer one read before it gets more; the others are compared with the present one. */
   private isToBeProbed(path: P, nowMs: number): boolean {
     const stats = this.stats(path);
     const sinceMs = nowMs - stats.probedAtMs;

@@ -2,7 +2,7 @@
 export interface UplinkState {
   readonly describe: string;
   readonly up: boolean;
-  /** Nobody answers on it: blobs do not wait for it. */
+  /** No one answers on it: blobs do not wait for it. */
   readonly isResting: boolean;
   /** 0 before the first answer. */
   readonly rttMs: number;

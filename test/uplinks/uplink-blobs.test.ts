@@ -70,7 +70,7 @@ async function open(): Promise<void> {
 
 type Registry = ReturnType<UplinkBlobs["under"]>;
 
-/** Two reads that fail, and the registry rests. */
+/** Two reads that fail: the path backs off for the registry. */
 async function failTwice(from: Registry): Promise<void> {
   for (let i = 0; i < 2; i++) {
     const [path] = from.paths().first;
@@ -105,7 +105,7 @@ test("a registry that does not answer does not take the router from one that is 
   expect(sizeBytes).toBe(1_000_000);
 });
 
-test("the router is left when all registries rest, and does not stay for one that nobody reads", async () => {
+test("the router is left when its paths of all registries back off, and does not stay for one that no one reads", async () => {
   const [one, other] = [blobs.under(dead), blobs.under(parseName("/dead/registry/too"))];
   blobs.under(prefix);
   await open();

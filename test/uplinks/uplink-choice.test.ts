@@ -5,19 +5,19 @@ import { UplinkChoice } from "#uplinks/uplink-choice.ts";
 const mebibyte = 1024 * 1024;
 let nowMs: number;
 let down: Set<string>;
-let rested: string[];
+let backedOff: string[];
 
 beforeEach(() => {
   nowMs = 0;
   down = new Set();
-  rested = [];
+  backedOff = [];
 });
 
 function choiceOf(...paths: string[]): UplinkChoice<string> {
   return new UplinkChoice({
     paths,
     isUp: (path) => !down.has(path),
-    onRest: (path) => rested.push(path),
+    onBackOff: (path) => backedOff.push(path),
     now: () => nowMs,
   });
 }
@@ -57,16 +57,16 @@ test("a path that is down is not tried, and the one in its place stays when it i
   expect(choice.next()).toEqual([]);
 });
 
-test("one failure is forgiven, two in a row make a path rest", () => {
+test("one failure is forgiven, two in a row make a path back off", () => {
   const choice = choiceOf("a", "b");
   fail(choice, "a");
   expect(choice.next()).toEqual(["a", "b"]);
   read(choice, "a");
   fail(choice, "a");
-  expect(choice.isResting("a")).toBe(false);
+  expect(choice.isBackingOff("a")).toBe(false);
   fail(choice, "a");
-  expect(choice.isResting("a")).toBe(true);
-  expect(rested).toEqual(["a"]);
+  expect(choice.isBackingOff("a")).toBe(true);
+  expect(backedOff).toEqual(["a"]);
   expect(choice.next()).toEqual(["b"]);
 });
 
@@ -82,7 +82,7 @@ test("that a blob is not there, or a reader leaves, is no failure", () => {
   expect(choice.next()).toEqual(["a"]);
 });
 
-test("after its rest one blob at a time tries the path, and its answer brings the others back", () => {
+test("after backing off, one blob at a time tries the path, and its answer brings the others back", () => {
   const choice = choiceOf("a");
   choice.next();
   fail(choice, "a", 2);
@@ -99,37 +99,37 @@ test("after its rest one blob at a time tries the path, and its answer brings th
   expect([choice.next(), choice.next()]).toEqual([["a"], ["a"]]);
 });
 
-test("each rest is longer than the one before, up to a minute, until the path answers or its face is new", () => {
+test("each backoff is longer than the one before, up to a minute, until the path answers or its face is new", () => {
   const choice = choiceOf("a");
-  const restMs = () => {
+  const backoffMs = () => {
     const began = nowMs;
-    while (choice.isResting("a")) nowMs += 1_000;
+    while (choice.isBackingOff("a")) nowMs += 1_000;
     return nowMs - began;
   };
   fail(choice, "a", 2);
-  const rests = [restMs()];
+  const backoffs = [backoffMs()];
   for (let n = 0; n < 4; n++) {
     fail(choice, "a");
-    rests.push(restMs());
+    backoffs.push(backoffMs());
   }
-  expect(rests).toEqual([10_000, 20_000, 40_000, 60_000, 60_000]);
+  expect(backoffs).toEqual([10_000, 20_000, 40_000, 60_000, 60_000]);
   fail(choice, "a");
   choice.cameUp("a");
   expect(choice.next()).toEqual(["a"]);
   fail(choice, "a", 2);
-  expect(restMs()).toBe(10_000);
+  expect(backoffMs()).toBe(10_000);
 });
 
-test("reads that fail together make one rest", () => {
+test("reads that fail together make one backoff", () => {
   const choice = choiceOf("a");
   const readings = Array.from({ length: 6 }, () => choice.begin("a"));
   for (const sample of readings) sample.ended("failed");
   nowMs += 10_000;
-  expect(choice.isResting("a")).toBe(false);
-  expect(rested).toEqual(["a"]);
+  expect(choice.isBackingOff("a")).toBe(false);
+  expect(backedOff).toEqual(["a"]);
 });
 
-test("a path that rested is tried with one blob, which has the present path to go on with", () => {
+test("a path that backed off is tried with one blob, which has the present path to go on with", () => {
   const choice = choiceOf("a", "b");
   choice.next();
   fail(choice, "a", 2);
@@ -217,7 +217,7 @@ test("a probe that is much slower than the present path crawls, and nothing is k
   expect(first.isCrawling).toBe(false);
 });
 
-test("a path is in use while a read is in progress or was answered not long ago, and not when it rests or has a new face", () => {
+test("a path is in use while a read is in progress or was answered not long ago, and not when it backs off or has a new face", () => {
   const choice = choiceOf("a");
   expect(choice.isInUse("a")).toBe(false);
   const sample = choice.begin("a");
@@ -237,7 +237,7 @@ test("a path is in use while a read is in progress or was answered not long ago,
   fail(choice, "a");
   expect(choice.isInUse("a")).toBe(false);
   fail(choice, "a");
-  expect(choice.isResting("a")).toBe(true);
+  expect(choice.isBackingOff("a")).toBe(true);
   nowMs += 11_000;
   choice.begin("a");
   expect(choice.isInUse("a")).toBe(false);
