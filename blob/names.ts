@@ -143,87 +143,81 @@ export function checkPrefixLength(prefix: Name): void {
  * Undefined for everything that is not exactly one of the forms: the answer to it is silence.
  */
 export function parseBlobName(prefix: Name, name: Name): BlobRequest | undefined {
-  if (!startsWith(name, prefix)) return undefined;
-  const components = componentsOf(name)?.filter((span) => span.at >= prefix.length);
+  const components = componentsUnder(prefix, name);
   const isUnique = components?.at(-1)?.type === TT.ParametersSha256DigestComponent;
   if (isUnique) components!.pop();
-  const last = components?.at(-1);
+  const last = components?.pop();
   if (components === undefined || last === undefined) return undefined;
-  if (last.type === TT.KeywordNameComponent) return parseMetadata(name, components, isUnique);
-  if (last.type !== TT.SegmentNameComponent) return undefined;
-  const number = shortestNumberOf(name, last);
-  const before = components.at(-2);
-  if (number < 0 || before === undefined) return undefined;
-  if (sameBytes(name, before, digestsKeyword)) return parseDigests(name, components, number, isUnique);
-  if (isUnique) return undefined;
+  if (last.type === TT.KeywordNameComponent) {
+    const blob = isBytes(name, last, metadataKeyword) ? parsePlain(name, components) : undefined;
+    return blob && { kind: "metadata", ...blob, isUnique };
+  }
+  const number = last.type === TT.SegmentNameComponent ? shortestNumberOf(name, last) : -1;
+  if (number < 0) return undefined;
+  const isList = isBytes(name, components.at(-1), digestsKeyword);
+  if (isList) components.pop();
+  else if (isUnique) return undefined;
   const object = name.subarray(0, last.at);
-  if (before.type === TT.VersionNameComponent) return parseSegment(name, components, number, object);
-  return parsePlain(name, components, number, object);
-}
-
-function parseMetadata(name: Name, components: readonly TlvSpan[], isUnique: boolean): BlobRequest | undefined {
-  if (!sameBytes(name, components.at(-1)!, metadataKeyword)) return undefined;
-  const place = parsePlace(name, components.slice(0, -1));
-  return place?.repository ? { kind: "metadata", ...place, repository: place.repository, isUnique } : undefined;
-}
-
-function parseDigests(
-  name: Name,
-  components: readonly TlvSpan[],
-  number: number,
-  isUnique: boolean,
-): BlobRequest | undefined {
-  if (components.at(-3)?.type !== TT.VersionNameComponent) return undefined;
-  const object = parseSegment(name, components.slice(0, -1), 0, name);
-  if (object?.kind !== "segment") return undefined;
-  return { kind: "digests", digest: object.digest, size: object.size, number, isUnique };
-}
-
-function parseSegment(
-  name: Name,
-  components: readonly TlvSpan[],
-  number: number,
-  object: Name,
-): BlobRequest | undefined {
-  const size = segmentSizes.find((allowed) => allowed === shortestNumberOf(name, components.at(-2)!));
-  const place = parsePlace(name, components.slice(0, -2));
-  if (size === undefined || place?.repository !== "") return undefined;
-  return { kind: "segment", digest: place.digest, size, number, object };
-}
-
-function parsePlain(name: Name, components: readonly TlvSpan[], number: number, object: Name): BlobRequest | undefined {
-  const place = parsePlace(name, components.slice(0, -1));
-  return place?.repository ? { kind: "plain", ...place, repository: place.repository, number, object } : undefined;
-}
-
-/** `<repository>/D`; an empty repository is allowed here and judged by the caller. */
-function parsePlace(name: Name, components: readonly TlvSpan[]): { digest: Digest; repository: string } | undefined {
-  const last = components.at(-1);
-  if (last === undefined || components.some((span) => span.type !== TT.GenericNameComponent)) return undefined;
-  if (last.end - last.start !== 32) return undefined;
-  const elements = components.slice(0, -1).map((span) => name.toString("utf8", span.start, span.end));
-  const repository = elements.join("/");
-  if (elements.some((element) => element.includes("/")) || (repository !== "" && !isRepository(repository)))
-    return undefined;
-  return { digest: digestOfHash(name.subarray(last.start, last.end)), repository };
+  if (components.at(-1)?.type === TT.VersionNameComponent) {
+    const sized = parseSized(name, components);
+    if (isList) return sized && { kind: "digests", ...sized, number, isUnique };
+    return sized && { kind: "segment", ...sized, number, object };
+  }
+  const blob = isList ? undefined : parsePlain(name, components);
+  return blob && { kind: "plain", ...blob, number, object };
 }
 
 /** The repository in a ForwardingHint `P/<repository>`; undefined when it is none. */
 export function repositoryOfHint(prefix: Name, hint: Name): string | undefined {
-  if (!startsWith(hint, prefix)) return undefined;
-  const components = componentsOf(hint)?.filter((span) => span.at >= prefix.length);
-  if (components?.some((span) => span.type !== TT.GenericNameComponent)) return undefined;
-  const elements = components?.map((span) => hint.toString("utf8", span.start, span.end)) ?? [];
-  const repository = elements.join("/");
-  return elements.some((element) => element.includes("/")) || !isRepository(repository) ? undefined : repository;
+  const components = componentsUnder(prefix, hint);
+  return components && repositoryOf(hint, components);
 }
 
-/** Numbers are written in their shortest form: any other is a name that nobody publishes. */
+/** The components of `name` after `prefix`; undefined when it does not begin with it. */
+function componentsUnder(prefix: Name, name: Name): TlvSpan[] | undefined {
+  if (!startsWith(name, prefix)) return undefined;
+  const components = componentsOf(name);
+  while (components?.[0] && components[0].at < prefix.length) components.shift();
+  return components;
+}
+
+/** `D/54=<size>`, without a repository. */
+function parseSized(name: Name, components: TlvSpan[]): { digest: Digest; size: SegmentSize } | undefined {
+  const size = shortestNumberOf(name, components.at(-1)!) as SegmentSize;
+  const digest = components.length === 2 ? digestOf(name, components[0]!) : undefined;
+  return digest !== undefined && segmentSizes.includes(size) ? { digest, size } : undefined;
+}
+
+/** `<repository>/D`. */
+function parsePlain(name: Name, components: TlvSpan[]): { digest: Digest; repository: string } | undefined {
+  const last = components.pop();
+  const digest = last && digestOf(name, last);
+  const repository = repositoryOf(name, components);
+  return digest === undefined || repository === undefined ? undefined : { digest, repository };
+}
+
+function digestOf(name: Name, { type, start, end }: TlvSpan): Digest | undefined {
+  if (type !== TT.GenericNameComponent || end - start !== 32) return undefined;
+  return digestOfHash(name.subarray(start, end));
+}
+
+function repositoryOf(name: Name, components: readonly TlvSpan[]): string | undefined {
+  const elements: string[] = [];
+  for (const { type, start, end } of components) {
+    const element = name.toString("utf8", start, end);
+    if (type !== TT.GenericNameComponent || element.includes("/")) return undefined;
+    elements.push(element);
+  }
+  const repository = elements.join("/");
+  return isRepository(repository) ? repository : undefined;
+}
+
+/** Numbers are written in their shortest form: any other is a name that no server publishes. */
 function shortestNumberOf(name: Name, span: TlvSpan): number {
   const number = numberOf(name, span);
   return number <= 0xffffffff && encodeNni(Math.max(0, number)).length === span.end - span.start ? number : -1;
 }
 
-function sameBytes(name: Name, span: TlvSpan, other: Name): boolean {
-  return Buffer.compare(name.subarray(span.at, span.end), other) === 0;
+function isBytes(name: Name, span: TlvSpan | undefined, component: Name): boolean {
+  return span !== undefined && Buffer.compare(name.subarray(span.at, span.end), component) === 0;
 }
