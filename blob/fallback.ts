@@ -9,7 +9,6 @@ import {
   type BlobRef,
   type BlobSource,
   BlobUnavailable,
-  type ResumePoint,
   type SourceName,
 } from "./source.ts";
 
@@ -19,20 +18,22 @@ export interface SourcedChunk {
   readonly bytes: Uint8Array;
 }
 
-/** What went wrong on the way, for logs and for keeping away from a source; the read goes on or throws by itself. */
+/** What went wrong on the way, for logs and for keeping away from a source; the read continues or throws by itself. */
 export interface ReadEvents {
   /** `source` could not begin, or broke off when the reader cached `offset` bytes. */
   unavailable?(source: SourceName, offset: number, err: BlobUnavailable): void;
-  /** Bytes or claims of `source` cannot be those of the blob; where two contradict each other, told of each. */
+  /** Bytes or claims of `source` cannot be those of the blob; where two contradict each other, called for each. */
   corrupt?(source: SourceName, err: BlobCorrupt): void;
 }
 
-/** A running read of one blob from whoever serves it. */
+/** A running read of one blob from any of several sources. */
 export interface FallbackRead {
   /** Size of the whole blob in bytes, as the first source that served said. */
   readonly sizeBytes: number;
   /** Who serves the first byte. */
   readonly source: SourceName;
+  /** Sources that come after the one that serves the first byte. */
+  readonly left: readonly BlobSource[];
   /** Everyone whose bytes were taken so far. */
   readonly contributors: ReadonlySet<SourceName>;
   /** All bytes from the first to the last, in order; to be iterated once. Leaving the loop early cancels the read. */
@@ -55,15 +56,7 @@ export async function openWithFallback(
   events: ReadEvents = {},
 ): Promise<FallbackRead> {
   const reader = new FallbackReader(sources, blob, signal, events);
-  const first = await reader.openNext();
-  reader.announce();
-  return {
-    sizeBytes: first.read.sizeBytes,
-    source: first.source,
-    contributors: reader.contributors,
-    chunks: reader.chunksFrom(first),
-    digest: () => reader.digest(),
-  };
+  return reader.start();
 }
 
 interface Opened {
@@ -72,7 +65,7 @@ interface Opened {
 }
 
 class FallbackReader {
-  readonly contributors = new Set<SourceName>();
+  readonly #contributors = new Set<SourceName>();
   readonly #waiting: BlobSource[];
   readonly #blob: BlobRef;
   readonly #signal: AbortSignal;
@@ -81,7 +74,7 @@ class FallbackReader {
   readonly #failures: Error[] = [];
   #offset = 0;
   #sizeBytes: number | undefined;
-  /** Whether the reader has been told the size: from then on a source with another one is of no use. */
+  /** Whether the reader knows the size: from then on a source with another one is of no use. */
   #isAnnounced = false;
   /** Who said the size. */
   #sizedBy: SourceName | undefined;
@@ -94,11 +87,20 @@ class FallbackReader {
     this.#events = events;
   }
 
-  announce(): void {
+  async start(): Promise<FallbackRead> {
+    const first = await this.#openNext();
     this.#isAnnounced = true;
+    return {
+      sizeBytes: first.read.sizeBytes,
+      source: first.source,
+      left: [...this.#waiting],
+      contributors: this.#contributors,
+      chunks: this.#chunksFrom(first),
+      digest: () => digestOfHash(this.#prefixSha256()),
+    };
   }
 
-  async openNext(): Promise<Opened> {
+  async #openNext(): Promise<Opened> {
     for (;;) {
       const source = this.#waiting.shift();
       if (!source) throw this.#exhausted();
@@ -106,7 +108,9 @@ class FallbackReader {
       let by = source.name;
       try {
         const signal = AbortSignal.any([this.#signal, refused.signal]);
-        const read = await source.open(this.#blob, this.#resumePoint(), signal);
+        // The prefix is hashed on demand: a source asks before it sends anything, the running hash is still at `offset`.
+        const from = { offset: this.#offset, prefixSha256: () => this.#prefixSha256() };
+        const read = await source.open(this.#blob, from, signal);
         by = read.source ?? by;
         const opened = { source: by, read };
         this.#agreeOnSize(opened);
@@ -118,7 +122,7 @@ class FallbackReader {
     }
   }
 
-  async *chunksFrom(first: Opened): AsyncGenerator<SourcedChunk> {
+  async *#chunksFrom(first: Opened): AsyncGenerator<SourcedChunk> {
     let current = first;
     for (;;) {
       const { source, read } = current;
@@ -134,25 +138,16 @@ class FallbackReader {
       } catch (err: unknown) {
         this.#overcome(source, err);
       }
-      current = await this.openNext();
+      current = await this.#openNext();
     }
-  }
-
-  digest(): Digest {
-    return digestOfHash(this.#prefixSha256());
   }
 
   #take(source: SourceName, bytes: Uint8Array): void {
     const end = this.#offset + bytes.length;
     if (end > this.#sizeBytes!) throw new BlobCorrupt(`${source} sent more than the ${this.#sizeBytes} bytes it said`);
-    this.contributors.add(source);
+    this.#contributors.add(source);
     this.#hash.update(bytes);
     this.#offset = end;
-  }
-
-  // The prefix is hashed on demand: a source asks before it sends anything, so the running hash is still at `offset`.
-  #resumePoint(): ResumePoint {
-    return { offset: this.#offset, prefixSha256: () => this.#prefixSha256() };
   }
 
   #prefixSha256(): Buffer {
@@ -166,8 +161,8 @@ class FallbackReader {
     else if (!(err instanceof BlobCorrupt)) throw err;
     else if (this.#offset === 0 && err !== this.#dispute) this.#events.corrupt?.(source, err);
     else {
-      // What is already out, bytes or a size, may be the wrong one: nobody can mend that by going on, or say whose it was.
-      const suspects = [source, ...this.contributors, this.#sizedBy ?? source];
+      // What is already out, bytes or a size, may be the wrong one: to continue cannot repair that, nor is it known whose it was.
+      const suspects = [source, ...this.#contributors, this.#sizedBy ?? source];
       for (const suspect of new Set(suspects)) this.#events.corrupt?.(suspect, err);
       throw err;
     }

@@ -21,7 +21,7 @@ export interface VerifiedRead {
  * the next source. A longer one is passed on as it arrives, its last bytes only when the digest is right.
  *
  * @throws BlobUnavailable and the other errors of `openWithFallback`.
- * @throws BlobCorrupt when nobody has the right bytes of a small blob.
+ * @throws BlobCorrupt when no source has the right bytes of a small blob.
  */
 export async function openVerified(
   sources: readonly BlobSource[],
@@ -29,39 +29,19 @@ export async function openVerified(
   signal: AbortSignal,
   events: ReadEvents = {},
 ): Promise<VerifiedRead> {
-  // A source that throws at the start is skipped by the fallback, so the next attempt has to begin after the one that served.
   let left = sources;
   for (;;) {
-    const taken: BlobSource[] = [];
-    const read = await openWithFallback(
-      left.map((source) => noting(source, taken)),
-      blob,
-      signal,
-      events,
-    );
+    const read = await openWithFallback(left, blob, signal, events);
     const { sizeBytes, source } = read;
     if (sizeBytes > collectBytes) return { sizeBytes, source, chunks: checked(read, blob, events) };
-    const culprit = taken.at(-1);
     try {
       const chunks = await collect(checked(read, blob, events));
       return { sizeBytes, source, chunks: replay(chunks) };
     } catch (err: unknown) {
-      left = left.slice(left.indexOf(culprit!) + 1);
+      left = read.left;
       if (!(err instanceof BlobCorrupt) || left.length === 0) throw err;
     }
   }
-}
-
-/** The same source, which enters itself in `taken` once it has opened. */
-function noting(source: BlobSource, taken: BlobSource[]): BlobSource {
-  return {
-    name: source.name,
-    open: async (...args) => {
-      const read = await source.open(...args);
-      taken.push(source);
-      return read;
-    },
-  };
 }
 
 async function* checked(read: FallbackRead, blob: BlobRef, events: ReadEvents): AsyncGenerator<SourcedChunk> {
