@@ -2,7 +2,7 @@
  * Limits on bytes per second: one token bucket for all readers of a kind of source, who take turns.
  */
 import { TokenBucket } from "#base/token-bucket.ts";
-import type { BlobSource } from "./source.ts";
+import { type BlobSource, withOpen } from "./source.ts";
 
 /** Bytes that may pass per second, shared by all who take from it. */
 export class Bandwidth extends TokenBucket {
@@ -28,16 +28,10 @@ export function createBandwidth(bytesPerSecond: number | undefined): Bandwidth |
 /** `source` at no more than `bandwidth`, over all of its readers; without a limit the same source, at no cost. */
 export function limited(source: BlobSource, bandwidth: Bandwidth | undefined): BlobSource {
   if (!bandwidth) return source;
-  return {
-    name: source.name,
-    get isVerified() {
-      return source.isVerified;
-    },
-    async open(blob, from, signal) {
-      const { sizeBytes, chunks } = await source.open(blob, from, signal);
-      return { sizeBytes, chunks: limitedStream(chunks, bandwidth, signal) };
-    },
-  };
+  return withOpen(source, async (blob, from, signal) => {
+    const { sizeBytes, chunks } = await source.open(blob, from, signal);
+    return { sizeBytes, chunks: limitedStream(chunks, bandwidth, signal) };
+  });
 }
 
 /** The same bytes no faster than `bandwidth`, perhaps in shorter pieces; leaving the loop early ends `chunks`. */

@@ -52,6 +52,11 @@ export interface BlobSource {
   open(blob: BlobRef, from: ResumePoint, signal: AbortSignal): Promise<BlobRead>;
 }
 
+/** `inner`, opened in another way: the one place where a source is wrapped. */
+export function withOpen(inner: BlobSource, open: BlobSource["open"]): BlobSource {
+  return { name: inner.name, isVerified: inner.isVerified, open };
+}
+
 /** This source cannot go on with this blob: try the next one. */
 export class BlobUnavailable extends Error {
   override readonly name = "BlobUnavailable";

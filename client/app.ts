@@ -10,7 +10,7 @@ import type { HedgeMode } from "#blob/hedge-delay.ts";
 import { SharedFetches } from "#fetch/shared-fetches.ts";
 import { RegistryError } from "#oci/errors.ts";
 import type { BlobStore } from "#store/blob-store.ts";
-import type { UplinkState } from "#uplinks/uplink-state.ts";
+import type { UplinkState } from "#uplinks/uplink-blobs.ts";
 import { addAdminRoutes, adminPath, type CacheAdmin } from "./http/admin-routes.ts";
 import { sendError } from "./http/answers.ts";
 import { addStatusRoutes, type Readiness } from "./http/status-routes.ts";

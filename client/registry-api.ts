@@ -8,7 +8,7 @@ import { createHedgeDelay, type HedgeMode } from "#blob/hedge-delay.ts";
 import { parseSha256 } from "#oci/digest.ts";
 import { parseBlobPath, parseManifestPath } from "#oci/reference.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
-import type { NdnBlobs } from "#uplinks/ndn-blobs.ts";
+import type { NdnBlobs } from "#uplinks/uplink-blobs.ts";
 import type { BlobServices, Cache } from "./blobs/blob-request.ts";
 import { createBlobRoute } from "./blobs/blob-route.ts";
 import { createDistrust } from "./blobs/distrust.ts";

@@ -1,10 +1,41 @@
 /**
- * A source over one path of several, which tells the choice among them how its reads go, and is left when it crawls.
+ * A source over one path of several, which measures how its reads go and is left when it crawls; and what is remembered
+ * of that path: whether it answers, and how fast. Times in milliseconds of any clock that never goes back.
  */
 import { Overtaken } from "#blob/hedge.ts";
-import { type BlobRead, type BlobSource, BlobUnavailable, BlobUnknown } from "#blob/source.ts";
-import type { ReadOutcome } from "./path-stats.ts";
-import type { ReadSample } from "./read-sample.ts";
+import type { SegmentRepair } from "#blob/ndn-source.ts";
+import type { ResumePoint } from "#blob/source.ts";
+import { type BlobRead, type BlobRef, type BlobSource, BlobUnavailable, BlobUnknown, withOpen } from "#blob/source.ts";
+
+/** How a read ended, seen from the path; `cancelled` says nothing about it, `unknown` is an answer. */
+export type ReadOutcome = "complete" | "unknown" | "failed" | "cancelled";
+
+/** One read that is over. */
+export interface ReadResult {
+  readonly outcome: ReadOutcome;
+  readonly bytes: number;
+  readonly ms: number;
+  /** The part of `ms` in which the reader waited for the path, and not the path for the reader. */
+  readonly waitedMs: number;
+  /** Reads that were in progress at the same time, this one among them, on the average. */
+  readonly sharedBy: number;
+}
+
+/** Waiting time over which a crawl is judged. */
+const crawlWindowMs = 3_000;
+/** Failures in a row, and the path backs off. */
+const failuresUntilBackoff = 2;
+const firstBackoffMs = 10_000;
+const longestBackoffMs = 60_000;
+/** Shorter reads say little about throughput. */
+const measuredBytes = 1024 * 1024;
+const samplesKept = 5;
+const sampleLifetimeMs = 10 * 60_000;
+
+/** A source such as `NdnSource`, which may be told where to get a segment that is wrong everywhere on NDN. */
+interface RepairableSource extends BlobSource {
+  open(blob: BlobRef, from: ResumePoint, signal: AbortSignal, repair?: SegmentRepair): Promise<BlobRead>;
+}
 
 /**
  * `inner`, observed.
@@ -12,86 +43,188 @@ import type { ReadSample } from "./read-sample.ts";
  * @param begin - Called when a read begins.
  * @param leavesCrawling - Whether a read breaks off when the path has become much slower than it was; not for a source
  * after which there is none.
+ * @param repair - Passed on to `inner`.
  */
-export function observedSource(inner: BlobSource, begin: () => ReadSample, leavesCrawling: boolean): BlobSource {
-  return {
-    name: inner.name,
-    get isVerified() {
-      return inner.isVerified;
-    },
-    async open(blob, from, signal) {
-      const observed = new ObservedRead(begin(), signal, leavesCrawling);
-      try {
-        return observed.follow(await inner.open(blob, from, signal), from.offset);
-      } catch (err: unknown) {
-        observed.end(observed.outcomeOf(err));
-        throw err;
-      }
-    },
-  };
+export function observedSource(
+  inner: RepairableSource,
+  begin: () => ReadSample,
+  leavesCrawling: boolean,
+  repair?: SegmentRepair,
+): BlobSource {
+  return withOpen(inner, async (blob, from, signal) => {
+    const sample = begin();
+    const onAbort = () => sample.broke(signal.reason, signal);
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      const read = await inner.open(blob, from, signal, repair);
+      sample.isAwaited = false;
+      return { ...read, chunks: observed(read, from.offset, sample, leavesCrawling, signal, onAbort) };
+    } catch (err: unknown) {
+      signal.removeEventListener("abort", onAbort);
+      sample.broke(err, signal);
+      throw err;
+    }
+  });
 }
 
-class ObservedRead {
-  private readonly sample: ReadSample;
-  private readonly signal: AbortSignal;
-  private readonly leavesCrawling: boolean;
-  /** The reader waits for the path: at first for the size, then for each piece. */
-  private isAsked = true;
-  private readonly onAbort = () => this.end(this.outcomeOf(this.signal.reason));
-
-  constructor(sample: ReadSample, signal: AbortSignal, leavesCrawling: boolean) {
-    this.sample = sample;
-    this.signal = signal;
-    this.leavesCrawling = leavesCrawling;
-    signal.addEventListener("abort", this.onAbort, { once: true });
-  }
-
-  end(outcome: ReadOutcome): void {
-    this.signal.removeEventListener("abort", this.onAbort);
-    this.sample.ended(outcome);
-  }
-
-  /** One who was overtaken while it was waited for has been too slow; any other abort is no fault of the path. */
-  outcomeOf(err: unknown): ReadOutcome {
-    if (err instanceof BlobUnknown) return "unknown";
-    if (err instanceof Overtaken) return this.isAsked ? "failed" : "cancelled";
-    return this.signal.aborted ? "cancelled" : "failed";
-  }
-
-  follow(read: BlobRead, offset: number): BlobRead {
-    this.isAsked = false;
-    return { ...read, chunks: this.chunksOf(read, read.sizeBytes - offset) };
-  }
-
-  private async *chunksOf({ chunks }: BlobRead, leftBytes: number): AsyncGenerator<Uint8Array> {
-    const iterator = chunks[Symbol.asyncIterator]();
-    let left = leftBytes;
-    try {
-      for (let bytes = await this.ask(iterator); bytes; bytes = await this.ask(iterator)) {
-        left -= bytes.length;
-        if (left <= 0) this.end("complete"); // whoever has all of it asks no more
-        yield bytes;
+async function* observed(
+  { chunks, sizeBytes }: BlobRead,
+  offset: number,
+  sample: ReadSample,
+  leavesCrawling: boolean,
+  signal: AbortSignal,
+  onAbort: () => void,
+): AsyncGenerator<Uint8Array> {
+  const iterator = chunks[Symbol.asyncIterator]();
+  let left = sizeBytes - offset;
+  try {
+    for (;;) {
+      if (leavesCrawling && sample.isCrawling) {
+        throw new BlobUnavailable("the path has become much slower than it was, or than another");
       }
-      this.end(left <= 0 ? "complete" : "failed");
-    } catch (err: unknown) {
-      this.end(this.outcomeOf(err));
-      throw err;
-    } finally {
-      this.end("cancelled");
-      await iterator.return?.();
+      const bytes = await next(iterator, sample);
+      if (!bytes) break;
+      left -= bytes.length;
+      if (left <= 0) sample.ended("complete"); // a reader that has all of it asks no more
+      yield bytes;
     }
+    sample.ended(left <= 0 ? "complete" : "failed");
+  } catch (err: unknown) {
+    sample.broke(err, signal);
+    throw err;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    sample.ended("cancelled");
+    await iterator.return?.();
+  }
+}
+
+async function next(iterator: AsyncIterator<Uint8Array>, sample: ReadSample): Promise<Uint8Array | undefined> {
+  const askedMs = performance.now();
+  sample.isAwaited = true;
+  const { done, value } = await iterator.next();
+  sample.isAwaited = false;
+  if (done === true) return undefined;
+  sample.brought(value.length, performance.now() - askedMs);
+  return value;
+}
+
+/** What happens to a {@link ReadSample}. */
+export interface ReadSampleEvents {
+  /** Whether a read with this throughput had better continue elsewhere. */
+  isCrawl(bytesPerMs: number): boolean;
+  onEnded(result: ReadResult): void;
+}
+
+/** One read over one path, from its beginning to its end. */
+export class ReadSample {
+  /** Whether the path has become so slow that what is left had better come from elsewhere. */
+  isCrawling = false;
+  /** The reader waits for the path: at first for the size, then for each piece. */
+  isAwaited = true;
+  readonly #stats: PathStats;
+  readonly #now: () => number;
+  readonly #events: ReadSampleEvents;
+  readonly #beganMs: number;
+  readonly #activeAtBegin: number;
+  #bytes = 0;
+  #waitedMs = 0;
+  #windowBytes = 0;
+  #windowMs = 0;
+  #hasEnded = false;
+
+  constructor(stats: PathStats, now: () => number, events: ReadSampleEvents) {
+    this.#stats = stats;
+    this.#now = now;
+    this.#events = events;
+    this.#beganMs = now();
+    stats.active++;
+    this.#activeAtBegin = stats.active;
   }
 
-  private async ask(iterator: AsyncIterator<Uint8Array>): Promise<Uint8Array | undefined> {
-    if (this.leavesCrawling && this.sample.isCrawling) {
-      throw new BlobUnavailable("the path has become much slower than it was, or than another");
-    }
-    const askedMs = performance.now();
-    this.isAsked = true;
-    const { done, value } = await iterator.next();
-    this.isAsked = false;
-    if (done === true) return undefined;
-    this.sample.brought(value.length, performance.now() - askedMs);
-    return value;
+  /** A piece came after the reader had waited so long for it. */
+  brought(bytes: number, waitedMs: number): void {
+    this.#bytes += bytes;
+    this.#waitedMs += waitedMs;
+    this.#windowBytes += bytes;
+    this.#windowMs += waitedMs;
+    if (this.#windowMs < crawlWindowMs) return;
+    this.isCrawling = this.#events.isCrawl(this.#windowBytes / this.#windowMs);
+    this.#windowBytes = this.#windowMs = 0;
+  }
+
+  /** It ended by `err`. One overtaken while the reader waited was too slow; any other abort is no fault of the path. */
+  broke(err: unknown, signal: AbortSignal): void {
+    if (err instanceof BlobUnknown) this.ended("unknown");
+    else if (err instanceof Overtaken) this.ended(this.isAwaited ? "failed" : "cancelled");
+    else this.ended(signal.aborted ? "cancelled" : "failed");
+  }
+
+  /** The first call counts. */
+  ended(outcome: ReadOutcome): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    const ms = this.#now() - this.#beganMs;
+    const sharedBy = (this.#activeAtBegin + this.#stats.active) / 2;
+    this.#stats.active--;
+    this.#events.onEnded({ outcome, bytes: this.#bytes, ms, waitedMs: this.#waitedMs, sharedBy });
+  }
+}
+
+/** What is known of one path. */
+export class PathStats {
+  /** Reads in progress. */
+  active = 0;
+  /** It has backed off and has not answered since: one read at a time finds out whether it does. */
+  isOnProbation = false;
+  /** When a read was last sent over it only to learn about it. */
+  probedAtMs = Number.NEGATIVE_INFINITY;
+  /** Until then no read is sent over it. */
+  backsOffUntilMs = Number.NEGATIVE_INFINITY;
+  #failures = 0;
+  #backoffMs = firstBackoffMs;
+  readonly #samples: { readonly bytesPerMs: number; readonly atMs: number }[] = [];
+
+  /** The face is new: what was wrong with the old one is no longer so. */
+  cameUp(): void {
+    this.#recovered();
+    this.backsOffUntilMs = Number.NEGATIVE_INFINITY;
+  }
+
+  ended(result: ReadResult, nowMs: number): void {
+    this.#measure(result, nowMs);
+    if (result.outcome === "failed") this.#failed(nowMs);
+    else if (result.outcome !== "cancelled") this.#recovered();
+  }
+
+  /** Mean throughput of the last reads, all blobs together, and how many it is the mean of. */
+  throughput(nowMs: number): { readonly bytesPerMs: number; readonly samples: number } {
+    const fresh = this.#samples.filter(({ atMs }) => nowMs - atMs < sampleLifetimeMs);
+    const sum = fresh.reduce((total, { bytesPerMs }) => total + bytesPerMs, 0);
+    return { bytesPerMs: fresh.length === 0 ? 0 : sum / fresh.length, samples: fresh.length };
+  }
+
+  /** Reads that run side by side share the path; a slow reader measures itself. */
+  #measure({ bytes, ms, waitedMs, sharedBy }: ReadResult, nowMs: number): void {
+    if (bytes < measuredBytes || ms <= 0 || waitedMs < ms / 2) return;
+    this.#samples.push({ bytesPerMs: (bytes / ms) * sharedBy, atMs: nowMs });
+    if (this.#samples.length > samplesKept) this.#samples.shift();
+  }
+
+  #recovered(): void {
+    this.#failures = 0;
+    this.isOnProbation = false;
+    this.#backoffMs = firstBackoffMs;
+  }
+
+  /** Reads that fail together are one failure of the path: what ends while it backs off does not lengthen that. */
+  #failed(nowMs: number): void {
+    if (nowMs < this.backsOffUntilMs) return;
+    this.#failures++;
+    if (!this.isOnProbation && this.#failures < failuresUntilBackoff) return;
+    this.backsOffUntilMs = nowMs + this.#backoffMs;
+    this.#backoffMs = Math.min(longestBackoffMs, this.#backoffMs * 2);
+    this.#failures = 0;
+    this.isOnProbation = true;
   }
 }

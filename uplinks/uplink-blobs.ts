@@ -15,10 +15,41 @@ import type { Name } from "#ndn/packet/name.ts";
 import type { TrustAnchors } from "#ndn/trust/anchors.ts";
 import { certificateFetcher } from "#ndn/trust/certificate-fetcher.ts";
 import { createVerifier } from "#ndn/trust/verifier.ts";
-import type { NdnBlobs } from "./ndn-blobs.ts";
 import { observedSource } from "./observed-source.ts";
 import { UplinkChoice } from "./uplink-choice.ts";
-import type { UplinkState } from "./uplink-state.ts";
+
+/** The NDN side of one registry as the puller's endpoint sees it. */
+export interface NdnBlobs {
+  /**
+   * Where one blob may be read over NDN; nowhere when no face is up, so that no reader waits for one.
+   *
+   * @param repair - Where a segment comes from that no one on NDN has right.
+   */
+  paths(repair?: SegmentRepair): NdnPaths;
+}
+
+/** The paths of one blob. */
+export interface NdnPaths {
+  /** Best first, two at most: the second one takes over what the first one leaves. */
+  readonly first: readonly BlobSource[];
+  /** Where to ask once more when nothing else is left: not even a path that crawls is left then. */
+  readonly lastResort: BlobSource | undefined;
+}
+
+/** An uplink, to be shown. */
+export interface UplinkState {
+  readonly describe: string;
+  readonly up: boolean;
+  /** No one answers on it: blobs do not wait for it. */
+  readonly isResting: boolean;
+  /** 0 before the first answer. */
+  readonly rttMs: number;
+  /** Segments. */
+  readonly window: number;
+  readonly interests: number;
+  readonly retransmissions: number;
+  readonly nacks: number;
+}
 
 interface Path {
   readonly uplink: Uplink;
@@ -33,11 +64,11 @@ interface PathToRegistry extends Path {
 
 /** Reads blobs over any of several uplinks; closes them. */
 export class UplinkBlobs {
-  private readonly paths: readonly Path[];
-  private readonly registries: { paths: readonly PathToRegistry[]; choice: UplinkChoice<PathToRegistry> }[] = [];
+  readonly #paths: readonly Path[];
+  readonly #registries: { paths: readonly PathToRegistry[]; choice: UplinkChoice<PathToRegistry> }[] = [];
 
   constructor(uplinks: readonly Uplink[], options: ConsumerOptions, log: Logger) {
-    this.paths = uplinks.map((uplink) => {
+    this.#paths = uplinks.map((uplink) => {
       const consumer = new SegmentConsumer(uplink, options);
       uplink.addHandler(consumer);
       const questions = new Questions(uplink);
@@ -50,33 +81,37 @@ export class UplinkBlobs {
   /**
    * The blobs of the registry that is published under `prefix`; with anchors each packet is compared.
    *
-   * @param eventsOf - Who hears of wrong packets on this uplink.
+   * @param eventsOf - Is notified of wrong packets on this uplink.
    */
   under(prefix: Name, anchors?: TrustAnchors, eventsOf: (uplink: string) => PacketEvents = () => ({})): NdnBlobs {
-    const paths = this.paths.map((path) => {
+    const paths = this.#paths.map((path) => {
       const { questions } = path;
       const fetchCertificate = certificateFetcher(questions, anchors);
       const events = eventsOf(path.uplink.describe);
       const trust = anchors && { verifier: createVerifier({ anchors, prefix, fetchCertificate }), events };
       return { ...path, source: new NdnSource(prefix, questions, path.consumer, trust) };
     });
-    const choice = new UplinkChoice<PathToRegistry>({ paths, isUp, onBackOff: ({ uplink }) => this.backedOff(uplink) });
+    const choice = new UplinkChoice<PathToRegistry>({
+      paths,
+      isUp,
+      onBackOff: ({ uplink }) => this.#backedOff(uplink),
+    });
     for (const path of paths) path.uplink.addListener({ onUp: () => choice.cameUp(path) });
-    this.registries.push({ paths, choice });
+    this.#registries.push({ paths, choice });
     return {
       paths(repair) {
         const next = choice.next();
         const over = (path: PathToRegistry, leavesCrawling: boolean) =>
-          observedSource(withRepair(path.source, repair), () => choice.begin(path), leavesCrawling);
+          observedSource(path.source, () => choice.begin(path), leavesCrawling, repair);
         return { first: next.map((path) => over(path, true)), lastResort: next[0] && over(next[0], false) };
       },
     };
   }
 
   /** A router that was found is not the only one; but the face is all registries', and what answers one of them stays. */
-  private backedOff(uplink: Uplink): void {
+  #backedOff(uplink: Uplink): void {
     if (!(uplink instanceof FchUplink)) return;
-    const isInUse = this.registries.some(({ paths, choice }) =>
+    const isInUse = this.#registries.some(({ paths, choice }) =>
       paths.some((path) => path.uplink === uplink && choice.isInUse(path)),
     );
     if (!isInUse) uplink.leaveRouter(new Error("nobody answers there"));
@@ -84,12 +119,12 @@ export class UplinkBlobs {
 
   /** Whether any blob can be read over NDN now. */
   get isUp(): boolean {
-    return this.registries.some(({ paths, choice }) => paths.some((path) => choice.isUsable(path)));
+    return this.#registries.some(({ paths, choice }) => paths.some((path) => choice.isUsable(path)));
   }
 
   /** Begin to connect; never fails, uplinks that are down are tried again. */
   open(): void {
-    for (const { uplink } of this.paths) uplink.open();
+    for (const { uplink } of this.#paths) uplink.open();
   }
 
   /** Uplinks that are down, and those on which nobody answers, for `/readyz`. */
@@ -102,9 +137,9 @@ export class UplinkBlobs {
 
   /** How the uplinks are, for the status page. */
   states(): UplinkState[] {
-    return this.paths.map(({ uplink, consumer }) => {
+    return this.#paths.map(({ uplink, consumer }) => {
       const { interests, retransmissions, nacks } = consumer.counters;
-      const isResting = this.registries.some(({ paths, choice }) =>
+      const isResting = this.#registries.some(({ paths, choice }) =>
         paths.some((path) => path.uplink === uplink && choice.isBackingOff(path)),
       );
       return {
@@ -121,7 +156,7 @@ export class UplinkBlobs {
   }
 
   close(): void {
-    for (const { uplink } of this.paths) uplink.close();
+    for (const { uplink } of this.#paths) uplink.close();
   }
 
   /** Define gauges for each uplink; read when scraped. */
@@ -142,7 +177,7 @@ export class UplinkBlobs {
       ],
       ["ndn_registry_uplink_nacks_total", "Network Nacks received", (path) => path.consumer.counters.nacks],
     ];
-    const { paths } = this;
+    const paths = this.#paths;
     for (const [name, help, value] of shown) {
       new Gauge({
         name,
@@ -159,12 +194,4 @@ export class UplinkBlobs {
 
 function isUp({ uplink }: Path): boolean {
   return uplink.face !== undefined;
-}
-
-function withRepair(source: NdnSource, repair: SegmentRepair | undefined): BlobSource {
-  return {
-    name: source.name,
-    isVerified: source.isVerified,
-    open: (blob, from, signal) => source.open(blob, from, signal, repair),
-  };
 }

@@ -2,9 +2,7 @@
  * Which of several paths to NDN the next blob takes. All blobs stay on one, so that one congestion controller has the
  * traffic, until it fails or is much slower than another.
  */
-
-import { PathStats, type ReadResult } from "./path-stats.ts";
-import { ReadSample } from "./read-sample.ts";
+import { PathStats, type ReadResult, ReadSample } from "./observed-source.ts";
 
 /** Settings of an {@link UplinkChoice}. */
 export interface UplinkChoiceOptions<P> {
@@ -35,114 +33,115 @@ const longProbeMs = 60_000;
 
 /** The choice, driven by what happens to reads; it has no timers. */
 export class UplinkChoice<P> {
-  private readonly options: UplinkChoiceOptions<P>;
-  private readonly allStats: ReadonlyMap<P, PathStats>;
-  private readonly now: () => number;
-  private present: P | undefined;
-  private presentSinceMs = Number.NEGATIVE_INFINITY;
+  readonly #options: UplinkChoiceOptions<P>;
+  readonly #allStats: ReadonlyMap<P, PathStats>;
+  readonly #now: () => number;
+  #present: P | undefined;
+  #presentSinceMs = Number.NEGATIVE_INFINITY;
   /** When a read over a path was last answered to its end, on its present face and with no failure since. */
-  private readonly answeredAtMs = new Map<P, number>();
+  readonly #answeredAtMs = new Map<P, number>();
 
   constructor(options: UplinkChoiceOptions<P>) {
-    this.options = options;
-    this.allStats = new Map(options.paths.map((path) => [path, new PathStats()]));
-    this.now = options.now ?? (() => performance.now());
+    this.#options = options;
+    this.#allStats = new Map(options.paths.map((path) => [path, new PathStats()]));
+    this.#now = options.now ?? (() => performance.now());
   }
 
   /** Paths for the next blob, the one to begin with first; at most 2, none when no path is up and answers. */
   next(): P[] {
-    const nowMs = this.now();
-    const usable = this.options.paths.filter((path) => this.isUsable(path));
-    const proven = usable.filter((path) => !this.stats(path).isOnProbation);
-    this.settleOn(proven, nowMs);
-    const { present } = this;
-    const probe = usable.find((path) => path !== present && this.isToBeProbed(path, nowMs));
-    if (probe !== undefined) this.stats(probe).probedAtMs = nowMs;
-    const others = proven.filter((path) => path !== present && path !== probe);
-    return [probe, present, ...others].filter((path) => path !== undefined).slice(0, triedPerBlob);
+    const nowMs = this.#now();
+    const usable = this.#options.paths.filter((path) => this.isUsable(path));
+    const proven = usable.filter((path) => !this.#stats(path).isOnProbation);
+    this.#settleOn(proven, nowMs);
+    const present = this.#present;
+    const probe = usable.find((path) => path !== present && this.#isToBeProbed(path, nowMs));
+    if (probe !== undefined) this.#stats(probe).probedAtMs = nowMs;
+    const inOrder = new Set([probe, present, ...proven]);
+    inOrder.delete(undefined);
+    return ([...inOrder] as P[]).slice(0, triedPerBlob);
   }
 
   /** Up, and not backing off. */
   isUsable(path: P): boolean {
-    return this.options.isUp(path) && !this.isBackingOff(path);
+    return this.#options.isUp(path) && !this.isBackingOff(path);
   }
 
   /** Whether reads over it failed so often that it is left alone for a while. */
   isBackingOff(path: P): boolean {
-    return this.stats(path).isBackingOff(this.now());
+    return this.#now() < this.#stats(path).backsOffUntilMs;
   }
 
   /** Whether it is in use and of use: a read is in progress, or the last one was answered not long ago. */
   isInUse(path: P): boolean {
-    const stats = this.stats(path);
+    const stats = this.#stats(path);
     if (this.isBackingOff(path) || stats.isOnProbation) return false;
-    return stats.active > 0 || this.now() - (this.answeredAtMs.get(path) ?? Number.NEGATIVE_INFINITY) < inUseMs;
+    return stats.active > 0 || this.#now() - (this.#answeredAtMs.get(path) ?? Number.NEGATIVE_INFINITY) < inUseMs;
   }
 
   /** Its face is up again. */
   cameUp(path: P): void {
-    this.stats(path).cameUp();
-    this.answeredAtMs.delete(path);
+    this.#stats(path).cameUp();
+    this.#answeredAtMs.delete(path);
   }
 
   /** A read over this path begins; it has to be ended. */
   begin(path: P): ReadSample {
-    const stats = this.stats(path);
-    return new ReadSample(stats, this.now, {
-      isCrawl: (bytesPerMs) => bytesPerMs * stats.active < this.crawlBelow(path),
-      onEnded: (result) => this.ended(path, result),
+    const stats = this.#stats(path);
+    return new ReadSample(stats, this.#now, {
+      isCrawl: (bytesPerMs) => bytesPerMs * stats.active < this.#crawlBelow(path),
+      onEnded: (result) => this.#ended(path, result),
     });
   }
 
-  private ended(path: P, result: ReadResult): void {
+  #ended(path: P, result: ReadResult): void {
     const backedOff = this.isBackingOff(path);
-    this.stats(path).ended(result, this.now());
-    if (result.outcome === "failed") this.answeredAtMs.delete(path);
-    else if (result.outcome !== "cancelled") this.answeredAtMs.set(path, this.now());
-    if (!backedOff && this.isBackingOff(path)) this.options.onBackOff?.(path);
+    this.#stats(path).ended(result, this.#now());
+    if (result.outcome === "failed") this.#answeredAtMs.delete(path);
+    else if (result.outcome !== "cancelled") this.#answeredAtMs.set(path, this.#now());
+    if (!backedOff && this.isBackingOff(path)) this.#options.onBackOff?.(path);
   }
 
   /** Stay where the traffic is, unless that path is gone or another one was much faster over several blobs. */
-  private settleOn(proven: readonly P[], nowMs: number): void {
-    const { present } = this;
+  #settleOn(proven: readonly P[], nowMs: number): void {
+    const present = this.#present;
     if (present === undefined || !proven.includes(present)) {
-      this.moveTo(proven[0], nowMs);
+      this.#moveTo(proven[0], nowMs);
       return;
     }
-    if (nowMs - this.presentSinceMs < dwellMs) return;
-    const own = this.stats(present).throughput(nowMs);
+    if (nowMs - this.#presentSinceMs < dwellMs) return;
+    const own = this.#stats(present).throughput(nowMs);
     if (own.samples < samplesToCompare) return;
     const faster = proven.find((path) => {
-      const { bytesPerMs, samples } = this.stats(path).throughput(nowMs);
+      const { bytesPerMs, samples } = this.#stats(path).throughput(nowMs);
       return samples >= samplesToCompare && bytesPerMs > muchSlower * own.bytesPerMs;
     });
-    if (faster !== undefined) this.moveTo(faster, nowMs);
+    if (faster !== undefined) this.#moveTo(faster, nowMs);
   }
 
-  private moveTo(path: P | undefined, nowMs: number): void {
-    this.present = path;
-    this.presentSinceMs = nowMs;
+  #moveTo(path: P | undefined, nowMs: number): void {
+    this.#present = path;
+    this.#presentSinceMs = nowMs;
   }
 
   /** One that has backed off has to answer one read before it gets more; the others are compared with the present one. */
-  private isToBeProbed(path: P, nowMs: number): boolean {
-    const stats = this.stats(path);
+  #isToBeProbed(path: P, nowMs: number): boolean {
+    const stats = this.#stats(path);
     const sinceMs = nowMs - stats.probedAtMs;
     if (stats.isOnProbation) return sinceMs >= (stats.active === 0 ? probationEveryMs : longProbeMs);
-    if (sinceMs < probeEveryMs || this.present === undefined) return false;
-    const isPresentKnown = this.stats(this.present).throughput(nowMs).samples >= samplesToCompare;
+    if (sinceMs < probeEveryMs || this.#present === undefined) return false;
+    const isPresentKnown = this.#stats(this.#present).throughput(nowMs).samples >= samplesToCompare;
     return isPresentKnown && stats.throughput(nowMs).samples < samplesToCompare;
   }
 
   /** Bytes per millisecond: well below what this path brought before, or, for a probe, below what the present one brings. */
-  private crawlBelow(path: P): number {
-    const nowMs = this.now();
-    const own = this.stats(path).throughput(nowMs).bytesPerMs / crawling;
-    if (this.present === undefined || path === this.present || !this.isUsable(this.present)) return own;
-    return Math.max(own, this.stats(this.present).throughput(nowMs).bytesPerMs / muchSlower);
+  #crawlBelow(path: P): number {
+    const nowMs = this.#now();
+    const own = this.#stats(path).throughput(nowMs).bytesPerMs / crawling;
+    if (this.#present === undefined || path === this.#present || !this.isUsable(this.#present)) return own;
+    return Math.max(own, this.#stats(this.#present).throughput(nowMs).bytesPerMs / muchSlower);
   }
 
-  private stats(path: P): PathStats {
-    return this.allStats.get(path)!;
+  #stats(path: P): PathStats {
+    return this.#allStats.get(path)!;
   }
 }

@@ -1,4 +1,4 @@
-import { type BlobSource, BlobUnavailable } from "#blob/source.ts";
+import { type BlobSource, BlobUnavailable, withOpen } from "#blob/source.ts";
 import type { Right } from "../rights/rights.ts";
 
 /**
@@ -7,27 +7,21 @@ import type { Right } from "../rights/rights.ts";
  * the upstream itself, which gives its own answer.
  */
 export function authorizedSource(inner: BlobSource, ask: () => Promise<Right>): BlobSource {
-  return {
-    name: inner.name,
-    get isVerified() {
-      return inner.isVerified;
-    },
-    async open(blob, from, signal) {
-      const refused = new AbortController();
-      try {
-        const [right, read] = await Promise.all([
-          ask().then(requireGranted),
-          inner.open(blob, from, AbortSignal.any([signal, refused.signal])),
-        ]);
-        const expected = right.sizeBytes ?? read.sizeBytes;
-        if (read.sizeBytes === expected) return read;
-        throw new BlobUnavailable(`${inner.name} has ${read.sizeBytes} bytes, upstream ${expected}`);
-      } catch (err: unknown) {
-        refused.abort(err);
-        throw err;
-      }
-    },
-  };
+  return withOpen(inner, async (blob, from, signal) => {
+    const refused = new AbortController();
+    try {
+      const [right, read] = await Promise.all([
+        ask().then(requireGranted),
+        inner.open(blob, from, AbortSignal.any([signal, refused.signal])),
+      ]);
+      const expected = right.sizeBytes ?? read.sizeBytes;
+      if (read.sizeBytes === expected) return read;
+      throw new BlobUnavailable(`${inner.name} has ${read.sizeBytes} bytes, upstream ${expected}`);
+    } catch (err: unknown) {
+      refused.abort(err);
+      throw err;
+    }
+  });
 }
 
 function requireGranted(right: Right): Right & { kind: "granted" } {

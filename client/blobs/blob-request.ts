@@ -6,7 +6,7 @@ import type { HedgeDelay } from "#blob/hedge-delay.ts";
 import type { SharedFetches } from "#fetch/shared-fetches.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import type { BlobStorePort } from "#store/store-port.ts";
-import type { NdnBlobs } from "#uplinks/ndn-blobs.ts";
+import type { NdnBlobs } from "#uplinks/uplink-blobs.ts";
 import type { Puller } from "../registries/puller.ts";
 import type { Rights } from "../rights/rights.ts";
 import type { BlobRecord } from "../status/blob-record.ts";

@@ -1,7 +1,7 @@
 /**
  * Everything that the status page shows, at one moment.
  */
-import type { UplinkState } from "#uplinks/uplink-state.ts";
+import type { UplinkState } from "#uplinks/uplink-blobs.ts";
 import type { BlobResult, ClientMetrics, StoreUse } from "./metrics.ts";
 import { type BytesBySource, noBytes, type PullView } from "./pull.ts";
 import type { LiveBlob, PullLog } from "./pull-log.ts";

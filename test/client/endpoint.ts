@@ -8,7 +8,7 @@ import { type ClientApp, type ClientAppOptions, createClientApp } from "#client/
 import { type RegistryPolicy, singleRegistry } from "#client/registries/client-config.ts";
 import { createClientMetrics } from "#client/status/metrics.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
-import type { NdnBlobs } from "#uplinks/ndn-blobs.ts";
+import type { NdnBlobs } from "#uplinks/uplink-blobs.ts";
 
 /** A running endpoint in front of some upstream. */
 export interface Endpoint extends AsyncDisposable {

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from "vitest";
-import type { ReadOutcome } from "#uplinks/path-stats.ts";
+import type { ReadOutcome } from "#uplinks/observed-source.ts";
 import { UplinkChoice } from "#uplinks/uplink-choice.ts";
 
 const mebibyte = 1024 * 1024;

@@ -8,7 +8,7 @@ import { type ClientMetrics, createClientMetrics, type StoreUse } from "#client/
 import { PullLog } from "#client/status/pull-log.ts";
 import type { StatusSources } from "#client/status/snapshot.ts";
 import { addStatusPage } from "#client/status/status-page.ts";
-import type { UplinkState } from "#uplinks/uplink-state.ts";
+import type { UplinkState } from "#uplinks/uplink-blobs.ts";
 
 /** A listener that has nothing but the status page, and what it shows. */
 export interface StatusStage extends AsyncDisposable {
