@@ -26,13 +26,13 @@ export class Attempt {
   sizeBytes: number | undefined;
   /** Why it cannot be the one that is read, once that is known. */
   failure: unknown;
-  private readonly own = new AbortController();
-  private readonly signal: AbortSignal;
+  readonly #own = new AbortController();
+  readonly #signal: AbortSignal;
 
   constructor(source: BlobSource, blob: BlobRef, from: ResumePoint, signal: AbortSignal) {
     this.name = source.name;
-    this.signal = AbortSignal.any([signal, this.own.signal]);
-    this.begun = this.begin(source, blob, from);
+    this.#signal = AbortSignal.any([signal, this.#own.signal]);
+    this.begun = this.#begin(source, blob, from);
     this.begun.catch((err: unknown) => {
       this.failure = err;
     });
@@ -40,14 +40,14 @@ export class Attempt {
 
   /** End it, whatever it has come to. */
   cancel(reason: unknown): void {
-    this.own.abort(reason);
+    this.#own.abort(reason);
     void this.begun.then(({ iterator }) => endQuietly(iterator)).catch(() => {});
   }
 
-  /** Go on after the first bytes; `signal` of the attempt ends it also while nobody asks for more. */
+  /** Continue after the first bytes; `signal` of the attempt ends it also while no one asks for more. */
   async toRead(): Promise<BlobRead> {
     const { read, iterator, first } = await this.begun;
-    const { signal } = this;
+    const signal = this.#signal;
     const end = () => endQuietly(iterator);
     signal.addEventListener("abort", end, { once: true });
     if (signal.aborted) end();
@@ -65,9 +65,9 @@ export class Attempt {
     return { sizeBytes: read.sizeBytes, source: read.source ?? this.name, chunks: chunks() };
   }
 
-  private async begin(source: BlobSource, blob: BlobRef, from: ResumePoint): Promise<Begun> {
-    const read = await source.open(blob, from, this.signal);
-    this.signal.throwIfAborted();
+  async #begin(source: BlobSource, blob: BlobRef, from: ResumePoint): Promise<Begun> {
+    const read = await source.open(blob, from, this.#signal);
+    this.#signal.throwIfAborted();
     this.sizeBytes = read.sizeBytes;
     const iterator = read.chunks[Symbol.asyncIterator]();
     for (;;) {

@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Registry } from "prom-client";
 import { createBandwidth } from "#blob/bandwidth.ts";
-import type { HedgeMode } from "#blob/hedge-delay.ts";
+import type { HedgeMode } from "#blob/hedge.ts";
 import { type ClientApp, createClientApp } from "#client/app.ts";
 import { type BasicAuth, createBasicAuth } from "#client/listener/basic-auth.ts";
 import { ListenerFileError } from "#client/listener/listener-error.ts";

@@ -1,7 +1,7 @@
 /**
  * All options of all verbs. A test compares this table with `sample.env` and docs/options.md.
  */
-import { parseHedgeMode } from "#blob/hedge-delay.ts";
+import { parseHedgeMode } from "#blob/hedge.ts";
 import { segmentSizes } from "#blob/names.ts";
 import { defaultMaxConnections } from "#client/listener/limits.ts";
 import { parseFaceUrl, parseUplinkUrl } from "#ndn/face/face-url.ts";

@@ -6,7 +6,7 @@ import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
 import type { Logger } from "pino";
 import { Semaphore } from "#base/semaphore.ts";
 import type { Bandwidth } from "#blob/bandwidth.ts";
-import type { HedgeMode } from "#blob/hedge-delay.ts";
+import type { HedgeMode } from "#blob/hedge.ts";
 import { SharedFetches } from "#fetch/shared-fetches.ts";
 import { RegistryError } from "#oci/errors.ts";
 import type { BlobStore } from "#store/blob-store.ts";

@@ -4,7 +4,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import type { Semaphore } from "#base/semaphore.ts";
-import { createHedgeDelay, type HedgeMode } from "#blob/hedge-delay.ts";
+import { createHedgeDelay, type HedgeMode } from "#blob/hedge.ts";
 import { parseSha256 } from "#oci/digest.ts";
 import { parseBlobPath, parseManifestPath } from "#oci/reference.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";

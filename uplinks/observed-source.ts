@@ -2,8 +2,9 @@
  * A source over one path of several, which measures how its reads go and is left when it crawls; and what is remembered
  * of that path: whether it answers, and how fast. Times in milliseconds of any clock that never goes back.
  */
-import { Overtaken } from "#blob/hedge.ts";
+
 import type { SegmentRepair } from "#blob/ndn-source.ts";
+import { Overtaken } from "#blob/race.ts";
 import type { ResumePoint } from "#blob/source.ts";
 import { type BlobRead, type BlobRef, type BlobSource, BlobUnavailable, BlobUnknown, withOpen } from "#blob/source.ts";
 

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "pino";
 import type { Semaphore } from "#base/semaphore.ts";
 import type { Bandwidth } from "#blob/bandwidth.ts";
-import type { HedgeDelay } from "#blob/hedge-delay.ts";
+import type { HedgeDelay } from "#blob/hedge.ts";
 import type { SharedFetches } from "#fetch/shared-fetches.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import type { BlobStorePort } from "#store/store-port.ts";

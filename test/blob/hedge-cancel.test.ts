@@ -4,8 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo, Socket } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Semaphore } from "#base/semaphore.ts";
-import { hedgeFor } from "#blob/hedge.ts";
-import { createHedgeDelay } from "#blob/hedge-delay.ts";
+import { createHedgeDelay, hedgeFor } from "#blob/hedge.ts";
 import { type BlobSource, fromStart } from "#blob/source.ts";
 import { upstreamSource } from "#blob/upstream-source.ts";
 import { RegistryClient } from "#oci/registry-client.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createHedgeDelay, parseHedgeMode } from "#blob/hedge-delay.ts";
+import { createHedgeDelay, parseHedgeMode } from "#blob/hedge.ts";
 
 function delayAfter(...seenMs: number[]): number | undefined {
   const delay = createHedgeDelay({ mode: "auto" });

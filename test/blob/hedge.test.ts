@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Semaphore } from "#base/semaphore.ts";
 import { openWithFallback } from "#blob/fallback.ts";
-import { type HedgeOptions, hedgeFor, Overtaken } from "#blob/hedge.ts";
-import { createHedgeDelay } from "#blob/hedge-delay.ts";
+import { createHedgeDelay, type HedgeOptions, hedgeFor } from "#blob/hedge.ts";
+import { Overtaken } from "#blob/race.ts";
 import { type BlobSource, BlobUnavailable, fromStart, type SourceName } from "#blob/source.ts";
 import { LengthUnknown, UpstreamAnswer } from "#blob/upstream-source.ts";
 import {

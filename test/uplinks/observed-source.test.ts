@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from "vitest";
-import { Overtaken } from "#blob/hedge.ts";
+import { Overtaken } from "#blob/race.ts";
 import { type BlobSource, BlobUnknown, fromStart } from "#blob/source.ts";
 import { blobOf, breaksAfter, collect, holds, stalls, unavailable } from "#test/blob/faulty-sources.ts";
 import { until } from "#test/support/until.ts";

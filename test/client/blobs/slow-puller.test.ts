@@ -6,7 +6,7 @@ import pino from "pino";
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
 import { Semaphore } from "#base/semaphore.ts";
-import { createHedgeDelay } from "#blob/hedge-delay.ts";
+import { createHedgeDelay } from "#blob/hedge.ts";
 import type { BlobServices } from "#client/blobs/blob-request.ts";
 import { createBlobRoute } from "#client/blobs/blob-route.ts";
 import { createDistrust } from "#client/blobs/distrust.ts";
