@@ -18,6 +18,8 @@ export interface ProgramOptions {
   readonly login?: string;
   /** Port of the HTTP endpoint, or of the server's status page. @defaultValue a free one */
   readonly port?: number;
+  /** Whether it is enough that it answers, for example while its upstream is down. @defaultValue false */
+  readonly mayBeUnready?: boolean;
 }
 
 /** A running server or client. */
@@ -79,7 +81,7 @@ async function startVerb(
     cwd: options.folder,
     env: options.env ?? {},
     logFile: join(options.folder, `${verb}.log`),
-    ready: async () => (await ask("/readyz")).ok,
+    ready: async () => (await ask("/readyz")).ok || options.mayBeUnready === true,
   });
   return {
     url,
