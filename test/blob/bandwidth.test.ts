@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { createBandwidth, limited, limitedStream } from "#blob/bandwidth.ts";
 import { fromStart } from "#blob/source.ts";
+import { timesOf } from "#test/base/times-of.ts";
 import { blobOf, holds } from "#test/blob/faulty-sources.ts";
 
 const mebi = 1024 * 1024;
@@ -14,15 +15,6 @@ afterEach(() => {
   expect(vi.getTimerCount()).toBe(0);
   vi.useRealTimers();
 });
-
-/** When each of the promises is fulfilled, in milliseconds from now, as the clock runs. */
-async function timesOf(work: Promise<unknown>[], untilMs: number): Promise<number[]> {
-  const times: number[] = [];
-  const began = performance.now();
-  for (const each of work) each.then(() => times.push(performance.now() - began)).catch(() => {});
-  await vi.advanceTimersByTimeAsync(untilMs);
-  return times;
-}
 
 async function read(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const pieces: Buffer[] = [];
@@ -45,48 +37,6 @@ test("a quarter of a second's worth passes at once, then the rate holds", async 
 test("a slow limit still lets a mebibyte through at once", async () => {
   const bandwidth = createBandwidth(1024)!;
   expect(await timesOf([bandwidth.take(mebi, never), bandwidth.take(1024, never)], 2_000)).toEqual([0, 1000]);
-});
-
-test("an idle minute saves up no more than the burst", async () => {
-  const bandwidth = createBandwidth(mebi)!;
-  await vi.advanceTimersByTimeAsync(60_000);
-  expect(await timesOf([bandwidth.take(mebi, never), bandwidth.take(mebi, never)], 2_000)).toEqual([0, 1000]);
-});
-
-test("a piece larger than the bucket passes when the bucket is full, and is paid off afterwards", async () => {
-  const bandwidth = createBandwidth(mebi)!;
-  expect(await timesOf([bandwidth.take(3 * mebi, never), bandwidth.take(mebi, never)], 5_000)).toEqual([0, 3000]);
-});
-
-test("readers of one limit take turns and get like shares of it", async () => {
-  const bandwidth = createBandwidth(4 * mebi)!;
-  const shares = [0, 0, 0];
-  const enough = new AbortController();
-  const readers = shares.map(async (_, reader) => {
-    for (;;) {
-      await bandwidth.take(64 * 1024, enough.signal);
-      shares[reader]! += 64 * 1024;
-    }
-  });
-  await vi.advanceTimersByTimeAsync(3_000);
-  enough.abort();
-  await Promise.allSettled(readers);
-  const total = shares.reduce((sum, bytes) => sum + bytes, 0);
-  expect(total).toBeGreaterThanOrEqual(12 * mebi);
-  expect(total).toBeLessThanOrEqual(13 * mebi + 64 * 1024);
-  expect(Math.max(...shares) - Math.min(...shares)).toBeLessThanOrEqual(mebi + 64 * 1024);
-});
-
-test("who goes away while waiting costs the others nothing", async () => {
-  const bandwidth = createBandwidth(mebi)!;
-  await bandwidth.take(mebi, never);
-  const leaving = new AbortController();
-  const left = bandwidth.take(mebi, leaving.signal);
-  const stays = timesOf([bandwidth.take(mebi / 2, never)], 1_000);
-  leaving.abort(new Error("gone"));
-  await expect(left).rejects.toThrow("gone");
-  expect(await stays).toEqual([500]);
-  await expect(bandwidth.take(1, leaving.signal)).rejects.toThrow("gone");
 });
 
 test("a limited source gives the same bytes from the same place, in time", async () => {
