@@ -46,85 +46,85 @@ export function createBasicAuth(file: string, options: BasicAuthOptions = {}): B
 }
 
 class HtpasswdAuth implements BasicAuth {
-  private readonly file: string;
-  private readonly log: BasicAuthOptions["log"];
-  private readonly now: () => number;
-  private readonly passwords: PasswordCheck;
-  private readonly secret = randomBytes(32);
-  private readonly checking = new Map<string, Promise<boolean>>();
-  private readonly pendingOf = new Map<string, number>();
+  readonly #file: string;
+  readonly #log: BasicAuthOptions["log"];
+  readonly #now: () => number;
+  readonly #passwords: PasswordCheck;
+  readonly #secret = randomBytes(32);
+  readonly #checking = new Map<string, Promise<boolean>>();
+  readonly #pendingOf = new Map<string, number>();
   // Header by HMAC, to when it is to be checked again.
-  private readonly remembered = new LRUCache<string, number>({ max: maxRemembered });
-  private logins: Logins;
-  private dummyHash: string;
-  private version: string;
-  private lookedAtMs: number;
+  readonly #remembered = new LRUCache<string, number>({ max: maxRemembered });
+  #logins: Logins;
+  #dummyHash: string;
+  #version: string;
+  #lookedAtMs: number;
 
   constructor(file: string, options: BasicAuthOptions) {
-    this.file = file;
-    this.log = options.log;
-    this.now = options.now ?? (() => performance.now());
-    this.passwords = options.passwords ?? createPasswordCheck();
-    this.version = versionOf(file);
-    this.logins = parseHtpasswd(readText(file, "htpasswd"), file);
-    this.dummyHash = dummyFor(this.logins);
-    this.lookedAtMs = this.now();
-    if (this.logins.size === 0) this.log?.warn({ file }, "htpasswd has no logins: nobody can log in");
+    this.#file = file;
+    this.#log = options.log;
+    this.#now = options.now ?? (() => performance.now());
+    this.#passwords = options.passwords ?? createPasswordCheck();
+    this.#version = versionOf(file);
+    this.#logins = parseHtpasswd(readText(file, "htpasswd"), file);
+    this.#dummyHash = dummyFor(this.#logins);
+    this.#lookedAtMs = this.#now();
+    if (this.#logins.size === 0) this.#log?.warn({ file }, "htpasswd has no logins: nobody can log in");
   }
 
   async check(authorization: string | undefined, from = ""): Promise<boolean> {
     const login = parseBasic(authorization);
     if (!login) return false;
-    this.followFile();
-    const key = createHmac("sha256", this.secret).update(JSON.stringify(login)).digest("base64");
-    if ((this.remembered.get(key) ?? Number.NEGATIVE_INFINITY) > this.now()) return true;
-    const running = this.checking.get(key);
+    this.#followFile();
+    const key = createHmac("sha256", this.#secret).update(JSON.stringify(login)).digest("base64");
+    if ((this.#remembered.get(key) ?? Number.NEGATIVE_INFINITY) > this.#now()) return true;
+    const running = this.#checking.get(key);
     if (running) return running;
-    if (this.passwords.pending >= maxPending || (this.pendingOf.get(from) ?? 0) >= maxPendingOfOne)
+    if (this.#passwords.pending >= maxPending || (this.#pendingOf.get(from) ?? 0) >= maxPendingOfOne)
       throw new LoginsBusy("too many logins are being checked");
-    this.count(from, 1);
-    const answer = this.compare(key, login).finally(() => {
-      this.checking.delete(key);
-      this.count(from, -1);
+    this.#count(from, 1);
+    const answer = this.#compare(key, login).finally(() => {
+      this.#checking.delete(key);
+      this.#count(from, -1);
     });
-    this.checking.set(key, answer);
+    this.#checking.set(key, answer);
     return answer;
   }
 
   close(): Promise<void> {
-    return this.passwords.close();
+    return this.#passwords.close();
   }
 
-  private async compare(key: string, { user, password }: Login): Promise<boolean> {
-    const logins = this.logins;
+  async #compare(key: string, { user, password }: Login): Promise<boolean> {
+    const logins = this.#logins;
     const hash = logins.get(user);
-    const isEqual = await this.passwords.compare(password, hash ?? this.dummyHash);
+    const isEqual = await this.#passwords.compare(password, hash ?? this.#dummyHash);
     const isRight = isEqual && hash !== undefined;
     // Checked against a file that has been replaced meanwhile: right then, but not to be remembered.
-    if (isRight && logins === this.logins) this.remembered.set(key, this.now() + rememberedMs);
+    if (isRight && logins === this.#logins) this.#remembered.set(key, this.#now() + rememberedMs);
     return isRight;
   }
 
-  private count(from: string, change: number): void {
-    const pending = (this.pendingOf.get(from) ?? 0) + change;
-    if (pending > 0) this.pendingOf.set(from, pending);
-    else this.pendingOf.delete(from);
+  #count(from: string, change: number): void {
+    const pending = (this.#pendingOf.get(from) ?? 0) + change;
+    if (pending > 0) this.#pendingOf.set(from, pending);
+    else this.#pendingOf.delete(from);
   }
 
-  private followFile(): void {
-    if (this.now() - this.lookedAtMs < lookEveryMs) return;
-    this.lookedAtMs = this.now();
-    const version = versionOf(this.file);
-    if (version === this.version) return;
-    this.version = version;
+  #followFile(): void {
+    if (this.#now() - this.#lookedAtMs < lookEveryMs) return;
+    this.#lookedAtMs = this.#now();
+    const version = versionOf(this.#file);
+    if (version === this.#version) return;
+    this.#version = version;
     try {
-      this.logins = parseHtpasswd(readText(this.file, "htpasswd"), this.file);
-      this.dummyHash = dummyFor(this.logins);
-      this.remembered.clear();
-      this.checking.clear(); // who logs in from now on is checked against the new file
-      this.log?.info({ file: this.file, logins: this.logins.size }, "htpasswd reloaded");
+      this.#logins = parseHtpasswd(readText(this.#file, "htpasswd"), this.#file);
+      this.#dummyHash = dummyFor(this.#logins);
+      this.#remembered.clear();
+      this.#checking.clear(); // who logs in from now on is checked against the new file
+      this.#log?.info({ file: this.#file, logins: this.#logins.size }, "htpasswd reloaded");
     } catch (err: unknown) {
-      this.log?.warn(
+      this.#log?.warn(
         { reason: (err as Error).message },
         "htpasswd has changed and cannot be used; the old logins hold",
       );

@@ -73,87 +73,87 @@ function entriesOf(file: string, log: Warn): Content {
 
 class FileJournal implements GrantJournal {
   readonly secret: Buffer;
-  private readonly file: string;
-  private readonly log: Warn;
-  private entries: readonly JournalEntry[];
-  private grants: Remembered = { size: 0, all: () => [] };
-  private lineCount: number;
+  readonly #file: string;
+  readonly #log: Warn;
+  #entries: readonly JournalEntry[];
+  #grants: Remembered = { size: 0, all: () => [] };
+  #lineCount: number;
   // Whether the file, with what is pending, says what the memory holds.
-  private isWhole: boolean;
-  private isDirty = false;
-  private pending: string[] = [];
-  private timer: NodeJS.Timeout | undefined;
-  private flushing: Promise<void> | undefined;
-  private isClosed = false;
+  #isWhole: boolean;
+  #isDirty = false;
+  #pending: string[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #flushing: Promise<void> | undefined;
+  #isClosed = false;
 
   constructor(file: string, secret: Buffer, { entries, isWhole }: Content, log: Warn) {
-    this.file = file;
+    this.#file = file;
     this.secret = secret;
-    this.log = log;
-    this.entries = entries;
-    this.lineCount = entries.length;
-    this.isWhole = isWhole;
+    this.#log = log;
+    this.#entries = entries;
+    this.#lineCount = entries.length;
+    this.#isWhole = isWhole;
   }
 
   read(): readonly JournalEntry[] {
-    return this.entries;
+    return this.#entries;
   }
 
   begin(grants: Remembered): void {
-    this.grants = grants;
-    this.entries = [];
+    this.#grants = grants;
+    this.#entries = [];
   }
 
   append(entry: JournalEntry): void {
-    this.pending.push(formatEntry(entry));
-    this.isDirty = true;
-    this.schedule();
+    this.#pending.push(formatEntry(entry));
+    this.#isDirty = true;
+    this.#schedule();
   }
 
   async close(): Promise<void> {
-    this.isClosed = true;
-    clearTimeout(this.timer);
-    await this.flushing;
-    if (this.isDirty) await this.flush();
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    await this.#flushing;
+    if (this.#isDirty) await this.#flush();
   }
 
-  private schedule(): void {
-    if (this.timer || this.flushing || this.isClosed) return;
-    this.timer = setTimeout(() => {
-      this.timer = undefined;
-      this.flushing = this.flush().finally(() => {
-        this.flushing = undefined;
-        if (this.pending.length > 0) this.schedule();
+  #schedule(): void {
+    if (this.#timer || this.#flushing || this.#isClosed) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#flushing = this.#flush().finally(() => {
+        this.#flushing = undefined;
+        if (this.#pending.length > 0) this.#schedule();
       });
     }, debounceMs).unref();
   }
 
-  private async flush(): Promise<void> {
-    const lines = this.pending;
-    this.pending = [];
-    this.isDirty = false;
-    const isMostlyUseless = this.lineCount + lines.length > 2 * this.grants.size + spareLines;
+  async #flush(): Promise<void> {
+    const lines = this.#pending;
+    this.#pending = [];
+    this.#isDirty = false;
+    const isMostlyUseless = this.#lineCount + lines.length > 2 * this.#grants.size + spareLines;
     try {
       // Somebody may have removed the file: then all of it is written again.
-      if (this.isWhole && !isMostlyUseless) await this.extend(lines).catch(() => this.rewrite());
-      else await this.rewrite();
-      this.isWhole = true;
+      if (this.#isWhole && !isMostlyUseless) await this.#extend(lines).catch(() => this.#rewrite());
+      else await this.#rewrite();
+      this.#isWhole = true;
     } catch (err: unknown) {
       // Part of the lines may be there. The memory has everything: the next attempt writes all of it.
-      this.isWhole = false;
-      this.isDirty = true;
-      this.log?.warn({ err, file: this.file }, "remembered rights could not be written");
+      this.#isWhole = false;
+      this.#isDirty = true;
+      this.#log?.warn({ err, file: this.#file }, "remembered rights could not be written");
     }
   }
 
-  private async extend(lines: readonly string[]): Promise<void> {
-    await appendFile(this.file, lines.join(""), { flag: constants.O_APPEND | constants.O_WRONLY, flush: true });
-    this.lineCount += lines.length;
+  async #extend(lines: readonly string[]): Promise<void> {
+    await appendFile(this.#file, lines.join(""), { flag: constants.O_APPEND | constants.O_WRONLY, flush: true });
+    this.#lineCount += lines.length;
   }
 
-  private async rewrite(): Promise<void> {
-    const lines = [...this.grants.all()].map((grant) => formatEntry({ ...grant, isRemoved: false }));
-    await writeFileAtomic(this.file, journalHead + lines.join(""), mode, `${this.file}.tmp`);
-    this.lineCount = lines.length;
+  async #rewrite(): Promise<void> {
+    const lines = [...this.#grants.all()].map((grant) => formatEntry({ ...grant, isRemoved: false }));
+    await writeFileAtomic(this.#file, journalHead + lines.join(""), mode, `${this.#file}.tmp`);
+    this.#lineCount = lines.length;
   }
 }

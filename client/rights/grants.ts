@@ -112,19 +112,19 @@ export function openGrants({ registryHost, file, log, maxRemembered: max = maxRe
 
 /** How often each id occurs. */
 class Tally {
-  private readonly counts = new Map<string, number>();
+  readonly #counts = new Map<string, number>();
 
   has(id: string): boolean {
-    return this.counts.has(id);
+    return this.#counts.has(id);
   }
 
   add(id: string): void {
-    this.counts.set(id, (this.counts.get(id) ?? 0) + 1);
+    this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1);
   }
 
   remove(id: string): void {
-    const left = (this.counts.get(id) ?? 0) - 1;
-    if (left > 0) this.counts.set(id, left);
-    else this.counts.delete(id);
+    const left = (this.#counts.get(id) ?? 0) - 1;
+    if (left > 0) this.#counts.set(id, left);
+    else this.#counts.delete(id);
   }
 }

@@ -83,112 +83,112 @@ export function createRights(options: RightsOptions): Rights {
 
 class UpstreamRights implements Rights {
   readonly offline: OfflinePolicy;
-  private readonly registry: Pick<RegistryClient, "headBlob">;
-  private readonly isOpenToAll: boolean;
-  private readonly grants: Grants;
-  private readonly now: () => number;
-  private readonly asking = new Map<string, Promise<Right>>();
-  private silentUntilMs = Number.NEGATIVE_INFINITY;
+  readonly #registry: Pick<RegistryClient, "headBlob">;
+  readonly #isOpenToAll: boolean;
+  readonly #grants: Grants;
+  readonly #now: () => number;
+  readonly #asking = new Map<string, Promise<Right>>();
+  #silentUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: RightsOptions) {
     this.offline = options.offline ?? "known-pullers";
-    this.registry = options.registry;
-    this.isOpenToAll = options.authorize === "none";
-    this.now = options.now ?? (() => performance.now());
-    this.grants = openGrants(options);
+    this.#registry = options.registry;
+    this.#isOpenToAll = options.authorize === "none";
+    this.#now = options.now ?? (() => performance.now());
+    this.#grants = openGrants(options);
   }
 
   async ask(puller: Puller, blob: BlobRef): Promise<Right> {
     const credential = puller.identity;
-    const key = this.grants.keyOf(credential, blob.repository, blob.digest);
-    const known = this.grants.get(key);
-    if (known && known.freshUntilMs > this.now()) return { kind: "granted", sizeBytes: known.sizeBytes };
-    const running = this.asking.get(key.text);
+    const key = this.#grants.keyOf(credential, blob.repository, blob.digest);
+    const known = this.#grants.get(key);
+    if (known && known.freshUntilMs > this.#now()) return { kind: "granted", sizeBytes: known.sizeBytes };
+    const running = this.#asking.get(key.text);
     if (running) return running;
-    const answer = this.askOnce(puller, blob).finally(() => this.asking.delete(key.text));
-    this.asking.set(key.text, answer);
+    const answer = this.#askOnce(puller, blob).finally(() => this.#asking.delete(key.text));
+    this.#asking.set(key.text, answer);
     return answer;
   }
 
   isFresh(credential: string | undefined, repository: string, digest: Digest): boolean {
-    if (this.isOpenToAll) return true;
-    const known = this.grants.get(this.grants.keyOf(credential, repository, digest));
-    return known !== undefined && known.freshUntilMs > this.now();
+    if (this.#isOpenToAll) return true;
+    const known = this.#grants.get(this.#grants.keyOf(credential, repository, digest));
+    return known !== undefined && known.freshUntilMs > this.#now();
   }
 
   granted(credential: string | undefined, repository: string, digest: Digest, sizeBytes?: number): void {
-    this.grants.add(this.grants.keyOf(credential, repository, digest), sizeBytes, this.now() + freshMs);
-    if (this.isOpenToAll) this.served(digest);
+    this.#grants.add(this.#grants.keyOf(credential, repository, digest), sizeBytes, this.#now() + freshMs);
+    if (this.#isOpenToAll) this.served(digest);
   }
 
   refused(credential: string | undefined, repository: string, digest: Digest): void {
-    this.grants.remove(this.grants.keyOf(credential, repository, digest));
+    this.#grants.remove(this.#grants.keyOf(credential, repository, digest));
   }
 
   served(digest: Digest): void {
-    this.grants.add(this.grants.keyOf(undefined, anyRepository, digest), undefined, Number.NEGATIVE_INFINITY);
+    this.#grants.add(this.#grants.keyOf(undefined, anyRepository, digest), undefined, Number.NEGATIVE_INFINITY);
   }
 
   hasServed(repository: string, digest: Digest): boolean {
-    const isServed = this.grants.get(this.grants.keyOf(undefined, anyRepository, digest)) !== undefined;
-    return isServed || this.grants.isAnybodys(this.grants.keyOf(undefined, repository, digest));
+    const isServed = this.#grants.get(this.#grants.keyOf(undefined, anyRepository, digest)) !== undefined;
+    return isServed || this.#grants.isAnybodys(this.#grants.keyOf(undefined, repository, digest));
   }
 
   mayOffline(credential: string | undefined, repository: string, digest: Digest): boolean {
-    return this.isOpenToAll || this.remembered(credential, repository, digest) !== undefined;
+    return this.#isOpenToAll || this.#remembered(credential, repository, digest) !== undefined;
   }
 
   isKnown(credential: string | undefined): boolean {
-    return this.grants.isKnown(credential);
+    return this.#grants.isKnown(credential);
   }
 
   close(): Promise<void> {
-    return this.grants.close();
+    return this.#grants.close();
   }
 
-  private async askOnce({ auth, identity: credential }: Puller, blob: BlobRef): Promise<Right> {
+  async #askOnce({ auth, identity: credential }: Puller, blob: BlobRef): Promise<Right> {
     const { repository, digest } = blob;
-    const timeoutMs = this.patienceMs(credential, blob);
+    const timeoutMs = this.#patienceMs(credential, blob);
     try {
-      const right = await headRight(this.registry, auth, blob, timeoutMs);
-      this.silentUntilMs = Number.NEGATIVE_INFINITY;
+      const right = await headRight(this.#registry, auth, blob, timeoutMs);
+      this.#silentUntilMs = Number.NEGATIVE_INFINITY;
       if (right.kind === "granted") this.granted(credential, repository, digest, right.sizeBytes);
       else if (refusals.has(right.status)) this.refused(credential, repository, digest);
-      else if (isOwnFailure(right.status)) return this.inItsPlace(credential, blob) ?? right;
-      return right.kind === "refused" && this.isOpenToAll ? { kind: "granted", sizeBytes: undefined } : right;
+      else if (isOwnFailure(right.status)) return this.#inItsPlace(credential, blob) ?? right;
+      return right.kind === "refused" && this.#isOpenToAll ? { kind: "granted", sizeBytes: undefined } : right;
     } catch (err: unknown) {
       // What was asked with little patience proves nothing: an upstream that is only slow is given its time again.
-      if (timeoutMs > timeoutsMs.afterSilence) this.silentUntilMs = this.now() + silenceRememberedMs;
-      const right = err instanceof RegistryUnreachable ? this.inItsPlace(credential, blob) : undefined;
+      if (timeoutMs > timeoutsMs.afterSilence) this.#silentUntilMs = this.#now() + silenceRememberedMs;
+      const right = err instanceof RegistryUnreachable ? this.#inItsPlace(credential, blob) : undefined;
       if (!right) throw err;
       return right;
     }
   }
 
-  private patienceMs(credential: string | undefined, { repository, digest }: BlobRef): number {
+  #patienceMs(credential: string | undefined, { repository, digest }: BlobRef): number {
     if (!this.mayOffline(credential, repository, digest)) return timeoutsMs.alone;
-    return this.now() < this.silentUntilMs ? timeoutsMs.afterSilence : timeoutsMs.withMemory;
+    return this.#now() < this.#silentUntilMs ? timeoutsMs.afterSilence : timeoutsMs.withMemory;
   }
 
   /** What the memory grants while the upstream has no answer. */
-  private inItsPlace(credential: string | undefined, { repository, digest }: BlobRef): Right | undefined {
+  #inItsPlace(credential: string | undefined, { repository, digest }: BlobRef): Right | undefined {
     if (!this.mayOffline(credential, repository, digest)) return undefined;
-    const { sizeBytes } = this.remembered(credential, repository, digest) ?? { sizeBytes: undefined };
+    const { sizeBytes } = this.#remembered(credential, repository, digest) ?? { sizeBytes: undefined };
     return { kind: "granted", sizeBytes, offline: true };
   }
 
-  private remembered(
+  #remembered(
     credential: string | undefined,
     repository: string,
     digest: Digest,
   ): { readonly sizeBytes: number | undefined } | undefined {
     if (this.offline === "nobody") return undefined;
-    const key = this.grants.keyOf(credential, repository, digest);
-    const own = this.grants.get(key);
+    const key = this.#grants.keyOf(credential, repository, digest);
+    const own = this.#grants.get(key);
     if (own) return own;
-    if (this.offline === "anyone") return this.grants.isAnybodys(key) ? { sizeBytes: undefined } : undefined;
+    if (this.offline === "anyone") return this.#grants.isAnybodys(key) ? { sizeBytes: undefined } : undefined;
     // Nobody has fewer rights than who brings no credential at all.
-    return this.grants.get(this.grants.keyOf(undefined, repository, digest));
+    return this.#grants.get(this.#grants.keyOf(undefined, repository, digest));
   }
 }
 
