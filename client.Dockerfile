@@ -28,4 +28,4 @@ EXPOSE 5000
 # It goes by DOCKER_NDN_LISTEN and DOCKER_NDN_TLS_CERT: it does not see the options behind the image's name.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
   CMD ["node", "cli/health-check.ts"]
-ENTRYPOINT ["node", "cli/main.ts", "client"]
+ENTRYPOINT ["node", "cli/main.js", "client"]

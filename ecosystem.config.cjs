@@ -3,10 +3,10 @@
  * `--only ndn-registry-client` on a puller. Options come from `.env` (see sample.env).
  */
 const { existsSync } = require("node:fs");
-const { join } = require("node:path");
+const path = require("node:path");
 
 // Node 24 runs TypeScript; the machine's own may be older. It is a development dependency: absent after --omit=dev.
-const ownNode = join(__dirname, "node_modules/.bin/node");
+const ownNode = path.join(__dirname, "node_modules/.bin/node");
 const interpreter = existsSync(ownNode) ? ownNode : "node";
 
 /** One verb of the command line as a service. */
@@ -14,7 +14,7 @@ function service(verb) {
   return {
     name: `ndn-registry-${verb}`,
     cwd: __dirname,
-    script: "cli/main.ts",
+    script: "cli/main.js",
     args: verb,
     interpreter,
     interpreter_args: "--env-file-if-exists=.env",

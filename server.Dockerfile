@@ -27,4 +27,4 @@ ENV NODE_ENV=production \
 
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.DOCKER_NDN_STATUS.split(':').pop()}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "cli/main.ts", "server"]
+ENTRYPOINT ["node", "cli/main.js", "server"]

@@ -3,7 +3,6 @@
  */
 import { Registry } from "prom-client";
 import { type ClientConfig, singleRegistry } from "#client/registries/client-config.ts";
-import { ConfigError, readClientConfig } from "#client/registries/config.ts";
 import { parseFaceUrl } from "#ndn/face/face-url.ts";
 import { uplinkTo } from "#ndn/face/fch-uplink.ts";
 import { UplinkBlobs } from "#uplinks/uplink-blobs.ts";
@@ -18,7 +17,7 @@ type ClientValues = Values<typeof clientOptions>;
 /** Run until a signal; resolves when everything is closed. @throws StartError, OptionError */
 export async function runClient(values: ClientValues): Promise<void> {
   const log = createLogger(values);
-  const config = configOf(values);
+  const config = await configOf(values);
   const urls = values.uplink.length > 0 ? values.uplink : [parseFaceUrl(defaultUplink)];
   const uplinks = urls.map((url) => uplinkTo(url));
   const ndn = new UplinkBlobs(uplinks, consumerOptions(values), log);
@@ -37,7 +36,7 @@ export function consumerOptions(values: Pick<ClientValues, "stallTimeout" | "max
 }
 
 /** The registries of `--config`, or the one of `--upstream` and `--name`. @throws OptionError */
-function configOf(values: ClientValues): ClientConfig {
+async function configOf(values: ClientValues): Promise<ClientConfig> {
   const { config, name, upstream, anchor, authorize, offline } = values;
   const policy = { authorize, offline, prefetch: values.prefetch === "on" };
   if (config === undefined) {
@@ -50,6 +49,7 @@ function configOf(values: ClientValues): ClientConfig {
   }
   if (name !== undefined || upstream !== undefined || anchor.length > 0)
     throw new OptionError("--config: what --name, --upstream and --anchor say is said in the file, for each registry");
+  const { ConfigError, readClientConfig } = await import("#client/registries/config.ts"); // and the YAML parser
   try {
     return readClientConfig(config, { env: process.env, defaults: policy });
   } catch (err: unknown) {

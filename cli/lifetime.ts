@@ -2,6 +2,7 @@
  * From the first signal to the exit: a graceful stop within a bound, and a second signal that forces it.
  */
 import type { Logger } from "pino";
+import { letYoungGenerationGrow } from "./garbage-collector.ts";
 
 /** How long responses and registrations get to end by themselves. */
 export const graceMs = 10_000;
@@ -9,9 +10,10 @@ export const graceMs = 10_000;
 const secondSignalAfterMs = 1_000;
 
 /**
- * Wait for SIGINT or SIGTERM, then close. Resolves when `close` has ended; a second signal exits with status 1 at once.
+ * Wait for SIGINT or SIGTERM, then close; what the program needs is loaded by now. Resolves when `close` has ended; a second signal exits with status 1 at once.
  */
 export async function runUntilSignal(log: Logger, close: () => Promise<void>): Promise<void> {
+  letYoungGenerationGrow();
   const stoppingAtMs = await firstSignal(log);
   const force = () => {
     if (performance.now() - stoppingAtMs < secondSignalAfterMs) return;

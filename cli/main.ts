@@ -9,7 +9,7 @@ import { KeychainError } from "#ndn/trust/keychain-error.ts";
 import { cacheListOptions, cachePruneOptions, cacheRemoveOptions, cacheVerifyOptions } from "./cache/options.ts";
 import { CommandError } from "./command-error.ts";
 import { configureOptions } from "./configure/options.ts";
-import { collectLessOften } from "./garbage-collector.ts";
+import { collectLessOften, keepYoungGenerationSmall } from "./garbage-collector.ts";
 import { keyExportOptions, keyImportOptions, keyRenewOptions, keyShowOptions } from "./key/options.ts";
 import { StartError } from "./listen-error.ts";
 import { hasVariable, OptionError, variableOf } from "./option.ts";
@@ -197,6 +197,7 @@ process.stdout.on("error", (err: NodeJS.ErrnoException) => {
   process.exit();
 });
 collectLessOften();
+keepYoungGenerationSmall();
 main(process.argv.slice(2)).catch((err: unknown) => {
   report(err);
   process.exitCode = exitStatus(err);

@@ -9,7 +9,6 @@ import { exportAnchor, type Identity, openIdentity } from "#ndn/trust/keychain.t
 import { RegistryClient } from "#oci/registry-client.ts";
 import { checkStorage } from "#publish/storage-range-reader.ts";
 import { BlobServer } from "#server/server.ts";
-import { openStatus } from "#server/status.ts";
 import { runUntilSignal } from "./lifetime.ts";
 import { listenError } from "./listen-error.ts";
 import { createLogger } from "./logger.ts";
@@ -84,6 +83,7 @@ function writeAnchor(identity: Identity, path: string): void {
 }
 
 async function openStatusPage(listen: { host: string; port: number }, server: BlobServer, metrics: Registry) {
+  const { openStatus } = await import("#server/status.ts"); // and the HTTP server
   return openStatus(listen, server, metrics).catch((err: unknown) => {
     throw listenError("status", `${listen.host}:${listen.port}`, err);
   });

@@ -4,7 +4,6 @@
  */
 
 import type { Forwarder } from "@ndn/fw";
-import { invoke, localhopPrefix, localhostPrefix } from "@ndn/nfdmgmt";
 import { Name as NdnName, type Signer } from "@ndn/packet";
 import { raceAbort } from "#base/abort.ts";
 import type { ControlPlane } from "./control-plane.ts";
@@ -89,6 +88,7 @@ export class PrefixRegistration {
   }
 
   private async command(fw: Forwarder, verb: "rib/register" | "rib/unregister", timeoutMs: number) {
+    const { invoke, localhopPrefix, localhostPrefix } = await import("@ndn/nfdmgmt"); // 37 MB, for servers on a forwarder
     const name = new NdnName(this.prefix);
     const route = { name, origin: originClient };
     const signal = AbortSignal.timeout(timeoutMs);

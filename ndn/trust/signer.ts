@@ -2,7 +2,6 @@
  * Signs packets and certificates with a private key of any kind that is trusted.
  */
 import { createPublicKey, type KeyObject, randomBytes } from "node:crypto";
-import { Certificate as NdnCertificate } from "@ndn/keychain";
 import { Version } from "@ndn/naming-convention2";
 import { Component, LLSign, Name as NdnName, Signer, ValidityPeriod } from "@ndn/packet";
 import { Encoder } from "@ndn/tlv";
@@ -50,6 +49,7 @@ export interface CertificateRequest {
 export async function issueCertificate(request: CertificateRequest): Promise<Certificate> {
   const { keyName, key, issuerId, signer, nowMs, follows } = request;
   const version = Math.max(nowMs, follows === undefined ? 0 : versionOf(follows) + 1);
+  const { Certificate: NdnCertificate } = await import("@ndn/keychain"); // 24 MB, for a new certificate only
   const certificate = await NdnCertificate.build({
     name: new NdnName(keyName).append(new Component(TT.GenericNameComponent, issuerId), Version.create(version)),
     freshness: freshnessMs,

@@ -16,7 +16,7 @@ export async function runExecutable(
   args: readonly string[],
   { cwd, env = {} }: { readonly cwd: string; readonly env?: Readonly<Record<string, string>> },
 ): Promise<Outcome> {
-  const child = spawn(process.execPath, [join(checkout, "cli/main.ts"), ...args], {
+  const child = spawn(process.execPath, [join(checkout, "cli/main.js"), ...args], {
     cwd,
     env: { PATH: process.env.PATH, ...env },
     stdio: ["ignore", "pipe", "pipe"],

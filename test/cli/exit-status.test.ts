@@ -18,7 +18,7 @@ afterAll(() => folder[Symbol.asyncDispose]());
 
 /** Run the executable to its end, with no variables of ours but these. */
 async function run(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const child = spawn(process.execPath, [join(checkout, "cli/main.ts"), ...args], {
+  const child = spawn(process.execPath, [join(checkout, "cli/main.js"), ...args], {
     cwd: folder.path,
     env: { PATH: process.env.PATH, ...env },
     stdio: ["ignore", "pipe", "pipe"],
@@ -45,7 +45,7 @@ const server = ["server", "--name", "/n", "--registry", "http://127.0.0.1:1", "-
 test("whoever reads only the beginning of what is printed ends it without a word", async () => {
   const keychain = join(folder.path, "keychain");
   await openIdentity(keychain, parseName("/n"));
-  const command = [join(checkout, "cli/main.ts"), "key", "show", "--keychain", keychain];
+  const command = [join(checkout, "cli/main.js"), "key", "show", "--keychain", keychain];
   const child = spawn(process.execPath, command, { stdio: ["ignore", "pipe", "pipe"] });
   child.stdout.destroy();
   const [stderr, [status]] = await Promise.all([text(child.stderr), once(child, "exit")]);

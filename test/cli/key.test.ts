@@ -25,7 +25,7 @@ afterAll(() => folder[Symbol.asyncDispose]());
 
 /** `ndn-registry key …` on the keychain of this test, to its end. */
 async function key(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const child = spawn(process.execPath, [join(checkout, "cli/main.ts"), "key", ...args, "--keychain", keychain], {
+  const child = spawn(process.execPath, [join(checkout, "cli/main.js"), "key", ...args, "--keychain", keychain], {
     cwd: folder.path,
     env: { PATH: process.env.PATH, ...env },
     stdio: ["ignore", "pipe", "pipe"],

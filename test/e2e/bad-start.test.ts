@@ -168,7 +168,7 @@ describeWith(["curl", "skopeo", "openssl"], "an endpoint for a team, with TLS an
     stage.own(
       await startProcess({
         command: process.execPath,
-        args: [join(checkout, "cli/main.ts"), "client", ...upstream(), ...own],
+        args: [join(checkout, "cli/main.js"), "client", ...upstream(), ...own],
         cwd: folder,
         logFile: join(folder, "client.log"),
         ready: (program) => program.log().includes("endpoint is open"),

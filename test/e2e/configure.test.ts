@@ -35,7 +35,7 @@ describeWith(["root", "dockerd", "docker", "containerd", "ctr", "podman", "skope
     stage.own(
       await startProcess({
         command: process.execPath,
-        args: [join(checkout, "cli/main.ts"), ...args],
+        args: [join(checkout, "cli/main.js"), ...args],
         cwd: folder,
         logFile: join(folder, "client.log"),
         ready: async () => (await fetch(`${endpoint}/readyz`)).ok,
@@ -60,7 +60,7 @@ describeWith(["root", "dockerd", "docker", "containerd", "ctr", "podman", "skope
   }
 
   async function configure(root: string, program: string, ...args: string[]): Promise<void> {
-    const verb = [join(checkout, "cli/main.ts"), "configure", program, "--root", root, "--endpoint", endpoint];
+    const verb = [join(checkout, "cli/main.js"), "configure", program, "--root", root, "--endpoint", endpoint];
     await run(process.execPath, [...verb, ...args]);
   }
 

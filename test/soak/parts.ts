@@ -14,7 +14,7 @@ export const repository = "team/app/soak";
 export const registryUrl = `http://${addresses.registryHost}:5000`;
 const forwarderPort = 6363;
 const linkPort = 7000;
-const main = join(checkout, "cli/main.ts");
+const main = join(checkout, "cli/main.js");
 
 /** What a program takes of the machine. */
 export interface Size {

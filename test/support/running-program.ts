@@ -62,7 +62,7 @@ export async function payloadSent(server: RunningProgram): Promise<number> {
   return sumOf(await server.metrics(), "ndn_registry_server_payload_bytes_total");
 }
 
-const main = join(checkout, "cli/main.ts");
+const main = join(checkout, "cli/main.js");
 
 async function startVerb(
   verb: string,
