@@ -21,7 +21,7 @@ export async function writeFileAtomic(
     await writeSynced(temporary, content, mode);
     await rename(temporary, path);
   } catch (err: unknown) {
-    await rm(temporary, { force: true }).catch(() => undefined); // the error to be told is the first one
+    await rm(temporary, { force: true }).catch(() => undefined); // the first error is the one that counts
     throw err;
   }
 }
@@ -61,7 +61,7 @@ function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (err: unknown) {
-    return (err as NodeJS.ErrnoException).code === "EPERM"; // somebody else's
+    return (err as NodeJS.ErrnoException).code === "EPERM"; // a process of another user
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Bounds how much runs at once: so many hold a permit, the others wait in order.
+ * Bounds how much runs at once: so many have a permit, the others wait in order.
  */
 
 /** More would wait than may. */
@@ -23,7 +23,7 @@ export class Semaphore {
     this.#maxWaiting = maxWaiting;
   }
 
-  /** Permits that are held. */
+  /** Permits that are in use. */
   get inUse(): number {
     return this.#inUse;
   }
@@ -46,7 +46,7 @@ export class Semaphore {
     else await this.#turn(signal);
   }
 
-  /** Give a permit back; whoever waits longest gets it. */
+  /** Give a permit back; the one that waits longest gets it. */
   release(): void {
     const [next] = this.#queue;
     if (next === undefined) this.#inUse--;

@@ -2,7 +2,7 @@
  * A token bucket: so much a second on the average, and a burst at once.
  */
 
-/** One bucket for all who take from it. */
+/** One bucket for all that take from it. */
 export class TokenBucket {
   readonly #perMs: number;
   readonly #burst: number;
@@ -31,7 +31,7 @@ export class TokenBucket {
   }
 
   /**
-   * Resolves when so many tokens have been taken; those who wait are served in order. More than the bucket holds are
+   * Resolves when so many tokens have been taken; those that wait are served in order. More than the bucket holds are
    * let through once it is full, and paid off afterwards.
    *
    * @throws The signal's reason.

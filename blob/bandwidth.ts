@@ -1,10 +1,10 @@
 /**
- * Limits on bytes per second: one token bucket for all readers of a kind of source, who take turns.
+ * Limits on bytes per second: one token bucket for all readers of a kind of source, which take turns.
  */
 import { TokenBucket } from "#base/token-bucket.ts";
 import { type BlobSource, withOpen } from "./source.ts";
 
-/** Bytes that may pass per second, shared by all who take from it. */
+/** Bytes that may pass per second, shared by all that take from it. */
 export class Bandwidth extends TokenBucket {
   /** Pieces longer than this are better taken in parts, so that a slow limit flows instead of jerking. */
   readonly pieceBytes: number;

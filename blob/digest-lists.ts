@@ -12,11 +12,11 @@ const hexChars = 2 * digestBytes;
 /** Lists kept behind the newest: a fetch has at most 1024 segments in its window, which are in no more than 6 lists. */
 const listsKept = 8;
 
-/** Where lists and replacements come from, and who hears of them. */
+/** Where lists and replacements come from, and what is notified of them. */
 export interface DigestListsOptions {
   readonly encoder: SegmentDataEncoder;
   readonly lastSegment: number;
-  /** Content of list `i`, its signature already verified. @throws Error when it cannot be had. */
+  /** Content of list `i`, its signature already verified. @throws Error when it is not available. */
   fetchList(i: number): Promise<Buffer>;
   /** Payload of segment `n` from somewhere else than NDN. */
   repair(n: number): Promise<Buffer | undefined>;
@@ -28,33 +28,33 @@ export interface DigestListsOptions {
 export class DigestLists implements SegmentCheck {
   readonly encoder: SegmentDataEncoder;
   listener: ((failure?: Error) => void) | undefined;
-  private readonly options: DigestListsOptions;
+  readonly #options: DigestListsOptions;
   /** In hex. */
-  private readonly lists = new Map<number, string | undefined>();
-  private newest = -1;
+  readonly #lists = new Map<number, string | undefined>();
+  #newest = -1;
 
   constructor(options: DigestListsOptions) {
     this.encoder = options.encoder;
-    this.options = options;
+    this.#options = options;
   }
 
   expect(n: number): void {
     const list = digestListOf(n);
-    if (list <= this.newest) return;
-    this.newest = list;
+    if (list <= this.#newest) return;
+    this.#newest = list;
     // One ahead: the next list is there when the window gets to it.
     for (const i of [list, list + 1]) {
-      if (!this.lists.has(i) && digestListRange(i, this.options.lastSegment).start <= this.options.lastSegment) {
-        void this.load(i);
+      if (!this.#lists.has(i) && digestListRange(i, this.#options.lastSegment).start <= this.#options.lastSegment) {
+        void this.#load(i);
       }
     }
-    this.lists.delete(list - listsKept);
+    this.#lists.delete(list - listsKept);
   }
 
   digestOf(n: number): string | undefined {
     const i = digestListOf(n);
     const at = (n - digestListRange(i, n).start) * hexChars;
-    return this.lists.get(i)?.slice(at, at + hexChars);
+    return this.#lists.get(i)?.slice(at, at + hexChars);
   }
 
   groupOf(n: number): number {
@@ -62,24 +62,24 @@ export class DigestLists implements SegmentCheck {
   }
 
   repair(n: number): Promise<Buffer | undefined> {
-    return this.options.repair(n);
+    return this.#options.repair(n);
   }
 
   onWrong(n: number): void {
-    this.options.onWrong(n);
+    this.#options.onWrong(n);
   }
 
   onMended(n: number, how: Mending): void {
-    this.options.onMended(n, how);
+    this.#options.onMended(n, how);
   }
 
-  private async load(i: number): Promise<void> {
-    this.lists.set(i, undefined);
+  async #load(i: number): Promise<void> {
+    this.#lists.set(i, undefined);
     try {
-      const list = await this.options.fetchList(i);
-      const { start, end } = digestListRange(i, this.options.lastSegment);
+      const list = await this.#options.fetchList(i);
+      const { start, end } = digestListRange(i, this.#options.lastSegment);
       if (list.length !== (end - start) * digestBytes) throw new Error(`it has ${list.length} bytes`);
-      this.lists.set(i, list.toString("hex"));
+      this.#lists.set(i, list.toString("hex"));
       this.listener?.();
     } catch (err: unknown) {
       this.listener?.(new FetchFailed(`digest list ${i} cannot be had: ${(err as Error).message}`, { cause: err }));

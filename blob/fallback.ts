@@ -12,13 +12,13 @@ import {
   type SourceName,
 } from "./source.ts";
 
-/** A piece of a blob, and who sent it. */
+/** A piece of a blob, and its source. */
 export interface SourcedChunk {
   readonly source: SourceName;
   readonly bytes: Uint8Array;
 }
 
-/** What went wrong on the way, for logs and for keeping away from a source; the read continues or throws by itself. */
+/** What went wrong during a read, for logs and for keeping away from a source; the read continues or throws by itself. */
 export interface ReadEvents {
   /** `source` could not begin, or broke off when the reader cached `offset` bytes. */
   unavailable?(source: SourceName, offset: number, err: BlobUnavailable): void;
@@ -30,7 +30,7 @@ export interface ReadEvents {
 export interface FallbackRead {
   /** Size of the whole blob in bytes, as the first source that served said. */
   readonly sizeBytes: number;
-  /** Who serves the first byte. */
+  /** The source of the first byte. */
   readonly source: SourceName;
   /** Sources that come after the one that serves the first byte. */
   readonly left: readonly BlobSource[];
@@ -76,7 +76,7 @@ class FallbackReader {
   #sizeBytes: number | undefined;
   /** Whether the reader knows the size: from then on a source with another one is of no use. */
   #isAnnounced = false;
-  /** Who said the size. */
+  /** The source that said the size. */
   #sizedBy: SourceName | undefined;
   #dispute: BlobCorrupt | undefined;
 
@@ -96,7 +96,7 @@ class FallbackReader {
       left: [...this.#waiting],
       contributors: this.#contributors,
       chunks: this.#chunksFrom(first),
-      digest: () => digestOfHash(this.#prefixSha256()),
+      digest: () => digestOfHash(this.#hash.copy().digest()),
     };
   }
 
@@ -109,7 +109,7 @@ class FallbackReader {
       try {
         const signal = AbortSignal.any([this.#signal, refused.signal]);
         // The prefix is hashed on demand: a source asks before it sends anything, the running hash is still at `offset`.
-        const from = { offset: this.#offset, prefixSha256: () => this.#prefixSha256() };
+        const from = { offset: this.#offset, prefixSha256: () => this.#hash.copy().digest() };
         const read = await source.open(this.#blob, from, signal);
         by = read.source ?? by;
         const opened = { source: by, read };
@@ -148,10 +148,6 @@ class FallbackReader {
     this.#contributors.add(source);
     this.#hash.update(bytes);
     this.#offset = end;
-  }
-
-  #prefixSha256(): Buffer {
-    return this.#hash.copy().digest();
   }
 
   /** Return when the next source may be asked, else throw. */

@@ -36,12 +36,12 @@ export interface HedgeOptions extends RaceOptions {
 
 const window = 64;
 const percentile = 0.95;
-/** Late is who takes this many times as long as nearly all before. */
+/** A read is late when it takes this many times as long as nearly all before it. */
 const factor = 2;
 const longestMs = 600_000;
 
 /**
- * A hedge for all NDN sources of one read, which share their patience: who comes second has only what the first left.
+ * A hedge for all NDN sources of one read, which share their patience: the second has only what the first left.
  *
  * The source that it makes has the name of the one it is given; a read that the upstream won says so in `source`. When
  * NDN fails before it is late, its failure is thrown at once: the next source is to be the upstream. With both failed it

@@ -38,7 +38,7 @@ import { type TrustEvents, TrustedPackets } from "./trusted-packets.ts";
 const metadataTimeoutMs = 2_000;
 const listTimeoutMs = 4_000;
 
-/** Payload `[start, end)` of a blob from somewhere else, to replace a segment; undefined when it cannot be had. */
+/** Payload `[start, end)` of a blob from somewhere else, to replace a segment; undefined when it is not available. */
 export type SegmentRepair = (
   blob: BlobRef,
   start: number,
@@ -64,49 +64,49 @@ export interface Trust {
 export class NdnSource implements BlobSource {
   readonly name = "ndn";
   readonly isVerified: boolean;
-  private readonly prefix: Name;
-  private readonly questions: Questions;
-  private readonly consumer: SegmentConsumer;
-  private readonly trust: (Trust & { packets: TrustedPackets }) | undefined;
+  readonly #prefix: Name;
+  readonly #questions: Questions;
+  readonly #consumer: SegmentConsumer;
+  readonly #trust: (Trust & { packets: TrustedPackets }) | undefined;
 
   constructor(prefix: Name, questions: Questions, consumer: SegmentConsumer, trust?: Trust) {
-    this.prefix = prefix;
-    this.questions = questions;
-    this.consumer = consumer;
+    this.#prefix = prefix;
+    this.#questions = questions;
+    this.#consumer = consumer;
     this.isVerified = trust !== undefined;
-    this.trust = trust && { ...trust, packets: new TrustedPackets(questions, trust.verifier, trust.events) };
+    this.#trust = trust && { ...trust, packets: new TrustedPackets(questions, trust.verifier, trust.events) };
   }
 
-  /** @param repair - For segments that nobody on NDN has right; without it such a blob is unavailable here. */
+  /** @param repair - For segments that no one on NDN has right; without it such a blob is unavailable here. */
   async open(blob: BlobRef, from: ResumePoint, signal: AbortSignal, repair?: SegmentRepair): Promise<BlobRead> {
     // Most blobs are in segments of this size: the first digests are asked for before that is known.
-    const first = this.trust && this.listsOf(blob, plainSegmentBytes, signal);
+    const first = this.#trust && this.#listsOf(blob, plainSegmentBytes, signal);
     const list = from.offset === 0 ? first?.(0) : undefined;
-    list?.catch(() => {}); // whoever waits for it hears of it
-    const metadata = await this.askMetadata(blob, signal);
+    list?.catch(() => {}); // it fails for those that wait for it
+    const metadata = await this.#askMetadata(blob, signal);
     if (from.offset > metadata.sizeBytes) throw new BlobUnavailable(`metadata says ${metadata.sizeBytes} bytes`);
-    const check = this.trust && this.checkOf(blob, metadata, signal, this.trust, list, repair);
-    return { sizeBytes: metadata.sizeBytes, chunks: this.readFrom(blob, metadata, from.offset, signal, check) };
+    const check = this.#trust && this.#checkOf(blob, metadata, signal, this.#trust, list, repair);
+    return { sizeBytes: metadata.sizeBytes, chunks: this.#readFrom(blob, metadata, from.offset, signal, check) };
   }
 
-  private async askMetadata(blob: BlobRef, signal: AbortSignal): Promise<Metadata> {
-    const name = metadataName(this.prefix, blob.repository, blob.digest);
-    const { contentType, content } = await this.ask(name, signal);
+  async #askMetadata(blob: BlobRef, signal: AbortSignal): Promise<Metadata> {
+    const name = metadataName(this.#prefix, blob.repository, blob.digest);
+    const { contentType, content } = await this.#ask(name, signal);
     if (contentType !== contentTypes.Blob) throw new BlobUnknown("the server does not have it");
-    const metadata = plausibleMetadata(this.prefix, blob, content);
+    const metadata = plausibleMetadata(this.#prefix, blob, content);
     if (metadata !== undefined) return metadata;
     throw new BlobUnavailable("metadata is malformed");
   }
 
   /** Asks for lists of digests of the blob's segments. */
-  private listsOf(blob: BlobRef, size: SegmentSize, signal: AbortSignal): (i: number) => Promise<Buffer> {
-    const object = objectName(this.prefix, blob.digest, size);
-    const question = { isExact: true, forwardingHint: repositoryName(this.prefix, blob.repository) };
+  #listsOf(blob: BlobRef, size: SegmentSize, signal: AbortSignal): (i: number) => Promise<Buffer> {
+    const object = objectName(this.#prefix, blob.digest, size);
+    const question = { isExact: true, forwardingHint: repositoryName(this.#prefix, blob.repository) };
     return async (i) => {
-      const { contentType, content } = await this.trust!.packets.ask(
+      const { contentType, content } = await this.#trust!.packets.ask(
         digestListName(object, i),
         question,
-        this.patience(listTimeoutMs),
+        this.#patience(listTimeoutMs),
         signal,
         ({ contentType }) => contentType === contentTypes.Manifest,
       );
@@ -115,7 +115,7 @@ export class NdnSource implements BlobSource {
     };
   }
 
-  private checkOf(
+  #checkOf(
     blob: BlobRef,
     { sizeBytes, segmentBytes, lastSegment }: Metadata,
     signal: AbortSignal,
@@ -124,10 +124,10 @@ export class NdnSource implements BlobSource {
     repair: SegmentRepair | undefined,
   ): DigestLists {
     const size = segmentBytes as SegmentSize;
-    const lists = this.listsOf(blob, size, signal);
+    const lists = this.#listsOf(blob, size, signal);
     const isAsked = firstList !== undefined && size === plainSegmentBytes;
     return new DigestLists({
-      encoder: objectEncoder(objectName(this.prefix, blob.digest, size), sizeBytes, size),
+      encoder: objectEncoder(objectName(this.#prefix, blob.digest, size), sizeBytes, size),
       lastSegment,
       fetchList: (i) => (i === 0 && isAsked ? firstList : lists(i)),
       repair: async (n) => repair?.(blob, n * size, Math.min(sizeBytes, (n + 1) * size), signal),
@@ -136,15 +136,15 @@ export class NdnSource implements BlobSource {
     });
   }
 
-  private patience(timeoutMs: number): Patience {
-    return { rtoMs: Math.min(this.consumer.rtt.rtoMs, timeoutMs / 2), timeoutMs };
+  #patience(timeoutMs: number): Patience {
+    return { rtoMs: Math.min(this.#consumer.rtt.rtoMs, timeoutMs / 2), timeoutMs };
   }
 
-  private async ask(name: Name, signal: AbortSignal): Promise<{ contentType: number; content: Buffer }> {
-    const patience = this.patience(metadataTimeoutMs);
+  async #ask(name: Name, signal: AbortSignal): Promise<{ contentType: number; content: Buffer }> {
+    const patience = this.#patience(metadataTimeoutMs);
     try {
-      if (!this.trust) return await this.askUnchecked(name, patience, signal);
-      return await this.trust.packets.ask(name, {}, patience, signal, () => true);
+      if (!this.#trust) return await this.#askUnchecked(name, patience, signal);
+      return await this.#trust.packets.ask(name, {}, patience, signal, () => true);
     } catch (err: unknown) {
       signal.throwIfAborted();
       if (err instanceof Untrusted)
@@ -154,15 +154,15 @@ export class NdnSource implements BlobSource {
   }
 
   /** What is malformed may be a cache's: it is asked once more, past all caches. */
-  private async askUnchecked(name: Name, patience: Patience, signal: AbortSignal) {
+  async #askUnchecked(name: Name, patience: Patience, signal: AbortSignal) {
     for (const isUnique of [false, true]) {
-      const data = readSignedData(await this.questions.ask(name, patience, signal, { isUnique }));
+      const data = readSignedData(await this.#questions.ask(name, patience, signal, { isUnique }));
       if (data) return data;
     }
     throw new BlobUnavailable("it is malformed");
   }
 
-  private async *readFrom(
+  async *#readFrom(
     blob: BlobRef,
     metadata: Metadata,
     offset: number,
@@ -171,12 +171,13 @@ export class NdnSource implements BlobSource {
   ): AsyncGenerator<Buffer> {
     const { sizeBytes, segmentBytes, lastSegment } = metadata;
     if (offset === sizeBytes && sizeBytes > 0) return;
-    const plain = segmentBytes === plainSegmentBytes ? plainName(this.prefix, blob.repository, blob.digest) : undefined;
+    const plain =
+      segmentBytes === plainSegmentBytes ? plainName(this.#prefix, blob.repository, blob.digest) : undefined;
     const firstSegment = Math.floor(offset / segmentBytes);
     let skip = offset - firstSegment * segmentBytes;
     const what = {
       object: metadata.name,
-      hint: repositoryName(this.prefix, blob.repository),
+      hint: repositoryName(this.#prefix, blob.repository),
       ...(plain && { alternative: plain }),
       firstSegment,
       lastSegment,
@@ -185,7 +186,7 @@ export class NdnSource implements BlobSource {
       ...(check && { check }),
     };
     try {
-      for await (const block of this.consumer.fetch(what, signal)) {
+      for await (const block of this.#consumer.fetch(what, signal)) {
         yield skip > 0 ? block.subarray(skip) : block;
         skip = 0;
       }
@@ -199,10 +200,10 @@ export class NdnSource implements BlobSource {
 /** Metadata is believed only if it is what the wire contract makes of this digest and size (PROTOCOL.md § Metadata). */
 function plausibleMetadata(prefix: Name, blob: BlobRef, content: Buffer): Metadata | undefined {
   const metadata = decodeMetadata(content);
-  const size = segmentSizes.find((allowed) => allowed === metadata?.segmentBytes);
+  const size = metadata?.segmentBytes as SegmentSize;
   const isPlausible =
     metadata !== undefined &&
-    size !== undefined &&
+    segmentSizes.includes(size) &&
     metadata.name.equals(objectName(prefix, blob.digest, size)) &&
     metadata.lastSegment === lastSegmentOf(metadata.sizeBytes, size);
   return isPlausible ? metadata : undefined;

@@ -1,5 +1,5 @@
 /**
- * The port at which blobs are read: whoever can deliver the bytes of a blob, from any offset, is a `BlobSource`.
+ * The port at which blobs are read: a `BlobSource` delivers the bytes of a blob from any offset.
  */
 import type { Digest } from "#oci/digest.ts";
 
@@ -13,7 +13,7 @@ export interface BlobRef {
 /** Where the bytes of a response came from; the `source` label of the metrics. */
 export type SourceName = "ndn" | "upstream" | "store" | "peer";
 
-/** Where a reader goes on: the first `offset` bytes are already there and hash to `prefixSha256()`. */
+/** Where a reader continues: the first `offset` bytes are already there and hash to `prefixSha256()`. */
 export interface ResumePoint {
   /** Bytes already cached, 0 for a fresh start. */
   readonly offset: number;
@@ -25,11 +25,11 @@ export interface ResumePoint {
 export interface BlobRead {
   /** Size of the whole blob in bytes. */
   readonly sizeBytes: number;
-  /** Who serves this read, where that is decided only when it begins. @defaultValue the name of the source */
+  /** The source that serves this read, where that is decided only when it begins. @defaultValue the name of the source */
   readonly source?: SourceName | undefined;
   /**
    * The bytes from the resume point to the end, in order, in pieces of tens to hundreds of kilobytes.
-   * A piece is valid until the next one is asked for: whoever keeps it, copies it.
+   * A piece is valid until the next one is asked for: a reader that keeps it copies it.
    * Throws `BlobUnavailable` when it breaks off. Leaving the loop early cancels the read.
    */
   readonly chunks: AsyncIterable<Uint8Array>;
@@ -57,7 +57,7 @@ export function withOpen(inner: BlobSource, open: BlobSource["open"]): BlobSourc
   return { name: inner.name, isVerified: inner.isVerified, open };
 }
 
-/** This source cannot go on with this blob: try the next one. */
+/** This source cannot continue with this blob: try the next one. */
 export class BlobUnavailable extends Error {
   override readonly name = "BlobUnavailable";
 }

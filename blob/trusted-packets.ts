@@ -9,7 +9,7 @@ import type { SignedData } from "#ndn/trust/signed-data.ts";
 import { Untrusted } from "#ndn/trust/untrusted.ts";
 import type { Verifier } from "#ndn/trust/verifier.ts";
 
-/** What happens on the way, for logs and metrics. */
+/** What happens to packets, for logs and metrics. */
 export interface TrustEvents {
   /** A packet was not believed. */
   untrusted?(what: Name, reason: Error): void;
@@ -20,14 +20,14 @@ const maxNackAgeMs = 60_000;
 
 /** Asks through one uplink, and believes only what a verifier does. */
 export class TrustedPackets {
-  private readonly questions: Pick<Questions, "ask">;
-  private readonly verifier: Verifier;
-  private readonly events: TrustEvents;
+  readonly #questions: Pick<Questions, "ask">;
+  readonly #verifier: Verifier;
+  readonly #events: TrustEvents;
 
   constructor(questions: Pick<Questions, "ask">, verifier: Verifier, events: TrustEvents) {
-    this.questions = questions;
-    this.verifier = verifier;
-    this.events = events;
+    this.#questions = questions;
+    this.#verifier = verifier;
+    this.#events = events;
   }
 
   /**
@@ -44,23 +44,23 @@ export class TrustedPackets {
     accept: (data: SignedData) => boolean,
   ): Promise<SignedData> {
     try {
-      return await this.askOnce(name, question, patience, signal, accept);
+      return await this.#askOnce(name, question, patience, signal, accept);
     } catch (err: unknown) {
       if (!(err instanceof Untrusted)) throw err;
-      this.events.untrusted?.(name, err);
-      return this.askOnce(name, { ...question, isUnique: true }, patience, signal, accept);
+      this.#events.untrusted?.(name, err);
+      return this.#askOnce(name, { ...question, isUnique: true }, patience, signal, accept);
     }
   }
 
-  private async askOnce(
+  async #askOnce(
     name: Name,
     question: Question,
     patience: Patience,
     signal: AbortSignal,
     accept: (data: SignedData) => boolean,
   ): Promise<SignedData> {
-    const packet = await this.questions.ask(name, patience, signal, question);
-    const data = await this.verifier.verify(packet, signal);
+    const packet = await this.#questions.ask(name, patience, signal, question);
+    const data = await this.#verifier.verify(packet, signal);
     if (isOldNack(data)) throw new Untrusted("validity", "a negative answer is older than a minute");
     if (!accept(data)) throw new Untrusted("malformed", "its content is not what was asked for");
     return data;

@@ -140,7 +140,7 @@ export async function nextPiece(pieces: Pieces): Promise<Uint8Array | undefined>
 
 /** Let go of the body; when all of it is there its connection stays usable. */
 export function endBody({ body }: Pieces, isComplete: boolean): void {
-  body.on("error", () => {}); // nobody reads any more, so nobody is to hear of it
+  body.on("error", () => {}); // no one reads any more, so no one needs the error
   if (isComplete) body.resume();
   else body.destroy();
 }

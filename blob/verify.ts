@@ -7,10 +7,10 @@ import { BlobCorrupt, type BlobRef, type BlobSource, type SourceName } from "./s
 /** Blobs up to this size are collected and checked before their first byte is given out. */
 export const collectBytes = 8 * 1024 * 1024;
 
-/** A running read of one blob that is checked on the way. */
+/** A running read of one blob that is checked while it is read. */
 export interface VerifiedRead {
   readonly sizeBytes: number;
-  /** Who serves the first byte. */
+  /** The source of the first byte. */
   readonly source: SourceName;
   /** The bytes in order; throws BlobCorrupt before the last of them when the digest is wrong. */
   readonly chunks: AsyncIterable<SourcedChunk>;

@@ -33,7 +33,7 @@ const measuredBytes = 1024 * 1024;
 const samplesKept = 5;
 const sampleLifetimeMs = 10 * 60_000;
 
-/** A source such as `NdnSource`, which may be told where to get a segment that is wrong everywhere on NDN. */
+/** A source such as `NdnSource`, which takes a repair for segments that are wrong everywhere on NDN. */
 interface RepairableSource extends BlobSource {
   open(blob: BlobRef, from: ResumePoint, signal: AbortSignal, repair?: SegmentRepair): Promise<BlobRead>;
 }

@@ -127,7 +127,7 @@ export class UplinkBlobs {
     for (const { uplink } of this.#paths) uplink.open();
   }
 
-  /** Uplinks that are down, and those on which nobody answers, for `/readyz`. */
+  /** Uplinks that are down, and those on which no one answers, for `/readyz`. */
   missing(): string[] {
     return this.states().flatMap(({ describe, up, isResting }) => {
       if (!up) return [`uplink ${describe} is down`];

@@ -76,7 +76,7 @@ test("when the next source finds other bytes than those that are out, both are s
   expect(suspects).toEqual(["upstream", "ndn"]);
 });
 
-test("a size that was told before any byte is the suspicion of who told it", async () => {
+test("a wrong size that was said before any byte makes its source the suspect", async () => {
   const suspects: string[] = [];
   const events = { corrupt: (source: string) => suspects.push(source) };
   const liar = breaksAfter(0, { ...blob, bytes: Buffer.alloc(17) });
@@ -90,7 +90,7 @@ test("more bytes than the size says never come out", async () => {
   await expect(bytesOf(read)).rejects.toThrow(BlobCorrupt);
 });
 
-test("an abort is not a failure: nobody else is asked", async () => {
+test("an abort is not a failure: no other source is asked", async () => {
   const [reader, solid] = [new AbortController(), holds(blob, "upstream")];
   const read = await openWithFallback([stalls(10, blob), solid], blob.ref, reader.signal);
   const reading = bytesOf(read);

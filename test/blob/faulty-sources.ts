@@ -1,4 +1,4 @@
-/** Doubles at the `BlobSource` port: one that holds a blob, and those that go wrong in one way each. */
+/** Doubles at the `BlobSource` port: one that holds a blob, and those with one fault each. */
 import { createHash } from "node:crypto";
 import {
   BlobCorrupt,

@@ -189,7 +189,7 @@ test("NDN with another size than the upstream's does not win", async () => {
   expect(events).toEqual(["hedge after 1000", "ndn: BlobUnavailable"]);
 });
 
-test("an abort ends both, also when bytes are there that nobody asks for any more", async () => {
+test("an abort ends both, also when bytes are there that no one asks for any more", async () => {
   const [ndn, upstream, reader] = [silent(), silent("upstream"), new AbortController()];
   const opening = hedged(ndn, upstream).open(blob.ref, fromStart, reader.signal);
   opening.catch(() => undefined);
@@ -233,7 +233,7 @@ test("only so many hedges ask the upstream at a time", async () => {
   await Promise.all(reads);
 });
 
-test("one who is answered but overtaken lengthens the patience, a silent one does not", async () => {
+test("one that is answered but overtaken lengthens the patience, a silent one does not", async () => {
   const delay = createHedgeDelay({ mode: "auto" });
   await readOver(hedged(silent(), holds(blob, "upstream"), { delay }));
   expect(delay.delayMs()).toBe(1_000);

@@ -127,7 +127,7 @@ test("a reader that leaves ends the read", async () => {
   await expect(reading).rejects.toThrow("reader left");
 });
 
-test("an upstream that is silent twice in a row is not waited for again, whoever asks this source", async () => {
+test("an upstream that is silent twice in a row is not waited for again, whichever reader asks this source", async () => {
   registry.fault = { kind: "stall-after", bytes: 0 };
   const source = upstreamSource({ registry: client, auth: { kind: "puller", value: undefined }, stallTimeoutMs: 50 });
   const read = await source.open(blob.ref, fromStart, AbortSignal.timeout(5_000));

@@ -49,7 +49,7 @@ test("a big blob never has another size than was said, although nothing of it wa
   expect([read.sizeBytes, got]).toEqual([first.bytes.length, []]);
 });
 
-test("a small blob that nobody has right is an error", async () => {
+test("a small blob that no source has right is an error", async () => {
   await expect(openVerified([wrongBytes(small), wrongBytes(small, "upstream")], small.ref, never)).rejects.toThrow(
     BlobCorrupt,
   );

@@ -77,7 +77,7 @@ test.each([
   expect(outcomes).toEqual([outcome]);
 });
 
-test("one that is overtaken before anybody wanted its bytes, by the upstream's own slowness, has not failed", async () => {
+test("one that is overtaken before its bytes were wanted, by the upstream's own slowness, has not failed", async () => {
   const reader = new AbortController();
   await observed(holds(blob)).open(blob.ref, fromStart, reader.signal);
   reader.abort(new Overtaken("upstream was first"));
