@@ -104,23 +104,21 @@ export class UplinkChoice<P> {
   /** Stay where the traffic is, unless that path is gone or another one was much faster over several blobs. */
   #settleOn(proven: readonly P[], nowMs: number): void {
     const present = this.#present;
-    if (present === undefined || !proven.includes(present)) {
-      this.#moveTo(proven[0], nowMs);
-      return;
-    }
-    if (nowMs - this.#presentSinceMs < dwellMs) return;
+    const isGone = present === undefined || !proven.includes(present);
+    const next = isGone ? proven[0] : this.#muchFasterThan(present, proven, nowMs);
+    if (!isGone && next === undefined) return;
+    this.#present = next;
+    this.#presentSinceMs = nowMs;
+  }
+
+  #muchFasterThan(present: P, proven: readonly P[], nowMs: number): P | undefined {
+    if (nowMs - this.#presentSinceMs < dwellMs) return undefined;
     const own = this.#stats(present).throughput(nowMs);
-    if (own.samples < samplesToCompare) return;
-    const faster = proven.find((path) => {
+    if (own.samples < samplesToCompare) return undefined;
+    return proven.find((path) => {
       const { bytesPerMs, samples } = this.#stats(path).throughput(nowMs);
       return samples >= samplesToCompare && bytesPerMs > muchSlower * own.bytesPerMs;
     });
-    if (faster !== undefined) this.#moveTo(faster, nowMs);
-  }
-
-  #moveTo(path: P | undefined, nowMs: number): void {
-    this.#present = path;
-    this.#presentSinceMs = nowMs;
   }
 
   /** One that has backed off has to answer one read before it gets more; the others are compared with the present one. */
