@@ -70,3 +70,8 @@ test("an abort ends a limited read that waits, and the read below it", async () 
   await ended;
   expect(isEnded).toBe(true);
 });
+
+test.each([true, false, undefined])("a limited source is as verified as the one below it: %s", (isVerified) => {
+  const below = { ...holds(blobOf("verified", 10), "peer"), isVerified };
+  expect(limited(below, createBandwidth(mebi))).toMatchObject({ name: "peer", isVerified });
+});

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { BlobCorrupt } from "#blob/source.ts";
+import { BlobCorrupt, type BlobSource } from "#blob/source.ts";
 import { collectBytes, openVerified, type VerifiedRead } from "#blob/verify.ts";
-import { blobOf, breaksAfter, holds, waitsFor, wrongBytes, wrongSize } from "./faulty-sources.ts";
+import { blobOf, breaksAfter, holds, unavailable, waitsFor, wrongBytes, wrongSize } from "./faulty-sources.ts";
 
 const small = blobOf("small", 200_000);
 const big = blobOf("big", collectBytes + 100_000);
@@ -53,6 +53,14 @@ test("a small blob that no source has right is an error", async () => {
   await expect(openVerified([wrongBytes(small), wrongBytes(small, "upstream")], small.ref, never)).rejects.toThrow(
     BlobCorrupt,
   );
+});
+
+test("a source that is listed twice is asked no more than twice, also when its first answer was a failure", async () => {
+  const [down, wrong] = [unavailable("upstream"), wrongBytes(small, "upstream")];
+  let opened = 0;
+  const twice: BlobSource = { name: "upstream", open: (...args) => (opened++ === 0 ? down : wrong).open(...args) };
+  await expect(openVerified([twice, twice], small.ref, never)).rejects.toThrow(BlobCorrupt);
+  expect(opened).toBe(2);
 });
 
 test("a big blob flows before its end is there, and its last bytes stay back when the digest is wrong", async () => {
