@@ -7,7 +7,7 @@ import type { BlobServices } from "./blobs/blob-request.ts";
 import { sourcesFor } from "./blobs/blob-sources.ts";
 import type { ServedManifest } from "./manifests/ports.ts";
 import { createPrefetch, type PrefetchWish } from "./manifests/prefetch.ts";
-import type { Puller } from "./registries/puller.ts";
+import type { Puller } from "./registries/request-context.ts";
 
 /** Fetches ahead for the pullers of one registry. */
 export interface FetchAhead {

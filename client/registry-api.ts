@@ -15,21 +15,20 @@ import { createDistrust } from "./blobs/distrust.ts";
 import { prefetchOf } from "./fetch-ahead.ts";
 import { isConditional } from "./http/blob-range.ts";
 import { isRead } from "./http/methods.ts";
-import { signalOf } from "./http/response-body.ts";
 import type { ManifestCache } from "./manifests/manifest-cache.ts";
 import { createManifestRoute } from "./manifests/manifest-route.ts";
 import { createPingRoute } from "./manifests/ping-route.ts";
 import type { ManifestContents, ManifestServices } from "./manifests/ports.ts";
 import { repositoryKey } from "./manifests/repository-key.ts";
 import type { RegistryConfig } from "./registries/client-config.ts";
-import { type Puller, pullerOf } from "./registries/puller.ts";
+import { contextOf, type RequestContext } from "./registries/request-context.ts";
 import { namespaceHeader, type Route } from "./registries/router.ts";
 import { createRights } from "./rights/rights.ts";
 import type { PullLog } from "./status/pull-log.ts";
 import { noteUpstreamAnswer } from "./status/upstream-answer.ts";
 import { upstreamErrorKind } from "./status/upstream-error.ts";
 import { blobsWithoutChallenge } from "./upstream/no-challenges.ts";
-import { type Asked, createProxy, type UpstreamProxy } from "./upstream/proxy.ts";
+import { createProxy } from "./upstream/proxy.ts";
 import { askOf } from "./upstream/upstream-question.ts";
 
 /** A registry, and the paths to it; these stay the caller's to close. */
@@ -76,7 +75,6 @@ export function createRegistryApi({ config, registry, ndn }: Mirror, shared: Sha
   const hedge = { delay: createHedgeDelay(shared.hedge), limit: shared.hedge.limit };
   const blobs: BlobServices = {
     ...shared,
-    name,
     registry: hidesChallenges ? blobsWithoutChallenge(registry) : registry,
     ndn,
     authorize,
@@ -85,19 +83,13 @@ export function createRegistryApi({ config, registry, ndn }: Mirror, shared: Sha
     distrust: createDistrust(),
   };
   const prefetch = config.prefetch ? prefetchOf(blobs) : undefined;
-  const askedBy = new WeakMap<IncomingMessage, Asked>();
   const manifests: ManifestServices = {
     registry: name,
-    upstream: {
-      base: config.upstream,
-      ask: (request, options) => proxy.ask(request, askedBy.get(request)!, options),
-      pass: async (request, response) => void (await proxy.forward(request, response, askedBy.get(request)!)),
-    },
+    upstream: proxy,
     cache: manifestCache,
     contents,
     rights,
     log,
-    credentialOf: (request) => askedBy.get(request)?.puller.identity,
     onManifest: (manifest) => prefetch?.served(manifest),
     onAnswer: (what, by) => by === "stale" && metrics.offlineAnswers.inc({ what }),
     onUpstreamError: (failure) => {
@@ -105,15 +97,13 @@ export function createRegistryApi({ config, registry, ndn }: Mirror, shared: Sha
     },
     hidesChallenges,
   };
-  const routes = createRoutes(manifests, blobs, proxy);
+  const routes = createRoutes(manifests, blobs);
 
-  const answer = async (request: IncomingMessage, response: ServerResponse, { rawUrl, askedAs }: Route) => {
-    const puller = await pullerOf(request, askedAs, config, registry, signalOf(response));
-    request.url = rawUrl;
-    askedBy.set(request, { puller, askedAs });
+  const answer = async (request: IncomingMessage, response: ServerResponse, route: Route) => {
+    const context = await contextOf(request, response, route, config, registry);
     response.setHeader("oci-namespace", namespaceHeader(name)["oci-namespace"]);
-    prefetch?.knows(puller);
-    await routes(request, response, { puller, askedAs });
+    prefetch?.knows(context.puller);
+    await routes(context);
   };
   const close = async () => {
     await prefetch?.close();
@@ -131,40 +121,38 @@ export function createRegistryApi({ config, registry, ndn }: Mirror, shared: Sha
   };
 }
 
-type Routes = (request: IncomingMessage, response: ServerResponse, asked: Asked) => Promise<unknown>;
+type Routes = (context: RequestContext) => Promise<unknown>;
 
-function createRoutes(manifests: ManifestServices, blobs: BlobServices, proxy: UpstreamProxy): Routes {
+function createRoutes(manifests: ManifestServices, blobs: BlobServices): Routes {
   const ask = askOf(manifests);
   const [answerManifest, answerPing, answerBlob] = [
     createManifestRoute(manifests, ask),
     createPingRoute(manifests, ask),
     createBlobRoute(blobs),
   ];
-  return async (request, response, asked) => {
-    const { method } = request;
-    const [path = ""] = request.url!.split("?", 1);
+  return async (context) => {
+    const { method, headers } = context.request;
+    const [path = ""] = context.url.split("?", 1);
     const blob = parseBlobPath(path);
     const manifest = blob ? undefined : parseManifestPath(path);
-    if (blob && (method === "GET" || (method === "HEAD" && !isConditional(request.headers)))) {
-      return answerBlob(request, response, { ...blob, puller: asked.puller });
+    if (blob && (method === "GET" || (method === "HEAD" && !isConditional(headers)))) {
+      return answerBlob(context, blob);
     }
     if (manifest && isRead(method)) {
-      await answerManifest(request, response, manifest);
-      return seen(blobs.pulls, manifests.registry, request, response, manifest);
+      await answerManifest(context, manifest);
+      return seen(blobs.pulls, context, manifest);
     }
-    if (isRead(method) && (path === "/v2/" || path === "/v2")) return answerPing(request, response);
-    const status = await proxy.forward(request, response, asked);
+    if (isRead(method) && (path === "/v2/" || path === "/v2")) return answerPing(context);
+    const status = await manifests.upstream.pass(context);
     if (status === undefined || status >= 300) return undefined;
-    if (manifest) return changedManifest(manifests, request, response, manifest);
-    return blob && method === "DELETE" ? deletedBlob(blobs, blob, asked.puller) : undefined;
+    if (manifest) return changedManifest(manifests, context, manifest);
+    return blob && method === "DELETE" ? deletedBlob(blobs, context, blob) : undefined;
   };
 }
 
 function seen(
   pulls: PullLog,
-  registry: string,
-  request: IncomingMessage,
-  response: ServerResponse,
+  { request, response, registry }: RequestContext,
   manifest: { repository: string; reference: string },
 ): void {
   const client = request.socket.remoteAddress ?? "";
@@ -173,9 +161,8 @@ function seen(
 
 /** A push or a deletion of a manifest went through here: what was remembered of it is over. */
 async function changedManifest(
-  { cache, registry }: ManifestServices,
-  { method }: IncomingMessage,
-  response: ServerResponse,
+  { cache }: ManifestServices,
+  { request: { method }, response, registry }: RequestContext,
   { repository, reference }: { repository: string; reference: string },
 ): Promise<void> {
   const key = repositoryKey(registry, repository);
@@ -192,8 +179,8 @@ async function changedManifest(
 /** The blob is forgotten, and not asked for over NDN, whose caches do not hear of it. */
 async function deletedBlob(
   { cache, rights, distrust }: BlobServices,
+  { puller: { identity } }: RequestContext,
   { repository, digest: text }: { repository: string; digest: string },
-  { identity }: Puller,
 ): Promise<void> {
   const digest = parseSha256(text);
   if (!digest) return;

@@ -1,4 +1,3 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "pino";
 import type { Semaphore } from "#base/semaphore.ts";
 import type { Bandwidth } from "#blob/bandwidth.ts";
@@ -7,7 +6,7 @@ import type { SharedFetches } from "#fetch/shared-fetches.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import type { BlobStorePort } from "#store/store-port.ts";
 import type { NdnBlobs } from "#uplinks/uplink-blobs.ts";
-import type { Puller } from "../registries/puller.ts";
+import type { RequestContext } from "../registries/request-context.ts";
 import type { Rights } from "../rights/rights.ts";
 import type { BlobRecord } from "../status/blob-record.ts";
 import type { ClientMetrics } from "../status/metrics.ts";
@@ -22,8 +21,6 @@ export interface Cache {
 
 /** What every blob request of one registry needs; lives as long as the endpoint. */
 export interface BlobServices {
-  /** Its name in the configuration. */
-  readonly name: string;
   readonly registry: Pick<RegistryClient, "base" | "getBlob" | "headBlob">;
   readonly ndn: NdnBlobs | undefined;
   /** Whether the upstream is asked if the puller may have what is cached here or comes over NDN. */
@@ -42,12 +39,7 @@ export interface BlobServices {
 }
 
 /** One request for one blob. */
-export interface BlobRequest {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+export interface BlobRequest extends RequestContext {
   readonly repository: string;
-  readonly puller: Puller;
-  /** Fires when the puller goes away. */
-  readonly signal: AbortSignal;
   readonly record: BlobRecord;
 }

@@ -1,7 +1,7 @@
 /**
  * GET and HEAD of a blob.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import { BlobCorrupt, BlobUnavailable } from "#blob/source.ts";
 import { LengthUnknown, UpstreamAnswer } from "#blob/upstream-source.ts";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
@@ -11,8 +11,8 @@ import { sendAnswer, sendError, upstreamUnavailable } from "../http/answers.ts";
 import { provenance } from "../http/blob-headers.ts";
 import { isWhole, type Wanted, wantedBy } from "../http/blob-range.ts";
 import { answerCached } from "../http/cached-answer.ts";
-import { PullerGone, signalOf } from "../http/response-body.ts";
-import type { Puller } from "../registries/puller.ts";
+import { PullerGone } from "../http/response-body.ts";
+import type { RequestContext } from "../registries/request-context.ts";
 import { learnRight } from "../rights/learn-right.ts";
 import { BlobRecord, type Outcome } from "../status/blob-record.ts";
 import { upstreamErrorKind } from "../status/upstream-error.ts";
@@ -23,20 +23,16 @@ import { passBlob, passHead } from "./pass-blob.ts";
 import { headFromNdn, serveWhole } from "./whole-blob.ts";
 
 /** A request whose path names a blob. */
-export type BlobHandler = (
-  request: IncomingMessage,
-  response: ServerResponse,
-  blob: { repository: string; digest: string; puller: Puller },
-) => Promise<void>;
+export type BlobHandler = (context: RequestContext, blob: { repository: string; digest: string }) => Promise<void>;
 
 /** The handler of GET and HEAD of blobs; it always ends or breaks off the response, and never rejects. */
 export function createBlobRoute(services: BlobServices): BlobHandler {
-  return async (request, response, { repository, digest, puller }) => {
-    const signal = signalOf(response);
-    const asked = { request, response, repository, puller, signal };
+  return async (context, { repository, digest }) => {
+    const { request, response, registry, puller, signal } = context;
+    const asked = { ...context, repository };
     if (request.method === "HEAD") return answerHead(services, asked, digest);
     const client = request.socket.remoteAddress ?? "";
-    const watch = services.pulls.began({ client, registry: services.name, repository, digest });
+    const watch = services.pulls.began({ client, registry, repository, digest });
     const record = new BlobRecord(services.log, services.metrics, { repository, digest }, watch);
     try {
       await answerGet(services, { ...asked, record }, digest);

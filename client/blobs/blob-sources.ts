@@ -8,7 +8,7 @@ import type { SegmentRepair } from "#blob/ndn-source.ts";
 import type { BlobSource } from "#blob/source.ts";
 import { upstreamSource } from "#blob/upstream-source.ts";
 import type { Digest } from "#oci/digest.ts";
-import type { Puller } from "../registries/puller.ts";
+import type { Puller } from "../registries/request-context.ts";
 import { authorizedSource } from "./authorized-source.ts";
 import type { BlobServices } from "./blob-request.ts";
 

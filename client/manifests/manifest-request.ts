@@ -1,45 +1,37 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
-import { signalOf } from "../http/response-body.ts";
-import type { ManifestServices } from "./ports.ts";
+import type { RequestContext } from "../registries/request-context.ts";
+import { sentBy } from "../upstream/proxy-headers.ts";
+import type { Question } from "../upstream/upstream.ts";
 import { type RepositoryKey, repositoryKey } from "./repository-key.ts";
 
 /** A GET or HEAD of a manifest that is being answered. */
-export interface ManifestRequest {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  /** Fires when the puller goes away. */
-  readonly signal: AbortSignal;
+export interface ManifestRequest extends RequestContext {
   readonly repository: string;
   readonly key: RepositoryKey;
   /** Of the path: a tag or a sha256 digest, one of the two. */
   readonly tag: string | undefined;
   readonly digest: Digest | undefined;
   readonly credential: string | undefined;
+  /** What the upstream is asked, with HEAD unless said otherwise. */
+  readonly question: Question;
 }
 
 /** Undefined for digests of other algorithms, which are the registry's to answer. */
 export function manifestRequest(
-  services: ManifestServices,
-  request: IncomingMessage,
-  response: ServerResponse,
+  context: RequestContext,
   { repository, reference }: { repository: string; reference: string },
 ): ManifestRequest | undefined {
   const digest = parseSha256(reference);
   if (!digest && reference.includes(":")) return undefined;
+  const { request, puller, signal } = context;
+  const { accept } = request.headers;
   return {
-    request,
-    response,
-    signal: signalOf(response),
+    ...context,
     repository,
-    key: repositoryKey(services.registry, repository),
+    key: repositoryKey(context.registry, repository),
     tag: digest ? undefined : reference,
     digest,
-    credential: credentialOf(services, request),
+    credential: puller.identity,
+    question: { repository, reference, accept, puller, method: "HEAD", sent: sentBy(context), signal },
   };
-}
-
-/** Who asks. */
-export function credentialOf(services: ManifestServices, request: IncomingMessage): string | undefined {
-  return services.credentialOf ? services.credentialOf(request) : request.headers.authorization;
 }

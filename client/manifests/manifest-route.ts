@@ -2,13 +2,13 @@
  * GET and HEAD of a manifest: the upstream is always asked what a tag means, but its bytes are fetched only once; and
  * when it does not answer, what it said last goes on being served to those who may have it.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { reasonOf } from "#base/error-text.ts";
 import type { Digest } from "#oci/digest.ts";
 import { RegistryUnreachable } from "#oci/errors.ts";
 import { admits } from "#oci/media-type.ts";
 import { sendError, upstreamUnavailable } from "../http/answers.ts";
 import { PullerGone } from "../http/response-body.ts";
+import type { RequestContext } from "../registries/request-context.ts";
 import { hasBody } from "../upstream/proxy-headers.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";
 import { type Ask, askOf, discard, type InItsPlace, isFailure } from "../upstream/upstream-question.ts";
@@ -20,8 +20,7 @@ import type { ManifestServices } from "./ports.ts";
 
 /** A request whose path names a manifest (`parseManifestPath`). */
 export type ManifestHandler = (
-  request: IncomingMessage,
-  response: ServerResponse,
+  context: RequestContext,
   manifest: { repository: string; reference: string },
 ) => Promise<void>;
 
@@ -31,11 +30,11 @@ export type ManifestHandler = (
  * @param ask - To be shared with `createPingRoute`, so that one of them waiting in vain is enough.
  */
 export function createManifestRoute(services: ManifestServices, ask: Ask = askOf(services)): ManifestHandler {
-  return async (request, response, path) => {
-    const wanted = hasBody(request) ? undefined : manifestRequest(services, request, response, path);
-    if (!wanted) return services.upstream.pass(request, response);
+  return async (context, path) => {
+    const wanted = hasBody(context.request) ? undefined : manifestRequest(context, path);
+    if (!wanted) return void (await services.upstream.pass(context));
     try {
-      await (request.method === "HEAD" ? answerHead(services, ask, wanted) : answerGet(services, ask, wanted));
+      await (context.request.method === "HEAD" ? answerHead(services, ask, wanted) : answerGet(services, ask, wanted));
     } catch (err: unknown) {
       await settle(services, wanted, err);
     }
@@ -92,11 +91,10 @@ async function askOrServeStale(
   wanted: ManifestRequest,
   { method, otherwise }: { method: "GET" | "HEAD"; otherwise: InItsPlace },
 ): Promise<UpstreamReply | undefined> {
-  const { request, signal } = wanted;
   const candidates = staleCandidates(services, wanted);
   const inItsPlace = candidates.length > 0 ? "memory" : otherwise;
   try {
-    const reply = await ask({ request, method, signal, inItsPlace });
+    const reply = await ask({ ...wanted.question, method }, inItsPlace);
     if (!isFailure(reply.status)) return reply;
     services.onUpstreamError?.(reply.status);
     if (!(await sendStale(services, wanted, candidates, reply.status))) return reply;
@@ -145,7 +143,7 @@ function forget(
 
 /** End a response whose work failed: with an answer while that is possible, else by breaking off the connection. */
 async function settle(services: ManifestServices, wanted: ManifestRequest, err: unknown): Promise<void> {
-  const { request, response, signal, repository } = wanted;
+  const { response, signal, repository } = wanted;
   if (signal.aborted || err instanceof PullerGone) return void response.destroy();
   const fields = { repository, reference: wanted.tag ?? wanted.digest };
   if (response.headersSent) {
@@ -158,5 +156,5 @@ async function settle(services: ManifestServices, wanted: ManifestRequest, err: 
     return sendError(response, upstreamUnavailable(services.upstream.base, err));
   }
   services.log.error({ ...fields, err }, "manifest request failed");
-  await services.upstream.pass(request, response);
+  await services.upstream.pass(wanted);
 }

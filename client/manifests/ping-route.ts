@@ -1,15 +1,17 @@
 /**
  * `/v2/`, the first question of every puller: while the upstream does not answer it, as it answered before.
  */
-import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { OutgoingHttpHeaders } from "node:http";
 import { RegistryUnreachable } from "#oci/errors.ts";
 import { sendError, upstreamUnavailable } from "../http/answers.ts";
-import { PullerGone, signalOf, writeAll } from "../http/response-body.ts";
+import { isRead } from "../http/methods.ts";
+import { PullerGone, writeAll } from "../http/response-body.ts";
+import type { RequestContext } from "../registries/request-context.ts";
+import { hasBody, sentBy } from "../upstream/proxy-headers.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";
 import { type Ask, askOf, discard, isFailure } from "../upstream/upstream-question.ts";
 import { staleHeaders, staleWarning } from "./from-cache.ts";
 import type { PingAnswer } from "./manifest-cache.ts";
-import { credentialOf } from "./manifest-request.ts";
 import type { ManifestServices } from "./ports.ts";
 
 /**
@@ -20,39 +22,42 @@ import type { ManifestServices } from "./ports.ts";
 export function createPingRoute(
   services: ManifestServices,
   ask: Ask = askOf(services),
-): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
+): (context: RequestContext) => Promise<void> {
   const { upstream, log, onUpstreamError } = services;
 
-  const answer = async (request: IncomingMessage, response: ServerResponse, signal: AbortSignal) => {
+  const answer = async (context: RequestContext) => {
+    const { request, response, url, puller, signal } = context;
     const method = request.method === "HEAD" ? "HEAD" : "GET";
+    const [path = ""] = url.split("?", 1);
+    const { accept } = request.headers;
     const inItsPlace = services.rights.offline === "nobody" ? "nobody" : "memory";
     try {
-      const reply = await ask({ request, method, signal, inItsPlace });
-      if (!isFailure(reply.status)) return await pass(services, request, response, signal, reply);
+      const reply = await ask({ ping: path, accept, puller, method, sent: sentBy(context), signal }, inItsPlace);
+      if (!isFailure(reply.status)) return await pass(services, context, reply);
       onUpstreamError?.(reply.status);
-      const ping = pingFor(services, credentialOf(services, request), reply.status);
-      if (!ping) return await pass(services, request, response, signal, reply);
+      const ping = pingFor(services, puller.identity, reply.status);
+      if (!ping) return await pass(services, context, reply);
       discard(reply.body);
-      replay(services, request, response, ping, reply.status);
+      replay(services, context, ping, reply.status);
     } catch (err: unknown) {
       if (!(err instanceof RegistryUnreachable) || response.headersSent) throw err;
       onUpstreamError?.(err);
-      const ping = pingFor(services, credentialOf(services, request), err);
+      const ping = pingFor(services, puller.identity, err);
       if (!ping) return sendError(response, upstreamUnavailable(upstream.base, err));
-      replay(services, request, response, ping, err);
+      replay(services, context, ping, err);
     }
   };
 
-  return async (request, response) => {
-    if (request.method !== "GET" && request.method !== "HEAD") return upstream.pass(request, response);
-    const signal = signalOf(response);
+  return async (context) => {
+    const { request, response, signal } = context;
+    if (!isRead(request.method) || hasBody(request)) return void (await upstream.pass(context));
     try {
-      await answer(request, response, signal);
+      await answer(context);
     } catch (err: unknown) {
       if (signal.aborted || err instanceof PullerGone) return void response.destroy();
       log.warn({ err }, "ping failed");
       if (response.headersSent) response.destroy();
-      else await upstream.pass(request, response);
+      else await upstream.pass(context);
     }
   };
 }
@@ -79,8 +84,7 @@ function pingFor(
 
 function replay(
   services: ManifestServices,
-  request: IncomingMessage,
-  response: ServerResponse,
+  { request, response }: RequestContext,
   { status, challenges }: PingAnswer,
   failure: number | RegistryUnreachable,
 ): void {
@@ -99,12 +103,10 @@ const challengeBody = JSON.stringify({ errors: [{ code: "UNAUTHORIZED", message:
 
 async function pass(
   services: ManifestServices,
-  request: IncomingMessage,
-  response: ServerResponse,
-  signal: AbortSignal,
+  { request, response, puller, signal }: RequestContext,
   { status, headers, body }: UpstreamReply,
 ): Promise<void> {
-  const isAnonymous = request.headers.authorization === undefined && credentialOf(services, request) === undefined;
+  const isAnonymous = request.headers.authorization === undefined && puller.identity === undefined;
   if (isAnonymous && (status === 200 || status === 401)) {
     // Several WWW-Authenticate lines may come as an array, or joined.
     services.cache.sawPing(services.registry, { status, challenges: [headers["www-authenticate"] ?? []].flat() });

@@ -1,7 +1,6 @@
 /**
  * What the manifest routes need from the rest of the endpoint.
  */
-import type { IncomingMessage } from "node:http";
 import type { Logger } from "pino";
 import type { Digest } from "#oci/digest.ts";
 import type { HeadTimeouts, Upstream } from "../upstream/upstream.ts";
@@ -61,8 +60,6 @@ export interface ManifestServices {
   readonly contents: ManifestContents;
   readonly rights: ManifestRights;
   readonly log: Logger;
-  /** Who asks. @defaultValue the Authorization header */
-  readonly credentialOf?: ((request: IncomingMessage) => string | undefined) | undefined;
   /** Called when a manifest has been served to a GET, whole and verified; what it throws is logged. */
   readonly onManifest?: ((manifest: ServedManifest) => void) | undefined;
   /** Called with each answer that is not broken off, for the metrics. */

@@ -1,5 +1,5 @@
 import { type Digest, parseSha256 } from "#oci/digest.ts";
-import type { Puller } from "../registries/puller.ts";
+import type { Puller } from "../registries/request-context.ts";
 import type { Rights } from "./rights.ts";
 
 /** Whose question about a blob the upstream has answered. */

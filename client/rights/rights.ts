@@ -6,7 +6,7 @@ import type { Logger } from "pino";
 import type { BlobRef } from "#blob/source.ts";
 import type { Digest } from "#oci/digest.ts";
 import { type RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
-import type { Puller } from "../registries/puller.ts";
+import type { Puller } from "../registries/request-context.ts";
 import { type Grants, openGrants } from "./grants.ts";
 import { headRight } from "./head-right.ts";
 

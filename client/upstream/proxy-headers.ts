@@ -1,19 +1,32 @@
 import type { IncomingMessage } from "node:http";
 import { connectionHeaders } from "../http/hop-by-hop.ts";
+import type { RequestContext } from "../registries/request-context.ts";
+import type { SentByPuller } from "./upstream.ts";
+
+/** What a puller's request says to the upstream, as data. */
+export function sentBy({ request, url, askedAs }: Pick<RequestContext, "request" | "url" | "askedAs">): SentByPuller {
+  const { host } = request.headers;
+  const scheme = "encrypted" in request.socket ? "https" : "http";
+  const query = url.indexOf("?");
+  return {
+    headers: headersOf(request),
+    query: query < 0 ? "" : url.slice(query),
+    endpoint: host === undefined ? undefined : `${scheme}://${host}`,
+    askedAs,
+  };
+}
 
 /**
- * The puller's headers for the upstream, as undici takes them (name, value, name, value …), in order and with repeats.
- * Host is the upstream's, Authorization what is given instead of the puller's. Expect has been answered here. What says how the puller came here would make the upstream
- * write its Locations for somebody else.
+ * In order and with repeats. Host is the upstream's, Authorization is said by who asks, Expect has been answered here.
+ * What says how the puller came here would make the upstream write its Locations for another address.
  */
-export function upstreamHeaders(request: IncomingMessage, authorization: string | undefined): string[] {
+function headersOf(request: IncomingMessage): string[] {
   const isOfConnection = connectionHeaders(request.headers.connection);
   const isKept = (name: string) => !isOfConnection(name) && !notForwarded.has(name) && !isForwardedBy(name);
   const { rawHeaders } = request;
-  const kept = rawHeaders.flatMap((name, at) =>
+  return rawHeaders.flatMap((name, at) =>
     at % 2 === 0 && isKept(name.toLowerCase()) ? [name, rawHeaders[at + 1] ?? ""] : [],
   );
-  return authorization === undefined ? kept : [...kept, "authorization", authorization];
 }
 
 const notForwarded = new Set(["host", "expect", "forwarded", "authorization"]);

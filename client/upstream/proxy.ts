@@ -1,7 +1,7 @@
 /**
  * Everything that is not a blob: passed to the upstream and back, streaming both ways.
  */
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { PassThrough, type Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Logger } from "pino";
@@ -14,35 +14,17 @@ import { maxConnectionsPerOrigin, type RegistryClient } from "#oci/registry-clie
 import { sendError, upstreamUnavailable } from "../http/answers.ts";
 import { endToEnd } from "../http/hop-by-hop.ts";
 import { isRead } from "../http/methods.ts";
-import { signalOf } from "../http/response-body.ts";
 import { UpstreamLocation } from "../http/upstream-location.ts";
-import type { Puller } from "../registries/puller.ts";
-import type { AskedAs } from "../registries/router.ts";
+import type { Puller } from "../registries/request-context.ts";
+import { plain } from "../registries/router.ts";
 import type { ClientMetrics } from "../status/metrics.ts";
 import { upstreamErrorKind } from "../status/upstream-error.ts";
 import { isPing, withoutChallenge } from "./no-challenges.ts";
-import { hasBody, upstreamHeaders } from "./proxy-headers.ts";
-import type { UpstreamReply } from "./upstream.ts";
-
-/** Who asks, and how the registry was named; `request.url` is already the upstream's. */
-export interface Asked {
-  readonly puller: Puller;
-  readonly askedAs: AskedAs;
-}
+import { hasBody, sentBy } from "./proxy-headers.ts";
+import type { Question, SentByPuller, Upstream, UpstreamReply } from "./upstream.ts";
 
 /** The way to the upstream and back. */
-export interface UpstreamProxy {
-  /**
-   * Ask the puller's own question, perhaps with another method, without its body.
-   * @throws RegistryUnreachable when there is no answer.
-   */
-  readonly ask: (
-    request: IncomingMessage,
-    asked: Asked,
-    options: { readonly method: "GET" | "HEAD"; readonly signal: AbortSignal },
-  ) => Promise<UpstreamReply>;
-  /** Answer with what the upstream answers; never rejects. Resolves to its status, undefined when there was no answer. */
-  readonly forward: (request: IncomingMessage, response: ServerResponse, asked: Asked) => Promise<number | undefined>;
+export interface UpstreamProxy extends Upstream {
   /** Breaks off what is still running. */
   readonly close: () => Promise<void>;
 }
@@ -53,7 +35,7 @@ export interface ProxyOptions {
   readonly registry: Pick<RegistryClient, "request">;
   readonly log: Logger;
   readonly metrics: ClientMetrics;
-  /** Told of the answers that did not come through `registry`. */
+  /** Called with the answers that did not come through `registry`. */
   readonly onAnswer: (answer: { status: number; headers: IncomingHttpHeaders }) => void;
   /** Whether pullers have a login of this endpoint, and so must not answer the upstream's challenges. @defaultValue false */
   readonly hidesChallenges?: boolean | undefined;
@@ -73,72 +55,69 @@ export function createProxy(options: ProxyOptions): UpstreamProxy {
   });
   const location = new UpstreamLocation(upstream);
 
-  /** As it is, but for whose name it is in: for everything that the gateway does not answer challenges to. */
-  const askPlainly = async (request: IncomingMessage, { auth }: Puller, method: string, signal: AbortSignal) => {
+  /** As it is, but for whose name it is in: for everything that the client does not answer challenges to. */
+  const sendPlainly = async ({ method, url, sent, puller: { auth }, body, signal }: Outgoing) => {
     const options = {
       origin: upstream.origin,
-      path: location.pathOf(request.url!),
+      path: location.pathOf(url),
       method: method as Dispatcher.HttpMethod,
-      headers: upstreamHeaders(request, auth.value),
+      headers: auth.value === undefined ? [...sent.headers] : [...sent.headers, "authorization", auth.value],
       signal,
       // undici would open a new connection after each HEAD.
       reset: false,
       // Sending a long upload would count, and a registry may move or hash all of it when it is committed: the bound is
       // the puller's own patience.
-      headersTimeout: isRead(method) && !hasBody(request) ? headersTimeoutMs : 0,
+      headersTimeout: isRead(method) && !body ? headersTimeoutMs : 0,
     };
-    const body = hasBody(request) && method === request.method ? bodyOf(request) : undefined;
     // undici looks at the signal only when it has a connection: an abort does not wait for that.
-    const answer = await raceAbort(askOnceOrTwice(agent, options, body), signal);
+    const answer = await raceAbort(sendOnceOrTwice(agent, options, body), signal);
     const { statusCode: status, headers, body: reply } = answer;
     onAnswer({ status, headers });
     return { status, headers, body: reply };
   };
 
-  const reading = (request: IncomingMessage, { auth }: Puller, method: "GET" | "HEAD", signal: AbortSignal) => {
-    const headers = joined(upstreamHeaders(request, undefined));
-    return registry.request(method, request.url!, { auth, headers, signal, headersTimeoutMs });
-  };
-
-  const question = async (
-    request: IncomingMessage,
-    { puller, askedAs }: Asked,
-    method: string,
-    signal: AbortSignal,
-  ) => {
+  const send = async (outgoing: Outgoing): Promise<UpstreamReply> => {
+    const { method, url, sent, puller, signal } = outgoing;
     const answer =
-      isRead(method) && !isLeftToPuller(request, puller)
-        ? await reading(request, puller, method, signal)
-        : await askPlainly(request, puller, method, signal);
-    // A body that breaks off while nobody reads must not end the process.
+      isRead(method) && !isLeftToPuller(outgoing)
+        ? await registry.request(method, url, {
+            auth: puller.auth,
+            headers: joined(sent.headers),
+            signal,
+            headersTimeoutMs,
+          })
+        : await sendPlainly(outgoing);
+    // A body that breaks off before it is read must not end the process.
     answer.body.on("error", () => {});
-    const heard = hidesChallenges ? withoutChallenge(method, request.url!, answer) : answer;
-    return { ...heard, headers: rewritten(endToEnd(heard.headers), location, endpointOf(request), askedAs) };
+    const shown = hidesChallenges ? withoutChallenge(method, url, answer) : answer;
+    return { ...shown, headers: rewritten(endToEnd(shown.headers), location, sent) };
   };
 
-  const ask: UpstreamProxy["ask"] = async (request, asked, { method, signal }) => {
+  const ask: Upstream["ask"] = async (question) => {
+    const outgoing = outgoingOf(question);
     try {
-      return await question(request, asked, method, signal);
+      return await send(outgoing);
     } catch (err: unknown) {
-      signal.throwIfAborted();
-      throw unreachable(`${method} ${upstream.origin}${request.url!.split("?", 1)[0]}`, err);
+      question.signal.throwIfAborted();
+      throw unreachable(`${question.method} ${upstream.origin}${outgoing.url.split("?", 1)[0]}`, err);
     }
   };
 
-  const forward: UpstreamProxy["forward"] = async (request, response, asked) => {
-    const signal = signalOf(response);
+  const pass: Upstream["pass"] = async (context) => {
+    const { request, response, url, puller, signal } = context;
+    const body = hasBody(request) ? bodyOf(request) : undefined;
     try {
-      const { status, headers, body } = await question(request, asked, request.method!, signal);
+      const outgoing = { method: request.method!, url, sent: sentBy(context), puller, body, signal };
+      const { status, headers, body: reply } = await send(outgoing);
       response.writeHead(status, headers);
       response.flushHeaders();
-      await pipeline(body, response);
+      await pipeline(reply, response);
       return status;
     } catch (err: unknown) {
       if (signal.aborted) return undefined;
       metrics.upstreamErrors.inc(upstreamErrorKind(err));
-      const path = request.url?.split("?", 1)[0];
       const why = err instanceof RegistryUnreachable ? { reason: reasonOf(err) } : { err };
-      log.warn({ ...why, method: request.method, path }, "upstream request failed");
+      log.warn({ ...why, method: request.method, path: url.split("?", 1)[0] }, "upstream request failed");
       sendError(response, refusalFor(upstream, err));
       return undefined;
     } finally {
@@ -146,16 +125,35 @@ export function createProxy(options: ProxyOptions): UpstreamProxy {
       request.resume();
     }
   };
-  return { ask, forward, close: () => agent.destroy() };
+  return { base: upstream, ask, pass, close: () => agent.destroy() };
+}
+
+/** One request to the upstream. */
+interface Outgoing {
+  readonly method: string;
+  /** Path and query, below the upstream's base. */
+  readonly url: string;
+  readonly sent: SentByPuller;
+  readonly puller: Puller;
+  readonly body?: Readable | undefined;
+  readonly signal: AbortSignal;
+}
+
+function outgoingOf(question: Question): Outgoing {
+  const { method, puller, accept, signal } = question;
+  const headers = accept === undefined ? [] : ["accept", accept];
+  const sent = question.sent ?? { headers, query: "", endpoint: undefined, askedAs: plain };
+  const path = "ping" in question ? question.ping : `/v2/${question.repository}/manifests/${question.reference}`;
+  return { method, url: path + sent.query, sent, puller, signal };
 }
 
 /**
- * What the upstream says to nobody in particular at `/v2/` tells the puller how to log in, so it goes through as it is;
- * unless the gateway has a login of its own. Then the puller needs none, and Docker for one sends none: asked for it here,
- * a puller without a login would have to reach the token service, and come back as nobody.
+ * What the upstream says to anonymous pullers at `/v2/` tells the puller how to log in, so it goes through as it is;
+ * unless the client has a login of its own. Then the puller needs none, and Docker for one sends none: asked for it here,
+ * a puller without a login would have to reach the token service, and come back as anonymous.
  */
-function isLeftToPuller(request: IncomingMessage, { identity }: Puller): boolean {
-  return hasBody(request) || (isPing(request.url!) && identity !== "gateway");
+function isLeftToPuller({ url, body, puller }: Outgoing): boolean {
+  return body !== undefined || (isPing(url) && puller.identity !== "gateway");
 }
 
 /** Lines of one header as one line (RFC 9110 § 5.3). */
@@ -169,7 +167,7 @@ function joined(headers: readonly string[]): Record<string, string> {
 }
 
 /** A connection that was kept alive may have died unseen: what can be repeated is asked once more. */
-async function askOnceOrTwice(
+async function sendOnceOrTwice(
   agent: Agent,
   options: Dispatcher.RequestOptions,
   body: Readable | undefined,
@@ -198,16 +196,10 @@ function bodyOf(request: IncomingMessage): Readable {
   return request.pipe(body);
 }
 
-function endpointOf({ headers, socket }: IncomingMessage): string | undefined {
-  const scheme = "encrypted" in socket ? "https" : "http";
-  return headers.host === undefined ? undefined : `${scheme}://${headers.host}`;
-}
-
 function rewritten(
   headers: Record<string, string | string[]>,
   location: UpstreamLocation,
-  endpoint: string | undefined,
-  askedAs: AskedAs,
+  { endpoint, askedAs }: SentByPuller,
 ): Record<string, string | string[]> {
   const { location: target, link } = headers;
   if (typeof target === "string") headers.location = location.rewrite(target, endpoint, askedAs);

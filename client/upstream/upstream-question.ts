@@ -1,32 +1,22 @@
 /**
  * Asking the upstream without waiting for ever: how long depends on who could answer in its place.
  */
-import type { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import { RegistryUnreachable } from "#oci/errors.ts";
-import type { HeadTimeouts, Upstream, UpstreamReply } from "./upstream.ts";
+import type { HeadTimeouts, Question, Upstream, UpstreamReply } from "./upstream.ts";
 
 /** The upstream has not begun to answer in time; asked for longer, it may. */
 export class UpstreamSilent extends RegistryUnreachable {}
 
-/** Who answers when the upstream does not: the memory, another question to the upstream, or nobody. */
+/** Who answers when the upstream does not: the memory, another question to the upstream, or nothing. */
 export type InItsPlace = "memory" | "question" | "nobody";
 
-/** One question: in whose request, and until when. */
-export interface Question {
-  readonly request: IncomingMessage;
-  readonly method: "GET" | "HEAD";
-  /** Fires when the puller goes away. */
-  readonly signal: AbortSignal;
-  readonly inItsPlace: InItsPlace;
-}
-
 /**
- * Answers one question.
+ * Asks the upstream one question; the second argument says who answers when it does not.
  *
- * @throws RegistryUnreachable; UpstreamSilent, never when nobody could answer in its place.
+ * @throws RegistryUnreachable; UpstreamSilent, never when nothing else could answer in its place.
  */
-export type Ask = (question: Question) => Promise<UpstreamReply>;
+export type Ask = (question: Question, inItsPlace: InItsPlace) => Promise<UpstreamReply>;
 
 const silenceMs = 30_000;
 
@@ -41,12 +31,13 @@ export function createAsk(upstream: Upstream, options: Partial<HeadTimeouts> & {
     return now() < silentUntilMs ? Math.min(afterSilenceMs, withMemoryMs) : withMemoryMs;
   };
 
-  return async ({ request, method, signal: gone, inItsPlace }) => {
+  return async (question, inItsPlace) => {
+    const { signal: gone } = question;
     const timeoutMs = timeoutOf(inItsPlace);
     const late = new AbortController();
     const timer = timeoutMs === undefined ? undefined : setTimeout(() => late.abort(), timeoutMs);
     try {
-      const reply = await upstream.ask(request, { method, signal: AbortSignal.any([gone, late.signal]) });
+      const reply = await upstream.ask({ ...question, signal: AbortSignal.any([gone, late.signal]) });
       silentUntilMs = Number.NEGATIVE_INFINITY;
       return reply;
     } catch (err: unknown) {

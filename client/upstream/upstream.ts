@@ -1,15 +1,46 @@
 /**
- * The upstream of one registry, as the routes see it.
+ * The upstream of one registry, as the routes see it; also for those who ask without a puller's HTTP request at hand.
  */
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
+import type { Puller, RequestContext } from "../registries/request-context.ts";
+import type { AskedAs } from "../registries/router.ts";
+
+/** What is asked for: a manifest, or how the registry welcomes a puller at `/v2/` (the ping). */
+export type Target =
+  | { readonly repository: string; readonly reference: string }
+  /** The path, `/v2/` or `/v2`. */
+  | { readonly ping: string };
+
+/** One question, which only reads. */
+export type Question = Target & {
+  readonly method: "GET" | "HEAD";
+  /** Media types that the asker takes. */
+  readonly accept: string | undefined;
+  readonly puller: Puller;
+  /** What the puller's own request says besides, where there is one. */
+  readonly sent?: SentByPuller | undefined;
+  /** Ends the question, and the reading of the answer. */
+  readonly signal: AbortSignal;
+};
+
+/** A puller's request as data: what the answer may depend on, and how its URLs are written. */
+export interface SentByPuller {
+  /** End-to-end headers in their order: name, value, name, value … */
+  readonly headers: readonly string[];
+  /** With its question mark; empty without one. */
+  readonly query: string;
+  /** The origin that the puller used; undefined when it did not say. */
+  readonly endpoint: string | undefined;
+  readonly askedAs: AskedAs;
+}
 
 /** What the upstream says to one question. */
 export interface UpstreamReply {
   readonly status: number;
   /** Those that are the puller's: end to end, `Location` and `Link` leading back here. */
   readonly headers: IncomingHttpHeaders;
-  /** Whoever gets it reads it or destroys it; empty after a HEAD. */
+  /** To be read or destroyed by the caller; empty after a HEAD. */
   readonly body: Readable;
 }
 
@@ -17,18 +48,13 @@ export interface UpstreamReply {
 export interface Upstream {
   /** Where it is, for messages. */
   readonly base: URL;
+  /** @throws RegistryUnreachable when there is no answer. After an abort, anything. */
+  ask(question: Question): Promise<UpstreamReply>;
   /**
-   * Ask the puller's own question, path and headers as they came, perhaps with another method and without its body.
-   *
-   * @param options - `signal` ends the question, and the reading of the answer.
-   * @throws RegistryUnreachable when there is no answer. After an abort, anything.
+   * Pass the request on and the answer back, whatever they are; never rejects. Resolves to the status, undefined when
+   * there was no answer.
    */
-  ask(
-    request: IncomingMessage,
-    options: { readonly method: "GET" | "HEAD"; readonly signal: AbortSignal },
-  ): Promise<UpstreamReply>;
-  /** Pass the request on and the answer back, whatever they are; never rejects. */
-  pass(request: IncomingMessage, response: ServerResponse): Promise<void>;
+  pass(context: RequestContext): Promise<number | undefined>;
 }
 
 /** How long the upstream may take to begin an answer, in milliseconds. */

@@ -19,7 +19,7 @@ import { until } from "#test/support/until.ts";
 import { filesClosed, stageFetches } from "../../fetch/fetch-stage.ts";
 import { patienceMs, usePatienceClock } from "../../fetch/patience-clock.ts";
 import { ask } from "../endpoint.ts";
-import { by } from "../puller.ts";
+import { contextFor } from "../puller.ts";
 
 // More than the kernel takes for a puller that does not read.
 const blob = blobOf("more than sockets hold", 40_000_000);
@@ -35,7 +35,6 @@ test("a puller that stops reading when the disk is full is broken off with right
   const registry = new RegistryClient({ base });
   owned.defer(() => registry.close());
   const services: BlobServices = {
-    name: "registry.example",
     registry,
     ndn: { paths: () => ({ first: [ndn], lastResort: undefined }) },
     authorize: "none",
@@ -51,7 +50,7 @@ test("a puller that stops reading when the disk is full is broken off with right
   };
   const route = createBlobRoute(services);
   const server = createServer((request, response) => {
-    void route(request, response, { ...blob.ref, puller: by(undefined) });
+    void route(contextFor(request, response), blob.ref);
   });
   await once(server.listen(0, "127.0.0.1"), "listening");
   owned.defer(async () => {

@@ -8,14 +8,13 @@ import { ManifestCache } from "#client/manifests/manifest-cache.ts";
 import { createManifestRoute } from "#client/manifests/manifest-route.ts";
 import { createPingRoute } from "#client/manifests/ping-route.ts";
 import type { ManifestServices, OfflinePolicy, ServedManifest } from "#client/manifests/ports.ts";
-import { plain } from "#client/registries/router.ts";
 import { createClientMetrics } from "#client/status/metrics.ts";
-import { createProxy, type UpstreamProxy } from "#client/upstream/proxy.ts";
-import type { HeadTimeouts, Upstream } from "#client/upstream/upstream.ts";
+import { createProxy } from "#client/upstream/proxy.ts";
+import type { HeadTimeouts } from "#client/upstream/upstream.ts";
 import { askOf } from "#client/upstream/upstream-question.ts";
 import { parseManifestPath } from "#oci/reference.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
-import { by } from "../puller.ts";
+import { contextFor } from "../puller.ts";
 import { type RawUpstream, startUpstream } from "../upstream/raw-upstream.ts";
 import { RightsDouble } from "./rights-double.ts";
 
@@ -54,7 +53,7 @@ export async function startManifestEndpoint(
   const served: ServedManifest[] = [];
   const services: ManifestServices = {
     registry: "registry.test",
-    upstream: upstreamOf(upstreamUrl, proxy),
+    upstream: proxy,
     cache,
     contents,
     rights,
@@ -67,7 +66,8 @@ export async function startManifestEndpoint(
   const server = createServer((request, response) => {
     const path = request.url!.split("?", 1)[0]!;
     const manifest = request.method === "GET" || request.method === "HEAD" ? parseManifestPath(path) : undefined;
-    void (manifest ? serve(request, response, manifest) : ping(request, response));
+    const context = contextFor(request, response, services.registry);
+    void (manifest ? serve(context, manifest) : ping(context));
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const close = async () => {
@@ -80,15 +80,6 @@ export async function startManifestEndpoint(
   const { port } = server.address() as AddressInfo;
   const url = new URL(`http://127.0.0.1:${port}/`);
   return { url, services, cache, rights, served, logs, [Symbol.asyncDispose]: close };
-}
-
-function upstreamOf(base: URL, proxy: UpstreamProxy): Upstream {
-  const asked = ({ headers }: IncomingMessage) => ({ puller: by(headers.authorization), askedAs: plain });
-  return {
-    base,
-    ask: (request, options) => proxy.ask(request, asked(request), options),
-    pass: async (request, response) => void (await proxy.forward(request, response, asked(request))),
-  };
 }
 
 /** What a registry may do to those who ask. */

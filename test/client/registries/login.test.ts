@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { registryLogin } from "#client/registries/login.ts";
-import { pullerAuth } from "#client/registries/puller-auth.ts";
+import { pullerAuth } from "#client/registries/request-context.ts";
 import { plain } from "#client/registries/router.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 

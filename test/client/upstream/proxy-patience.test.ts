@@ -4,13 +4,12 @@ import type { AddressInfo } from "node:net";
 import pino from "pino";
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
-import { plain } from "#client/registries/router.ts";
 import { createClientMetrics } from "#client/status/metrics.ts";
 import { createProxy } from "#client/upstream/proxy.ts";
 import { maxConnectionsPerOrigin, RegistryClient } from "#oci/registry-client.ts";
 import { until } from "#test/support/until.ts";
 import { ask, startEndpoint } from "../endpoint.ts";
-import { by } from "../puller.ts";
+import { contextFor } from "../puller.ts";
 import { startUpstream } from "./raw-upstream.ts";
 
 const upload = "/v2/a/blobs/uploads/1";
@@ -23,7 +22,7 @@ async function startProxy(upstream: URL, headersTimeoutMs: number) {
   const [log, metrics] = [pino({ level: "silent" }), createClientMetrics(new Registry())];
   const proxy = createProxy({ upstream, registry, log, metrics, onAnswer: () => {}, headersTimeoutMs });
   const server = createServer((asked, response) => {
-    void proxy.forward(asked, response, { puller: by(undefined), askedAs: plain });
+    void proxy.pass(contextFor(asked, response));
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const close = async () => {

@@ -1,8 +1,7 @@
-import { EventEmitter } from "node:events";
-import type { IncomingMessage } from "node:http";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Upstream } from "#client/upstream/upstream.ts";
 import { createAsk, isFailure, UpstreamSilent } from "#client/upstream/upstream-question.ts";
+import { by } from "../puller.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -10,20 +9,18 @@ afterEach(() => void vi.useRealTimers());
 /** Never answers. */
 const silent: Upstream = {
   base: new URL("http://silent.test/"),
-  ask: (_, { signal }) =>
-    new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("aborted")))),
-  pass: async () => {},
+  ask: ({ signal }) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("aborted")))),
+  pass: async () => undefined,
 };
-const request = new EventEmitter() as IncomingMessage;
 
-function question(inItsPlace: "memory" | "question" | "nobody", signal = new AbortController().signal) {
-  return { request, method: "HEAD", inItsPlace, signal } as const;
+function question(signal = new AbortController().signal) {
+  return { ping: "/v2/", accept: undefined, puller: by(undefined), method: "HEAD", signal } as const;
 }
 
 /** Milliseconds that one question was waited for. */
 async function waitedMs(ask: ReturnType<typeof createAsk>, inItsPlace: "memory" | "question"): Promise<number> {
   const startedMs = performance.now();
-  const answer = expect(ask(question(inItsPlace))).rejects.toThrow(UpstreamSilent);
+  const answer = expect(ask(question(), inItsPlace)).rejects.toThrow(UpstreamSilent);
   await vi.advanceTimersToNextTimerAsync();
   await answer;
   return performance.now() - startedMs;
@@ -47,7 +44,7 @@ test("with the memory in its place, a silent upstream keeps only the first pulle
 test("where nobody else can answer, the upstream has all the time it wants, until the puller goes away", async () => {
   const ask = createAsk(silent);
   const gone = new AbortController();
-  const answer = expect(ask(question("nobody", gone.signal))).rejects.toThrow("the puller left");
+  const answer = expect(ask(question(gone.signal), "nobody")).rejects.toThrow("the puller left");
   expect(vi.getTimerCount()).toBe(0);
   gone.abort(new Error("the puller left"));
   await answer;
