@@ -2,6 +2,7 @@
  * The digests of one blob's segments as lists that arrive beside the data (PROTOCOL.md § Digest lists).
  */
 
+import { reasonOf } from "#base/error-text.ts";
 import type { Mending, SegmentCheck } from "#ndn/consumer/segment-check.ts";
 import { FetchFailed } from "#ndn/consumer/segment-fetch.ts";
 import type { SegmentDataEncoder } from "#ndn/packet/data.ts";
@@ -82,7 +83,7 @@ export class DigestLists implements SegmentCheck {
       this.#lists.set(i, list.toString("hex"));
       this.listener?.();
     } catch (err: unknown) {
-      this.listener?.(new FetchFailed(`digest list ${i} cannot be had: ${(err as Error).message}`, { cause: err }));
+      this.listener?.(new FetchFailed(`digest list ${i} is not available: ${reasonOf(err)}`, { cause: err }));
     }
   }
 }

@@ -1,6 +1,7 @@
 /**
  * Blobs over NDN: metadata first, then the segments from the byte that is wanted.
  */
+import { reasonOf } from "#base/error-text.ts";
 import type { SegmentConsumer } from "#ndn/consumer/consumer.ts";
 import type { Patience, Questions } from "#ndn/consumer/questions.ts";
 import type { Mending } from "#ndn/consumer/segment-check.ts";
@@ -149,7 +150,7 @@ export class NdnSource implements BlobSource {
       signal.throwIfAborted();
       if (err instanceof Untrusted)
         throw new BlobUnavailable(`metadata is not believed: ${err.message}`, { cause: err });
-      throw new BlobUnavailable(`no metadata over NDN: ${(err as Error).message}`, { cause: err });
+      throw new BlobUnavailable(`no metadata over NDN: ${reasonOf(err)}`, { cause: err });
     }
   }
 

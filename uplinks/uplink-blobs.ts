@@ -114,7 +114,7 @@ export class UplinkBlobs {
     const isInUse = this.#registries.some(({ paths, choice }) =>
       paths.some((path) => path.uplink === uplink && choice.isInUse(path)),
     );
-    if (!isInUse) uplink.leaveRouter(new Error("nobody answers there"));
+    if (!isInUse) uplink.leaveRouter(new Error("no one answers there"));
   }
 
   /** Whether any blob can be read over NDN now. */
