@@ -2,7 +2,6 @@
  * NDN is late, and the upstream is asked as well: the first of the two to bring bytes wins.
  */
 import type { Semaphore } from "#base/semaphore.ts";
-import type { Attempt } from "./attempt.ts";
 import { BlobCorrupt, type BlobRead, BlobUnavailable, type SourceName } from "./source.ts";
 import { UpstreamAnswer } from "./upstream-response.ts";
 
@@ -34,16 +33,31 @@ export interface RaceOptions {
   readonly events?: HedgeEvents | undefined;
 }
 
+/** A read that may be given up before it has brought anything: one of the two that race. */
+export interface Contender {
+  readonly name: SourceName;
+  /** Resolves with the first bytes, or when there are none to come. */
+  readonly begun: Promise<unknown>;
+  /** Size of the blob, once the source has said it. */
+  readonly sizeBytes: number | undefined;
+  /** Why it cannot be the one that is read, once that is known. */
+  failure: unknown;
+  /** End it, whatever it has come to. */
+  cancel(reason: unknown): void;
+  /** Continue after the first bytes. */
+  toRead(): Promise<BlobRead>;
+}
+
 /** One read for which NDN is late. */
 export class Race {
   readonly #options: RaceOptions;
-  readonly #ndn: Attempt;
+  readonly #ndn: Contender;
   readonly #signal: AbortSignal;
   readonly #beganMs: number;
-  #upstream: Attempt | undefined;
+  #upstream: Contender | undefined;
 
   /** @param beganMs - When NDN was asked, by `performance.now`. */
-  constructor(options: RaceOptions, ndn: Attempt, signal: AbortSignal, beganMs: number) {
+  constructor(options: RaceOptions, ndn: Contender, signal: AbortSignal, beganMs: number) {
     this.#options = options;
     this.#ndn = ndn;
     this.#signal = signal;
@@ -55,7 +69,7 @@ export class Race {
    *
    * @param ask - Asks the upstream; called when a permit is there.
    */
-  async run(ask: () => Attempt): Promise<BlobRead> {
+  async run(ask: () => Contender): Promise<BlobRead> {
     const permit = permitOf(this.#options.limit);
     try {
       const isFirst = await Promise.race([this.#ndn.begun.then(() => true), permit.granted.then(() => false)]);
@@ -71,7 +85,7 @@ export class Race {
     }
   }
 
-  async #winner(upstream: Attempt): Promise<Attempt> {
+  async #winner(upstream: Contender): Promise<Contender> {
     const ndn = this.#ndn;
     const options = this.#options;
     const refused = Promise.withResolvers<never>();
@@ -96,7 +110,7 @@ export class Race {
     }
   }
 
-  #won(attempt: Attempt): Promise<BlobRead> {
+  #won(attempt: Contender): Promise<BlobRead> {
     const loser = attempt === this.#ndn ? this.#upstream : this.#ndn;
     const { sizeBytes, failure } = this.#ndn;
     // NDN answered and was then overtaken: it takes at least so long. One without any answer says nothing about times.
@@ -120,7 +134,7 @@ export class Race {
     else release();
   }
 
-  #report({ name }: Attempt, err: unknown): void {
+  #report({ name }: Contender, err: unknown): void {
     this.#options.events?.lost?.(name, err);
   }
 
@@ -144,7 +158,7 @@ function permitOf(limit: Semaphore): { readonly granted: Promise<boolean>; reado
 }
 
 /** NDN cannot win with a blob of another size than the upstream's. */
-function agreeing(ndn: Attempt, upstream: Attempt): void {
+function agreeing(ndn: Contender, upstream: Contender): void {
   if (upstream.sizeBytes === undefined || upstream.sizeBytes === ndn.sizeBytes) return;
   throw new BlobUnavailable(`${ndn.name} has ${ndn.sizeBytes} bytes, upstream ${upstream.sizeBytes}`);
 }
