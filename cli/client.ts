@@ -7,7 +7,7 @@ import { parseFaceUrl } from "#ndn/face/face-url.ts";
 import { uplinkTo } from "#ndn/face/fch-uplink.ts";
 import { UplinkBlobs } from "#uplinks/uplink-blobs.ts";
 import { openEndpoint } from "./endpoint.ts";
-import { runUntilSignal } from "./lifetime.ts";
+import { graceMs, runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
 import { OptionError, type Values, variableOf } from "./option.ts";
 import { clientOptions, defaultUplink } from "./option-table.ts";
@@ -21,10 +21,10 @@ export async function runClient(values: ClientValues): Promise<void> {
   const urls = values.uplink.length > 0 ? values.uplink : [parseFaceUrl(defaultUplink)];
   const uplinks = urls.map((url) => uplinkTo(url));
   const ndn = new UplinkBlobs(uplinks, consumerOptions(values), log);
-  const endpoint = await openEndpoint({ values, config, ndn, metrics: new Registry(), log, hedge: values.hedge });
+  const client = await openEndpoint({ ...values, config, ndn, metrics: new Registry(), log });
   ndn.open();
   await runUntilSignal(log, async () => {
-    await endpoint.close();
+    await client.close(graceMs);
     ndn.close();
   });
 }

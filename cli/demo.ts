@@ -12,7 +12,7 @@ import { runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
 import { readOptions } from "./option.ts";
 import { startOptions } from "./option-table.ts";
-import { startGateway } from "./start.ts";
+import { startBothHalves } from "./start.ts";
 
 const repository = "demo/hello";
 const largeLayerBytes = 64 * 1024 * 1024;
@@ -105,7 +105,7 @@ async function main(): Promise<void> {
   const close = () => (closing ??= closeAll());
   const stopped = runUntilSignal(log, close); // before there is anything to leave behind
   mkdirSync(folder, { mode: 0o700 });
-  const starting = startGateway(values, log);
+  const starting = startBothHalves(values, log);
   try {
     await show((await starting).url, registry.url.href);
   } catch (err: unknown) {

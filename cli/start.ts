@@ -11,24 +11,24 @@ import { RegistryClient } from "#oci/registry-client.ts";
 import { UplinkBlobs } from "#uplinks/uplink-blobs.ts";
 import { consumerOptions } from "./client.ts";
 import { openEndpoint } from "./endpoint.ts";
-import { runUntilSignal } from "./lifetime.ts";
+import { graceMs, runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
 import type { Values } from "./option.ts";
 import type { startOptions } from "./option-table.ts";
 import { registryLogin, startBlobServer } from "./server.ts";
 
-/** A gateway of both halves. */
-export interface Gateway {
+/** Client and server in one process. */
+export interface BothHalves {
   /** Where pullers reach it. */
   readonly url: string;
   close(): Promise<void>;
 }
 
 /** Start both halves. @throws StartError, OptionError, KeychainError */
-export async function startGateway(
+export async function startBothHalves(
   values: Values<typeof startOptions>,
   log: ReturnType<typeof createLogger>,
-): Promise<Gateway> {
+): Promise<BothHalves> {
   const metrics = new Registry();
   const registry = new RegistryClient({ base: values.upstream, credentials: registryLogin(process.env) });
   const server = await startBlobServer(values, registry, metrics, log);
@@ -40,8 +40,8 @@ export async function startGateway(
     await registry.close();
   };
   try {
-    const endpoint = await openEndpoint({
-      values,
+    const client = await openEndpoint({
+      ...values,
       config: configOf(values),
       ndn,
       metrics,
@@ -51,9 +51,9 @@ export async function startGateway(
       alsoMissing: () => server.missing(),
     });
     return {
-      url: endpoint.url,
+      url: client.url,
       async close() {
-        await endpoint.close();
+        await client.close(graceMs);
         await closeServer();
       },
     };
@@ -84,14 +84,14 @@ function trustedBy(identity: Pick<Identity, "certificate">): TrustAnchors {
 /** Run until a signal; resolves when everything is closed. */
 export async function runStart(values: Values<typeof startOptions>): Promise<void> {
   const log = createLogger(values);
-  const gateway = await startGateway(values, log);
-  const host = gateway.url.replace(/^http:\/\/(127\.0\.0\.1|\[::1\])/, "localhost");
+  const both = await startBothHalves(values, log);
+  const host = both.url.replace(/^http:\/\/(127\.0\.0\.1|\[::1\])/, "localhost");
   process.stdout.write(`
-ndn-registry serves ${values.upstream.href} on ${gateway.url}. Next:
+ndn-registry serves ${values.upstream.href} on ${both.url}. Next:
 
     docker pull ${host}/library/alpine
 
 Each blob is logged with where its bytes came from and how fast. Ctrl-C ends it.
 `);
-  await runUntilSignal(log, () => gateway.close());
+  await runUntilSignal(log, () => both.close());
 }

@@ -7,8 +7,6 @@ import type { Semaphore } from "#base/semaphore.ts";
 import { createHedgeDelay, type HedgeMode } from "#blob/hedge.ts";
 import { parseSha256 } from "#oci/digest.ts";
 import { parseBlobPath, parseManifestPath } from "#oci/reference.ts";
-import type { RegistryClient } from "#oci/registry-client.ts";
-import type { NdnBlobs } from "#uplinks/uplink-blobs.ts";
 import type { BlobServices, Cache } from "./blobs/blob-request.ts";
 import { createBlobRoute } from "./blobs/blob-route.ts";
 import { createDistrust } from "./blobs/distrust.ts";
@@ -20,7 +18,7 @@ import { createManifestRoute } from "./manifests/manifest-route.ts";
 import { createPingRoute } from "./manifests/ping-route.ts";
 import type { ManifestContents, ManifestServices } from "./manifests/ports.ts";
 import { repositoryKey } from "./manifests/repository-key.ts";
-import type { RegistryConfig } from "./registries/client-config.ts";
+import type { Mirror } from "./mirror.ts";
 import { contextOf, type RequestContext } from "./registries/request-context.ts";
 import { namespaceHeader, type Route } from "./registries/router.ts";
 import { createRights } from "./rights/rights.ts";
@@ -30,14 +28,6 @@ import { upstreamErrorKind } from "./status/upstream-error.ts";
 import { blobsWithoutChallenge } from "./upstream/no-challenges.ts";
 import { createProxy } from "./upstream/proxy.ts";
 import { askOf } from "./upstream/upstream-question.ts";
-
-/** A registry, and the paths to it; these stay the caller's to close. */
-export interface Mirror {
-  readonly config: RegistryConfig;
-  readonly registry: RegistryClient;
-  /** Without it every blob comes from the upstream. */
-  readonly ndn?: NdnBlobs | undefined;
-}
 
 /** What all registries of an endpoint share. */
 export interface SharedServices
