@@ -47,7 +47,7 @@ export const checked: Scenario = {
   title: "checked: one cold blob with and without --anchor",
   async run(context) {
     await using owned = new AsyncDisposableStack();
-    const rig = await startRig(context.folder, owned);
+    const rig = await startRig(context, owned);
     const anchor = join(await rig.folderOf("server"), "anchor.ndncert");
     const direct = `tcp://127.0.0.1:${await freePort()}`;
     await rig.server("server", ["--uplink", rig.uplink, "--face", direct, "--export-anchor", anchor]);

@@ -15,7 +15,7 @@ export const firstByte: Scenario = {
   title: "first-byte: until the first byte of a cold blob's body",
   async run(context) {
     await using owned = new AsyncDisposableStack();
-    const rig = await startRig(context.folder, owned);
+    const rig = await startRig(context, owned);
     await rig.server("server", ["--uplink", rig.uplink]);
     const client = await rig.client("client", rig.uplink);
     const sizeBytes = context.sizeBytes ?? usualSizeBytes;
@@ -28,7 +28,7 @@ export const firstByte: Scenario = {
         untilFirstByte(rig, url, sizeBytes, source),
       );
       note({ name: "straight from the registry", unit: "ms" }, straightMs);
-      note({ name: "server, ndnd, client", unit: "ms" }, throughMs);
+      note({ name: "server, ndnd, client", unit: "ms", isOurs: true }, throughMs);
       note({ name: "later than straight from the registry", unit: "ms", goal }, throughMs - straightMs);
     });
     return { sizeBytes, figures };

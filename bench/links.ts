@@ -27,7 +27,7 @@ export const links: Scenario = {
   title: `links: share of a link of ${bitsPerSecond / 1e6} Mbit/s and ${2 * delayMs} ms round trip that payload fills`,
   async run(context) {
     await using owned = new AsyncDisposableStack();
-    const rig = await startRig(context.folder, owned);
+    const rig = await startRig(context, owned);
     await rig.server("server", ["--uplink", rig.uplink]);
     const sizeBytes = context.sizeBytes ?? usualSizeBytes;
     const figures = await collect(async (note) => {

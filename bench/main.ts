@@ -5,13 +5,18 @@
  *
  * Cold means that a blob's name was never asked before. `--rows 0,3` takes only these rows of "transfer", `--seconds 60`
  * is how long the slow reader of "memory" reads.
+ *
+ *     npm run bench -- --against ../before
+ *
+ * measures this checkout and another one in turn, twelve rounds, and ends with status 1 where a row became worse.
  */
 import { rmSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { missingPrograms } from "#test/support/programs.ts";
+import { checkout, missingPrograms } from "#test/support/programs.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
+import { comparable, comparableRounds, compare, isWorse, printComparison, runBoth } from "./against.ts";
 import { checked } from "./checked.ts";
 import { firstByte } from "./first-byte.ts";
 import { links } from "./links.ts";
@@ -19,37 +24,44 @@ import { many } from "./many.ts";
 import { memory } from "./memory.ts";
 import { pullers } from "./pullers.ts";
 import { describeRun, printResult, recordResult, type ScenarioRecord } from "./report.ts";
-import type { Context, Scenario } from "./scenario.ts";
+import type { Context, Result, Scenario } from "./scenario.ts";
 import { transfer } from "./transfer.ts";
 import { warm } from "./warm.ts";
 
 const scenarios: readonly Scenario[] = [transfer, firstByte, checked, many, warm, links, memory, pullers];
 /** Without the long ones. */
 const usual = "transfer,first-byte,many,warm,pullers";
+const allNames = scenarios.map(({ name }) => name);
 
 interface Options extends Omit<Context, "folder" | "progress"> {
   readonly wanted: readonly Scenario[];
   readonly out: string | undefined;
+  /** Another checkout. */
+  readonly against: string | undefined;
 }
 
 function readOptions(): Options {
   const { values } = parseArgs({
     options: {
-      only: { type: "string", default: usual },
-      rounds: { type: "string", default: "5" },
+      only: { type: "string" },
+      rounds: { type: "string" },
       size: { type: "string" },
       seconds: { type: "string", default: "60" },
       rows: { type: "string" },
       out: { type: "string" },
+      against: { type: "string" },
     },
   });
+  const { against } = values;
+  const only = values.only ?? (against === undefined ? usual : comparable.join(","));
   return {
-    wanted: values.only.split(",").map(scenarioNamed),
-    rounds: positive("rounds", values.rounds),
+    wanted: only.split(",").map((name) => scenarioNamed(name, against === undefined ? allNames : comparable)),
+    rounds: positive("rounds", values.rounds ?? (against === undefined ? "5" : String(comparableRounds))),
     sizeBytes: values.size === undefined ? undefined : positive("size", values.size),
     seconds: positive("seconds", values.seconds),
     rows: values.rows?.split(",").map(Number),
     out: values.out,
+    against: against && resolve(against),
   };
 }
 
@@ -59,9 +71,9 @@ function positive(option: string, text: string): number {
   return value;
 }
 
-function scenarioNamed(wanted: string): Scenario {
-  const found = scenarios.find(({ name }) => name === wanted);
-  if (found === undefined) throw new Error(`no scenario "${wanted}": ${scenarios.map(({ name }) => name).join(", ")}`);
+function scenarioNamed(wanted: string, allowed: readonly string[]): Scenario {
+  const found = scenarios.find(({ name }) => name === wanted && allowed.includes(name));
+  if (found === undefined) throw new Error(`no scenario "${wanted}" here: ${allowed.join(", ")}`);
   return found;
 }
 
@@ -72,8 +84,10 @@ async function runScenario(scenario: Scenario, options: Options): Promise<Scenar
   process.once("exit", removeOnExit); // for a run that is interrupted
   const progress = (line: string) => void process.stderr.write(`${scenario.name}: ${line}\n`);
   try {
-    const result = await scenario.run({ ...options, folder: folder.path, progress });
-    printResult(scenario.title, result);
+    const context = { ...options, folder: folder.path, progress };
+    const { against } = options;
+    const result = against === undefined ? await scenario.run(context) : await runAgainst(scenario, context, against);
+    if (against === undefined) printResult(scenario.title, result);
     return recordResult(result);
   } catch (err: unknown) {
     const error = (err as Error).message;
@@ -83,6 +97,19 @@ async function runScenario(scenario: Scenario, options: Options): Promise<Scenar
   } finally {
     process.off("exit", removeOnExit);
   }
+}
+
+/** Also of another checkout, in turn; a row that became worse makes the run a failure. Resolves with this one's figures. */
+async function runAgainst(scenario: Scenario, context: Context, other: string): Promise<Result> {
+  const folders = [join(context.folder, "other"), join(context.folder, "this")] as const;
+  const [theirs, ours] = await runBoth(scenario, context, folders, [other, checkout]);
+  const comparisons = compare(theirs.figures, ours.figures);
+  printComparison(scenario.title, comparisons);
+  for (const row of comparisons.filter(isWorse)) {
+    console.error(`bench: ${scenario.name}: "${row.name}" became worse: ${row.ratio.toFixed(3)} of the other`);
+    process.exitCode = 1;
+  }
+  return ours;
 }
 
 async function main(): Promise<void> {

@@ -22,7 +22,7 @@ export const memory: Scenario = {
   title: `memory: a reader of ${readerBytesPerSecond / 1e6} MB/s`,
   async run(context) {
     await using owned = new AsyncDisposableStack();
-    const rig = await startRig(context.folder, owned);
+    const rig = await startRig(context, owned);
     const server = await rig.server("server", ["--uplink", rig.uplink]);
     const client = await rig.client("client", rig.uplink);
     const sizeBytes = context.sizeBytes ?? usualLargeBytes;

@@ -78,7 +78,7 @@ async function main(): Promise<void> {
   const load = { rounds: Number(values.rounds), sizeBytes: Number(values.size) };
   await using owned = new AsyncDisposableStack();
   const { path } = owned.use(await makeTemporaryFolder());
-  const rig = await startRig(path, owned);
+  const rig = await startRig({ folder: path }, owned);
   await profileWay(rig, "ndnd", ["--uplink", rig.uplink], rig.uplink, load);
   const face = `tcp://127.0.0.1:${await freePort()}`;
   await profileWay(rig, "direct", ["--face", face], face, load);

@@ -17,7 +17,7 @@ export const pullers: Scenario = {
   title: `pullers: one cold blob by ${count} clients of one forwarder at once`,
   async run(context) {
     await using owned = new AsyncDisposableStack();
-    const rig = await startRig(context.folder, owned);
+    const rig = await startRig(context, owned);
     const server = await rig.server("server", ["--uplink", rig.uplink]);
     const clients: RunningProgram[] = [];
     while (clients.length < count) clients.push(await rig.client(`client-${clients.length}`, rig.uplink));

@@ -40,8 +40,16 @@ export interface Rig {
   freshBlob(sizeBytes: number): Promise<FreshBlob>;
 }
 
+/** Where a rig is. */
+export interface RigPlace {
+  /** An empty folder. */
+  readonly folder: string;
+  /** The checkout whose programs are started. @defaultValue this one */
+  readonly checkout?: string | undefined;
+}
+
 /** Start registry and forwarder; `owned` stops them and whatever is started through the rig. */
-export async function startRig(folder: string, owned: AsyncDisposableStack): Promise<Rig> {
+export async function startRig({ folder, checkout }: RigPlace, owned: AsyncDisposableStack): Promise<Rig> {
   const folderOf = async (name: string) => {
     const path = join(folder, name);
     await mkdir(path, { recursive: true });
@@ -60,11 +68,11 @@ export async function startRig(folder: string, owned: AsyncDisposableStack): Pro
     folderOf,
     async server(name, args, env = {}) {
       const own = ["--name", prefix, "--registry", registry.url];
-      return owned.use(await startServer({ folder: await folderOf(name), args: [...own, ...args], env }));
+      return owned.use(await startServer({ folder: await folderOf(name), checkout, args: [...own, ...args], env }));
     },
     async client(name, uplink, env = {}) {
       const args = ["--name", prefix, "--upstream", registry.url, "--uplink", uplink];
-      return owned.use(await startClient({ folder: await folderOf(name), args, env }));
+      return owned.use(await startClient({ folder: await folderOf(name), checkout, args, env }));
     },
     async freshBlob(sizeBytes) {
       const bytes = randomBytesOf(`${process.pid} ${performance.now()} ${blobs++}`, sizeBytes);

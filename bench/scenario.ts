@@ -23,6 +23,10 @@ export interface Context {
   readonly seconds: number;
   /** Positions of the rows of "transfer" to measure; undefined is all. */
   readonly rows: readonly number[] | undefined;
+  /** The checkout whose programs are measured. @defaultValue this one */
+  readonly checkout?: string;
+  /** Measures a round when it is this checkout's turn; absent where only one is measured. */
+  readonly inTurn?: (roundIndex: number, measure: () => Promise<void>) => Promise<void>;
   /** Say on stderr how far it is. */
   progress(line: string): void;
 }
@@ -38,6 +42,8 @@ export interface Quantity {
   readonly name: string;
   readonly unit: string;
   readonly goal?: Goal;
+  /** Whether our own programs are what is timed, so that versions are compared by it. @defaultValue false */
+  readonly isOurs?: boolean;
 }
 
 /** An aim above what is needed says that more is better, one below that less is. */
@@ -65,13 +71,14 @@ export async function measureRounds(
   context: Context,
   measure: (note: Note, round: number) => Promise<void>,
 ): Promise<Figure[]> {
+  const { inTurn = (_, work) => work() } = context;
   for (let round = 1 - warmUpRounds; round < 1; round++) {
-    await measure(() => undefined, round);
+    await inTurn(round + warmUpRounds - 1, () => measure(() => undefined, round));
     context.progress("warmed up");
   }
   return collect(async (note) => {
     for (let round = 1; round <= context.rounds; round++) {
-      await measure(note, round);
+      await inTurn(round + warmUpRounds - 1, () => measure(note, round));
       context.progress(`round ${round} of ${context.rounds} is done`);
     }
   });

@@ -3,9 +3,9 @@
  */
 import { join } from "node:path";
 import { checkFile, watchUpstream } from "./download.ts";
-import { type Row, rowNames, rows } from "./rows.ts";
 import { type Goal, measureRounds, type Note, type Scenario, thereAndBack, timed, usualSizeBytes } from "./scenario.ts";
-import { startTransferRig, type TransferRig } from "./transfer-rig.ts";
+import { startTransferRig, type TransferRig } from "./transfer/rig.ts";
+import { type Row, rowNames, rows } from "./transfer/rows.ts";
 import { startMetering } from "./usage.ts";
 
 interface Ratio {
@@ -44,9 +44,9 @@ export const transfer: Scenario = {
   name: "transfer",
   title: "transfer: one cold blob by every way",
   async run(context) {
-    const wanted = context.rows?.map(rowAt) ?? rows;
+    const wanted = context.rows?.map(rowAt) ?? (context.inTurn ? rows.filter(({ client }) => client) : rows);
     await using owned = new AsyncDisposableStack();
-    const ways = await startTransferRig(context.folder, owned);
+    const ways = await startTransferRig(context, owned);
     const sizeBytes = context.sizeBytes ?? usualSizeBytes;
     const figures = await measureRounds(context, async (note, round) => {
       const seconds = new Map<string, number>();
@@ -76,7 +76,7 @@ async function measure(row: Row, ways: TransferRig, sizeBytes: number, note: Not
     const seconds = await timed(() => prepared.transfer());
     const usages = meter();
     await checkFile(file, prepared.digest);
-    note({ name: row.name, unit: "MB/s" }, sizeBytes / 1e6 / seconds);
+    note({ name: row.name, unit: "MB/s", isOurs: client !== undefined }, sizeBytes / 1e6 / seconds);
     for (const { name, cpuSeconds, peakBytes } of usages) {
       note({ name: `${row.name}: CPU of ${name}`, unit: "s/GB" }, cpuSeconds / (sizeBytes / 1e9));
       if (client === undefined || !["server", "client"].includes(name)) continue;

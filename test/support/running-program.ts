@@ -1,6 +1,7 @@
 /**
  * The project's own two programs as real processes, the way an operator runs them.
  */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePort } from "./free-port.ts";
 import { parseMetrics, type Samples, sumOf } from "./metrics.ts";
@@ -14,6 +15,8 @@ export interface ProgramOptions {
   /** Command line after the verb, without `--listen` and `--status`. */
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** The checkout whose program it is. @defaultValue this one */
+  readonly checkout?: string | undefined;
   /** `user:password` for asking it how it is, where everyone needs one. */
   readonly login?: string;
   /** Port of the HTTP endpoint, or of the server's status page. @defaultValue a free one */
@@ -62,7 +65,11 @@ export async function payloadSent(server: RunningProgram): Promise<number> {
   return sumOf(await server.metrics(), "ndn_registry_server_payload_bytes_total");
 }
 
-const main = join(checkout, "cli/main.js");
+/** What npm installs as `ndn-registry`. */
+function executableOf(folder: string): string {
+  const { bin } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { bin: { "ndn-registry": string } };
+  return join(folder, bin["ndn-registry"]);
+}
 
 async function startVerb(
   verb: string,
@@ -77,7 +84,7 @@ async function startVerb(
   const ask = (path: string) => fetch(`${url}${path}`, { headers });
   const program = await startProcess({
     command: process.execPath,
-    args: [main, verb, portOption, host, ...own, ...options.args],
+    args: [executableOf(options.checkout ?? checkout), verb, portOption, host, ...own, ...options.args],
     cwd: options.folder,
     env: options.env ?? {},
     logFile: join(options.folder, `${verb}.log`),

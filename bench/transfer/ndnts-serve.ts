@@ -1,5 +1,5 @@
 /**
- * Stock NDNts as a producer: `node bench/ndnts-serve.ts SOCKET NAME FILE` until it is stopped.
+ * Stock NDNts as a producer: `node bench/transfer/ndnts-serve.ts SOCKET NAME FILE` until it is stopped.
  */
 import { Forwarder } from "@ndn/fw";
 import { enableNfdPrefixReg } from "@ndn/nfdmgmt";

@@ -8,10 +8,10 @@ import { promisify } from "node:util";
 import { type RunningProcess, startProcess } from "#test/support/process.ts";
 import { checkout, programPath } from "#test/support/programs.ts";
 import type { RunningProgram } from "#test/support/running-program.ts";
-import { curl } from "./download.ts";
-import type { Rig } from "./rig.ts";
-import type { TransferRig } from "./transfer-rig.ts";
-import type { Processes } from "./usage.ts";
+import { curl } from "../download.ts";
+import type { Rig } from "../rig.ts";
+import type { Processes } from "../usage.ts";
+import type { TransferRig } from "./rig.ts";
 
 const execute = promisify(execFile);
 
@@ -129,12 +129,12 @@ function ndndCat(rig: Rig, name: string, file: string): Promise<unknown> {
 function ndntsServe(rig: Rig, name: string, input: string): Promise<RunningProcess> {
   return startProcess({
     command: process.execPath,
-    args: [join(checkout, "bench/ndnts-serve.ts"), rig.socket, name, input],
+    args: [join(checkout, "bench/transfer/ndnts-serve.ts"), rig.socket, name, input],
     logFile: join(rig.folder, "ndnts-serve.log"),
     ready: (program) => program.log().includes(`serving ${name}`),
   });
 }
 
 function ndntsFetch(rig: Rig, name: string, file: string): Promise<unknown> {
-  return execute(process.execPath, [join(checkout, "bench/ndnts-fetch.ts"), rig.socket, name, file]);
+  return execute(process.execPath, [join(checkout, "bench/transfer/ndnts-fetch.ts"), rig.socket, name, file]);
 }

@@ -1,5 +1,5 @@
 /**
- * Stock NDNts as a consumer: `node bench/ndnts-fetch.ts SOCKET NAME FILE`.
+ * Stock NDNts as a consumer: `node bench/transfer/ndnts-fetch.ts SOCKET NAME FILE`.
  */
 import { createWriteStream } from "node:fs";
 import { Forwarder } from "@ndn/fw";

@@ -4,7 +4,7 @@
 import { type DockerRegistry, startDockerRegistry } from "#test/support/docker-registry.ts";
 import { freePort } from "#test/support/free-port.ts";
 import type { RunningProgram } from "#test/support/running-program.ts";
-import { type Rig, startRig } from "./rig.ts";
+import { type Rig, type RigPlace, startRig } from "../rig.ts";
 
 /** Servers, clients and a cache around a rig. */
 export interface TransferRig {
@@ -21,8 +21,8 @@ export interface TransferRig {
 }
 
 /** Start everything; `owned` stops it. */
-export async function startTransferRig(folder: string, owned: AsyncDisposableStack): Promise<TransferRig> {
-  const rig = await startRig(folder, owned);
+export async function startTransferRig(place: RigPlace, owned: AsyncDisposableStack): Promise<TransferRig> {
+  const rig = await startRig(place, owned);
   const direct = `tcp://127.0.0.1:${await freePort()}`;
   const storage = `tcp://127.0.0.1:${await freePort()}`;
   const proxyRemote = rig.registry.url;
