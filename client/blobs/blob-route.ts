@@ -13,7 +13,7 @@ import { isWhole, type Wanted, wantedBy } from "../http/blob-range.ts";
 import { answerCached } from "../http/cached-answer.ts";
 import { PullerGone } from "../http/response-body.ts";
 import type { RequestContext } from "../registries/request-context.ts";
-import { learnRight } from "../rights/learn-right.ts";
+import { learnRight } from "../rights/rights.ts";
 import { BlobRecord, type Outcome } from "../status/blob-record.ts";
 import { upstreamErrorKind } from "../status/upstream-error.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";

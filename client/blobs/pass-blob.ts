@@ -3,7 +3,7 @@ import type { Digest } from "#oci/digest.ts";
 import { provenance } from "../http/blob-headers.ts";
 import { endToEnd } from "../http/hop-by-hop.ts";
 import { writeAll } from "../http/response-body.ts";
-import { learnRight } from "../rights/learn-right.ts";
+import { learnRight } from "../rights/rights.ts";
 import { isFailure } from "../upstream/upstream-question.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";
 

@@ -10,7 +10,7 @@ import type { RangeRequest } from "#oci/range.ts";
 import { blobHeaders } from "../http/blob-headers.ts";
 import { isWhole } from "../http/blob-range.ts";
 import { writeAll } from "../http/response-body.ts";
-import { learnRight } from "../rights/learn-right.ts";
+import { learnRight } from "../rights/rights.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";
 import { mayUseCached, sourcesFor } from "./blob-sources.ts";
 

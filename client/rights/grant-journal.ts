@@ -1,14 +1,22 @@
 /**
  * Grants on disk: a line for each that was given or taken back, appended in batches and rewritten when most of the
- * lines are of no use any more.
+ * lines are of no use any more. The first line has its version; then `+<puller><thing> <size or ->` for each grant and
+ * `-<puller><thing>` for each that was taken back.
  */
+import { randomBytes } from "node:crypto";
 import { constants, mkdirSync, readFileSync, statSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Logger } from "pino";
-import { writeFileAtomic } from "#base/atomic-file.ts";
-import { formatEntry, type JournalEntry, journalHead, parseJournal } from "./grant-lines.ts";
-import { openSecret } from "./secret-file.ts";
+import { writeFileAtomic, writeFileAtomicSync } from "#base/atomic-file.ts";
+
+/** One line of the file. */
+export interface JournalEntry {
+  readonly puller: string;
+  readonly thing: string;
+  readonly sizeBytes: number | undefined;
+  readonly isRemoved: boolean;
+}
 
 /** An open journal. */
 export interface GrantJournal {
@@ -23,7 +31,7 @@ export interface GrantJournal {
   close(): Promise<void>;
 }
 
-/** What the memory holds now. */
+/** What is remembered now. */
 export interface Remembered {
   readonly size: number;
   /** Oldest first. */
@@ -78,10 +86,10 @@ class FileJournal implements GrantJournal {
   #entries: readonly JournalEntry[];
   #grants: Remembered = { size: 0, all: () => [] };
   #lineCount: number;
-  // Whether the file, with what is pending, says what the memory holds.
+  // Whether the file, with what is pending, says what is remembered.
   #isWhole: boolean;
   #isDirty = false;
-  #pending: string[] = [];
+  #pending: JournalEntry[] = [];
   #timer: NodeJS.Timeout | undefined;
   #flushing: Promise<void> | undefined;
   #isClosed = false;
@@ -105,7 +113,7 @@ class FileJournal implements GrantJournal {
   }
 
   append(entry: JournalEntry): void {
-    this.#pending.push(formatEntry(entry));
+    this.#pending.push(entry);
     this.#isDirty = true;
     this.#schedule();
   }
@@ -129,17 +137,17 @@ class FileJournal implements GrantJournal {
   }
 
   async #flush(): Promise<void> {
-    const lines = this.#pending;
+    const lines = this.#pending.map(formatEntry);
     this.#pending = [];
     this.#isDirty = false;
     const isMostlyUseless = this.#lineCount + lines.length > 2 * this.#grants.size + spareLines;
     try {
-      // Somebody may have removed the file: then all of it is written again.
+      // The file may have been removed: then all of it is written again.
       if (this.#isWhole && !isMostlyUseless) await this.#extend(lines).catch(() => this.#rewrite());
       else await this.#rewrite();
       this.#isWhole = true;
     } catch (err: unknown) {
-      // Part of the lines may be there. The memory has everything: the next attempt writes all of it.
+      // Part of the lines may be there. The next attempt writes all of it.
       this.#isWhole = false;
       this.#isDirty = true;
       this.#log?.warn({ err, file: this.#file }, "remembered rights could not be written");
@@ -155,5 +163,62 @@ class FileJournal implements GrantJournal {
     const lines = [...this.#grants.all()].map((grant) => formatEntry({ ...grant, isRemoved: false }));
     await writeFileAtomic(this.#file, journalHead + lines.join(""), mode, `${this.#file}.tmp`);
     this.#lineCount = lines.length;
+  }
+}
+
+/** The first line. */
+const journalHead = "ndn-registry grants 1\n";
+
+const idLength = 22;
+const line = /^(?:\+([\w-]{44}) (\d{1,16}|-)|-([\w-]{44}))$/;
+
+/** One entry, with its end of line. */
+function formatEntry({ puller, thing, sizeBytes, isRemoved }: JournalEntry): string {
+  if (isRemoved) return `-${puller}${thing}\n`;
+  // A size is what an upstream said: what could not be read back is left out.
+  return `+${puller}${thing} ${Number.isSafeInteger(sizeBytes) ? sizeBytes : "-"}\n`;
+}
+
+/**
+ * All entries; undefined when the text is damaged. A last line that was broken off by a crash is left out, and the file
+ * is then not whole.
+ */
+function parseJournal(text: string): { entries: JournalEntry[]; isWhole: boolean } | undefined {
+  if (!text.startsWith(journalHead)) return undefined;
+  const lines = text.slice(journalHead.length).split("\n");
+  const isWhole = lines.pop() === "";
+  const entries: JournalEntry[] = [];
+  for (const text of lines) {
+    const match = line.exec(text);
+    if (!match) return undefined;
+    const ids = match[1] ?? match[3]!;
+    const sizeBytes = match[2] === undefined || match[2] === "-" ? undefined : Number(match[2]);
+    const [puller, thing] = [ids.slice(0, idLength), ids.slice(idLength)];
+    entries.push({ puller, thing, sizeBytes, isRemoved: match[3] !== undefined });
+  }
+  return { entries, isWhole };
+}
+
+const secretBytes = 32;
+
+/**
+ * The random key in `file`, made with mode 0600 when there is none or it is damaged.
+ *
+ * @throws The file system's error.
+ */
+function openSecret(file: string): { secret: Buffer; isNew: boolean } {
+  const cached = readIfThere(file);
+  if (cached?.length === secretBytes) return { secret: cached, isNew: false };
+  const secret = randomBytes(secretBytes);
+  writeFileAtomicSync(file, secret.toString("base64url"), 0o600);
+  return { secret, isNew: true };
+}
+
+function readIfThere(file: string): Buffer | undefined {
+  try {
+    return Buffer.from(readFileSync(file, "latin1"), "base64url");
+  } catch (err: unknown) {
+    if ((err as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw err;
   }
 }

@@ -13,7 +13,7 @@ export interface GrantKey {
   /** 22 characters that stand for the puller. */
   readonly puller: string;
   /** 22 characters that stand for repository and digest. */
-  readonly place: string;
+  readonly thing: string;
   /** Both. */
   readonly text: string;
 }
@@ -21,7 +21,7 @@ export interface GrantKey {
 /** A "yes" of the upstream. */
 export interface Grant {
   readonly puller: string;
-  readonly place: string;
+  readonly thing: string;
   readonly sizeBytes: number | undefined;
   /** Until then the upstream need not be asked again; in the past for what comes from the file. */
   readonly freshUntilMs: number;
@@ -32,7 +32,7 @@ export interface Grants {
   keyOf(credential: string | undefined, repository: string, digest: Digest): GrantKey;
   get(key: GrantKey): Grant | undefined;
   /** Whether some puller was granted the same thing. */
-  isAnybodys(key: GrantKey): boolean;
+  isAnyones(key: GrantKey): boolean;
   isKnown(credential: string | undefined): boolean;
   add(key: GrantKey, sizeBytes: number | undefined, freshUntilMs: number): void;
   remove(key: GrantKey): void;
@@ -48,7 +48,7 @@ export interface GrantsOptions {
 }
 
 const maxRemembered = 100_000;
-// 128 bits: with a secret key nobody finds a second text for them.
+// 128 bits: with a secret key no one finds a second text for them.
 const idBytes = 16;
 
 /** Read what the file holds and go on from there; what is wrong with it is a warning. */
@@ -59,25 +59,25 @@ export function openGrants({ registryHost, file, log, maxRemembered: max = maxRe
     const hmac = createHmac("sha256", secret).update(JSON.stringify([registryHost, ...texts]));
     return hmac.digest().toString("base64url", 0, idBytes);
   };
-  const pullerOf = (credential: string | undefined) => idOf("puller", credential ?? null);
-  const [pullers, places] = [new Tally(), new Tally()];
+  // How many grants there are of each puller, and of each thing.
+  const [pullers, things] = [new Map<string, number>(), new Map<string, number>()];
   const grants = new LRUCache<string, Grant>({
     max,
     dispose: (grant, _text, reason) => {
-      pullers.remove(grant.puller);
-      places.remove(grant.place);
+      countDown(pullers, grant.puller);
+      countDown(things, grant.thing);
       // Forgotten in the file as well: a refusal that comes later would not find it here to remove it.
       if (reason === "evict") journal?.append({ ...grant, isRemoved: true });
     },
   });
   const set = (grant: Grant) => {
-    pullers.add(grant.puller);
-    places.add(grant.place);
-    grants.set(grant.puller + grant.place, grant);
+    pullers.set(grant.puller, (pullers.get(grant.puller) ?? 0) + 1);
+    things.set(grant.thing, (things.get(grant.thing) ?? 0) + 1);
+    grants.set(grant.puller + grant.thing, grant);
   };
 
   for (const { isRemoved, ...grant } of journal?.read() ?? []) {
-    if (isRemoved) grants.delete(grant.puller + grant.place);
+    if (isRemoved) grants.delete(grant.puller + grant.thing);
     else set({ ...grant, freshUntilMs: Number.NEGATIVE_INFINITY });
   }
   journal?.begin({
@@ -89,15 +89,15 @@ export function openGrants({ registryHost, file, log, maxRemembered: max = maxRe
 
   return {
     keyOf(credential, repository, digest) {
-      const [puller, place] = [pullerOf(credential), idOf("place", repository, digest)];
-      return { puller, place, text: puller + place };
+      const [puller, thing] = [idOf("puller", credential ?? null), idOf("place", repository, digest)];
+      return { puller, thing, text: puller + thing };
     },
     get: ({ text }) => grants.get(text),
-    isAnybodys: ({ place }) => places.has(place),
-    isKnown: (credential) => pullers.has(pullerOf(credential)),
-    add({ puller, place, text }, sizeBytes, freshUntilMs) {
+    isAnyones: ({ thing }) => things.has(thing),
+    isKnown: (credential) => pullers.has(idOf("puller", credential ?? null)),
+    add({ puller, thing, text }, sizeBytes, freshUntilMs) {
       const before = grants.get(text);
-      const grant = { puller, place, sizeBytes: sizeBytes ?? before?.sizeBytes, freshUntilMs };
+      const grant = { puller, thing, sizeBytes: sizeBytes ?? before?.sizeBytes, freshUntilMs };
       set(grant);
       // In the file it only matters that it was granted, not how often.
       if (!before || before.sizeBytes !== grant.sizeBytes) journal?.append({ ...grant, isRemoved: false });
@@ -110,21 +110,8 @@ export function openGrants({ registryHost, file, log, maxRemembered: max = maxRe
   };
 }
 
-/** How often each id occurs. */
-class Tally {
-  readonly #counts = new Map<string, number>();
-
-  has(id: string): boolean {
-    return this.#counts.has(id);
-  }
-
-  add(id: string): void {
-    this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1);
-  }
-
-  remove(id: string): void {
-    const left = (this.#counts.get(id) ?? 0) - 1;
-    if (left > 0) this.#counts.set(id, left);
-    else this.#counts.delete(id);
-  }
+function countDown(counts: Map<string, number>, id: string): void {
+  const left = (counts.get(id) ?? 0) - 1;
+  if (left > 0) counts.set(id, left);
+  else counts.delete(id);
 }

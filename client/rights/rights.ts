@@ -4,11 +4,11 @@
  */
 import type { Logger } from "pino";
 import type { BlobRef } from "#blob/source.ts";
-import type { Digest } from "#oci/digest.ts";
+import type { PullerAuth } from "#oci/auth.ts";
+import { type Digest, parseSha256 } from "#oci/digest.ts";
 import { type RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
 import type { Puller } from "../registries/request-context.ts";
-import { type Grants, openGrants } from "./grants.ts";
-import { headRight } from "./head-right.ts";
+import { type GrantKey, type Grants, openGrants } from "./grants.ts";
 
 /** What the upstream says about one puller and one blob. */
 export type Right =
@@ -16,12 +16,12 @@ export type Right =
       readonly kind: "granted";
       /** As the upstream says it, if it does. */
       readonly sizeBytes: number | undefined;
-      /** Granted from memory, because the upstream has no answer. */
+      /** Remembered as granted, because the upstream has no answer. */
       readonly offline?: true;
     }
   | { readonly kind: "refused"; readonly status: number };
 
-/** To whom something is released while the upstream has no answer: who was granted it before, if anybody was, or never. */
+/** To whom something is released while the upstream has no answer: pullers that were granted it before, all if any was, or never. */
 export type OfflinePolicy = "known-pullers" | "anyone" | "nobody";
 
 export interface RightsOptions {
@@ -41,25 +41,25 @@ export interface RightsOptions {
   maxRemembered?: number | undefined;
 }
 
-/** `credential` is the identity of a puller (`Puller`); nobody in particular is one like another. */
+/** `credential` is the identity of a puller (`Puller`); undefined for every puller without one. */
 export interface Rights {
   readonly offline: OfflinePolicy;
   /**
-   * Ask the upstream. "Yes" holds for 5 minutes per credential, repository and digest; who asks the same at the same
-   * time shares the question. Without an answer, or with 429 or 5xx, the memory decides by policy.
+   * Ask the upstream. "Yes" holds for 5 minutes per credential, repository and digest; the same
+   * question at the same time is asked once. Without an answer, or with 429 or 5xx, remembered rights decide by policy.
    *
-   * @throws RegistryUnreachable when there is no answer, and no right in the memory.
+   * @throws RegistryUnreachable when there is no answer, and no right is remembered.
    */
   ask(puller: Puller, blob: BlobRef): Promise<Right>;
   /** Whether the upstream said yes in the last 5 minutes. */
   isFresh(credential: string | undefined, repository: string, digest: Digest): boolean;
-  /** The upstream said yes to somebody else's question, such as the manifest route's. */
+  /** The upstream said yes to another request, such as the manifest route's. */
   granted(credential: string | undefined, repository: string, digest: Digest, sizeBytes?: number): void;
   /** The upstream said no: 401, 403 or 404. */
   refused(credential: string | undefined, repository: string, digest: Digest): void;
   /** This registry has served the blob, by whatever way, to a puller that needs no right (`authorize` none). */
   served(digest: Digest): void;
-  /** Whether it is known to have served it so, or granted it to anybody in this repository; the upstream is not asked. */
+  /** Whether it is known to have served it so, or granted it to any puller in this repository; the upstream is not asked. */
   hasServed(repository: string, digest: Digest): boolean;
   /** Whether it may be released while the upstream has no answer. */
   mayOffline(credential: string | undefined, repository: string, digest: Digest): boolean;
@@ -70,8 +70,8 @@ export interface Rights {
 }
 
 const freshMs = 5 * 60_000;
-/** Patience with the upstream: when only it can say, when the memory can, and when it was silent lately. */
-const timeoutsMs = { alone: 30_000, withMemory: 5_000, afterSilence: 1_000 } as const;
+/** How long the upstream may take: when only it can say, when a right is remembered, and when it was silent lately. */
+const timeoutsMs = { alone: 30_000, remembered: 5_000, afterSilence: 1_000 } as const;
 const silenceRememberedMs = 30_000;
 /** Where a blob is that was served, whichever repository it was asked for in; no repository has this name. */
 const anyRepository = "";
@@ -105,7 +105,7 @@ class UpstreamRights implements Rights {
     if (known && known.freshUntilMs > this.#now()) return { kind: "granted", sizeBytes: known.sizeBytes };
     const running = this.#asking.get(key.text);
     if (running) return running;
-    const answer = this.#askOnce(puller, blob).finally(() => this.#asking.delete(key.text));
+    const answer = this.#askOnce(puller, blob, key);
     this.#asking.set(key.text, answer);
     return answer;
   }
@@ -131,11 +131,11 @@ class UpstreamRights implements Rights {
 
   hasServed(repository: string, digest: Digest): boolean {
     const isServed = this.#grants.get(this.#grants.keyOf(undefined, anyRepository, digest)) !== undefined;
-    return isServed || this.#grants.isAnybodys(this.#grants.keyOf(undefined, repository, digest));
+    return isServed || this.#grants.isAnyones(this.#grants.keyOf(undefined, repository, digest));
   }
 
   mayOffline(credential: string | undefined, repository: string, digest: Digest): boolean {
-    return this.#isOpenToAll || this.#remembered(credential, repository, digest) !== undefined;
+    return this.#offlineRight(this.#grants.keyOf(credential, repository, digest), repository, digest) !== undefined;
   }
 
   isKnown(credential: string | undefined): boolean {
@@ -146,53 +146,93 @@ class UpstreamRights implements Rights {
     return this.#grants.close();
   }
 
-  async #askOnce({ auth, identity: credential }: Puller, blob: BlobRef): Promise<Right> {
+  async #askOnce({ auth, identity }: Puller, blob: BlobRef, key: GrantKey): Promise<Right> {
     const { repository, digest } = blob;
-    const timeoutMs = this.#patienceMs(credential, blob);
+    const remembered = this.#now() < this.#silentUntilMs ? timeoutsMs.afterSilence : timeoutsMs.remembered;
+    const timeoutMs = this.#offlineRight(key, repository, digest) ? remembered : timeoutsMs.alone;
     try {
       const right = await headRight(this.#registry, auth, blob, timeoutMs);
       this.#silentUntilMs = Number.NEGATIVE_INFINITY;
-      if (right.kind === "granted") this.granted(credential, repository, digest, right.sizeBytes);
-      else if (refusals.has(right.status)) this.refused(credential, repository, digest);
-      else if (isOwnFailure(right.status)) return this.#inItsPlace(credential, blob) ?? right;
+      if (right.kind === "granted") this.granted(identity, repository, digest, right.sizeBytes);
+      else if (refusals.has(right.status)) this.refused(identity, repository, digest);
+      else if (isOwnFailure(right.status)) return this.#offlineRight(key, repository, digest) ?? right;
       return right.kind === "refused" && this.#isOpenToAll ? { kind: "granted", sizeBytes: undefined } : right;
     } catch (err: unknown) {
-      // What was asked with little patience proves nothing: an upstream that is only slow is given its time again.
+      // A request with a short timeout proves nothing: an upstream that is only slow is given its time again.
       if (timeoutMs > timeoutsMs.afterSilence) this.#silentUntilMs = this.#now() + silenceRememberedMs;
-      const right = err instanceof RegistryUnreachable ? this.#inItsPlace(credential, blob) : undefined;
+      const right = err instanceof RegistryUnreachable ? this.#offlineRight(key, repository, digest) : undefined;
       if (!right) throw err;
       return right;
+    } finally {
+      this.#asking.delete(key.text);
     }
   }
 
-  #patienceMs(credential: string | undefined, { repository, digest }: BlobRef): number {
-    if (!this.mayOffline(credential, repository, digest)) return timeoutsMs.alone;
-    return this.#now() < this.#silentUntilMs ? timeoutsMs.afterSilence : timeoutsMs.withMemory;
-  }
-
-  /** What the memory grants while the upstream has no answer. */
-  #inItsPlace(credential: string | undefined, { repository, digest }: BlobRef): Right | undefined {
-    if (!this.mayOffline(credential, repository, digest)) return undefined;
-    const { sizeBytes } = this.#remembered(credential, repository, digest) ?? { sizeBytes: undefined };
-    return { kind: "granted", sizeBytes, offline: true };
-  }
-
-  #remembered(
-    credential: string | undefined,
-    repository: string,
-    digest: Digest,
-  ): { readonly sizeBytes: number | undefined } | undefined {
-    if (this.offline === "nobody") return undefined;
-    const key = this.#grants.keyOf(credential, repository, digest);
-    const own = this.#grants.get(key);
-    if (own) return own;
-    if (this.offline === "anyone") return this.#grants.isAnybodys(key) ? { sizeBytes: undefined } : undefined;
-    // Nobody has fewer rights than who brings no credential at all.
-    return this.#grants.get(this.#grants.keyOf(undefined, repository, digest));
+  /** What is remembered as granted, for the time when the upstream has no answer. */
+  #offlineRight(key: GrantKey, repository: string, digest: Digest): Right | undefined {
+    const { offline } = this;
+    const own = offline === "nobody" ? undefined : this.#grants.get(key);
+    // No one has fewer rights than a puller without a credential.
+    const shared =
+      own || offline !== "known-pullers"
+        ? undefined
+        : this.#grants.get(this.#grants.keyOf(undefined, repository, digest));
+    const isGranted = (own ?? shared) !== undefined || (offline === "anyone" && this.#grants.isAnyones(key));
+    if (!isGranted && !this.#isOpenToAll) return undefined;
+    return { kind: "granted", sizeBytes: (own ?? shared)?.sizeBytes, offline: true };
   }
 }
 
 /** The upstream says nothing about rights: it is out of order, or the puller's quota is used up. */
 function isOwnFailure(status: number): boolean {
   return status === 429 || status >= 500;
+}
+
+/**
+ * Ask the upstream with a HEAD in the puller's name. The request outlives the puller that made it first: others may be
+ * waiting for the same answer.
+ *
+ * @throws RegistryUnreachable when there is no answer within `timeoutMs`.
+ */
+async function headRight(
+  registry: Pick<RegistryClient, "headBlob">,
+  auth: PullerAuth,
+  { repository, digest }: BlobRef,
+  timeoutMs: number,
+): Promise<Right> {
+  const options = { auth, signal: AbortSignal.timeout(timeoutMs) };
+  try {
+    // A connection that was kept alive may have died unseen: once more.
+    const { status, headers } = await registry.headBlob(repository, digest, options).catch((err: unknown) => {
+      if (options.signal.aborted) throw err;
+      return registry.headBlob(repository, digest, options);
+    });
+    if (status < 200 || status >= 400) return { kind: "refused", status };
+    const length = headers["content-length"] ?? "";
+    return { kind: "granted", sizeBytes: /^\d+$/.test(length) ? Number(length) : undefined };
+  } catch (err: unknown) {
+    if (err instanceof RegistryUnreachable) throw err;
+    throw new RegistryUnreachable(`HEAD of ${digest} brought no answer in ${timeoutMs} ms`, { cause: err });
+  }
+}
+
+/** A blob that the upstream was asked for in a puller's own request. */
+export interface AskedBlob {
+  readonly puller: Puller;
+  readonly repository: string;
+  /** As it was written; only of sha256 anything is remembered. */
+  readonly digest: Digest | string;
+}
+
+/** Remember what the upstream's answer to a puller's own request says about its right, so that it is not asked again. */
+export function learnRight(
+  rights: Pick<Rights, "granted" | "refused">,
+  { puller: { identity }, repository, digest: text }: AskedBlob,
+  status: number,
+  sizeBytes?: number,
+): void {
+  const digest = parseSha256(text);
+  if (!digest) return;
+  if (status === 200 || status === 206) rights.granted(identity, repository, digest, sizeBytes);
+  else if (refusals.has(status)) rights.refused(identity, repository, digest);
 }
