@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { checkFile, watchUpstream } from "./download.ts";
 import { type Goal, measureRounds, type Note, type Scenario, thereAndBack, timed, usualSizeBytes } from "./scenario.ts";
 import { startTransferRig, type TransferRig } from "./transfer/rig.ts";
-import { type Row, rowNames, rows } from "./transfer/rows.ts";
+import { ourRows, type Row, rowNames, rows } from "./transfer/rows.ts";
 import { startMetering } from "./usage.ts";
 
 interface Ratio {
@@ -44,7 +44,7 @@ export const transfer: Scenario = {
   name: "transfer",
   title: "transfer: one cold blob by every way",
   async run(context) {
-    const wanted = context.rows?.map(rowAt) ?? (context.inTurn ? rows.filter(({ client }) => client) : rows);
+    const wanted = context.rows?.map(rowAt) ?? (context.inTurn ? ourRows : rows);
     await using owned = new AsyncDisposableStack();
     const ways = await startTransferRig(context, owned);
     const sizeBytes = context.sizeBytes ?? usualSizeBytes;

@@ -8,6 +8,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { get, type IncomingMessage } from "node:http";
+import type { Profiler } from "node:inspector";
 import { Session } from "node:inspector/promises";
 import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
@@ -33,21 +34,38 @@ import { UplinkBlobs } from "#uplinks/uplink-blobs.ts";
 const sizeBytes = 24 * 1024 * 1024;
 const root = new URL("../", import.meta.url).href;
 
-if (process.argv[2] === "registry") {
+/** One file: its path in the checkout, and the functions in it that were called. */
+type Walked = readonly [file: string, functions: readonly string[]];
+
+if (process.argv[2] === "registry") await serveRegistry();
+else await main();
+
+/** The registry in a process of its own, so that its code is not counted. */
+async function serveRegistry(): Promise<void> {
   const registry = await startRegistry();
   const digest = registry.addBlob("team/walk", patternBlob(sizeBytes, 1));
   process.send!({ url: registry.url.href, digest });
-} else await main();
+}
 
-async function main() {
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { list: { type: "boolean", default: false } } });
   const child = fork(fileURLToPath(import.meta.url), ["registry"]);
   const [{ url, digest }] = (await once(child, "message")) as [{ url: string; digest: string }];
   await using owned = new AsyncDisposableStack();
-  const { path } = owned.use(await makeTemporaryFolder());
+  const endpoint = await startBothHalves(new URL(url), owned.use(await makeTemporaryFolder()).path);
+  const walked = await walkedBy(() => getBlob(`${endpoint}/v2/team/walk/blobs/${digest}`));
+  if (values.list) for (const [file, functions] of walked) console.log(file, functions.length, functions.join(" "));
+  printRooms(walked);
+  child.kill();
+  await owned.disposeAsync();
+  process.exit(0); // both halves are open still
+}
+
+/** Start server and client in front of a registry; resolves with the client's address when its uplink is up. */
+async function startBothHalves(base: URL, path: string): Promise<string> {
   const prefix = parseName("/walk/images");
   const face = parseFaceUrl(`tcp://127.0.0.1:${await freePort()}`);
   const log = pino({ level: "silent" });
-  const base = new URL(url);
   const serverRegistry = new RegistryClient({ base });
   await BlobServer.start({
     prefix,
@@ -77,38 +95,52 @@ async function main() {
   await client.app.listen({ port: 0, host: "127.0.0.1" });
   ndn.open();
   await until("uplink", async () => ndn.isUp);
-  const { port } = client.app.server.address() as AddressInfo;
+  return `http://127.0.0.1:${(client.app.server.address() as AddressInfo).port}`;
+}
+
+/** @throws Error unless the whole blob comes over NDN. */
+async function getBlob(url: string): Promise<void> {
+  const [response] = (await once(get(url, { agent: false }), "response")) as [IncomingMessage];
+  let bytes = 0;
+  for await (const piece of response) bytes += (piece as Buffer).length;
+  const source = String(response.headers["x-blob-source"]);
+  if (bytes !== sizeBytes || source !== "ndn") throw new Error(`${bytes} bytes from ${source}`);
+}
+
+/** Which of our functions are called while `work` runs, in the order of the files' names. */
+async function walkedBy(work: () => Promise<void>): Promise<Walked[]> {
   const session = new Session();
   session.connect();
   await session.post("Profiler.enable");
   await session.post("Profiler.startPreciseCoverage", { callCount: true, detailed: false });
-  await session.post("Profiler.takePreciseCoverage");
-  const sent = get(`http://127.0.0.1:${port}/v2/team/walk/blobs/${digest}`, { agent: false });
-  const [answer] = (await once(sent, "response")) as [IncomingMessage];
-  let bytes = 0;
-  for await (const piece of answer) bytes += (piece as Buffer).length;
+  await session.post("Profiler.takePreciseCoverage"); // the counters start anew
+  await work();
   const { result } = await session.post("Profiler.takePreciseCoverage");
-  const source = String(answer.headers["x-blob-source"]);
-  if (bytes !== sizeBytes || source !== "ndn") throw new Error(`${bytes} bytes from ${source}`);
-  const files = new Map<string, string[]>();
-  for (const { url, functions } of result) {
-    if (!url.startsWith(root)) continue;
-    const file = url.slice(root.length);
-    if (/^(node_modules|test|bench)\//.test(file)) continue;
-    const called = functions.filter((f) => f.ranges[0]!.count > 0).map((f) => f.functionName || "(anonymous)");
-    if (called.length > 0) files.set(file, called);
-  }
-  const { values } = parseArgs({ options: { list: { type: "boolean", default: false } } });
-  const listed = values.list ? [...files].sort(([a], [b]) => (a < b ? -1 : 1)) : [];
-  for (const [file, names] of listed) console.log(file, names.length, names.join(" "));
-  const rooms = new Map<string, [number, number]>();
-  for (const [file, names] of files) {
-    const room = file.split("/")[0]!;
-    const [f, n] = rooms.get(room) ?? [0, 0];
-    rooms.set(room, [f + 1, n + names.length]);
-  }
-  for (const [room, [f, n]] of rooms) console.log(`${room}: ${f} files, ${n} functions`);
-  console.log(`${files.size} files, ${[...files.values()].reduce((n, names) => n + names.length, 0)} functions`);
-  child.kill();
-  process.exit(0);
+  return result
+    .filter(({ url }) => url.startsWith(root))
+    .map(({ url, functions }): Walked => [url.slice(root.length), functions.filter(wasCalled).map(nameOf)])
+    .filter(([file, functions]) => isOurs(file) && functions.length > 0)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+function wasCalled({ ranges }: Profiler.FunctionCoverage): boolean {
+  return ranges[0]!.count > 0;
+}
+
+function nameOf({ functionName }: Profiler.FunctionCoverage): string {
+  return functionName || "(anonymous)";
+}
+
+function isOurs(file: string): boolean {
+  return !/^(?:node_modules|test|bench)\//.test(file);
+}
+
+function printRooms(walked: readonly Walked[]): void {
+  for (const [room, files] of Map.groupBy(walked, ([file]) => file.split("/")[0]!))
+    console.log(`${room}: ${files.length} files, ${countFunctions(files)} functions`);
+  console.log(`${walked.length} files, ${countFunctions(walked)} functions`);
+}
+
+function countFunctions(walked: readonly Walked[]): number {
+  return walked.reduce((sum, [, functions]) => sum + functions.length, 0);
 }

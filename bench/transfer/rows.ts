@@ -46,8 +46,8 @@ export const rowNames = {
   ndnts: "NDNts serve(), ndnd, NDNts fetch()",
 } as const;
 
-/** All rows, the product's first. */
-export const rows: readonly Row[] = [
+/** The rows that go through our programs. */
+export const ourRows: readonly Row[] = [
   productRow(rowNames.forwarder, (ways) => ({
     server: ways.server,
     client: ways.throughForwarder,
@@ -59,6 +59,11 @@ export const rows: readonly Row[] = [
     others: { registry: ways.rig.registry.process },
   })),
   productRow(rowNames.storage, (ways) => ({ server: ways.storageServer, client: ways.fromStorage, others: {} })),
+];
+
+/** All rows, ours first. */
+export const rows: readonly Row[] = [
+  ...ourRows,
   httpRow(rowNames.straight, ({ rig }) => [rig.registry.url, { registry: rig.registry.process }]),
   httpRow(rowNames.cache, ({ rig, cache }) => [cache.url, { cache: cache.process, registry: rig.registry.process }]),
   producerRow(rowNames.ndnd, ndndPut, ndndCat),
