@@ -1,23 +1,24 @@
 import { raceAbort } from "./abort.ts";
 
-/** Wakes everyone who waits for something to have changed; whoever is woken looks again for themselves. */
-export class Bell {
+/** Wakes all who wait for something to have changed; each of them looks again for itself. */
+export class ChangeNotifier {
   #next: PromiseWithResolvers<void> | undefined;
 
-  ring(): void {
+  /** Something has changed. */
+  notify(): void {
     const next = this.#next;
     this.#next = undefined;
     next?.resolve();
   }
 
-  /** Resolves at the next ring. */
-  next(): Promise<void> {
+  /** Resolves at the next change. */
+  changed(): Promise<void> {
     this.#next ??= Promise.withResolvers();
     return this.#next.promise;
   }
 
   /** The same. @throws The signal's reason. */
-  heard(signal: AbortSignal): Promise<void> {
-    return raceAbort(this.next(), signal);
+  wait(signal: AbortSignal): Promise<void> {
+    return raceAbort(this.changed(), signal);
   }
 }

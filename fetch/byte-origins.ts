@@ -35,17 +35,18 @@ export class ByteOrigins {
     return this.#spans.at(-1)?.isTrusted ? Number.POSITIVE_INFINITY : position;
   }
 
-  /** `bytes`, which begin at `start`, as `reader` is to see them. */
-  *labelled(start: number, bytes: Uint8Array, reader: object): Generator<SourcedChunk> {
-    let at = start;
+  /** `bytes`, which begin at the reader's position, as it is to see them; the position follows what it takes. */
+  *labelled(bytes: Uint8Array, reader: { position: number }): Generator<SourcedChunk> {
+    const start = reader.position;
     const end = start + bytes.length;
-    while (at < end) {
+    while (reader.position < end) {
+      const at = reader.position;
       const span = this.#spans.find((candidate) => candidate.end > at);
       const isOwn = span?.fetchedFor === reader;
       // All that others had fetched looks the same to the reader: no need to cut it.
       const until = isOwn ? Math.min(end, span!.end) : Math.min(end, this.#nextOwn(at, reader));
       yield { source: isOwn ? span!.source : "store", bytes: bytes.subarray(at - start, until - start) };
-      at = until;
+      reader.position = until;
     }
   }
 

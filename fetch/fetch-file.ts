@@ -1,22 +1,21 @@
-/** The file of a shared fetch: begun, or gone on with. A store that fails is a store that has no room. */
+/** The file of a shared fetch: begun, or continued. A store that fails is a store that has no room. */
 import type { Logger } from "pino";
+import { type BlobRead, type BlobRef, type BlobSource, BlobUnavailable, type ResumePoint } from "#blob/source.ts";
 import { collectBytes } from "#blob/verify.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { BlobStorePort, BlobWriter } from "#store/store-port.ts";
 
-/** Where failures of the store are told; they do not stop a fetch. */
+/** Where failures of the store are logged; they do not stop a fetch. */
 export type FetchLog = Pick<Logger, "warn">;
 
 /** The file of an earlier fetch that broke off; small blobs are fetched from the start. */
 export async function resumeFile(store: BlobStorePort, digest: Digest, log: FetchLog): Promise<BlobWriter | undefined> {
   const left = store.partial(digest);
   if (!left || left.writtenBytes === 0 || left.sizeBytes <= collectBytes) return undefined;
-  const writer = await begin(store, digest, left.sizeBytes, log);
-  if (writer && writer.writtenBytes === 0) {
-    await closeFile(writer, false, log);
-    return undefined;
-  }
-  return writer;
+  const file = await beginFile(store, digest, left.sizeBytes, log);
+  if (!file || file.writtenBytes > 0) return file;
+  await closeFile(file, false, log);
+  return undefined;
 }
 
 /** An empty file; undefined when there is no room. What an earlier fetch left is thrown away: it has not been hashed. */
@@ -26,25 +25,24 @@ export async function newFile(
   sizeBytes: number,
   log: FetchLog,
 ): Promise<BlobWriter | undefined> {
-  const writer = await begin(store, digest, sizeBytes, log);
-  if (!writer || writer.writtenBytes === 0) return writer;
-  await closeFile(writer, false, log);
-  const again = await begin(store, digest, sizeBytes, log);
-  if (!again || again.writtenBytes === 0) return again;
-  await closeFile(again, false, log);
+  for (let tries = 0; tries < 2; tries++) {
+    const file = await beginFile(store, digest, sizeBytes, log);
+    if (!file || file.writtenBytes === 0) return file;
+    await closeFile(file, false, log);
+  }
   return undefined;
 }
 
-/** Close; a failure is only logged, nobody can mend it. */
-export async function closeFile(writer: BlobWriter, keep: boolean, log: FetchLog): Promise<void> {
+/** Close; a failure is only logged, there is nothing to be done about it. */
+export async function closeFile(file: BlobWriter, keep: boolean, log: FetchLog): Promise<void> {
   try {
-    await writer.close(keep);
+    await file.close(keep);
   } catch (err: unknown) {
-    log.warn({ err, digest: writer.digest }, "a stored blob could not be closed");
+    log.warn({ err, digest: file.digest }, "a stored blob could not be closed");
   }
 }
 
-async function begin(
+async function beginFile(
   store: BlobStorePort,
   digest: Digest,
   sizeBytes: number,
@@ -55,5 +53,45 @@ async function begin(
   } catch (err: unknown) {
     log.warn({ err, digest }, "the store cannot begin a blob");
     return undefined;
+  }
+}
+
+/** Everything that is in the file has been read: not a failure, the next source continues from there. */
+export class RestMissing extends BlobUnavailable {}
+
+/**
+ * The bytes that a broken-off fetch left on disk, as the first of several sources: so they are hashed with the rest,
+ * and the next source continues at the byte where they end.
+ */
+export class PartialSource implements BlobSource {
+  readonly name = "store";
+  /** Bytes `[0, sentBytes)` of the read came from here. */
+  sentBytes = 0;
+  readonly #file: Pick<BlobWriter, "sizeBytes" | "read">;
+  readonly #endBytes: number;
+
+  constructor(file: Pick<BlobWriter, "sizeBytes" | "writtenBytes" | "read">) {
+    this.#file = file;
+    this.#endBytes = file.writtenBytes; // the file grows while the later sources write to it
+  }
+
+  async open(_blob: BlobRef, from: ResumePoint, signal: AbortSignal): Promise<BlobRead> {
+    return { sizeBytes: this.#file.sizeBytes, chunks: this.#chunksFrom(from.offset, signal) };
+  }
+
+  async *#chunksFrom(start: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    let offset = start;
+    try {
+      for await (const bytes of this.#file.read(offset, this.#endBytes)) {
+        signal.throwIfAborted();
+        offset += bytes.length;
+        this.sentBytes = offset;
+        yield bytes;
+      }
+    } catch (err: unknown) {
+      throw new BlobUnavailable(`the store cannot read on at byte ${offset}`, { cause: err });
+    }
+    if (offset < this.#file.sizeBytes)
+      throw new RestMissing(`the store has ${offset} of ${this.#file.sizeBytes} bytes`);
   }
 }

@@ -1,20 +1,22 @@
 import type { ReadEvents } from "#blob/fallback.ts";
 import type { BlobRef, BlobSource } from "#blob/source.ts";
-import type { GrowingBlob, GrowthReader } from "./growing-blob.ts";
+import type { InFlightBlob, InFlightReader } from "./in-flight-blob.ts";
 
 /** What a puller brings along: the blob as it asked for it, and where it may be read with the puller's own rights. */
-export interface Puller {
+export interface PullerSources {
   readonly blob: BlobRef;
   readonly sources: readonly BlobSource[];
   readonly events: ReadEvents;
 }
 
 /** One reader of a shared fetch, from joining to leaving. */
-export class FetchReader implements GrowthReader {
+export class FetchReader implements InFlightReader {
   /** Undefined for one that only follows. */
-  readonly puller: Puller | undefined;
-  /** The growing blob once its size is known; undefined when the blob cannot be shared and the reader is on its own. */
-  readonly opened = Promise.withResolvers<GrowingBlob | undefined>();
+  readonly puller: PullerSources | undefined;
+  /** The blob once its size is known; undefined when it cannot be shared and the reader is on its own. */
+  readonly opened = Promise.withResolvers<InFlightBlob | undefined>();
+  /** Fires when the others wait no longer for this reader: what it is being sent is to be broken off at once. */
+  readonly brokenOff = new AbortController();
   position = 0;
   end = Number.POSITIVE_INFINITY;
   /** Its own sources have been asked. */
@@ -23,22 +25,24 @@ export class FetchReader implements GrowthReader {
   ownFailure: unknown;
   /** The end of it, before all bytes were there. */
   failure: unknown;
-  readonly #onLeave: (reader: FetchReader) => void;
-
-  constructor(puller: Puller | undefined, onLeave: (reader: FetchReader) => void) {
-    this.puller = puller;
-    this.#onLeave = onLeave;
-    this.opened.promise.catch(() => {}); // a reader that has left asks no more
-  }
-
   /** Give up what is left; harmless when it has left already. */
-  leave(): void {
-    this.#onLeave(this);
+  readonly leave: () => void;
+
+  constructor(puller: PullerSources | undefined, onLeave: (reader: FetchReader) => void) {
+    this.puller = puller;
+    this.leave = () => onLeave(this);
+    this.opened.promise.catch(() => {}); // a reader that has left asks no more
   }
 
   /** The reader gets `err` instead of further bytes. */
   fail(err: unknown): void {
     this.failure = err;
     this.opened.reject(err);
+  }
+
+  breakOff(err: unknown): void {
+    this.fail(err);
+    this.brokenOff.abort(err);
+    this.leave();
   }
 }

@@ -1,69 +1,53 @@
 /**
- * One fetch of one blob, whoever wants it: from the sources of one reader into a file that all readers follow.
+ * One fetch of one blob for all who want it: from the sources of one reader into a file that all readers follow.
  */
-import { BlobCorrupt, BlobUnavailable, type SourceName } from "#blob/source.ts";
-import { collectBytes } from "#blob/verify.ts";
+import type { ReadEvents } from "#blob/fallback.ts";
+import { BlobCorrupt, type BlobSource, BlobUnavailable, type SourceName } from "#blob/source.ts";
+import { collectBytes, openVerified } from "#blob/verify.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { BlobStorePort, BlobWriter, CachedBlob } from "#store/store-port.ts";
-import { closeFile, type FetchLog, newFile, resumeFile } from "./fetch-file.ts";
-import { FetchPump } from "./fetch-pump.ts";
-import { FetchReader, type Puller } from "./fetch-reader.ts";
-import { GrowingBlob } from "./growing-blob.ts";
-import { PartialSource } from "./partial-source.ts";
-import { isTrusted, openFor } from "./puller-sources.ts";
+import { closeFile, type FetchLog, newFile, PartialSource, RestMissing, resumeFile } from "./fetch-file.ts";
+import { FetchReader, type PullerSources } from "./fetch-reader.ts";
+import { FetchWriter } from "./fetch-writer.ts";
+import { InFlightBlob } from "./in-flight-blob.ts";
 
 /** A reader that brought sources. */
-type Leader = FetchReader & { readonly puller: Puller };
+type Leader = FetchReader & { readonly puller: PullerSources };
 
 const never = new AbortController().signal;
 
 /** A fetch, to be run once, as soon as its first reader has joined. */
 export class SharedFetch {
   readonly digest: Digest;
+  readonly readers = new Set<FetchReader>();
+  /** Undefined before the size is known. */
+  inFlight: InFlightBlob | undefined;
+  /** Whether `ended` is near. */
+  isEnding = false;
+  readonly #ended = Promise.withResolvers<void>();
+  /** Resolves when nothing more is fetched, and what there is of the blob is back in the store. */
+  readonly ended = this.#ended.promise;
   readonly #store: BlobStorePort;
   readonly #log: FetchLog;
-  readonly #patienceMs: number | undefined;
-  readonly #readers = new Set<FetchReader>();
+  readonly #slowReaderBudgetMs: number | undefined;
   readonly #cancelled = new AbortController();
-  readonly #ended = Promise.withResolvers<void>();
-  #isEnding = false;
   #leader: Leader | undefined;
   #firstSource: SourceName = "store";
   #cached: CachedBlob | undefined;
-  #writer: BlobWriter | undefined;
-  #grown: GrowingBlob | undefined;
-  #pump: FetchPump | undefined;
+  #file: BlobWriter | undefined;
+  #writer: FetchWriter | undefined;
 
-  /** @param patienceMs - See `GrowingBlob`. */
-  constructor(store: BlobStorePort, digest: Digest, log: FetchLog, patienceMs?: number) {
+  /** @param slowReaderBudgetMs - See `InFlightBlob`. */
+  constructor(store: BlobStorePort, digest: Digest, log: FetchLog, slowReaderBudgetMs?: number) {
     this.#store = store;
     this.digest = digest;
     this.#log = log;
-    this.#patienceMs = patienceMs;
+    this.#slowReaderBudgetMs = slowReaderBudgetMs;
   }
 
-  /** Whether one more reader may join: not in lock-step, where the first bytes are gone. */
+  /** Whether one more reader may join: not in a broadcast, where the first bytes are gone. */
   get isOpen(): boolean {
-    return !this.#isEnding && !this.#grown?.isLockStep;
-  }
-
-  /** Whether `ended` is near. */
-  get isEnding(): boolean {
-    return this.#isEnding;
-  }
-
-  /** Resolves when nothing more is fetched, and what there is of the blob is back in the store. */
-  get ended(): Promise<void> {
-    return this.#ended.promise;
-  }
-
-  /** Undefined before the size is known. */
-  get grown(): GrowingBlob | undefined {
-    return this.#grown;
-  }
-
-  get readerCount(): number {
-    return this.#readers.size;
+    return !this.isEnding && !this.inFlight?.isBroadcasting;
   }
 
   /** What the first byte comes from, for this reader; undefined for one that follows. */
@@ -72,24 +56,26 @@ export class SharedFetch {
   }
 
   /** Take part until the signal fires or all is read. Without `puller` only as long as others fetch. */
-  join(puller: Puller | undefined, signal: AbortSignal): FetchReader {
+  join(puller: PullerSources | undefined, signal: AbortSignal): FetchReader {
     const onAbort = () => {
       reader.opened.reject(signal.reason);
       reader.leave();
     };
     const reader = new FetchReader(puller, () => {
       signal.removeEventListener("abort", onAbort);
-      this.#leave(reader);
+      if (!this.readers.delete(reader)) return;
+      this.inFlight?.notify();
+      if (this.readers.size === 0 && !this.isEnding) this.cancel();
     });
-    this.#readers.add(reader);
+    this.readers.add(reader);
     signal.addEventListener("abort", onAbort, { once: true });
-    if (this.#grown) reader.opened.resolve(this.#grown);
+    if (this.inFlight) reader.opened.resolve(this.inFlight);
     return reader;
   }
 
   /** Break off; what is there stays as a partial. */
   cancel(): void {
-    this.#isEnding = true;
+    this.isEnding = true;
     this.#cancelled.abort(new BlobUnavailable("the fetch was cancelled"));
   }
 
@@ -98,11 +84,11 @@ export class SharedFetch {
     let keep = true;
     try {
       if (!(await this.#openCached())) await this.#fetch();
-      this.#isEnding = true;
+      this.isEnding = true;
       this.#ended.resolve();
-      await this.#grown?.deserted(this.#cancelled.signal);
+      await this.inFlight?.noReadersLeft(this.#cancelled.signal);
     } catch (err: unknown) {
-      this.#isEnding = true;
+      this.isEnding = true;
       keep = !(err instanceof BlobCorrupt);
       this.#failAll(err);
     }
@@ -110,107 +96,107 @@ export class SharedFetch {
     this.#ended.resolve();
   }
 
-  #leave(reader: FetchReader): void {
-    if (!this.#readers.delete(reader)) return;
-    this.#grown?.ring();
-    if (this.#readers.size === 0 && !this.#isEnding) this.cancel();
-  }
-
   /** The blob may have come into the store since the caller looked. */
   async #openCached(): Promise<boolean> {
-    this.#cached = this.#store.has(this.digest)
-      ? await this.#store.open(this.digest).catch(() => undefined)
-      : undefined;
+    if (!this.#store.has(this.digest)) return false;
+    this.#cached = await this.#store.open(this.digest).catch(() => undefined);
     if (!this.#cached) return false;
-    const grown = new GrowingBlob(this.#cached.sizeBytes, this.#cached, this.#readers);
-    grown.isVerified = true;
-    grown.release(grown.sizeBytes);
-    this.#announce(grown);
+    const inFlight = new InFlightBlob(this.#cached.sizeBytes, this.#cached, this.readers);
+    inFlight.isVerified = true;
+    inFlight.release(inFlight.sizeBytes);
+    this.#announce(inFlight);
     return true;
   }
 
   /** Fetch from the first reader's sources; when they fail, from those of the next one, who is there with its own rights. */
   async #fetch(): Promise<void> {
-    this.#writer = await resumeFile(this.#store, this.digest, this.#log);
+    this.#file = await resumeFile(this.#store, this.digest, this.#log);
     let failure: unknown;
     for (let leader = this.#nextLeader(); leader; leader = this.#nextLeader()) {
       try {
         await this.#fetchWith(leader);
         return await this.#commit();
       } catch (err: unknown) {
-        // Wrong bytes are thrown away, whether or not anybody is left to hear of it.
+        // Wrong bytes are thrown away, whether or not a reader is left to hear of it.
         if (!(err instanceof BlobCorrupt)) this.#cancelled.signal.throwIfAborted();
         failure = err;
         await this.#overcome(leader, err);
       }
     }
-    throw new BlobUnavailable("nobody is left who could fetch the blob", { cause: failure });
+    throw new BlobUnavailable("no one is left who could fetch the blob", { cause: failure });
   }
 
   #nextLeader(): Leader | undefined {
     this.#cancelled.signal.throwIfAborted();
-    this.#leader = [...this.#readers].find((reader): reader is Leader => !reader.hasLed && reader.puller !== undefined);
-    if (this.#leader) this.#leader.hasLed = true;
+    this.#leader = undefined;
     this.#firstSource = "store"; // what an earlier one's sources have granted is not this one's
+    for (const reader of this.readers) {
+      if (reader.hasLed || !reader.puller) continue;
+      reader.hasLed = true;
+      this.#leader = reader as Leader;
+      break;
+    }
     return this.#leader;
   }
 
   async #fetchWith(leader: Leader): Promise<void> {
-    const partial = this.#writer && this.#writer.writtenBytes > 0 ? new PartialSource(this.#writer) : undefined;
+    const partial = this.#file && this.#file.writtenBytes > 0 ? new PartialSource(this.#file) : undefined;
+    const { blob, sources, events } = leader.puller;
     const failed = new AbortController();
     const signal = AbortSignal.any([this.#cancelled.signal, failed.signal]);
     try {
-      const read = await openFor(leader.puller, partial, signal);
+      const read = partial
+        ? await openVerified([partial, ...sources], blob, signal, withoutEnd(events))
+        : await openVerified(sources, blob, signal, events);
       this.#firstSource = read.source;
-      this.#pump ??= await this.#begin(read.sizeBytes, leader);
-      const { sizeBytes } = this.#grown!;
+      this.#writer ??= await this.#begin(read.sizeBytes, leader);
+      const { sizeBytes } = this.inFlight!;
       if (read.sizeBytes !== sizeBytes) throw new BlobCorrupt(`${read.sizeBytes} bytes of a blob of ${sizeBytes}`);
-      const trusts = (name: SourceName) => isTrusted(leader.puller, name);
-      await this.#pump.pump({ read, partial, isTrusted: trusts, fetchedFor: leader });
+      await this.#writer.write({ read, partial, trusted: trustedOf(sources), fetchedFor: leader });
     } catch (err: unknown) {
-      failed.abort(err); // a read that was opened is also ended when nobody has begun to take its chunks
+      failed.abort(err); // a read that was opened is also ended when no one has begun to take its chunks
       throw err;
     }
   }
 
-  async #begin(sizeBytes: number, leader: Leader): Promise<FetchPump> {
-    this.#writer ??= await newFile(this.#store, this.digest, sizeBytes, this.#log);
-    const grown = new GrowingBlob(sizeBytes, this.#writer, this.#readers, this.#patienceMs);
-    if (sizeBytes <= collectBytes) grown.isVerified = true; // openVerified has seen all of it
-    if (!this.#writer) this.#dismissAllBut(leader);
-    const pump = new FetchPump(grown, this.#writer, this.#cancelled.signal);
-    this.#announce(grown);
-    return pump;
+  async #begin(sizeBytes: number, leader: Leader): Promise<FetchWriter> {
+    this.#file ??= await newFile(this.#store, this.digest, sizeBytes, this.#log);
+    const inFlight = new InFlightBlob(sizeBytes, this.#file, this.readers, this.#slowReaderBudgetMs);
+    if (sizeBytes <= collectBytes) inFlight.isVerified = true; // openVerified has seen all of it
+    if (!this.#file) this.#dismissAllBut(leader);
+    const writer = new FetchWriter(inFlight, this.#file, this.#cancelled.signal);
+    this.#announce(inFlight);
+    return writer;
   }
 
-  /** Without a file nobody can follow: everyone else reads on their own. */
+  /** Without a file no one can follow: everyone else reads on their own. */
   #dismissAllBut(leader: Leader): void {
-    for (const reader of [...this.#readers].filter((other) => other !== leader)) {
+    for (const reader of [...this.readers].filter((other) => other !== leader)) {
       reader.opened.resolve(undefined);
       reader.leave();
     }
   }
 
-  #announce(grown: GrowingBlob): void {
-    this.#grown = grown;
-    for (const { opened } of this.#readers) opened.resolve(grown);
+  #announce(inFlight: InFlightBlob): void {
+    this.inFlight = inFlight;
+    for (const { opened } of this.readers) opened.resolve(inFlight);
   }
 
-  /** Return when others may go on where this one failed. */
+  /** Return when others may continue where this one failed. */
   async #overcome(leader: Leader, err: unknown): Promise<void> {
     leader.ownFailure = err;
-    if (!this.#grown) {
+    if (!this.inFlight) {
       leader.fail(err);
       return leader.leave();
     }
-    const isInFile = await this.#pump!.flush();
-    if (err instanceof BlobCorrupt || !isInFile || this.#grown.isLockStep) throw err;
+    const isInFile = await this.#writer!.flush();
+    if (err instanceof BlobCorrupt || !isInFile || this.inFlight.isBroadcasting) throw err;
   }
 
   async #commit(): Promise<void> {
-    if (!this.#writer || this.#grown!.isLockStep) return;
+    if (!this.#file || this.inFlight!.isBroadcasting) return;
     try {
-      await this.#writer.commit();
+      await this.#file.commit();
     } catch (err: unknown) {
       this.#log.warn({ err, digest: this.digest }, "a fetched blob could not be stored");
     }
@@ -218,22 +204,41 @@ export class SharedFetch {
 
   /** Everyone breaks off with what their own sources said; what those of others said is not for them. */
   #failAll(err: unknown): void {
-    for (const reader of this.#readers) {
+    for (const reader of this.readers) {
       const ofOthers = err instanceof BlobCorrupt ? err : new BlobUnavailable("the shared fetch ended", { cause: err });
       reader.fail(reader.ownFailure ?? ofOthers);
     }
-    this.#grown?.ring();
+    this.inFlight?.notify();
   }
 
   async #close(keep: boolean): Promise<void> {
-    await this.#pump?.close();
-    await this.#grown?.idle(never);
-    const err = this.#pump?.failure;
-    if (err)
-      this.#log.warn({ err, digest: this.digest }, "a blob could not be written, it was served without the store");
-    if (this.#writer) await closeFile(this.#writer, keep && !this.#grown?.isLockStep, this.#log);
-    await this.#cached
-      ?.close()
-      .catch((error: unknown) => this.#log.warn({ err: error }, "a cached blob could not be closed"));
+    await this.#writer?.close();
+    await this.inFlight?.idle(never);
+    const err = this.#writer?.failure;
+    const { digest } = this;
+    if (err) this.#log.warn({ err, digest }, "a blob could not be written, it was served without the store");
+    if (this.#file) await closeFile(this.#file, keep && !this.inFlight?.isBroadcasting, this.#log);
+    if (this.#cached) await closeCached(this.#cached, this.#log);
   }
+}
+
+async function closeCached(cached: CachedBlob, log: FetchLog): Promise<void> {
+  await cached.close().catch((err: unknown) => log.warn({ err }, "a cached blob could not be closed"));
+}
+
+/** Sources whose pieces can be believed without the rest of the blob: the upstream's own, or checked one by one. */
+function trustedOf(sources: readonly BlobSource[]): ReadonlySet<SourceName> {
+  const trusted = new Set<SourceName>(sources.map(({ name }) => name));
+  for (const { name, isVerified } of sources) if (!isVerified) trusted.delete(name);
+  return trusted.add("upstream");
+}
+
+/** That the partial ends is no failure to be told. */
+function withoutEnd(events: ReadEvents): ReadEvents {
+  return {
+    ...events,
+    unavailable: (source, offset, err) => {
+      if (!(err instanceof RestMissing)) events.unavailable?.(source, offset, err);
+    },
+  };
 }

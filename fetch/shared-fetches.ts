@@ -1,35 +1,19 @@
 /**
- * One fetch per registry and blob: whoever wants a blob that is being fetched follows that fetch.
+ * One fetch per registry and blob: who wants a blob that is being fetched follows that fetch.
  */
-
 import { raceAbort } from "#base/abort.ts";
 import type { ReadEvents } from "#blob/fallback.ts";
-import type { BlobRef, BlobSource } from "#blob/source.ts";
-import { openVerified, type VerifiedRead } from "#blob/verify.ts";
+import type { BlobRef, BlobSource, SourceName } from "#blob/source.ts";
+import { openVerified } from "#blob/verify.ts";
 import type { Digest } from "#oci/digest.ts";
 import { type RangeRequest, resolveRange } from "#oci/range.ts";
 import type { BlobStorePort } from "#store/store-port.ts";
 import type { FetchLog } from "./fetch-file.ts";
 import type { FetchReader } from "./fetch-reader.ts";
+import { type FetchingRegistry, FetchScopes } from "./fetch-scopes.ts";
+import type { FetchedBlob, Fetcher, FetchRequest } from "./fetcher.ts";
+import type { InFlightBlob } from "./in-flight-blob.ts";
 import { SharedFetch } from "./shared-fetch.ts";
-import { type FetchingRegistry, FetchScopes } from "./shared-fetch-scope.ts";
-
-/** What one reader gets; the chunks are to be iterated once, or the signal to be fired. */
-export interface SharedRead extends VerifiedRead {
-  /** Whether the puller's own sources are not asked: someone else fetches, or the store has it. */
-  readonly isFollower: boolean;
-  /**
-   * Fires when this puller is too slow for the others that share its fetch: it is to be broken off at once, with what
-   * it is being sent.
-   */
-  readonly brokenOff?: AbortSignal | undefined;
-}
-
-/** A read of a part. */
-export interface SharedRangeRead extends SharedRead {
-  /** What the chunks carry. */
-  readonly range: { readonly start: number; readonly end: number };
-}
 
 /** A running fetch, for those who watch. */
 export interface FetchProgress {
@@ -46,11 +30,11 @@ const aheadBytes = 8 * 1024 * 1024;
 /** How fetches are shared. */
 export interface SharedFetchOptions {
   /** How long the others wait for a reader that holds them up after the disk has failed. @defaultValue 15000 */
-  readonly patienceMs?: number | undefined;
+  readonly slowReaderBudgetMs?: number | undefined;
 }
 
 /** All running fetches of one store, or those of one registry (`of`). */
-export class SharedFetches {
+export class SharedFetches implements Fetcher {
   readonly #store: BlobStorePort;
   readonly #log: FetchLog;
   readonly #onCount: (running: number) => void;
@@ -102,33 +86,34 @@ export class SharedFetches {
   }
 
   /**
-   * Read all of a blob: by following the fetch that runs, else by starting one from `sources`, which stays others' to
-   * follow. Resolves when the size is known. What is wrong never completes, for nobody, as with `openVerified`.
+   * By following the fetch that runs, else by starting one from the puller's sources, which stays others' to follow. The
+   * last one to leave cancels the fetch; its bytes stay for the next.
    *
-   * Nobody's rights are checked here, and others' sources or the disk may deliver: the caller asks for the puller's own
-   * right beside this call, and awaits it before it takes the first chunk or tells the size. A puller that is refused
-   * just leaves: the caller fires `signal`.
+   * When a fetch fails, it continues from the same byte with the sources of the next reader. So what is thrown here, or
+   * by the chunks, is what the puller's own sources said, never what the upstream said to another's credential. With a
+   * partial on disk the size is known before a source is asked: a refusal then comes from the chunks, as BlobUnavailable.
    *
-   * When a fetch fails, it goes on from the same byte with the sources of the next reader. So what is thrown here, or by
-   * the chunks, is what the puller's own sources said, never what the upstream said to another's credential.
-   *
-   * @param sources - Read with this puller's rights, also for those who follow after it has left.
-   * @param signal - Leaves, at any time. The last one to leave cancels the fetch; its bytes stay for the next.
-   * @param mayUseCached - Whether this registry's pullers may have what is there of the blob, whoever it was fetched for.
-   * By default only where their rights are asked, or where there is no other registry.
-   * @throws The errors of `openVerified`. With a partial on disk the size is known before a source is asked: a refusal
-   * then comes from the chunks, as BlobUnavailable.
+   * A range starts a fetch only where each piece is verified.
    */
+  async fetch({ blob, sources, range, events, mayUseCached }: FetchRequest, signal: AbortSignal) {
+    if (!range) return this.read(blob, sources, signal, events, mayUseCached);
+    const joined = this.joinRange(blob.digest, range, signal);
+    if (joined || !sources[0]?.isVerified) return joined;
+    return this.readRange(blob, range, sources, signal, events, mayUseCached);
+  }
+
+  /** Read all of a blob. */
   async read(
     blob: BlobRef,
     sources: readonly BlobSource[],
     signal: AbortSignal,
     events: ReadEvents = {},
     mayUseCached = this.#mayUseCached,
-  ): Promise<SharedRead> {
+  ): Promise<FetchedBlob> {
     const shared = await this.#join(blob, sources, signal, events, mayUseCached);
-    if (shared) return { ...shared.facts, chunks: shared.chunksOf(0, shared.facts.sizeBytes) };
-    return { ...(await openVerified(sources, blob, signal, events)), isFollower: false };
+    if (shared) return readOf(shared, { start: 0, end: shared.inFlight.sizeBytes }, signal);
+    const read = await openVerified(sources, blob, signal, events);
+    return { ...read, isFollower: false, range: { start: 0, end: read.sizeBytes } };
   }
 
   /**
@@ -145,16 +130,14 @@ export class SharedFetches {
     signal: AbortSignal,
     events: ReadEvents = {},
     mayUseCached = this.#mayUseCached,
-  ): Promise<SharedRangeRead | undefined> {
+  ): Promise<FetchedBlob | undefined> {
     const resumedBytes = this.#storeFor(mayUseCached).partial(blob.digest)?.writtenBytes ?? 0;
     const shared = await this.#join(blob, sources, signal, events, mayUseCached);
-    const part = shared && resolveRange(range, shared.facts.sizeBytes);
-    const isFar = part && part.start > Math.max(resumedBytes, shared.releasedBytes()) + aheadBytes;
-    if (!part || isFar) {
-      shared?.reader.leave();
-      return undefined;
-    }
-    return { ...shared.facts, range: part, chunks: shared.chunksOf(part.start, part.end) };
+    const part = shared && resolveRange(range, shared.inFlight.sizeBytes);
+    const isFar = part && part.start > Math.max(resumedBytes, shared.inFlight.releasedBytes) + aheadBytes;
+    if (part && !isFar) return readOf(shared, part, signal);
+    shared?.reader.leave();
+    return undefined;
   }
 
   /**
@@ -163,24 +146,21 @@ export class SharedFetches {
    *
    * @returns Undefined when there is no such fetch: the upstream is to be asked for the range.
    */
-  joinRange(digest: Digest, range: RangeRequest, signal: AbortSignal): SharedRangeRead | undefined {
+  joinRange(digest: Digest, range: RangeRequest, signal: AbortSignal): FetchedBlob | undefined {
     const fetch = this.#running.get(digest);
-    const grown = fetch?.isOpen ? fetch.grown : undefined;
-    const part = grown && resolveRange(range, grown.sizeBytes);
+    const inFlight = fetch?.isOpen ? fetch.inFlight : undefined;
+    const part = inFlight && resolveRange(range, inFlight.sizeBytes);
     if (!fetch || !part || signal.aborted) return undefined;
-    if (part.start > grown.releasedBytes + aheadBytes || !grown.mayRelease(part.start, part.end)) return undefined;
-    const reader = fetch.join(undefined, signal);
-    [reader.position, reader.end] = [part.start, part.end];
-    const chunks = grown.read(reader, part.start, part.end, signal);
-    const brokenOff = grown.brokenOff(reader);
-    return { sizeBytes: grown.sizeBytes, source: "store", isFollower: true, range: part, chunks, brokenOff };
+    if (part.start > inFlight.releasedBytes + aheadBytes || !inFlight.mayRelease(part.start, part.end))
+      return undefined;
+    return readOf({ reader: fetch.join(undefined, signal), inFlight, source: undefined }, part, signal);
   }
 
   /** The fetches that run. */
   *progress(): Generator<FetchProgress> {
-    for (const { digest, grown, readerCount } of this.#running.values()) {
-      const { sizeBytes, releasedBytes = 0 } = grown ?? {};
-      yield { digest, sizeBytes, releasedBytes, readers: readerCount };
+    for (const { digest, inFlight, readers } of this.#running.values()) {
+      const { sizeBytes, releasedBytes = 0 } = inFlight ?? {};
+      yield { digest, sizeBytes, releasedBytes, readers: readers.size };
     }
     for (const fetches of this.#inside) yield* fetches.progress();
   }
@@ -202,7 +182,7 @@ export class SharedFetches {
     signal: AbortSignal,
     events: ReadEvents,
     mayUseCached: boolean,
-  ) {
+  ): Promise<Shared | undefined> {
     const { digest } = blob;
     for (let fetch = this.#running.get(digest); fetch && !fetch.isOpen; fetch = this.#running.get(digest)) {
       if (!fetch.isEnding) return undefined;
@@ -212,11 +192,17 @@ export class SharedFetches {
     const fetch = this.#running.get(digest) ?? this.#create(digest, mayUseCached);
     const reader = fetch.join({ blob, sources, events }, signal);
     if (!this.#all.has(fetch)) this.#run(fetch);
-    return sharedBy(fetch, reader, signal);
+    try {
+      const inFlight = await reader.opened.promise;
+      return inFlight && { reader, inFlight, source: fetch.ownSource(reader) };
+    } catch (err: unknown) {
+      reader.leave();
+      throw err;
+    }
   }
 
   #create(digest: Digest, mayUseCached: boolean): SharedFetch {
-    const fetch = new SharedFetch(this.#storeFor(mayUseCached), digest, this.#log, this.#options.patienceMs);
+    const fetch = new SharedFetch(this.#storeFor(mayUseCached), digest, this.#log, this.#options.slowReaderBudgetMs);
     this.#running.set(digest, fetch);
     this.#onCount(this.#running.size);
     void fetch.ended.then(() => {
@@ -227,6 +213,7 @@ export class SharedFetches {
   }
 
   #storeFor(mayUseCached: boolean): BlobStorePort {
+    if (mayUseCached && !this.areOthers) return this.#store;
     return this.#scopes.storeFor(this.#store, this.#registry?.registry ?? "", mayUseCached);
   }
 
@@ -236,24 +223,23 @@ export class SharedFetches {
   }
 }
 
-async function sharedBy(fetch: SharedFetch, reader: FetchReader, signal: AbortSignal) {
-  try {
-    const grown = await reader.opened.promise;
-    if (!grown) return undefined;
-    const source = fetch.ownSource(reader);
-    return {
-      reader,
-      releasedBytes: () => grown.releasedBytes,
-      facts: {
-        sizeBytes: grown.sizeBytes,
-        source: source ?? "store",
-        isFollower: source === undefined,
-        brokenOff: grown.brokenOff(reader),
-      },
-      chunksOf: (start: number, end: number) => grown.read(reader, start, end, signal),
-    } as const;
-  } catch (err: unknown) {
-    reader.leave();
-    throw err;
-  }
+/** A reader of a fetch whose size is known. */
+interface Shared {
+  readonly reader: FetchReader;
+  readonly inFlight: InFlightBlob;
+  /** What the first byte comes from; undefined for one that follows. */
+  readonly source: SourceName | undefined;
+}
+
+function readOf({ reader, inFlight, source }: Shared, range: FetchedBlob["range"], signal: AbortSignal): FetchedBlob {
+  const { start, end } = range;
+  [reader.position, reader.end] = [start, end]; // also before its first chunk is asked for
+  return {
+    sizeBytes: inFlight.sizeBytes,
+    source: source ?? "store",
+    isFollower: source === undefined,
+    range,
+    chunks: inFlight.read(reader, start, end, signal),
+    brokenOff: reader.brokenOff.signal,
+  };
 }

@@ -2,7 +2,7 @@
  * Blobs that are cached here, whole or so far, for pullers that may have them.
  */
 
-import type { SharedRangeRead } from "#fetch/shared-fetches.ts";
+import type { FetchedBlob } from "#fetch/fetcher.ts";
 import type { Digest } from "#oci/digest.ts";
 import { formatContentRange, parseRange } from "#oci/range.ts";
 import { blobHeaders } from "../http/blob-headers.ts";
@@ -66,7 +66,7 @@ export async function servePart(services: BlobServices, asked: BlobRequest, dige
   }
 }
 
-function headersOf(digest: Digest, { sizeBytes, source, range }: SharedRangeRead) {
+function headersOf(digest: Digest, { sizeBytes, source, range }: FetchedBlob) {
   return {
     ...blobHeaders(digest, sizeBytes, source, false),
     "content-length": range.end - range.start,

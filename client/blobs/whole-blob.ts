@@ -4,7 +4,7 @@
 import type { ReadEvents } from "#blob/fallback.ts";
 import { type BlobSource, fromStart } from "#blob/source.ts";
 import { openVerified, type VerifiedRead } from "#blob/verify.ts";
-import type { SharedRead } from "#fetch/shared-fetches.ts";
+import type { FetchedBlob } from "#fetch/fetcher.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { RangeRequest } from "#oci/range.ts";
 import { blobHeaders } from "../http/blob-headers.ts";
@@ -36,7 +36,7 @@ export async function serveWhole(
   // Shared ones are counted where they are shared.
   if (!cache) metrics.fetchesInFlight.inc();
   try {
-    const read: SharedRead = cache
+    const read: Omit<FetchedBlob, "range"> = cache
       ? await cache.fetches.read(blob, sources, signal, events, mayUseCached(services, repository, digest))
       : { ...(await openVerified(sources, blob, signal, events)), isFollower: false };
     if (range && !isWhole(range, read.sizeBytes)) return false;
@@ -57,7 +57,7 @@ export async function sendRead(
   services: BlobServices,
   { response, record }: Pick<BlobRequest, "response" | "record">,
   digest: Digest,
-  read: Pick<SharedRead, "chunks" | "brokenOff">,
+  read: Pick<FetchedBlob, "chunks" | "brokenOff">,
   signal: AbortSignal,
 ): Promise<void> {
   await writeAll(
@@ -88,7 +88,7 @@ function noteServed({ authorize, rights }: BlobServices, digest: Digest): void {
 }
 
 /** Fires when the puller goes away, or holds up others for too long. */
-function untilBrokenOff(signal: AbortSignal, { brokenOff }: Pick<SharedRead, "brokenOff">): AbortSignal {
+function untilBrokenOff(signal: AbortSignal, { brokenOff }: Pick<FetchedBlob, "brokenOff">): AbortSignal {
   return brokenOff ? AbortSignal.any([signal, brokenOff]) : signal;
 }
 

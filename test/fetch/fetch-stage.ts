@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { SourcedChunk } from "#blob/fallback.ts";
-import { SharedFetches, type SharedFetchOptions, type SharedRead } from "#fetch/shared-fetches.ts";
+import type { FetchedBlob } from "#fetch/fetcher.ts";
+import { SharedFetches, type SharedFetchOptions } from "#fetch/shared-fetches.ts";
 import type { TestBlob } from "#test/blob/faulty-sources.ts";
 import { until } from "#test/support/until.ts";
 import { MemoryStore } from "./memory-store.ts";
@@ -37,7 +38,7 @@ export class Taker {
   readonly #pace: (() => Promise<void>) | undefined;
 
   /** @param pace - How long it works on a chunk, before it looks at the bytes. */
-  constructor(read: Pick<SharedRead, "chunks">, pace?: () => Promise<void>) {
+  constructor(read: Pick<FetchedBlob, "chunks">, pace?: () => Promise<void>) {
     this.#pace = pace;
     this.#chunks = read.chunks[Symbol.asyncIterator]();
   }
@@ -75,7 +76,7 @@ export class Taker {
 }
 
 /** Read all of it. */
-export function takeAll(read: Pick<SharedRead, "chunks">): Promise<Got> {
+export function takeAll(read: Pick<FetchedBlob, "chunks">): Promise<Got> {
   return new Taker(read).toEnd();
 }
 

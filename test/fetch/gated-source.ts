@@ -22,14 +22,14 @@ export function gated({ bytes }: TestBlob, name: SourceName = "upstream", isVeri
   };
   const [openedAt, signals]: [number[], AbortSignal[]] = [[], []];
   async function* chunks(from: number, signal: AbortSignal) {
-    const lent = Buffer.alloc(pieceBytes); // valid until the next piece is asked for
+    const leased = Buffer.alloc(pieceBytes); // valid until the next piece is asked for
     for (let at = from; at < bytes.length; ) {
       const end = Math.min(allowed, at + pieceBytes, bytes.length);
       if (end > at) {
-        const length = bytes.copy(lent, 0, at, end);
+        const length = bytes.copy(leased, 0, at, end);
         at = end;
-        yield lent.subarray(0, length);
-        lent.fill(0xff);
+        yield leased.subarray(0, length);
+        leased.fill(0xff);
       } else {
         if (failure) throw failure;
         await Promise.race([changed.promise, aborted(signal)]);

@@ -43,7 +43,7 @@ test("when the disk fills up in the middle all present readers still get everyth
   expect([store.blobs.size, store.partials.size, warnings.length]).toEqual([0, 0, 1]);
 });
 
-test("in lock-step a reader that leaves holds nobody up, and newcomers read on their own", async () => {
+test("in broadcast a reader that leaves holds nobody up, and newcomers read on their own", async () => {
   const { store, fetches } = stageFetches();
   store.roomBytes = mib;
   const source = gated(big);
@@ -62,7 +62,7 @@ test("in lock-step a reader that leaves holds nobody up, and newcomers read on t
   await filesClosed(store);
 });
 
-test("in lock-step the last one to leave cancels the fetch", async () => {
+test("in broadcast the last one to leave cancels the fetch", async () => {
   const { store, fetches } = stageFetches();
   store.roomBytes = mib;
   const source = gated(big);
@@ -76,7 +76,7 @@ test("in lock-step the last one to leave cancels the fetch", async () => {
   expect(store.partials.size).toBe(0);
 });
 
-test("a wrong digest in lock-step breaks everyone off before the last bytes", async () => {
+test("a wrong digest in broadcast breaks everyone off before the last bytes", async () => {
   const { store, fetches } = stageFetches();
   store.roomBytes = 2 * mib;
   const reads = await Promise.all([1, 2].map(() => fetches.read(big.ref, [wrongBytes(big)], stays)));

@@ -16,17 +16,17 @@ import { PullLog } from "#client/status/pull-log.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
 import { blobOf, waitsFor } from "#test/blob/faulty-sources.ts";
 import { until } from "#test/support/until.ts";
+import { slowReaderBudgetMs, useBudgetClock } from "../../fetch/budget-clock.ts";
 import { filesClosed, stageFetches } from "../../fetch/fetch-stage.ts";
-import { patienceMs, usePatienceClock } from "../../fetch/patience-clock.ts";
 import { ask } from "../endpoint.ts";
 import { contextFor } from "../puller.ts";
 
 // More than the kernel takes for a puller that does not read.
 const blob = blobOf("more than sockets hold", 40_000_000);
-const clock = usePatienceClock();
+const clock = useBudgetClock();
 
 test("a puller that stops reading when the disk is full is broken off with right bytes, and the other gets all", async () => {
-  const { store, fetches } = stageFetches({ patienceMs });
+  const { store, fetches } = stageFetches({ slowReaderBudgetMs });
   store.roomBytes = 1024 * 1024;
   const { promise: gate, resolve: openGate } = Promise.withResolvers<void>();
   const ndn = waitsFor(gate, blob);

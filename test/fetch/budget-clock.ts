@@ -1,19 +1,19 @@
 import { afterEach, beforeEach, vi } from "vitest";
-import { Patience } from "#fetch/shared-fetch-patience.ts";
+import { SlowReaderBudget } from "#fetch/broadcast-barrier.ts";
 import { until } from "#test/support/until.ts";
 
 /** How long the readers of the test have patience with each other. */
-export const patienceMs = 15_000;
+export const slowReaderBudgetMs = 15_000;
 
 /** The time of their patience: it stands still unless the test lets it pass, so that no stall of the machine counts. */
-export interface PatienceClock {
+export interface BudgetClock {
   /** Use up all patience with one reader, numbered as they joined, once the others wait for that one and all rests. */
   outwait(reader: number): Promise<void>;
 }
 
 /** Set it up before each test of a file. */
-export function usePatienceClock(): PatienceClock {
-  const spyOnWaits = () => vi.spyOn(Patience.prototype, "waitFor");
+export function useBudgetClock(): BudgetClock {
+  const spyOnWaits = () => vi.spyOn(SlowReaderBudget.prototype, "waitFor");
   let waits: ReturnType<typeof spyOnWaits>;
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
@@ -33,7 +33,7 @@ export function usePatienceClock(): PatienceClock {
       const seen: number[] = [];
       const rests = () => seen.push(waits.mock.calls.length) > 1 && seen.at(-2) === seen.at(-1);
       await until("the others to wait for that reader only", () => rests() && isWaitedFor(reader));
-      vi.advanceTimersByTime(patienceMs);
+      vi.advanceTimersByTime(slowReaderBudgetMs);
     },
   };
 }

@@ -1,15 +1,15 @@
 /** Readers that have caught up get their bytes from memory, and hold nobody up with it. */
 import { expect, test } from "vitest";
 import { collectBytes } from "#blob/verify.ts";
-import { GrowingBlob } from "#fetch/growing-blob.ts";
-import { bufferBytes, TailBuffers } from "#fetch/tail-buffers.ts";
+import { BufferRing, bufferBytes } from "#fetch/buffer-ring.ts";
+import { InFlightBlob } from "#fetch/in-flight-blob.ts";
 import { blobOf, holds, unavailable } from "#test/blob/faulty-sources.ts";
 import { until } from "#test/support/until.ts";
 import { filesClosed, leaver, stageFetches, stored, Taker, takeAll } from "./fetch-stage.ts";
 import { gated } from "./gated-source.ts";
 
-const small = blobOf("lent small", 300_000);
-const big = blobOf("lent big", collectBytes + 5_000_000);
+const small = blobOf("leased small", 300_000);
+const big = blobOf("leased big", collectBytes + 5_000_000);
 const size = big.bytes.length;
 const stays = new AbortController().signal;
 const bytesOf = (value: number, length: number) => Buffer.alloc(length, value);
@@ -43,7 +43,7 @@ test.each([
   expect(store.has(blob.ref.digest)).toBe(true);
 });
 
-test("readers that stop with a lent piece in their hands hold up neither the fetch nor the others", async () => {
+test("readers that stop with a leased piece in their hands hold up neither the fetch nor the others", async () => {
   const { store, fetches } = stageFetches();
   const source = gated(big);
   const stuck = [];
@@ -100,39 +100,39 @@ test("when the disk refuses the bytes that a reader has in its hands, they are n
   expect([store.blobs.size, store.partials.size]).toEqual([0, 0]);
 });
 
-test("of what is lent nothing is read that is not released", async () => {
-  const grown = new GrowingBlob(10, undefined, new Set());
-  grown.lendFrom({ lend: (position) => ({ bytes: bytesOf(1, 10 - position), giveBack: () => {} }) });
-  grown.hold(5);
-  const reader = { position: 0, end: 10, failure: undefined, fail: () => {}, leave: () => {} };
-  const chunks = grown.read(reader, 0, 10, stays);
+test("of what is leased nothing is read that is not released", async () => {
+  const inFlight = new InFlightBlob(10, undefined, new Set());
+  inFlight.leaseFrom({ lease: (position) => ({ bytes: bytesOf(1, 10 - position), giveBack: () => {} }) });
+  inFlight.hold(5);
+  const reader = { position: 0, end: 10, failure: undefined, breakOff: () => {}, leave: () => {} };
+  const chunks = inFlight.read(reader, 0, 10, stays);
   expect((await chunks.next()).value.bytes.length).toBe(5);
   await chunks.return(undefined);
 });
 
-test("two buffers are never lent, and lent ones are not filled again", () => {
-  const tail = new TailBuffers(10, 100);
+test("two buffers are never leased, and leased ones are not filled again", () => {
+  const tail = new BufferRing(10, 100);
   const fill = (value: number) => {
     const taken = tail.append(bytesOf(value, 10));
     for (const { length } of tail.unwritten) tail.written(length);
     return taken;
   };
-  const loans = [];
+  const leases = [];
   for (let turn = 0; turn < 6; turn++) {
     expect(fill(turn)).toBe(10);
-    loans.push(tail.lend(100 + 10 * turn + 3));
+    leases.push(tail.lease(100 + 10 * turn + 3));
   }
-  expect(loans.map((loan) => loan && [...loan.bytes])).toEqual([
+  expect(leases.map((lease) => lease && [...lease.bytes])).toEqual([
     Array(7).fill(0),
     Array(7).fill(1),
     ...Array(4).fill(undefined),
   ]);
-  loans[0]!.giveBack(true);
-  expect(tail.lend(100 + 50)?.bytes.length).toBe(10);
+  leases[0]!.giveBack(true);
+  expect(tail.lease(100 + 50)?.bytes.length).toBe(10);
 });
 
-test("without a loan at most two buffers wait to be written", () => {
-  const tail = new TailBuffers(10, 0);
+test("without a lease at most two buffers wait to be written", () => {
+  const tail = new BufferRing(10, 0);
   expect(tail.append(bytesOf(1, 25))).toBe(10);
   expect(tail.append(bytesOf(2, 15))).toBe(10);
   expect(tail.append(bytesOf(3, 5))).toBe(0);
@@ -142,5 +142,5 @@ test("without a loan at most two buffers wait to be written", () => {
   tail.written(6);
   expect(tail.append(bytesOf(3, 5))).toBe(5);
   expect(tail.unwritten.map((bytes) => [...bytes])).toEqual([Array(10).fill(2), Array(5).fill(3)]);
-  expect(tail.lend(5)).toBeUndefined();
+  expect(tail.lease(5)).toBeUndefined();
 });

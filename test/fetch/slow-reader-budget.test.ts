@@ -3,17 +3,17 @@ import { setImmediate as turn } from "node:timers/promises";
 import { expect, test, vi } from "vitest";
 import { BlobUnavailable } from "#blob/source.ts";
 import { collectBytes } from "#blob/verify.ts";
-import { Patience } from "#fetch/shared-fetch-patience.ts";
+import { SlowReaderBudget } from "#fetch/broadcast-barrier.ts";
 import { blobOf } from "#test/blob/faulty-sources.ts";
+import { slowReaderBudgetMs, useBudgetClock } from "./budget-clock.ts";
 import { filesClosed, stageFetches, Taker } from "./fetch-stage.ts";
 import { gated } from "./gated-source.ts";
-import { patienceMs, usePatienceClock } from "./patience-clock.ts";
 
 const big = blobOf("patience", collectBytes + 3_000_000);
 const size = big.bytes.length;
 const stays = new AbortController().signal;
 const mib = 1024 * 1024;
-const clock = usePatienceClock();
+const clock = useBudgetClock();
 
 /** Work on a chunk for so long, after those who do not work on it have taken it. */
 async function work(ms: number): Promise<void> {
@@ -23,7 +23,7 @@ async function work(ms: number): Promise<void> {
 
 /** Readers of one fetch whose disk takes 1 MiB; the first one's sources are read. */
 async function stageReaders(paces: readonly ((() => Promise<void>) | undefined)[]) {
-  const { store, fetches } = stageFetches({ patienceMs });
+  const { store, fetches } = stageFetches({ slowReaderBudgetMs });
   store.roomBytes = mib;
   const source = gated(big);
   const reads = await Promise.all(paces.map(() => fetches.read(big.ref, [source], stays)));
@@ -59,7 +59,7 @@ test("a reader that goes on, but much more slowly than the others, is broken off
 });
 
 test("one that nobody waits for has all the time that it takes", async () => {
-  const { source, takers } = await stageReaders([() => work(2 * patienceMs)]);
+  const { source, takers } = await stageReaders([() => work(2 * slowReaderBudgetMs)]);
   source.allow(size);
   expect((await takers[0]!.toEnd()).digest).toBe(big.ref.digest);
 });
@@ -81,7 +81,7 @@ test("what was handed to a reader before it was broken off is followed by nothin
 });
 
 test("readers that are last in turn keep their patience with each other; of two thirds of the time it is used up", () => {
-  const patience = new Patience<object>(1_000);
+  const patience = new SlowReaderBudget<object>(1_000);
   const [a, b] = [{}, {}];
   const wait = (reader: object, ms: number) => {
     patience.waitFor(new Set([reader]), [a, b]);

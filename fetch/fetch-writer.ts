@@ -1,0 +1,139 @@
+/**
+ * Moves what a verified read brings into the file, as fast as it comes; when the file cannot take it, to all readers at
+ * once, as a broadcast.
+ *
+ * Writes while the next bytes are being fetched: what comes during a write is collected and written in one piece, which
+ * saves one trip to the thread pool per 64 KiB chunk of an upstream's body.
+ */
+import { ChangeNotifier } from "#base/change-notifier.ts";
+import { BlobCorrupt, type SourceName } from "#blob/source.ts";
+import type { VerifiedRead } from "#blob/verify.ts";
+import type { BlobWriter } from "#store/store-port.ts";
+import { BufferRing, bufferBytes } from "./buffer-ring.ts";
+import type { PartialSource } from "./fetch-file.ts";
+import type { InFlightBlob } from "./in-flight-blob.ts";
+
+/** One read of the blob, as the writer needs it. */
+export interface WrittenRead {
+  readonly read: Pick<VerifiedRead, "chunks">;
+  /** Brought the first bytes, which are in the file already. */
+  readonly partial: PartialSource | undefined;
+  /** Sources whose pieces can be believed without the rest of the blob. */
+  readonly trusted: ReadonlySet<SourceName>;
+  /** Whose own sources are being read. */
+  readonly fetchedFor: object;
+}
+
+/** Writes one blob, from one read after another. */
+export class FetchWriter {
+  /** Why nothing more goes into the file. */
+  failure: Error | undefined;
+  readonly #inFlight: InFlightBlob;
+  readonly #file: BlobWriter | undefined;
+  readonly #signal: AbortSignal;
+  readonly #ring: BufferRing;
+  readonly #changes = new ChangeNotifier();
+  #isWriting = false;
+  #appendedBytes: number;
+  #writtenBytes: number;
+
+  /** @param file - Without it all is broadcast to the readers. */
+  constructor(inFlight: InFlightBlob, file: BlobWriter | undefined, signal: AbortSignal) {
+    this.#inFlight = inFlight;
+    this.#file = file;
+    this.#signal = signal;
+    this.#appendedBytes = this.#writtenBytes = file?.writtenBytes ?? 0;
+    const capacity = Math.max(1, Math.min(bufferBytes, inFlight.sizeBytes - this.#writtenBytes));
+    this.#ring = new BufferRing(capacity, this.#writtenBytes);
+    if (file) inFlight.leaseFrom(this.#ring);
+    else inFlight.beginBroadcast();
+  }
+
+  /**
+   * Release the blob to its end.
+   *
+   * @throws The errors of the read.
+   * @throws BlobCorrupt when the size is not what was said.
+   */
+  async write({ read, partial, trusted, fetchedFor }: WrittenRead): Promise<void> {
+    const inFlight = this.#inFlight;
+    const { sizeBytes } = inFlight;
+    let offset = 0;
+    for await (const { source, bytes } of read.chunks) {
+      const end = offset + bytes.length;
+      if (end > sizeBytes) throw new BlobCorrupt(`${source} sent more than the ${sizeBytes} bytes that were said`);
+      inFlight.origins.note(end, source, trusted.has(source), fetchedFor);
+      // A verified read gives the last bytes only when all of them hash to the digest.
+      if (end === sizeBytes) inFlight.isVerified = true;
+      // What is verified is stored even if no one waits for it any more.
+      if (!inFlight.isVerified) this.#signal.throwIfAborted();
+      if (partial && end <= partial.sentBytes) inFlight.release(end);
+      else await this.#put(offset, bytes);
+      offset = end;
+      if (offset === sizeBytes) break;
+    }
+    if (offset < sizeBytes) throw new BlobCorrupt(`${offset} bytes came of a blob of ${sizeBytes}`);
+    if (!(await this.flush())) await this.#broadcastRest(new Uint8Array(0));
+  }
+
+  /** Wait for what is being written; false when not all that was released is in the file, or ever will be. */
+  async flush(): Promise<boolean> {
+    while (this.#isWriting) await this.#changes.changed();
+    return this.#file !== undefined ? this.failure === undefined : !this.#inFlight.isBroadcasting;
+  }
+
+  /** Wait for what is being written; nothing is written afterwards, and nothing leased. */
+  async close(): Promise<void> {
+    const isWritten = await this.flush();
+    if (this.#file && isWritten) this.#ring.close(); // else its buffers may be in the hands of readers
+  }
+
+  async #put(offset: number, bytes: Uint8Array): Promise<void> {
+    const inFlight = this.#inFlight;
+    // The partial broke off before its end: what follows in the file has not been hashed.
+    if (offset !== this.#appendedBytes && !inFlight.isBroadcasting) inFlight.beginBroadcast();
+    if (inFlight.isBroadcasting) return inFlight.broadcast(offset, bytes, this.#signal);
+    let taken = 0;
+    while (taken < bytes.length && !this.failure) {
+      const copied = this.#ring.append(taken === 0 ? bytes : bytes.subarray(taken));
+      if (copied === 0) await this.#changes.changed();
+      else if (!this.#isWriting) void this.#writeAll();
+      taken += copied;
+    }
+    this.#appendedBytes += taken;
+    // The last chunk is read from the file: a reader that was served whole finds the blob in the store when it asks again.
+    if (this.#appendedBytes < inFlight.sizeBytes) inFlight.hold(this.#appendedBytes);
+    if (taken < bytes.length) await this.#broadcastRest(bytes.subarray(taken));
+  }
+
+  // Never rejects: what meets the failure has a use for the bytes.
+  async #writeAll(): Promise<void> {
+    this.#isWriting = true;
+    try {
+      for (let [piece] = this.#ring.unwritten; piece; [piece] = this.#ring.unwritten) {
+        await this.#file!.write(piece);
+        this.#ring.written(piece.length);
+        this.#changes.notify();
+        this.#writtenBytes += piece.length;
+        this.#inFlight.release(this.#writtenBytes);
+      }
+    } catch (err: unknown) {
+      this.failure = err instanceof Error ? err : new Error(String(err));
+    } finally {
+      this.#isWriting = false;
+      this.#changes.notify();
+    }
+  }
+
+  /** The file has failed: what it did not take is broadcast, `rest` after it. */
+  async #broadcastRest(rest: Uint8Array): Promise<void> {
+    if (this.#inFlight.isBroadcasting) return;
+    const { unwritten } = this.#ring;
+    let at = this.#appendedBytes - unwritten.reduce((sum, { length }) => sum + length, 0);
+    this.#inFlight.beginBroadcast();
+    for (const bytes of [...unwritten, rest]) {
+      if (bytes.length > 0) await this.#inFlight.broadcast(at, bytes, this.#signal);
+      at += bytes.length;
+    }
+  }
+}

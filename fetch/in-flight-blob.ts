@@ -1,0 +1,238 @@
+/**
+ * A blob while it is being fetched: one writes, many read, each at its own pace.
+ */
+import { ChangeNotifier } from "#base/change-notifier.ts";
+import type { SourcedChunk } from "#blob/fallback.ts";
+import { BlobUnavailable } from "#blob/source.ts";
+import { BroadcastBarrier } from "./broadcast-barrier.ts";
+import type { Lease } from "./buffer-ring.ts";
+import { ByteOrigins } from "./byte-origins.ts";
+
+/** Where bytes that are there can be read again. */
+export interface ReadableFile {
+  /** Bytes `[start, end)` in pieces; a piece is valid until the next one is asked for. */
+  read(start: number, end: number): AsyncIterable<Uint8Array>;
+}
+
+/** Where the newest bytes are before they are in the file, and need not be read from it. */
+export interface LeasedBytes {
+  /** A piece of what is there from `position` on; undefined when it is to come from the file. */
+  lease(position: number): Lease | undefined;
+}
+
+/** One of the readers, as the in-flight blob sees it. */
+export interface InFlightReader {
+  /** The reader has taken all bytes before this one. */
+  position: number;
+  /** It wants none from this one on. */
+  end: number;
+  /** What it gets instead of further bytes. */
+  readonly failure: unknown;
+  /** End it now, with this error; what sends its bytes on must stop at once. */
+  breakOff(err: unknown): void;
+  /** Take it off the list of those who are present. */
+  leave(): void;
+}
+
+interface BroadcastChunk {
+  readonly start: number;
+  readonly end: number;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * What has been released of a blob. Usually that is in a file, and readers do not wait for each other. Without a file
+ * (disk full) it is broadcast: each further chunk is given to all readers, and the next comes when all have taken it. A
+ * reader that the others have waited too long for is broken off.
+ */
+export class InFlightBlob {
+  readonly sizeBytes: number;
+  readonly origins = new ByteOrigins();
+  /** Whether all bytes are there and hash to the digest. */
+  isVerified = false;
+  /** From here on nothing more goes into the file. */
+  isBroadcasting = false;
+  /** Bytes `[0, releasedBytes)` can be read. */
+  releasedBytes = 0;
+  readonly #file: ReadableFile | undefined;
+  readonly #readers: ReadonlySet<InFlightReader>;
+  readonly #slowReaderBudgetMs: number | undefined;
+  readonly #changes = new ChangeNotifier();
+  #barrier: BroadcastBarrier | undefined;
+  #leaser: LeasedBytes | undefined;
+  #inFileBytes = 0;
+  #inMemoryBytes = 0;
+  #broadcast: BroadcastChunk | undefined;
+  /** Reads of the file that are under way. */
+  #fileReads = 0;
+
+  /**
+   * @param readers - Those that are present, kept by the caller, who notifies when one has left.
+   * @param slowReaderBudgetMs - How long others wait in a broadcast for one that holds them up. @defaultValue 15000
+   */
+  constructor(
+    sizeBytes: number,
+    file: ReadableFile | undefined,
+    readers: ReadonlySet<InFlightReader>,
+    slowReaderBudgetMs?: number,
+  ) {
+    this.sizeBytes = sizeBytes;
+    this.#file = file;
+    this.#readers = readers;
+    this.#slowReaderBudgetMs = slowReaderBudgetMs;
+  }
+
+  /** The file now has all bytes before `end`, and they may be read. */
+  release(end: number): void {
+    if (end <= this.#inFileBytes) return;
+    this.#inFileBytes = end;
+    this.#released(end);
+  }
+
+  /** Readers that have caught up lease bytes here, as long as they go into the file. */
+  leaseFrom(leaser: LeasedBytes): void {
+    this.#leaser = leaser;
+  }
+
+  /** All bytes before `end` are in memory or in the file, and those that can be leased may be read. */
+  hold(end: number): void {
+    if (end <= this.#inMemoryBytes) return;
+    this.#inMemoryBytes = end;
+    this.#released(end);
+  }
+
+  #released(end: number): void {
+    if (end > this.releasedBytes) this.releasedBytes = end;
+    this.#changes.notify();
+  }
+
+  beginBroadcast(): void {
+    this.isBroadcasting = true;
+    this.#changes.notify();
+  }
+
+  /** Give the bytes to all present readers and wait until they have taken them; valid until this resolves. */
+  async broadcast(start: number, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    const end = start + bytes.length;
+    this.#broadcast = { start, end, bytes };
+    this.#released(end);
+    this.#barrier ??= new BroadcastBarrier(this.#readers, this.#changes, this.#slowReaderBudgetMs);
+    await this.#barrier.taken(end, signal);
+    this.#broadcast = undefined;
+  }
+
+  /** Something else has changed: a reader has left or failed. */
+  notify(): void {
+    this.#changes.notify();
+  }
+
+  /** Wait until no one is in the middle of reading the file. */
+  async idle(signal: AbortSignal): Promise<void> {
+    while (this.#fileReads > 0) await this.#changes.wait(signal);
+  }
+
+  /** Wait until all readers have left. */
+  async noReadersLeft(signal: AbortSignal): Promise<void> {
+    while (this.#readers.size > 0) await this.#changes.wait(signal);
+  }
+
+  /**
+   * Whether bytes `[start, end)` may be given out as they come: they end with the blob, so that the last of them waits
+   * for the digest; or all is verified; or those that are there come from a source whose pieces can be believed.
+   */
+  mayRelease(start: number, end: number): boolean {
+    return end >= this.sizeBytes || this.isVerified || this.origins.untrustedFrom(start) >= end;
+  }
+
+  /**
+   * Bytes `[start, end)` for one reader, which leaves at their end. Waits for what is not there; a range that ends before
+   * the blob does also waits until it can be believed. A chunk is valid until the next one is asked for.
+   *
+   * @param signal - When it fires the reader also leaves, and the one who keeps the readers notifies.
+   */
+  async *read(reader: InFlightReader, start: number, end: number, signal: AbortSignal): AsyncGenerator<SourcedChunk> {
+    reader.position = start;
+    reader.end = end;
+    try {
+      while (reader.position < end) {
+        check(reader, signal);
+        const { position } = reader;
+        const until = this.#mayReadUntil(position, end);
+        // In a broadcast the same bytes are given to all: there is one path for them.
+        const isInMemory = !this.isBroadcasting && position < Math.min(this.#inMemoryBytes, until);
+        const lease = isInMemory ? this.#leaser?.lease(position) : undefined;
+        if (lease) yield* this.#fromLease(reader, lease, Math.min(this.#inMemoryBytes, until));
+        else if (position < Math.min(this.#inFileBytes, until)) yield* this.#fromFile(reader, until, signal);
+        else if (this.#isBroadcast(position, until)) yield* this.#fromBroadcast(reader, until, signal);
+        else if (this.isBroadcasting && position >= until) throw new BlobUnavailable("the range is not verified");
+        else await this.#changes.changed(); // `wait` would add a listener to the signal for each piece
+      }
+    } finally {
+      reader.leave();
+    }
+  }
+
+  #mayReadUntil(position: number, end: number): number {
+    if (end >= this.sizeBytes || this.isVerified) return end;
+    return Math.min(end, this.origins.untrustedFrom(position));
+  }
+
+  async *#fromLease(reader: InFlightReader, { bytes, giveBack }: Lease, until: number): AsyncGenerator<SourcedChunk> {
+    let isTaken = false;
+    try {
+      yield* this.origins.labelled(bytes.subarray(0, until - reader.position), reader);
+      isTaken = true;
+    } finally {
+      giveBack(isTaken); // one that leaves early may have the bytes on their way to a socket
+    }
+    if (this.isBroadcasting) this.#changes.notify(); // which may have begun meanwhile, and waits for all to have these bytes
+  }
+
+  #isBroadcast(position: number, until: number): boolean {
+    const chunk = this.#broadcast;
+    return chunk !== undefined && chunk.start <= position && position < Math.min(chunk.end, until);
+  }
+
+  async *#fromBroadcast(reader: InFlightReader, until: number, signal: AbortSignal): AsyncGenerator<SourcedChunk> {
+    const { start, bytes } = this.#broadcast!;
+    for (const chunk of this.origins.labelled(bytes.subarray(reader.position - start, until - start), reader)) {
+      yield chunk;
+      check(reader, signal); // broken off, its bytes are used for others
+    }
+    this.#changes.notify();
+  }
+
+  async *#fromFile(reader: InFlightReader, until: number, signal: AbortSignal): AsyncGenerator<SourcedChunk> {
+    const end = Math.min(this.#inFileBytes, until);
+    const pieces = this.#file!.read(reader.position, end)[Symbol.asyncIterator]();
+    try {
+      // To its own end: the file's buffers are its to use again only then.
+      for (;;) {
+        const { done, value } = await this.#nextOf(pieces);
+        if (done) break;
+        yield* this.origins.labelled(value, reader);
+        check(reader, signal); // the file may have been closed meanwhile
+      }
+      if (reader.position < end) throw new BlobUnavailable(`the store ended at byte ${reader.position} of ${end}`);
+    } finally {
+      await pieces.return?.();
+    }
+  }
+
+  async #nextOf(pieces: AsyncIterator<Uint8Array>): Promise<IteratorResult<Uint8Array, unknown>> {
+    this.#fileReads += 1;
+    try {
+      return await pieces.next();
+    } catch (err: unknown) {
+      throw new BlobUnavailable("the store cannot be read", { cause: err });
+    } finally {
+      this.#fileReads -= 1;
+      if (this.#fileReads === 0) this.#changes.notify();
+    }
+  }
+}
+
+function check(reader: InFlightReader, signal: AbortSignal): void {
+  signal.throwIfAborted();
+  if (reader.failure !== undefined) throw reader.failure;
+}
