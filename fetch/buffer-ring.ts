@@ -6,7 +6,7 @@
  * once that two are left: filling never waits for a reader.
  */
 import { BufferPool } from "#base/buffer-pool.ts";
-import { pieceBytes } from "#store/pieces.ts";
+import { pieceBytes } from "#store/open-file.ts";
 
 /** Bytes that stay as they are until they are given back. */
 export interface Lease {

@@ -1,6 +1,6 @@
 /**
  * Several registries fetch into one store. What the store has because of one of them is no answer to another's pullers,
- * unless somebody has asked whether they may have it.
+ * unless it has been asked whether they may have it.
  */
 import { LRUCache } from "lru-cache";
 import type { Digest } from "#oci/digest.ts";

@@ -6,10 +6,10 @@ import type { BlobEntry } from "./blob-index.ts";
 import type { DiskHealth } from "./disk-health.ts";
 import type { DiskSpace } from "./disk-space.ts";
 import type { ImageLayout } from "./image-layout.ts";
-import type { OpenFile } from "./open-file.ts";
+import { type OpenFile, readPieces } from "./open-file.ts";
 import type { OpenFiles } from "./open-files.ts";
 import { errorCode } from "./store-error.ts";
-import { StoredBlob } from "./stored-blob.ts";
+import type { CachedBlob } from "./store-port.ts";
 import type { VerifiableBlobs } from "./verify-blobs.ts";
 
 /** What a reader needs of the rest of the store. */
@@ -61,7 +61,7 @@ export class BlobReader implements VerifiableBlobs {
       if (!files.has(entry)) await space.jobs.idle(entry.digest);
       const file = await files.open(entry, layout.blob(entry.digest));
       if (file && space.blobs.get(entry.digest) === entry) return file;
-      await files.drop(entry); // deleted meanwhile: nobody comes to close what the cache has just opened
+      await files.drop(entry); // deleted meanwhile: no one comes to close what the cache has just opened
       await file?.release();
       await space.removeBlob(entry);
     } catch (err: unknown) {
@@ -69,5 +69,37 @@ export class BlobReader implements VerifiableBlobs {
       else health.unreadable(err, { digest: entry.digest });
     }
     return undefined;
+  }
+}
+
+/** A blob that a reader has open. */
+export class StoredBlob implements CachedBlob {
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+  readonly #file: OpenFile;
+  readonly #onClose: () => void;
+  #isClosed = false;
+
+  constructor(blob: { readonly digest: Digest; readonly sizeBytes: number }, file: OpenFile, onClose: () => void) {
+    this.digest = blob.digest;
+    this.sizeBytes = blob.sizeBytes;
+    this.#file = file;
+    this.#onClose = onClose;
+  }
+
+  read(start: number, end: number): AsyncIterable<Uint8Array> {
+    if (start < 0 || end > this.sizeBytes) {
+      throw new RangeError(`bytes ${start} to ${end} of ${this.digest} are asked, which has ${this.sizeBytes}`);
+    }
+    return readPieces(this.#file, start, end, () => {
+      if (this.#isClosed) throw new Error(`${this.digest} is closed`);
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#file.release();
+    this.#onClose();
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Verified blobs on disk, within a budget. A disk that is full or broken is nobody else's business: a store that
- * fails holds less, never a wrong byte, and makes nobody wait.
+ * Verified blobs on disk, within a budget. A disk that is full or broken is no one else's business: a store that
+ * fails holds less, never a wrong byte, and makes no one wait.
  */
 
 import { createHash } from "node:crypto";
@@ -106,7 +106,7 @@ export class BlobStore implements BlobStorePort {
     return this.#space.blobs.count;
   }
 
-  /** What broke off and waits to be gone on with, oldest first. */
+  /** What broke off and waits to be continued, oldest first. */
   get partials(): Partial[] {
     return this.#space.partials;
   }
@@ -183,7 +183,7 @@ export class BlobStore implements BlobStorePort {
     return { removed, freedBytes };
   }
 
-  /** Resolves when what has been committed until now is on the disk under its name; nobody has to wait for that. */
+  /** Resolves when what has been committed until now is on the disk under its name; no one has to wait for that. */
   settled(): Promise<void> {
     return this.#writers.settled();
   }
@@ -216,7 +216,7 @@ export class BlobStore implements BlobStorePort {
     this.#times.used(entry);
   }
 
-  /** Somebody has cleared the directory away. */
+  /** The directory has been cleared away. */
   async #restore(): Promise<void> {
     await this.#directory.restore(this.#health);
     await this.#space.forgetMissing();

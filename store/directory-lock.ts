@@ -1,6 +1,6 @@
 /**
- * One living process per directory. Who holds it listens on a Unix socket in it: the kernel closes that however the process
- * ends, so a refused connection means that nobody lives there, whatever process ids have been given to others since.
+ * One living process per directory. The holder listens on a Unix socket in it: the kernel closes that however the process
+ * ends, so a refused connection means that no one lives there, whatever process ids have been given to others since.
  * A socket in the directory, not an abstract one, because containers that share a volume have different networks.
  */
 import { randomBytes } from "node:crypto";
@@ -44,8 +44,8 @@ export class DirectoryLock {
     );
   }
 
-  /** Whether the claim is still to be seen in the directory: somebody may have removed it all. */
-  async isCached(): Promise<boolean> {
+  /** Whether the claim is still to be seen in the directory, which may have been cleared away. */
+  async isThere(): Promise<boolean> {
     return stat(join(this.#directory, this.#name)).then(
       () => true,
       () => false,
@@ -71,7 +71,7 @@ export class DirectoryLock {
       await rename(join(this.#directory, this.#name + unannounced), join(this.#directory, this.#name));
       isAlone = await this.#isAlone(address);
     } catch (err: unknown) {
-      if (errorCode(err) !== "ENOENT") throw err; // cleared away by somebody who has the directory, see below
+      if (errorCode(err) !== "ENOENT") throw err; // cleared away by the one that has the directory, see below
     } finally {
       if (!isAlone) await this.release();
     }
@@ -84,7 +84,7 @@ export class DirectoryLock {
       if (await answers(`${address}/${name}`)) return false;
       await unlink(join(this.#directory, name)).catch(() => {});
     }
-    // Whoever is about to announce itself fails for want of its file, and rightly so: this process has the directory.
+    // One that is about to announce itself fails for want of its file, and rightly so: this process has the directory.
     for (const name of others) await unlink(join(this.#directory, name)).catch(() => {});
     return true;
   }
@@ -108,7 +108,7 @@ function listen(server: Server, path: string): Promise<void> {
   });
 }
 
-/** Only a refusal proves that nobody lives there; a full queue, or a socket of another user, does not. */
+/** Only a refusal proves that no one lives there; a full queue, or a socket of another user, does not. */
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);

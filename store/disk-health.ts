@@ -1,5 +1,5 @@
 /**
- * When the disk is full or broken nothing is written for a while: the gateway goes on serving without its store.
+ * When the disk is full or broken nothing is written for a while: the client continues to serve without its store.
  */
 /** What a store tells its metrics. */
 export interface StoreEvents {
@@ -50,7 +50,7 @@ export class DiskHealth {
     this.#warn({ err, ...what }, "a cached blob cannot be read");
   }
 
-  /** The directory is somebody else's now. */
+  /** The directory is another's now. */
   giveUp(err: unknown): void {
     this.#pausedUntil = Number.POSITIVE_INFINITY;
     this.#events.failed?.(err);

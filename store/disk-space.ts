@@ -6,12 +6,11 @@ import { Semaphore } from "#base/semaphore.ts";
 import type { Digest } from "#oci/digest.ts";
 import { type BlobEntry, BlobIndex } from "./blob-index.ts";
 import type { DiskHealth, StoreEvents } from "./disk-health.ts";
-import { FileJobs } from "./file-jobs.ts";
 import type { ImageLayout } from "./image-layout.ts";
 import type { OpenFiles } from "./open-files.ts";
 import { errorCode } from "./store-error.ts";
 
-/** What broke off of a blob, and nobody is writing now. */
+/** What broke off of a blob, and no one is writing now. */
 export interface Partial {
   readonly digest: Digest;
   /** Of the whole blob. */
@@ -33,7 +32,7 @@ const unlinksAtOnce = 1;
 
 /**
  * The budget holds on the disk, not only on paper: room is only given out when the files that made it are gone.
- * On paper bytes are free as soon as it is decided who goes, so that nobody else counts on the same room.
+ * On paper bytes are free as soon as it is decided who goes, so that no one else counts on the same room.
  */
 export class DiskSpace {
   readonly maxBytes: number;
@@ -99,7 +98,7 @@ export class DiskSpace {
 
   /** Evict until at most this much is used, as far as things are idle: what broke off first, then blobs. */
   async shrinkTo(targetBytes: number): Promise<Freed> {
-    // All are queued before the first one is awaited: whoever asks for one of them afresh waits for its end.
+    // All are queued before the first one is awaited: what asks for one of them afresh waits for its end.
     const evictions: Promise<number | undefined>[] = [];
     for (const partial of this.#partials.values()) {
       if (this.usedBytes <= targetBytes) break;
@@ -156,7 +155,7 @@ export class DiskSpace {
     if (!(await this.remove(partial.digest, path))) this.reserve(partial.writtenBytes);
   }
 
-  /** Forget what somebody else has removed from the directory. */
+  /** Forget what is gone from the directory. */
   async forgetMissing(): Promise<void> {
     for (const { digest, sizeBytes } of this.partials) {
       if (await isMissing(this.#layout.partial(digest, sizeBytes))) this.takePartial(digest);
@@ -168,7 +167,7 @@ export class DiskSpace {
     }
   }
 
-  /** Know of nothing any more: the directory is somebody else's. */
+  /** Know of nothing any more: the directory is another's. */
   forgetAll(): void {
     for (const { digest } of this.partials) this.takePartial(digest);
     for (const entry of [...this.blobs.all()]) this.blobs.remove(entry);
@@ -200,4 +199,34 @@ async function isMissing(path: string): Promise<boolean> {
     () => false,
     (err: unknown) => errorCode(err) === "ENOENT",
   );
+}
+
+/** Work on the files of one blob goes one after the other: a late unlink must not hit what was written since. */
+class FileJobs {
+  readonly #last = new Map<Digest, Promise<void>>();
+
+  /** Run `job` when everything before it, for this blob, has ended. */
+  run<T>(digest: Digest, job: () => Promise<T>): Promise<T> {
+    const running = (this.#last.get(digest) ?? Promise.resolve()).then(job);
+    const ended: Promise<void> = running.then(
+      () => this.#ended(digest, ended),
+      () => this.#ended(digest, ended),
+    );
+    this.#last.set(digest, ended);
+    return running;
+  }
+
+  /** Resolves when nothing is to be done for this blob. */
+  async idle(digest: Digest): Promise<void> {
+    for (let last = this.#last.get(digest); last; last = this.#last.get(digest)) await last;
+  }
+
+  /** Resolves when nothing is to be done at all. */
+  async allIdle(): Promise<void> {
+    while (this.#last.size > 0) await Promise.all(this.#last.values());
+  }
+
+  #ended(digest: Digest, job: Promise<void>): void {
+    if (this.#last.get(digest) === job) this.#last.delete(digest);
+  }
 }

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { type Digest, hexOf } from "#oci/digest.ts";
 import { errorCode, StoreError } from "./store-error.ts";
 
-/** Blobs of private images are nobody else's business on this machine. */
+/** Blobs of private images are no one else's business on this machine. */
 export const directoryMode = 0o700;
 export const fileMode = 0o600;
 
@@ -56,7 +56,7 @@ export class ImageLayout {
     await this.#makeFile("index.json", { schemaVersion: 2, mediaType: indexMediaType, manifests: [] });
   }
 
-  /** By rename, so that a crash never leaves half a file that would then be taken for somebody's content. */
+  /** By rename, so that a crash never leaves half a file that would then be taken for another's content. */
   async #makeFile(name: string, content: object): Promise<void> {
     const path = join(this.directory, name);
     if (await exists(path)) return;

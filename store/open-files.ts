@@ -29,7 +29,7 @@ export class OpenFiles {
     return this.#files.has(entry);
   }
 
-  /** Keep this file open as the blob's, beside whoever uses it now. */
+  /** Keep this file open as the blob's, beside those that use it now. */
   keep(entry: BlobEntry, file: OpenFile): void {
     if (this.#isClosed) return;
     this.#files.set(entry, file.retain());
@@ -46,7 +46,7 @@ export class OpenFiles {
     await file?.release();
   }
 
-  /** The blob is wrong: whoever reads it now gets no further byte. */
+  /** The blob is wrong: those that read it now get no further byte. */
   poison(entry: BlobEntry, reason: Error): void {
     this.#files.get(entry)?.poison(reason);
   }

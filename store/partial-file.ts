@@ -2,8 +2,7 @@
  * A blob on its way to the disk.
  */
 import type { Digest } from "#oci/digest.ts";
-import type { OpenFile } from "./open-file.ts";
-import { readPieces } from "./pieces.ts";
+import { type OpenFile, readPieces } from "./open-file.ts";
 import type { BlobWriter } from "./store-port.ts";
 
 /** What the writer leaves to its store. */
@@ -21,9 +20,9 @@ export interface WriterHost {
 export class PartialFile implements BlobWriter {
   readonly digest: Digest;
   readonly sizeBytes: number;
+  writtenBytes: number;
   readonly file: OpenFile;
   readonly #host: WriterHost;
-  #writtenBytes: number;
   #phase: "writing" | "committed" | "closed" = "writing";
   #failure: unknown;
   #writing: Promise<void> = Promise.resolve();
@@ -35,13 +34,9 @@ export class PartialFile implements BlobWriter {
   ) {
     this.digest = blob.digest;
     this.sizeBytes = blob.sizeBytes;
-    this.#writtenBytes = blob.writtenBytes;
+    this.writtenBytes = blob.writtenBytes;
     this.file = file;
     this.#host = host;
-  }
-
-  get writtenBytes(): number {
-    return this.#writtenBytes;
   }
 
   /** The disk has refused some of its bytes. */
@@ -56,25 +51,25 @@ export class PartialFile implements BlobWriter {
 
   async write(bytes: Uint8Array): Promise<void> {
     this.#checkWriting();
-    if (this.#writtenBytes + bytes.length > this.sizeBytes) {
+    if (this.writtenBytes + bytes.length > this.sizeBytes) {
       throw new RangeError(
-        `${this.digest} has ${this.sizeBytes} bytes: ${bytes.length} more after ${this.#writtenBytes}`,
+        `${this.digest} has ${this.sizeBytes} bytes: ${bytes.length} more after ${this.writtenBytes}`,
       );
     }
     try {
-      this.#writing = this.file.write(bytes, this.#writtenBytes);
+      this.#writing = this.file.write(bytes, this.writtenBytes);
       await this.#writing;
     } catch (err: unknown) {
       this.#failure = err;
       this.#host.failed(err, this);
       throw err;
     }
-    this.#writtenBytes += bytes.length;
+    this.writtenBytes += bytes.length;
   }
 
   async *read(start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
-    if (start < 0 || end > this.#writtenBytes) {
-      throw new RangeError(`bytes ${start} to ${end} of ${this.digest} are asked, ${this.#writtenBytes} are written`);
+    if (start < 0 || end > this.writtenBytes) {
+      throw new RangeError(`bytes ${start} to ${end} of ${this.digest} are asked, ${this.writtenBytes} are written`);
     }
     yield* readPieces(this.file, start, end, () => {
       if (this.#phase === "closed") throw new Error(`the file of ${this.digest} is closed`);
@@ -84,8 +79,8 @@ export class PartialFile implements BlobWriter {
   async commit(): Promise<void> {
     this.#checkWriting();
     const { size } = await this.file.stat();
-    if (size !== this.sizeBytes || this.#writtenBytes !== this.sizeBytes) {
-      throw new Error(`${this.digest} has ${this.sizeBytes} bytes, not ${Math.min(size, this.#writtenBytes)}`);
+    if (size !== this.sizeBytes || this.writtenBytes !== this.sizeBytes) {
+      throw new Error(`${this.digest} has ${this.sizeBytes} bytes, not ${Math.min(size, this.writtenBytes)}`);
     }
     this.#checkWriting();
     this.#phase = "committed";

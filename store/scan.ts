@@ -24,7 +24,7 @@ export interface FoundPartial extends FoundFile {
 // The thread pool has four threads; a few more keep them busy, and a failing disk has no long queue.
 const statsAtOnce = 16;
 
-/** The blobs, least recently used first. What is no blob is somebody else's and stays where it is. */
+/** The blobs, least recently used first. What is no blob is another's and stays where it is. */
 export async function findBlobs(layout: ImageLayout): Promise<FoundFile[]> {
   const found: FoundFile[] = [];
   await forEachBounded(await readdir(layout.blobs), statsAtOnce, async (name) => {

@@ -1,5 +1,5 @@
 /**
- * The directory as this process has it: made, claimed, and claimed again when somebody has cleared it away.
+ * The directory as this process has it: made, claimed, and claimed again when it has been cleared away.
  */
 import { DirectoryLock } from "./directory-lock.ts";
 import type { DiskHealth } from "./disk-health.ts";
@@ -19,7 +19,7 @@ export class StoreDirectory {
   /**
    * Make the directory when it is missing, and keep others out until `release`.
    *
-   * @throws StoreError when another process has it, or it holds somebody else's images.
+   * @throws StoreError when another process has it, or it holds another's images.
    */
   static async claim(path: string): Promise<StoreDirectory> {
     const layout = new ImageLayout(path);
@@ -35,7 +35,7 @@ export class StoreDirectory {
   }
 
   /**
-   * Make again what somebody has removed; asked by several at once, it is done once.
+   * Make again what is gone; asked by several at once, it is done once.
    *
    * @throws Error of the operating system, or StoreError when another process has taken the directory meanwhile.
    */
@@ -52,7 +52,7 @@ export class StoreDirectory {
 
   async #makeAgain(health: DiskHealth): Promise<void> {
     await this.layout.makeDirectory();
-    if (!(await this.#lock.isCached())) {
+    if (!(await this.#lock.isThere())) {
       const lost = this.#lock;
       this.#lock = await DirectoryLock.take(this.layout.directory).catch((err: unknown) => {
         if (err instanceof StoreError) health.giveUp(err);

@@ -1,4 +1,4 @@
-/** The store's directory cannot be used: tell whoever starts the program. The message names the directory and what to do. */
+/** The store's directory cannot be used: tell the one who starts the program. The message names the directory and what to do. */
 export class StoreError extends Error {
   override readonly name = "StoreError";
 }

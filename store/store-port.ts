@@ -12,11 +12,11 @@ export interface CachedBlob {
    * @throws Error when the file cannot be read.
    */
   read(start: number, end: number): AsyncIterable<Uint8Array>;
-  /** To be called once by whoever opened it. */
+  /** To be called once by the one that opened it. */
   close(): Promise<void>;
 }
 
-/** A blob that is being written; nobody else sees it before `commit`. */
+/** A blob that is being written; no one else sees it before `commit`. */
 export interface BlobWriter {
   readonly digest: Digest;
   readonly sizeBytes: number;

@@ -26,7 +26,7 @@ export interface VerifiableBlobs {
   digests(): Digest[];
   /** Open it without counting this as a use. */
   inspect(digest: Digest): Promise<CachedBlob | undefined>;
-  /** Remove a blob whose bytes are wrong, and stop whoever reads it from the file that is kept open for all. */
+  /** Remove a blob whose bytes are wrong, and stop those that read it from the file that is kept open for all. */
   condemn(digest: Digest, reason: Error): Promise<void>;
 }
 

@@ -24,14 +24,14 @@ export interface WriterParts {
   readonly space: DiskSpace;
   readonly files: OpenFiles;
   readonly health: DiskHealth;
-  /** Make the directories again that somebody has removed. */
+  /** Make the directories again that are gone. */
   restore(): Promise<void>;
 }
 
 /** A blob that is being written; its whole size is reserved until it is committed or closed. */
 interface Writing {
   readonly sizeBytes: number;
-  /** Deleted meanwhile: its readers may go on, but nobody else ever sees it. */
+  /** Deleted meanwhile: its readers may go on, but no one else ever sees it. */
   isForgotten: boolean;
   /** Set by commit. */
   entry: BlobEntry | undefined;
@@ -58,7 +58,7 @@ export class Writers implements WriterHost {
   }
 
   /**
-   * Begin to write, or go on with what broke off.
+   * Begin to write, or continue what broke off.
    *
    * @param isFresh - Take nothing of what broke off.
    */
@@ -91,7 +91,7 @@ export class Writers implements WriterHost {
     return undefined;
   }
 
-  /** Nobody shall see what is being written of this blob. False when nothing is. */
+  /** No one shall see what is being written of this blob. False when nothing is. */
   async forget(digest: Digest): Promise<boolean> {
     const writing = this.#running.get(digest);
     if (!writing) return false;
@@ -144,7 +144,7 @@ export class Writers implements WriterHost {
     this.#open.delete(writer);
     await writer.file.release();
     if (writing.entry) return space.blobs.unpin(writing.entry);
-    if (this.#isClosed) return; // the directory may be another process's by now, which finds the file and goes on with it
+    if (this.#isClosed) return; // the directory may be another process's by now, which finds the file and continues it
     if (keep && writtenBytes > 0 && !isBroken)
       return this.#giveUp(digest, writing, { digest, sizeBytes, writtenBytes });
     // Where the disk refuses to remove it, its bytes go on to count.
@@ -161,7 +161,7 @@ export class Writers implements WriterHost {
     if (isVain()) return undefined;
     const path = layout.partial(digest, sizeBytes);
     const file = await space.jobs.run(digest, () => this.#openFile(path, isFresh));
-    // A file that was cut meanwhile is gone on with from there; whoever resumes hashes what is there anyway.
+    // A file that was cut meanwhile is continued from there; the one that resumes hashes what is there anyway.
     const { size } = await file.stat();
     if (!isVain() && size <= sizeBytes) {
       const writer = new PartialFile({ digest, sizeBytes, writtenBytes: size }, file, this);
@@ -213,7 +213,7 @@ export class Writers implements WriterHost {
     const { space, files } = this.#parts;
     file.retain();
     space.blobs.pin(entry);
-    // Forgotten within the job: whoever begins the same blob afresh waits for its end.
+    // Forgotten within the job: what begins the same blob afresh waits for its end.
     await space.jobs.run(entry.digest, () =>
       this.#syncs.run(async () => {
         if (await this.#syncAndRename(entry, file)) return;
