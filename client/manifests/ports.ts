@@ -3,6 +3,7 @@
  */
 import type { Logger } from "pino";
 import type { Digest } from "#oci/digest.ts";
+import type { Rights } from "../rights/rights.ts";
 import type { HeadTimeouts, Upstream } from "../upstream/upstream.ts";
 import type { ManifestCache } from "./manifest-cache.ts";
 
@@ -17,23 +18,8 @@ export interface ManifestContents {
   delete(digest: Digest): Promise<void>;
 }
 
-/** What is served to whom while the upstream does not answer. */
-export type OfflinePolicy = "known-pullers" | "anyone" | "nobody";
-
-/** Who may pull what, as far as it is remembered; `credential` is the puller's Authorization, undefined for anonymous. */
-export interface ManifestRights {
-  readonly offline: OfflinePolicy;
-  /** The upstream has answered 2xx to this puller. */
-  granted(credential: string | undefined, repository: string, digest: Digest): void;
-  /** The upstream has said no to this puller: 401, 403 or 404. */
-  refused(credential: string | undefined, repository: string, digest: Digest): void;
-  /** Whether the upstream has granted it so lately that it need not be asked again. */
-  isFresh(credential: string | undefined, repository: string, digest: Digest): boolean;
-  /** Whether the puller may have it while the upstream does not answer; by policy. */
-  mayOffline(credential: string | undefined, repository: string, digest: Digest): boolean;
-  /** Whether anything of this registry was ever granted to this puller, and is not forgotten. */
-  isKnown(credential: string | undefined): boolean;
-}
+/** Who may pull what, as far as it is remembered. */
+export type ManifestRights = Pick<Rights, "offline" | "granted" | "refused" | "isFresh" | "mayOffline" | "isKnown">;
 
 /** A manifest that has just been served, with its verified bytes. */
 export interface ServedManifest {

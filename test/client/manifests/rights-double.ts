@@ -1,4 +1,5 @@
-import type { ManifestRights, OfflinePolicy } from "#client/manifests/ports.ts";
+import type { ManifestRights } from "#client/manifests/ports.ts";
+import type { OfflinePolicy } from "#client/rights/rights.ts";
 import type { Digest } from "#oci/digest.ts";
 
 /** Rights for tests: nothing is forgotten, and whether it is fresh can be said. */
