@@ -2,7 +2,7 @@
  * What version 0.1.0 left on disk (recorded from its programs, in `previous-version/`) is used by this one: cache,
  * rights, state and signing key. The image is `team/app:latest` of a registry that was on 127.0.0.1:1009.
  */
-import { cp } from "node:fs/promises";
+import { cp, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { freePort } from "./support/free-port.ts";
@@ -32,6 +32,7 @@ test("cache, manifests and rights of the version before answer while the registr
   const folder = await stage.newFolder("client");
   const cache = join(folder, "cache");
   await cp(join(recorded, "cache"), cache, { recursive: true });
+  await mkdir(join(cache, "partial"), { recursive: true }); // empty, and so not in the repository: the mark of a cache
   const args = ["--upstream", "http://127.0.0.1:1009/", "--name", prefix, "--cache-dir", cache, "--uplink"];
   const client = stage.own(
     await startClient({ folder, args: [...args, `tcp://127.0.0.1:${await freePort()}`], mayBeUnready: true }),
