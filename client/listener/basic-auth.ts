@@ -69,7 +69,7 @@ class HtpasswdAuth implements BasicAuth {
     this.#logins = parseHtpasswd(readText(file, "htpasswd"), file);
     this.#dummyHash = dummyFor(this.#logins);
     this.#lookedAtMs = this.#now();
-    if (this.#logins.size === 0) this.#log?.warn({ file }, "htpasswd has no logins: nobody can log in");
+    if (this.#logins.size === 0) this.#log?.warn({ file }, "htpasswd has no logins: no one can log in");
   }
 
   async check(authorization: string | undefined, from = ""): Promise<boolean> {

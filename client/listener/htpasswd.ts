@@ -1,7 +1,7 @@
 /**
  * Files of logins as `htpasswd -B` writes them.
  */
-import { ListenerFileError } from "./listener-error.ts";
+import { ListenerFileError } from "./watched-file.ts";
 
 /** User names with their bcrypt hashes. */
 export type Logins = ReadonlyMap<string, string>;

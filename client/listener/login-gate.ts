@@ -1,5 +1,5 @@
 /**
- * Who may come in at all: everybody, or those with a login of the endpoint.
+ * Who may come in at all: everyone, or those with a login of the endpoint.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "pino";
@@ -37,7 +37,7 @@ export function createLoginGate(auth: Pick<BasicAuth, "check">, log: Pick<Logger
   };
 }
 
-// Nobody reads the body of a request that was turned away: the connection ends with the answer.
+// No one reads the body of a request that was turned away: the connection ends with the answer.
 function refuse(request: IncomingMessage, response: ServerResponse, err: RegistryError): void {
   const hasBody = request.headers["transfer-encoding"] !== undefined || Number(request.headers["content-length"]) > 0;
   if (hasBody) response.setHeader("connection", "close");

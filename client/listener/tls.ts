@@ -2,9 +2,10 @@
  * Certificate and key of the endpoint.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import type { Server } from "node:https";
 import { createSecureContext } from "node:tls";
-import { ListenerFileError } from "./listener-error.ts";
-import { readText, versionOf } from "./watched-file.ts";
+import type { Logger } from "pino";
+import { ListenerFileError, readText, versionOf } from "./watched-file.ts";
 
 /** Where certificate (with its chain) and key are, both PEM. */
 export interface TlsFiles {
@@ -31,6 +32,7 @@ export interface Tls {
 }
 
 const handshakeTimeoutMs = 10_000;
+const lookEveryMs = 60_000;
 const soonMs = 7 * 24 * 3_600_000;
 
 /**
@@ -53,6 +55,40 @@ export function readTls({ certFile, keyFile }: TlsFiles, nowMs = Date.now()): Tl
     throw new ListenerFileError(`TLS certificate ${certFile}: ${(err as Error).message}`, { cause: err });
   }
   return { options, warnings: warningsOf(certificate, certFile, nowMs), version };
+}
+
+/**
+ * Look at the files once a minute, and when they have changed use them for new connections; what is wrong with them is a
+ * warning, and the old ones stay in use.
+ *
+ * @param version - Of the files that the server began with, from `readTls`.
+ * @returns Ends it.
+ */
+export function reloadTls(
+  server: Pick<Server, "setSecureContext">,
+  files: TlsFiles,
+  version: string,
+  log: Pick<Logger, "info" | "warn">,
+): () => void {
+  let seen = version;
+  const look = () => {
+    const now = `${versionOf(files.certFile)} ${versionOf(files.keyFile)}`;
+    if (now === seen) return;
+    seen = now;
+    try {
+      const { options, warnings } = readTls(files);
+      server.setSecureContext(options);
+      log.info({ cert: files.certFile }, "TLS certificate reloaded");
+      for (const warning of warnings) log.warn(warning);
+    } catch (err: unknown) {
+      log.warn(
+        { reason: (err as Error).message },
+        "TLS files have changed and cannot be used; the old ones stay in use",
+      );
+    }
+  };
+  const timer = setInterval(look, lookEveryMs).unref();
+  return () => clearInterval(timer);
 }
 
 function parseCertificate(text: string, file: string): X509Certificate {

@@ -2,7 +2,11 @@
  * Files that an operator may replace while the program runs.
  */
 import { readFileSync, statSync } from "node:fs";
-import { ListenerFileError } from "./listener-error.ts";
+
+/** A file of the listener that cannot be used; the message names the file and what is wrong with it. */
+export class ListenerFileError extends Error {
+  override readonly name = "ListenerFileError";
+}
 
 /** The text of a file. @throws ListenerFileError that says what `what` is for and why it cannot be read. */
 export function readText(file: string, what: string): string {

@@ -126,7 +126,7 @@ export class ManifestCache {
   }
 
   /**
-   * A manifest has been pushed through here: what its tag meant before is over, whoever asks.
+   * A manifest has been pushed through here: what its tag meant before is over, for every puller.
    *
    * @param reference - Of the path: a tag or a digest.
    * @param digest - As the upstream's answer says it; undefined when it does not.
@@ -152,7 +152,7 @@ export class ManifestCache {
     this.onChange();
   }
 
-  /** All that are cached, most recently used first; for whoever writes them down. */
+  /** All that are cached, most recently used first; to be written down. */
   manifests(): KeyedManifest[] {
     return [...this.#manifests.values()].filter(({ digest }) => this.#contents.has(digest));
   }

@@ -14,7 +14,7 @@ export interface StatusLogin {
 
 /** Rules of access; the defaults are the narrow ones. */
 export interface StatusAccess {
-  /** `local`: peers on this machine, and whoever can log in. @defaultValue local */
+  /** `local`: peers on this machine, and those who can log in. @defaultValue local */
   readonly statusFor?: "local" | "everyone" | undefined;
   /** Names besides `localhost` and IP addresses by which the page may be asked for. @defaultValue none */
   readonly hostNames?: readonly string[] | undefined;
@@ -63,7 +63,7 @@ function isKnownHost(host: string | undefined, names: readonly string[]): boolea
 
 const forwardedBy = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
 
-/** Whether the peer is on this machine, and not a proxy there that speaks for somebody else. */
+/** Whether the peer is on this machine, and not a proxy there that speaks for another. */
 function isLocalPeer({ socket, headers }: IncomingMessage): boolean {
   const address = socket.remoteAddress?.replace(/^::ffff:/i, "") ?? "";
   const isLoopback = address === "::1" || (isIP(address) === 4 && address.startsWith("127."));

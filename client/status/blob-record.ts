@@ -8,13 +8,13 @@ import { upstreamErrorKind } from "./upstream-error.ts";
 export type Outcome =
   /** All bytes were handed to the puller. */
   | "complete"
-  /** The connection was broken off: nobody could go on, or the digest was wrong. */
+  /** The connection was broken off: no source could continue, or the digest was wrong. */
   | "broken"
   /** The puller went away. */
   | "cancelled"
   /** The upstream said no. */
   | "refused"
-  /** Nobody could begin. */
+  /** No source could begin. */
   | "unavailable";
 
 /** Someone who follows one blob request while it runs. */

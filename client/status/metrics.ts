@@ -32,7 +32,7 @@ export interface ClientMetrics {
   readonly fetchesInFlight: Gauge;
   readonly evictions: Counter;
   readonly evictedBytes: Counter;
-  /** Answers from memory because the upstream had none. */
+  /** Answers from the cache because the upstream had none. */
   readonly offlineAnswers: Counter<"what">;
   /** `upstreamErrorKind` tells the kind; without one the upstream counts as unreachable. */
   readonly upstreamErrors: { inc(kind?: UpstreamErrorKind): void };
@@ -50,7 +50,7 @@ export interface ClientMetrics {
   readonly rateLimitRemaining: Gauge<"registry">;
 }
 
-/** What can be answered from memory. */
+/** What can be answered from the cache. */
 export type OfflineAnswer = "ping" | "manifest" | "blob";
 
 const offlineAnswers: readonly OfflineAnswer[] = ["ping", "manifest", "blob"];
@@ -94,7 +94,7 @@ export function createClientMetrics(registry: Registry): ClientMetrics {
     evictedBytes: make.counter("ndn_registry_store_evicted_bytes_total", "Bytes of blobs that left the store.", {}),
     offlineAnswers: make.counter(
       "ndn_registry_offline_answers_total",
-      "Answers given from memory because the upstream had none.",
+      "Answers given from the cache because the upstream had none.",
       { what: offlineAnswers },
     ),
     segmentsWrong: make.counter(

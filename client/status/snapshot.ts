@@ -78,7 +78,7 @@ async function registriesOf({ registries, metrics }: StatusSources): Promise<Sta
   return registries().map(({ name, upstream }) => {
     const [limit, remaining] = [limits.get(name), remainders.get(name)];
     const rateLimit = limit === undefined || remaining === undefined ? null : { limit, remaining };
-    // Not its href: somebody will have written a password into it.
+    // Not its href: there may be a password in it.
     return { name, upstream: upstream.origin + upstream.pathname.replace(/\/$/, ""), rateLimit };
   });
 }

@@ -42,7 +42,7 @@ export function upstreamErrorKind(err: unknown): UpstreamErrorKind {
   return isOurs && causes.length > 0 ? "broken" : "unreachable";
 }
 
-// An error may be its own cause; nobody nests them deeper by accident.
+// An error may be its own cause; none is nested deeper by accident.
 const maxDepth = 8;
 
 function* causesOf(err: unknown): Generator<Error> {
