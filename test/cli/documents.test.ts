@@ -118,3 +118,14 @@ test("a heading's anchor is in lower case, without punctuation", () => {
     "ab-2_c",
   ]);
 });
+
+test("source files that documents name are there", () => {
+  const named = /`((?:base|oci|ndn|blob|store|fetch|uplinks|publish|server|client|cli|test|bench|docs)\/[\w./-]*)`/g;
+  for (const [path, text] of documents) {
+    if (path === "CHANGELOG.md") continue; // it tells of the past
+    const lost = [...text.matchAll(named)]
+      .map((match) => match[1]!)
+      .filter((file) => !existsSync(join(checkout, file)));
+    expect([path, ...lost]).toEqual([path]);
+  }
+});
