@@ -1,13 +1,14 @@
 /**
  * `npm run demo`: the whole path on one machine, with nothing else installed. Starts a registry with a sample image in
- * it, a gateway in front, pulls the image through it as a puller would, and stays up.
+ * it, both halves in front, pulls the image through it as a puller would, and stays up.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { patternBlob, startRegistry, type TestRegistry, tarLayer } from "#test/support/registry.ts";
+import { patternBlob, tarLayer } from "./demo/image-store.ts";
+import { MemoryRegistry } from "./demo/registry.ts";
 import { runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
 import { readOptions } from "./option.ts";
@@ -20,7 +21,7 @@ const smallLayerBytes = 2 * 1024 * 1024;
 const tag = "latest";
 const acceptManifests = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
 
-/** One blob of the sample image after its way through the gateway. */
+/** One blob of the sample image after its way over NDN. */
 interface Row {
   readonly blob: string;
   readonly bytes: number;
@@ -63,8 +64,8 @@ async function pullBlob(endpoint: string, { digest, size }: Descriptor): Promise
   };
 }
 
-async function startSampleRegistry(): Promise<TestRegistry> {
-  const registry = await startRegistry();
+async function startSampleRegistry(): Promise<MemoryRegistry> {
+  const registry = await MemoryRegistry.start();
   registry.addImage(repository, tag, [
     tarLayer({ "hello.txt": "Hello over Named Data Networking.\n" }),
     tarLayer({ "small.bin": patternBlob(smallLayerBytes, 2) }),
@@ -73,11 +74,11 @@ async function startSampleRegistry(): Promise<TestRegistry> {
   return registry;
 }
 
-async function show(gateway: string, registry: string): Promise<void> {
-  console.table(await pull(gateway));
-  const image = `${gateway.slice("http://".length)}/${repository}`;
-  console.log(`All digests are right. The registry ${registry} stays behind the gateway ${gateway}; try\n`);
-  console.log(`    docker pull ${image}\n    curl ${gateway}/v2/${repository}/manifests/${tag}\n\nCtrl-C ends it.`);
+async function show(endpoint: string, registry: string): Promise<void> {
+  console.table(await pull(endpoint));
+  const image = `${endpoint.slice("http://".length)}/${repository}`;
+  console.log(`All digests are right. The registry ${registry} stays behind the endpoint ${endpoint}; try\n`);
+  console.log(`    docker pull ${image}\n    curl ${endpoint}/v2/${repository}/manifests/${tag}\n\nCtrl-C ends it.`);
 }
 
 async function main(): Promise<void> {
@@ -96,8 +97,8 @@ async function main(): Promise<void> {
   let closing: Promise<void> | undefined;
   const closeAll = async () => {
     await starting.then(
-      (gateway) => gateway.close(),
-      () => undefined, // told below, if anybody still waits for it
+      (both) => both.close(),
+      () => undefined, // reported below, if it is still awaited
     );
     await registry.close();
     rmSync(folder, { recursive: true, force: true });

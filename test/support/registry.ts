@@ -1,19 +1,19 @@
 /**
- * A registry in this process, for tests and the demo: everything in memory, real HTTP, and faults on demand.
+ * A registry in this process, for tests: everything in memory, real HTTP, and faults on demand.
  */
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { ImageStore } from "#cli/demo/image-store.ts";
+import { type Listening, listen } from "#cli/demo/registry.ts";
 import { type AuthOptions, Authority, type TokenRequest } from "./registry/auth.ts";
 import type { Fault } from "./registry/fault.ts";
-import { type Listening, listen } from "./registry/listen.ts";
 import type { RateLimit } from "./registry/rate-limit.ts";
 import { cdnRoutes, type Route, type RouteContext, registryRoutes } from "./registry/routes.ts";
 import { type SeenRequest, seen } from "./registry/seen.ts";
 import { refuse } from "./registry/send.ts";
-import { ImageStore } from "./registry/store.ts";
 
-export { patternBlob, tarLayer } from "./registry/pattern.ts";
-export type { ImageDigests } from "./registry/store.ts";
+export type { ImageDigests } from "#cli/demo/image-store.ts";
+export { patternBlob, tarLayer } from "#cli/demo/image-store.ts";
 export type { AuthOptions, Fault, RateLimit, SeenRequest, TokenRequest };
 
 export interface RegistryOptions {

@@ -1,11 +1,11 @@
 /** Reading: blobs, manifests, lists (OCI distribution-spec § Pull, § Content Discovery). */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Repository } from "#cli/demo/image-store.ts";
+import { selectRange } from "#cli/demo/registry.ts";
 import { RegistryError } from "#oci/errors.ts";
 import { answerWith, type Fault } from "./fault.ts";
-import { selectRange } from "./range.ts";
 import { reply, sendBody } from "./send.ts";
-import type { Repository } from "./store.ts";
 
 /** What the answer to a blob GET depends on. */
 export interface BlobContext {

@@ -1,9 +1,9 @@
 /** Writing: uploads, manifests, deletion (OCI distribution-spec § Push, § Content Management). */
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { digestLike, type ImageStore, type Repository } from "#cli/demo/image-store.ts";
 import { RegistryError } from "#oci/errors.ts";
 import { readBody, reply } from "./send.ts";
-import { digestLike, type ImageStore, type Repository } from "./store.ts";
 
 const maxManifestBytes = 4 << 20;
 

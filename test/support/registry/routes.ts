@@ -1,12 +1,12 @@
 /** Which handler answers which path (OCI distribution-spec § Endpoints). */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ImageStore, Repository } from "#cli/demo/image-store.ts";
 import { RegistryError } from "#oci/errors.ts";
 import type { Authority } from "./auth.ts";
 import { type BlobContext, serveBlob, serveManifest, servePage } from "./pull.ts";
 import { deleteManifest, putManifest, Uploads } from "./push.ts";
 import { countPull, type RateLimit } from "./rate-limit.ts";
 import { reply } from "./send.ts";
-import type { ImageStore, Repository } from "./store.ts";
 
 /** What the routes need of the registry; its values may change between requests. */
 export interface RouteContext extends BlobContext {
