@@ -3,7 +3,7 @@
  */
 
 import { reasonOf } from "#base/error-text.ts";
-import type { Mending, SegmentCheck } from "#ndn/consumer/segment-check.ts";
+import type { Repair, SegmentCheck } from "#ndn/consumer/segment-check.ts";
 import { FetchFailed } from "#ndn/consumer/segment-fetch.ts";
 import type { SegmentDataEncoder } from "#ndn/packet/data.ts";
 import { digestListOf, digestListRange } from "./names.ts";
@@ -22,7 +22,7 @@ export interface DigestListsOptions {
   /** Payload of segment `n` from somewhere else than NDN. */
   repair(n: number): Promise<Buffer | undefined>;
   onWrong(n: number): void;
-  onMended(n: number, how: Mending): void;
+  onRepaired(n: number, how: Repair): void;
 }
 
 /** What one fetch compares its segments with. */
@@ -70,8 +70,8 @@ export class DigestLists implements SegmentCheck {
     this.#options.onWrong(n);
   }
 
-  onMended(n: number, how: Mending): void {
-    this.#options.onMended(n, how);
+  onRepaired(n: number, how: Repair): void {
+    this.#options.onRepaired(n, how);
   }
 
   async #load(i: number): Promise<void> {

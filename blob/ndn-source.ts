@@ -4,7 +4,7 @@
 import { reasonOf } from "#base/error-text.ts";
 import type { SegmentConsumer } from "#ndn/consumer/consumer.ts";
 import type { Patience, Questions } from "#ndn/consumer/questions.ts";
-import type { Mending } from "#ndn/consumer/segment-check.ts";
+import type { Repair } from "#ndn/consumer/segment-check.ts";
 import { FetchFailed } from "#ndn/consumer/segment-fetch.ts";
 import { contentTypes } from "#ndn/packet/data.ts";
 import { decodeMetadata, type Metadata } from "#ndn/packet/metadata.ts";
@@ -52,7 +52,7 @@ export interface PacketEvents extends TrustEvents {
   /** A segment was not the right one. */
   wrong?(blob: BlobRef, segment: number): void;
   /** It has been replaced. */
-  mended?(blob: BlobRef, segment: number, how: Mending): void;
+  repaired?(blob: BlobRef, segment: number, how: Repair): void;
 }
 
 /** How packets are believed: with a verifier each, else the whole blob by its digest. */
@@ -133,7 +133,7 @@ export class NdnSource implements BlobSource {
       fetchList: (i) => (i === 0 && isAsked ? firstList : lists(i)),
       repair: async (n) => repair?.(blob, n * size, Math.min(sizeBytes, (n + 1) * size), signal),
       onWrong: (n) => events.wrong?.(blob, n),
-      onMended: (n, how) => events.mended?.(blob, n, how),
+      onRepaired: (n, how) => events.repaired?.(blob, n, how),
     });
   }
 

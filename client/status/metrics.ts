@@ -38,7 +38,7 @@ export interface ClientMetrics {
   readonly upstreamErrors: { inc(kind?: UpstreamErrorKind): void };
   /** Segments over NDN that were not the right ones, and how they were replaced. */
   readonly segmentsWrong: Counter;
-  readonly segmentsMended: Counter<"how">;
+  readonly segmentsRepaired: Counter<"how">;
   /** Reads that asked the upstream as well because NDN was late, by who brought the first bytes. */
   readonly hedges: Counter<"won">;
   /** Bytes of segments that came from the upstream instead. */
@@ -102,7 +102,7 @@ export function createClientMetrics(registry: Registry): ClientMetrics {
       "Segments over NDN that were not the right ones.",
       {},
     ),
-    segmentsMended: make.counter("ndn_registry_segments_mended_total", "Wrong segments that were replaced, by how.", {
+    segmentsRepaired: make.counter("ndn_registry_segments_mended_total", "Wrong segments that were replaced, by how.", {
       how: ["implicit-digest", "elsewhere"],
     }),
     hedges: make.counter(

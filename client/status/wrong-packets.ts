@@ -26,8 +26,8 @@ export function wrongPackets(metrics: ClientMetrics, log: Logger): (uplink: stri
       else log.warn(fields, "a segment is not the right one; it is replaced, and so are others of this blob");
       told.set(digest, true);
     },
-    mended({ digest }, segment, how) {
-      metrics.segmentsMended.inc({ how });
+    repaired({ digest }, segment, how) {
+      metrics.segmentsRepaired.inc({ how });
       log.debug({ uplink, digest, segment, how }, "a wrong segment was replaced");
     },
   });

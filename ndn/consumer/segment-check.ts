@@ -11,7 +11,7 @@ import { fullName, joinName, type Name, segment } from "../packet/name.ts";
 import { maxPacketBytes } from "../packet/tlv.ts";
 
 /** How a wrong segment was replaced. */
-export type Mending = "implicit-digest" | "elsewhere";
+export type Repair = "implicit-digest" | "elsewhere";
 
 /** What is known of the packets of an object; made for one fetch. */
 export interface SegmentCheck {
@@ -28,7 +28,7 @@ export interface SegmentCheck {
   /** A packet of segment `n` was not the right one. */
   onWrong(n: number): void;
   /** Segment `n` was wrong and is right now. */
-  onMended(n: number, how: Mending): void;
+  onRepaired(n: number, how: Repair): void;
   /** Set by the fetch: to be called when digests have become known, or with the reason why they never will. */
   listener: ((failure?: Error) => void) | undefined;
 }
@@ -47,7 +47,7 @@ export class CheckedSegments {
   /** Digests of packets that came before theirs was known, by number modulo capacity. */
   private readonly early: (string | undefined)[];
   /** Segments that are being replaced. */
-  private readonly mending = new Map<number, Mending>();
+  private readonly repairs = new Map<number, Repair>();
   private readonly wrongInGroup = new Map<number, number>();
   private readonly packet = Buffer.allocUnsafeSlow(maxPacketBytes);
 
@@ -84,38 +84,38 @@ export class CheckedSegments {
    * A packet of `n` was wrong.
    * @returns how to replace it; undefined when that is under way, and this was an answer to an older question.
    */
-  wrong(n: number): Mending | undefined {
+  wrong(n: number): Repair | undefined {
     this.check.onWrong(n);
-    const tried = this.mending.get(n);
+    const tried = this.repairs.get(n);
     if (tried === "elsewhere") return undefined;
     if (tried === undefined) {
       const group = this.check.groupOf(n);
       this.wrongInGroup.set(group, (this.wrongInGroup.get(group) ?? 0) + 1);
     }
     const how = tried === undefined ? "implicit-digest" : "elsewhere";
-    this.mending.set(n, how);
+    this.repairs.set(n, how);
     return how;
   }
 
   /** Segment `n` stays unanswered. @returns whether it is to be looked for elsewhere, because it was asked by full name. */
   silent(n: number): boolean {
-    if (this.mending.get(n) !== "implicit-digest") return false;
-    this.mending.set(n, "elsewhere");
+    if (this.repairs.get(n) !== "implicit-digest") return false;
+    this.repairs.set(n, "elsewhere");
     return true;
   }
 
   /** Segment `n` is right now. */
   right(n: number): void {
-    const how = this.mending.get(n);
+    const how = this.repairs.get(n);
     if (how === undefined) return;
-    this.mending.delete(n);
-    this.check.onMended(n, how);
+    this.repairs.delete(n);
+    this.check.onRepaired(n, how);
   }
 
   /** The full name to ask segment `n` by; undefined when its plain name will do. */
   fullName(n: number): Name | undefined {
     const isPoisoned = (this.wrongInGroup.get(this.check.groupOf(n)) ?? 0) >= wrongUntilFullNames;
-    const digest = isPoisoned || this.mending.has(n) ? this.check.digestOf(n) : undefined;
+    const digest = isPoisoned || this.repairs.has(n) ? this.check.digestOf(n) : undefined;
     if (digest === undefined) return undefined;
     return fullName(joinName(this.object, segment(n)), Buffer.from(digest, "hex"));
   }

@@ -102,7 +102,7 @@ test("a partial that cannot be read to its end is gone on with from the source",
   expect(store.partials.size).toBe(0);
 });
 
-test("a file that its readers cannot read breaks them off, with a cause that the next attempt can mend", async () => {
+test("a file that its readers cannot read breaks them off, with a cause that the next attempt can repair", async () => {
   const { store, fetches } = stageFetches();
   store.readableBytes = mib;
   const behind = await fetches.read(big.ref, [holds(big)], stays);

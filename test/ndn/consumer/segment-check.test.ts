@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { expect, test } from "vitest";
-import type { Mending, SegmentCheck } from "#ndn/consumer/segment-check.ts";
+import type { Repair, SegmentCheck } from "#ndn/consumer/segment-check.ts";
 import { FetchFailed, type ObjectToFetch } from "#ndn/consumer/segment-fetch.ts";
 import type { PacketHandler } from "#ndn/face/face.ts";
 import { SegmentDataEncoder } from "#ndn/packet/data.ts";
@@ -23,7 +23,7 @@ function checkOf(what: ObjectToFetch, options: { repairs?: boolean; known?: bool
   });
   let isKnown = options.known ?? true;
   const wrong: number[] = [];
-  const mended: [number, Mending][] = [];
+  const repaired: [number, Repair][] = [];
   const check: SegmentCheck = {
     encoder,
     expect: () => {},
@@ -32,14 +32,14 @@ function checkOf(what: ObjectToFetch, options: { repairs?: boolean; known?: bool
     repair: async (n) =>
       options.repairs ? bytes.subarray(n * what.segmentBytes, (n + 1) * what.segmentBytes) : undefined,
     onWrong: (n) => wrong.push(n),
-    onMended: (n, how) => mended.push([n, how]),
+    onRepaired: (n, how) => repaired.push([n, how]),
     listener: undefined,
   };
   const reveal = () => {
     isKnown = true;
     check.listener!();
   };
-  return { check, wrong, mended, reveal };
+  return { check, wrong, repaired, reveal };
 }
 
 /** A cache on the way that has forged packets under the plain names of some segments; a full name passes it by. */
@@ -91,7 +91,7 @@ test("the right bytes pass, and nothing is asked twice", async () => {
 test("a forged segment is asked once more by its full name, and only that one", async () => {
   await using run = await opened((n) => n === 0 || n === 200);
   expect((await run.fetching).equals(bytes)).toBe(true);
-  expect(run.mended).toEqual([
+  expect(run.repaired).toEqual([
     [0, "implicit-digest"],
     [200, "implicit-digest"],
   ]);
@@ -107,7 +107,7 @@ test("when all segments are forged, most are asked by their full name at once", 
 test("a segment that is forged under its full name as well comes from elsewhere", async () => {
   await using run = await opened((n) => n === 7, { alsoFullNames: true, repairs: true });
   expect((await run.fetching).equals(bytes)).toBe(true);
-  expect(run.mended).toEqual([[7, "elsewhere"]]);
+  expect(run.repaired).toEqual([[7, "elsewhere"]]);
 });
 
 test("with nothing right anywhere the fetch fails, and gives out what comes before", async () => {
@@ -125,7 +125,7 @@ test("nothing leaves before its digest is known, and forged ones that came befor
   expect([isDone, run.wrong]).toEqual([false, []]);
   run.reveal();
   expect((await run.fetching).equals(bytes)).toBe(true);
-  expect(run.mended.map(([n]) => n).sort((a, b) => a - b)).toEqual([3, 50]);
+  expect(run.repaired.map(([n]) => n).sort((a, b) => a - b)).toEqual([3, 50]);
 });
 
 test("digests that will never be known end the fetch", async () => {
