@@ -6,18 +6,22 @@ import { TokenBucket } from "#base/token-bucket.ts";
 import {
   type BlobRequest,
   fitsPacket,
+  lastSegmentOf,
   objectEncoder,
+  objectName,
   parseBlobName,
   plainEncoder,
   plainSegmentBytes,
 } from "#blob/names.ts";
+import type { SegmentDataEncoder } from "#ndn/packet/data.ts";
 import { endsInParametersDigest, type InterestFields } from "#ndn/packet/interest.ts";
 import { type Name, nameKey } from "#ndn/packet/name.ts";
-import type { ObjectDirectory, Request } from "#ndn/producer.ts";
+import type { ObjectDirectory, Payload, Request, SegmentedObject } from "#ndn/producer.ts";
+import type { BlobLocator } from "./blob-locator.ts";
 import type { DigestLists } from "./digest-lists.ts";
-import type { Placement } from "./placement.ts";
+import type { PagedBlob } from "./paged-blob.ts";
+import { pageBytes } from "./pages.ts";
 import type { PublishPolicy } from "./range-reader.ts";
-import { SegmentedBlob } from "./segmented-blob.ts";
 import type { SignedMetadata } from "./signed-metadata.ts";
 
 /** Answers that are made for one Interest alone cost a signature each. */
@@ -28,111 +32,163 @@ const uniqueAnswersAtOnce = 40;
 export interface BlobDirectoryOptions {
   readonly prefix: Name;
   readonly policy: PublishPolicy;
-  readonly placement: Placement;
+  readonly locator: BlobLocator;
   readonly metadata: SignedMetadata;
   readonly lists: DigestLists;
-  /** Told of every question that no cache can answer. */
+  /** Looked into for names that are not of blobs. */
+  readonly certificates: ObjectDirectory;
+  /** Called for every unique Interest. */
   onUnique(isAnswered: boolean): void;
 }
 
-type Asked<Kind extends BlobRequest["kind"]> = Extract<BlobRequest, { kind: Kind }>;
+type RequestOf<Kind extends BlobRequest["kind"]> = Extract<BlobRequest, { kind: Kind }>;
 
 /** The names under one prefix. */
 export class BlobDirectory implements ObjectDirectory {
-  private readonly options: BlobDirectoryOptions;
-  private readonly unique = new TokenBucket(uniqueAnswersPerSecond, uniqueAnswersAtOnce);
+  readonly #options: BlobDirectoryOptions;
+  readonly #unique = new TokenBucket(uniqueAnswersPerSecond, uniqueAnswersAtOnce);
 
   constructor(options: BlobDirectoryOptions) {
-    this.options = options;
+    this.#options = options;
   }
 
   lookup(name: Name, interest: InterestFields): Request | undefined {
-    const request = parseBlobName(this.options.prefix, name);
+    const request = parseBlobName(this.#options.prefix, name);
     switch (request?.kind) {
       case "segment":
-        return this.lookupSegment(request, interest);
+        return this.#lookupSegment(request, interest);
       case "plain":
-        return this.lookupPlain(request);
+        return this.#lookupPlain(request);
       case "metadata":
-        return this.lookupMetadata(name, request, interest);
+        return this.#lookupMetadata(name, request, interest);
       case "digests":
-        return this.lookupList(name, request, interest);
+        return this.#lookupList(name, request, interest);
       case undefined:
-        return undefined;
+        return this.#options.certificates.lookup(name, interest);
     }
   }
 
-  private lookupSegment(request: Asked<"segment">, interest: InterestFields): Request | undefined {
-    const repositories = this.options.placement.candidates(request.digest, interest);
+  #lookupSegment(request: RequestOf<"segment">, interest: InterestFields): Request | undefined {
+    const { digest, size, object, number } = request;
+    const repositories = this.#options.locator.candidates(digest, interest);
     return (
       repositories && {
-        key: `segment ${request.size} ${request.digest} ${repositories.join(" ")}`,
-        segment: { object: request.object, number: request.number },
-        answer: () => this.openSegments(request, repositories),
+        key: `segment ${size} ${digest} ${repositories.join(" ")}`,
+        segment: { object, number },
+        answer: () => this.#openSegments(request, repositories),
       }
     );
   }
 
-  private lookupPlain(request: Asked<"plain">): Request | undefined {
+  #lookupPlain(request: RequestOf<"plain">): Request | undefined {
     const { repository, digest, object, number } = request;
-    if (!this.options.policy.allows(repository)) return undefined;
+    if (!this.#options.policy.allows(repository)) return undefined;
     return {
       key: `plain ${repository} ${digest}`,
       segment: { object, number },
-      answer: () => this.openPlain(request),
+      answer: () => this.#openPlain(request),
     };
   }
 
-  private lookupMetadata(name: Name, request: Asked<"metadata">, interest: InterestFields): Request | undefined {
-    const { metadata, policy } = this.options;
+  #lookupMetadata(name: Name, request: RequestOf<"metadata">, interest: InterestFields): Request | undefined {
+    const { metadata, policy } = this.#options;
     const { repository, digest } = request;
     if (!policy.allows(repository)) return undefined;
     if (request.isUnique) {
-      return this.uniquely(name, interest, () => metadata.answerUnique(name, repository, digest));
+      return this.#uniquely(name, interest, () => metadata.answerUnique(name, repository, digest));
     }
     const key = `metadata ${repository} ${digest}`;
     return { key, segment: undefined, answer: () => metadata.answer(repository, digest) };
   }
 
-  private lookupList(name: Name, request: Asked<"digests">, interest: InterestFields): Request | undefined {
-    const { lists, placement } = this.options;
-    const repositories = placement.candidates(request.digest, interest);
+  #lookupList(name: Name, request: RequestOf<"digests">, interest: InterestFields): Request | undefined {
+    const { lists, locator } = this.#options;
+    const { digest, size, number } = request;
+    const repositories = locator.candidates(digest, interest);
     if (repositories === undefined) return undefined;
-    const open = () => placement.open(request.digest, repositories);
-    if (request.isUnique) {
-      return this.uniquely(name, interest, async () => {
-        const blob = await open();
-        return blob && lists.answerUnique(name, blob, request);
-      });
-    }
     const answer = async () => {
-      const blob = await open();
-      return blob && lists.answer(blob, request);
+      const segments = await this.#openSegments(request, repositories);
+      if (segments === undefined) return undefined;
+      return request.isUnique ? lists.answerUnique(name, segments, request) : lists.answer(segments, request);
     };
-    const key = `digests ${request.number} ${request.size} ${request.digest} ${repositories.join(" ")}`;
-    return { key, segment: undefined, answer };
+    if (request.isUnique) return this.#uniquely(name, interest, answer);
+    return { key: `digests ${number} ${size} ${digest} ${repositories.join(" ")}`, segment: undefined, answer };
   }
 
-  /** A question that no cache can answer: it has to be a true one, and there may not be many. */
-  private uniquely(name: Name, interest: InterestFields, answer: Request["answer"]): Request | undefined {
+  /** An Interest that no cache can answer: it has to be a true one, and there may not be many. */
+  #uniquely(name: Name, interest: InterestFields, answer: Request["answer"]): Request | undefined {
     if (!endsInParametersDigest(name, interest)) return undefined;
     const answerIfFew = async () => {
-      const isAnswered = this.unique.tryTake();
-      this.options.onUnique(isAnswered);
+      const isAnswered = this.#unique.tryTake();
+      this.#options.onUnique(isAnswered);
       return isAnswered ? answer() : undefined;
     };
     return { key: `unique ${nameKey(name)}`, segment: undefined, answer: answerIfFew };
   }
 
-  private async openSegments({ digest, size, object }: Asked<"segment">, repositories: readonly string[]) {
-    const blob = await this.options.placement.open(digest, repositories);
+  async #openSegments({ digest, size }: RequestOf<"segment" | "digests">, repositories: readonly string[]) {
+    const { prefix, locator } = this.#options;
+    const blob = await locator.open(digest, repositories);
+    const object = objectName(prefix, digest, size);
     return blob && new SegmentedBlob(blob, size, objectEncoder(object, blob.sizeBytes, size));
   }
 
-  private async openPlain({ digest, repository, object }: Asked<"plain">) {
-    const blob = await this.options.placement.open(digest, [repository]);
+  async #openPlain({ digest, repository, object }: RequestOf<"plain">) {
+    const blob = await this.#options.locator.open(digest, [repository]);
     if (blob === undefined) return undefined;
     const encoder = plainEncoder(object, blob.sizeBytes);
     return fitsPacket(encoder) ? new SegmentedBlob(blob, plainSegmentBytes, encoder) : undefined;
+  }
+}
+
+/** A blob cut into segments of one size: what the producer answers from. */
+class SegmentedBlob implements SegmentedObject {
+  readonly encoder: SegmentDataEncoder;
+  readonly lastSegment: number;
+  readonly #blob: PagedBlob;
+  readonly #segmentBytes: number;
+  /** Filled again by every `locate`: nothing is allocated per segment (hot path). */
+  readonly #payload: { buf: Buffer; start: number; end: number } = { buf: Buffer.alloc(0), start: 0, end: 0 };
+
+  constructor(blob: PagedBlob, segmentBytes: number, encoder: SegmentDataEncoder) {
+    this.#blob = blob;
+    this.#segmentBytes = segmentBytes;
+    this.encoder = encoder;
+    this.lastSegment = lastSegmentOf(blob.sizeBytes, segmentBytes);
+  }
+
+  get isCurrent(): boolean {
+    return this.#blob.isCurrent;
+  }
+
+  locate(n: number): Payload | undefined {
+    const start = n * this.#segmentBytes;
+    const end = Math.min(this.#blob.sizeBytes, start + this.#segmentBytes);
+    const pageStart = start - (start % pageBytes);
+    const endInPage = Math.min(end, pageStart + pageBytes);
+    const page = this.#blob.pageAt(start, endInPage);
+    if (page === undefined) return undefined;
+    if (endInPage < end) return this.#locateAcross(page.buf.subarray(start - pageStart), endInPage, end);
+    const payload = this.#payload;
+    payload.buf = page.buf;
+    payload.start = start - pageStart;
+    payload.end = end - pageStart;
+    return payload;
+  }
+
+  load(n: number, done: () => void): void {
+    const start = n * this.#segmentBytes;
+    const end = Math.min(this.#blob.sizeBytes, start + this.#segmentBytes);
+    const boundary = start - (start % pageBytes) + pageBytes;
+    if (end <= boundary) this.#blob.whenFilled(start, end, done);
+    else this.#blob.whenFilled(start, boundary, () => this.#blob.whenFilled(boundary, end, done));
+  }
+
+  /** Segments of 1200 bytes do not divide a page: some lie on two. */
+  #locateAcross(head: Buffer, boundary: number, end: number): Payload | undefined {
+    const next = this.#blob.pageAt(boundary, end);
+    if (next === undefined) return undefined;
+    const buf = Buffer.concat([head, next.buf.subarray(0, end - boundary)]);
+    return { buf, start: 0, end: buf.length };
   }
 }

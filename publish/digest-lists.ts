@@ -3,16 +3,15 @@
  */
 import { LRUCache } from "lru-cache";
 import { Semaphore } from "#base/semaphore.ts";
-import { digestListName, digestListRange, lastSegmentOf, objectEncoder, objectName } from "#blob/names.ts";
+import { digestListName, digestListRange, objectName } from "#blob/names.ts";
 import { contentTypes } from "#ndn/packet/data.ts";
 import type { Name } from "#ndn/packet/name.ts";
 import { encodeSignedData } from "#ndn/packet/signed-data.ts";
+import type { SegmentedObject } from "#ndn/producer.ts";
 import type { Signer } from "#ndn/trust/keychain.ts";
 import { readSignedData } from "#ndn/trust/signed-data.ts";
 import type { DigestListFiles, ListKey } from "./digest-list-files.ts";
-import type { PagedBlob } from "./paged-blob.ts";
 import { digestBytes, digestsOf } from "./segment-digests.ts";
-import { SegmentedBlob } from "./segmented-blob.ts";
 
 const freshnessMs = 3_600_000;
 const uniqueFreshnessMs = 1_000;
@@ -38,12 +37,11 @@ export interface DigestListsOptions {
   /** Ends computing when the server stops. */
   readonly signal: AbortSignal;
   readonly onAnswer: (origin: ListOrigin) => void;
-  /** Told once when lists have more bytes than a packet may have. */
+  /** Called once when lists have more bytes than a packet may have. */
   readonly onTooLarge: (sizeBytes: number) => void;
 }
 
 interface List extends ListKey {
-  readonly object: Name;
   readonly name: Name;
   /** Segments `[start, end)`. */
   readonly start: number;
@@ -52,88 +50,87 @@ interface List extends ListKey {
 
 /** Answers for digest lists of blobs that are open, so of which the registry has said that they are there. */
 export class DigestLists {
-  private readonly options: DigestListsOptions;
-  private readonly memory = new LRUCache<string, Buffer>({
+  readonly #options: DigestListsOptions;
+  readonly #memory = new LRUCache<string, Buffer>({
     maxSize: memoryBytes,
     sizeCalculation: (packet) => packet.length,
   });
-  private readonly underWay = new Map<string, Promise<Buffer>>();
-  private readonly computing = new Semaphore(computedAtOnce, maxWaiting);
-  private wasTooLarge = false;
+  readonly #underWay = new Map<string, Promise<Buffer>>();
+  readonly #computing = new Semaphore(computedAtOnce, maxWaiting);
+  #wasTooLarge = false;
 
   constructor(options: DigestListsOptions) {
-    this.options = options;
+    this.#options = options;
   }
 
   /**
-   * The packet for everybody who asks.
+   * The packet for all who ask.
    * @returns undefined when the blob has no such list.
    * @throws Error when the blob cannot be read now, or too many lists are asked for.
    */
-  async answer(blob: PagedBlob, key: ListKey): Promise<Buffer | undefined> {
-    const list = this.describe(blob, key);
+  async answer(segments: SegmentedObject, key: ListKey): Promise<Buffer | undefined> {
+    const list = this.#describe(segments, key);
     if (list.start >= list.end) return undefined;
     const id = `${key.digest} ${key.size} ${key.number} ${list.end}`;
-    const remembered = this.memory.get(id);
-    if (remembered) this.options.onAnswer("memory");
-    return remembered ?? this.underWay.get(id) ?? this.find(id, blob, list);
+    const remembered = this.#memory.get(id);
+    if (remembered) this.#options.onAnswer("memory");
+    return remembered ?? this.#underWay.get(id) ?? this.#find(id, segments, list);
   }
 
   /** A packet for one Interest alone, whose name this is. */
-  async answerUnique(asked: Name, blob: PagedBlob, key: ListKey): Promise<Buffer | undefined> {
-    const packet = await this.answer(blob, key);
-    return packet && this.sign(asked, readSignedData(packet)!.content, uniqueFreshnessMs);
+  async answerUnique(asked: Name, segments: SegmentedObject, key: ListKey): Promise<Buffer | undefined> {
+    const packet = await this.answer(segments, key);
+    return packet && this.#sign(asked, readSignedData(packet)!.content, uniqueFreshnessMs);
   }
 
-  private describe(blob: PagedBlob, key: ListKey): List {
-    const object = objectName(this.options.prefix, key.digest, key.size);
-    const range = digestListRange(key.number, lastSegmentOf(blob.sizeBytes, key.size));
-    return { ...key, object, name: digestListName(object, key.number), ...range };
+  #describe(segments: SegmentedObject, key: ListKey): List {
+    const object = objectName(this.#options.prefix, key.digest, key.size);
+    const range = digestListRange(key.number, segments.lastSegment);
+    return { ...key, name: digestListName(object, key.number), ...range };
   }
 
-  private find(id: string, blob: PagedBlob, list: List): Promise<Buffer> {
-    const finding = this.storedOrComputed(blob, list)
+  #find(id: string, segments: SegmentedObject, list: List): Promise<Buffer> {
+    const finding = this.#storedOrComputed(segments, list)
       .then((packet) => {
-        this.memory.set(id, packet);
+        this.#memory.set(id, packet);
         return packet;
       })
-      .finally(() => this.underWay.delete(id));
-    this.underWay.set(id, finding);
+      .finally(() => this.#underWay.delete(id));
+    this.#underWay.set(id, finding);
     return finding;
   }
 
-  private async storedOrComputed(blob: PagedBlob, list: List): Promise<Buffer> {
-    const { files, onAnswer } = this.options;
+  async #storedOrComputed(segments: SegmentedObject, list: List): Promise<Buffer> {
+    const { files, onAnswer } = this.#options;
     const stored = await files?.read(list);
-    if (stored && this.isRight(stored, list)) {
+    if (stored && this.#isRight(stored, list)) {
       onAnswer("state");
       return stored;
     }
-    const packet = await this.computing.run(() => this.compute(blob, list));
+    const packet = await this.#computing.run(() => this.#compute(segments, list));
     files?.write(list, packet);
     onAnswer("computed");
     return packet;
   }
 
-  private async compute(blob: PagedBlob, { object, name, size, start, end }: List): Promise<Buffer> {
-    const segments = new SegmentedBlob(blob, size, objectEncoder(object, blob.sizeBytes, size));
-    return this.sign(name, await digestsOf(segments, start, end, this.options.signal), freshnessMs);
+  async #compute(segments: SegmentedObject, { name, start, end }: List): Promise<Buffer> {
+    return this.#sign(name, await digestsOf(segments, start, end, this.#options.signal), freshnessMs);
   }
 
-  private async sign(name: Name, content: Buffer, freshMs: number): Promise<Buffer> {
+  async #sign(name: Name, content: Buffer, freshMs: number): Promise<Buffer> {
     const options = { contentType: contentTypes.Manifest, freshnessMs: freshMs, content };
-    const packet = await encodeSignedData(name, options, this.options.signer);
+    const packet = await encodeSignedData(name, options, this.#options.signer);
     if (packet.length <= maxDataBytes) return packet;
-    if (!this.wasTooLarge) this.options.onTooLarge(packet.length);
-    this.wasTooLarge = true;
+    if (!this.#wasTooLarge) this.#options.onTooLarge(packet.length);
+    this.#wasTooLarge = true;
     throw new Error(`a digest list would have ${packet.length} bytes`);
   }
 
   /** Whether a packet from the disk is this list, made with the present key. */
-  private isRight(packet: Buffer, { name, start, end }: List): boolean {
+  #isRight(packet: Buffer, { name, start, end }: List): boolean {
     const data = readSignedData(packet);
     if (data === undefined) return false;
-    const { keyLocator } = this.options;
+    const { keyLocator } = this.#options;
     const locator = data.signature.keyLocator;
     const isOurKey = keyLocator === undefined ? locator === undefined : locator?.equals(keyLocator) === true;
     const isThisList = data.contentType === contentTypes.Manifest && data.name.equals(name);

@@ -5,20 +5,18 @@ import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { SegmentSize } from "#blob/names.ts";
 import type { Name } from "#ndn/packet/name.ts";
-import { type ObjectDirectory, SegmentProducer } from "#ndn/producer.ts";
+import { SegmentProducer } from "#ndn/producer.ts";
 import { CertificateDirectory } from "#ndn/trust/certificate-directory.ts";
 import type { Identity } from "#ndn/trust/keychain.ts";
 import type { Digest } from "#oci/digest.ts";
 import { BlobDirectory } from "./blob-directory.ts";
+import { BlobLocator, RepositoryIndex } from "./blob-locator.ts";
 import { openListFiles } from "./digest-list-files.ts";
 import { DigestLists } from "./digest-lists.ts";
-import { KnownPlaces } from "./known-places.ts";
-import { OpenBlobs } from "./open-blobs.ts";
-import { PageCache } from "./page-cache.ts";
-import { Placement } from "./placement.ts";
-import { createServerMetrics, exposeProducer } from "./publish-metrics.ts";
+import type { BlobPagesContext } from "./paged-blob.ts";
+import { PageCache, ReadLimit } from "./pages.ts";
+import { createPublishMetrics, exposeProducer } from "./publish-metrics.ts";
 import type { PublishPolicy, RangeReader } from "./range-reader.ts";
-import { ReadGate } from "./read-gate.ts";
 import { SignedMetadata } from "./signed-metadata.ts";
 
 /** Memory for pages of blobs, all together. */
@@ -56,57 +54,54 @@ export function createPublication(options: PublicationOptions): Publication {
   const { log, prefix, identity, policy, reader, search, segmentBytes, stateDirectory } = options;
   const stop = new AbortController();
   const onStateError = (err: Error) => log.warn({ err }, "state cannot be kept");
-  const places = new KnownPlaces(stateDirectory, onStateError);
+  const index = new RepositoryIndex(stateDirectory, onStateError);
   const files = stateDirectory === undefined ? undefined : openListFiles(stateDirectory, onStateError);
   const cache = new PageCache(cacheBytes);
-  const metrics = createServerMetrics(options.metrics);
-  const blobs = new OpenBlobs({
+  const metrics = createPublishMetrics(options.metrics);
+  const pages: BlobPagesContext = {
     reader,
     cache,
-    gate: new ReadGate(concurrentReads),
+    limit: new ReadLimit(concurrentReads, cache.capacityPages),
     signal: stop.signal,
-    onRead: (bytes) => metrics.registryBytes.inc(bytes),
-    onReadFailed: (blob, reason) => {
+    readBytes: metrics.registryBytes,
+    onReadFailed(blob, reason) {
       metrics.registryFailures.inc();
       log.warn({ ...blob, reason: reason.message }, "reading the registry failed");
     },
-  });
-  const { signer, certificates } = identity;
-  const placement = new Placement({ prefix, policy, places, blobs, search });
+  };
+  const locator = new BlobLocator({ prefix, policy, index, pages, search });
+  const { signer } = identity;
   const lists = new DigestLists({
     prefix,
     signer,
-    keyLocator: certificates[0]?.name,
+    keyLocator: identity.certificates[0]?.name,
     files,
     signal: stop.signal,
     onAnswer: (origin) => metrics.digestLists.inc({ origin }),
     onTooLarge: (sizeBytes) =>
       log.warn({ sizeBytes }, "digest lists do not fit into a packet: choose a shorter prefix"),
   });
+  const certificates = new CertificateDirectory(identity.certificates);
   const directory = new BlobDirectory({
     prefix,
     policy,
-    placement,
-    metadata: new SignedMetadata({ prefix, signer, placement, segmentBytes }),
+    locator,
+    metadata: new SignedMetadata({ prefix, signer, locator, segmentBytes }),
     lists,
-    onUnique: (isAnswered) => metrics.uniqueQuestions.inc({ outcome: isAnswered ? "answered" : "refused" }),
+    certificates,
+    onUnique: (isAnswered) => metrics.uniqueInterests.inc({ outcome: isAnswered ? "answered" : "refused" }),
   });
-  const published = new CertificateDirectory(certificates);
-  const producer = new SegmentProducer(prefix, eitherOf(directory, published));
+  const producer = new SegmentProducer(prefix, directory);
   exposeProducer(options.metrics, producer, () => cache.sizeBytes);
   return {
     producer,
-    others: published
+    others: certificates
       .namesOutside(prefix)
-      .map((outside) => ({ prefix: outside, producer: new SegmentProducer(outside, published) })),
+      .map((outside) => ({ prefix: outside, producer: new SegmentProducer(outside, certificates) })),
     async close() {
       stop.abort();
-      await places.close();
+      await index.close();
       await files?.close();
     },
   };
-}
-
-function eitherOf(first: ObjectDirectory, second: ObjectDirectory): ObjectDirectory {
-  return { lookup: (name, interest) => first.lookup(name, interest) ?? second.lookup(name, interest) };
 }

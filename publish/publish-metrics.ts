@@ -1,19 +1,19 @@
 /**
- * What the registry host's half counts (Prometheus).
+ * What a publication counts (Prometheus).
  */
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { SegmentProducer } from "#ndn/producer.ts";
 
-/** Counters that the server's parts write to. */
-export interface ServerMetrics {
+/** Counters that its parts write to. */
+export interface PublishMetrics {
   readonly registryBytes: Counter;
   readonly registryFailures: Counter;
   readonly digestLists: Counter<"origin">;
-  readonly uniqueQuestions: Counter<"outcome">;
+  readonly uniqueInterests: Counter<"outcome">;
 }
 
-/** Define the server's metrics in `registry`. */
-export function createServerMetrics(registry: Registry): ServerMetrics {
+/** Define them in `registry`. */
+export function createPublishMetrics(registry: Registry): PublishMetrics {
   const registers = [registry];
   return {
     registryBytes: new Counter({
@@ -32,7 +32,7 @@ export function createServerMetrics(registry: Registry): ServerMetrics {
       labelNames: ["origin"],
       registers,
     }),
-    uniqueQuestions: new Counter({
+    uniqueInterests: new Counter({
       name: "ndn_registry_server_unique_questions_total",
       help: "Interests that no cache can answer: answered, or refused at the bound",
       labelNames: ["outcome"],
@@ -49,7 +49,7 @@ export function exposeProducer(registry: Registry, producer: SegmentProducer, ca
     ["ndn_registry_server_segments_total", "Segments sent", () => counters.segmentsSent],
     ["ndn_registry_server_payload_bytes_total", "Payload bytes sent in segments", () => counters.payloadBytesSent],
     ["ndn_registry_server_dropped_interests_total", "Interests dropped at a bound", () => counters.dropped],
-    ["ndn_registry_server_cached_bytes", "Blob bytes held in memory", cachedBytes],
+    ["ndn_registry_server_cached_bytes", "Blob bytes cached in memory", cachedBytes],
   ];
   for (const [name, help, value] of shown) {
     new Gauge({

@@ -18,7 +18,7 @@ export interface PublishPolicy {
   allows(repository: string): boolean;
 }
 
-/** How long it is believed that there is a blob, and that everyone may read it; then the registry is asked again. */
+/** How long it counts that there is a blob and that everyone may read it; then the registry is asked again. */
 export const revalidateAfterMs = 5 * 60_000;
 
 /** Where a server reads blobs from: the registry over HTTP, or its storage directory. */

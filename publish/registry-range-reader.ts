@@ -8,7 +8,7 @@ import { parseContentRange } from "#oci/range.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import type { RangeRead, RangeReader } from "./range-reader.ts";
 
-/** Statuses that mean "not here, or not for everybody": an answer, not a failure. */
+/** Statuses that mean "not here, or not public": an answer, not a failure. */
 const absent = new Set([401, 403, 404]);
 
 const sliceBytes = 64 * 1024;
@@ -16,19 +16,19 @@ const emptyBody: Body = { pourInto: async () => {}, cancel: () => {} };
 
 type RangeResponse = Awaited<ReturnType<RegistryClient["getRange"]>>;
 
-/** Reads from a registry; with a login only where `mayLogin` says so. */
+/** Reads from a registry; with a login only where the operator has listed the repository. */
 export class RegistryRangeReader implements RangeReader {
-  private readonly client: RegistryClient;
-  private readonly mayLogin: (repository: string) => boolean;
+  readonly #client: RegistryClient;
+  readonly #logins: { isListed(repository: string): boolean };
 
-  constructor(client: RegistryClient, mayLogin: (repository: string) => boolean) {
-    this.client = client;
-    this.mayLogin = mayLogin;
+  constructor(client: RegistryClient, logins: { isListed(repository: string): boolean }) {
+    this.#client = client;
+    this.#logins = logins;
   }
 
   async read(blob: BlobRef, start: number, end: number, signal: AbortSignal): Promise<RangeRead | undefined> {
-    const auth = { kind: this.mayLogin(blob.repository) ? "login" : "anonymous" } as const;
-    const response = await this.client.getRange(blob.repository, blob.digest, { auth, range: { start, end }, signal });
+    const auth = { kind: this.#logins.isListed(blob.repository) ? "login" : "anonymous" } as const;
+    const response = await this.#client.getRange(blob.repository, blob.digest, { auth, range: { start, end }, signal });
     if (response.status === 206) return partial(response, start);
     if (response.status === 200) return cutOut(response, start, end);
     response.body.cancel();

@@ -2,7 +2,7 @@
  * The implicit digests of an object's segments: sha256 over each whole packet, as the producer writes it.
  *
  * Hot path: packets are written into one buffer after another and hashed there with one call; nothing but the digests
- * is kept, and the event loop gets its turn after each page, so that segments go on being answered. A hash comes as hex,
+ * is kept, and the event loop gets its turn after each page, so that segments are answered meanwhile. A hash comes as hex,
  * which Node makes faster than a Buffer.
  */
 import { hash } from "node:crypto";

@@ -12,7 +12,7 @@ import { type Digest, hexOf } from "#oci/digest.ts";
 import { isRepository } from "#oci/reference.ts";
 import type { RangeRead, RangeReader } from "./range-reader.ts";
 
-/** Repositories looked through for a digest that nobody has named a place for. */
+/** Repositories looked through for a digest for which no repository is named. */
 const maxRepositories = 10_000;
 const listTtlMs = 60_000;
 const rootPath = ["docker", "registry", "v2"];
@@ -44,23 +44,23 @@ export async function checkStorage(directory: string): Promise<boolean> {
 
 /**
  * Reads below `<directory>/docker/registry/v2`. Only what is not in a `repositories` directory that is there counts as
- * absent: when the disk is not mounted, or fails, nobody can tell.
+ * absent: when the disk is not mounted, or fails, that cannot be told.
  */
 export class StorageRangeReader implements RangeReader {
-  private readonly blobs: string;
-  private readonly repositories: string;
-  private list: { readonly names: readonly string[]; readonly readAtMs: number } | undefined;
+  readonly #blobs: string;
+  readonly #repositories: string;
+  #list: { readonly names: readonly string[]; readonly readAtMs: number } | undefined;
 
   constructor(directory: string) {
-    this.blobs = join(directory, ...rootPath, "blobs");
-    this.repositories = repositoriesIn(directory);
+    this.#blobs = join(directory, ...rootPath, "blobs");
+    this.#repositories = repositoriesIn(directory);
   }
 
   async read(blob: BlobRef, start: number, end: number, signal?: AbortSignal): Promise<RangeRead | undefined> {
-    if (!(await this.isLinked(blob))) return undefined;
+    if (!(await this.#isLinked(blob))) return undefined;
     const hex = hexOf(blob.digest);
-    const path = join(this.blobs, "sha256", hex.slice(0, 2), hex, "data");
-    const file = await this.unlessAbsent(open(path));
+    const path = join(this.#blobs, "sha256", hex.slice(0, 2), hex, "data");
+    const file = await this.#unlessAbsent(open(path));
     if (file === undefined) return undefined;
     try {
       const sizeBytes = (await file.stat()).size;
@@ -71,49 +71,49 @@ export class StorageRangeReader implements RangeReader {
     }
   }
 
-  /** The repositories that link to this digest; one that cannot be read is passed over, as these are places to look. */
+  /** The repositories that link to this digest; one that cannot be read is passed over, as these are candidates. */
   async repositoriesWith(digest: Digest): Promise<string[]> {
     const found: string[] = [];
-    for (const repository of await this.listRepositories()) {
-      if (await this.isLinked({ repository, digest }).catch(() => false)) found.push(repository);
+    for (const repository of await this.#listRepositories()) {
+      if (await this.#isLinked({ repository, digest }).catch(() => false)) found.push(repository);
     }
     return found;
   }
 
-  private async listRepositories(): Promise<readonly string[]> {
+  async #listRepositories(): Promise<readonly string[]> {
     const now = performance.now();
-    if (this.list === undefined || now - this.list.readAtMs > listTtlMs) {
+    if (this.#list === undefined || now - this.#list.readAtMs > listTtlMs) {
       const names: string[] = [];
-      await this.collect("", await readdir(this.repositories, { withFileTypes: true }), names);
-      this.list = { names, readAtMs: now };
+      await this.#collect("", await readdir(this.#repositories, { withFileTypes: true }), names);
+      this.#list = { names, readAtMs: now };
     }
-    return this.list.names;
+    return this.#list.names;
   }
 
-  private async collect(path: string, entries: readonly Dirent[], names: string[]): Promise<void> {
+  async #collect(path: string, entries: readonly Dirent[], names: string[]): Promise<void> {
     if (entries.some((entry) => entry.name === "_layers")) names.push(path);
     for (const entry of entries) {
       if (names.length >= maxRepositories) return;
       if (!entry.isDirectory() || entry.name.startsWith("_")) continue;
       const below = path ? `${path}/${entry.name}` : entry.name;
-      const inside = await readdir(join(this.repositories, below), { withFileTypes: true }).catch(() => []);
-      await this.collect(below, inside, names);
+      const inside = await readdir(join(this.#repositories, below), { withFileTypes: true }).catch(() => []);
+      await this.#collect(below, inside, names);
     }
   }
 
-  private async isLinked(blob: BlobRef): Promise<boolean> {
+  async #isLinked(blob: BlobRef): Promise<boolean> {
     if (!isRepository(blob.repository)) return false;
-    const link = join(this.repositories, blob.repository, "_layers", "sha256", hexOf(blob.digest), "link");
-    return (await this.unlessAbsent(access(link).then(() => true))) ?? false;
+    const link = join(this.#repositories, blob.repository, "_layers", "sha256", hexOf(blob.digest), "link");
+    return (await this.#unlessAbsent(access(link).then(() => true))) ?? false;
   }
 
   /** What was found; undefined when it is not there although the storage is. @throws Error when that cannot be told. */
-  private async unlessAbsent<T>(finding: Promise<T>): Promise<T | undefined> {
+  async #unlessAbsent<T>(finding: Promise<T>): Promise<T | undefined> {
     try {
       return await finding;
     } catch (err: unknown) {
       if (!notThere.has((err as NodeJS.ErrnoException).code)) throw err;
-      await access(this.repositories);
+      await access(this.#repositories);
       return undefined;
     }
   }

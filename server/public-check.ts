@@ -12,29 +12,29 @@ const maxRemembered = 10_000;
 
 /** A reader of storage behind the registry's own answer. */
 export class PublicCheck implements RangeReader {
-  private readonly storage: RangeReader;
-  private readonly registry: RegistryClient;
-  private readonly policy: PublishPolicy;
-  private readonly allowed = new LRUCache<string, true>({ max: maxRemembered, ttl: revalidateAfterMs });
+  readonly #storage: RangeReader;
+  readonly #registry: RegistryClient;
+  readonly #policy: PublishPolicy;
+  readonly #allowed = new LRUCache<string, true>({ max: maxRemembered, ttl: revalidateAfterMs });
 
   constructor(storage: RangeReader, registry: RegistryClient, policy: PublishPolicy) {
-    this.storage = storage;
-    this.registry = registry;
-    this.policy = policy;
+    this.#storage = storage;
+    this.#registry = registry;
+    this.#policy = policy;
   }
 
   async read(blob: BlobRef, start: number, end: number, signal: AbortSignal): Promise<RangeRead | undefined> {
-    if (!this.policy.isListed(blob.repository) && !(await this.isPublic(blob, signal))) return undefined;
-    return this.storage.read(blob, start, end, signal);
+    if (!this.#policy.isListed(blob.repository) && !(await this.#isPublic(blob, signal))) return undefined;
+    return this.#storage.read(blob, start, end, signal);
   }
 
-  private async isPublic({ repository, digest }: BlobRef, signal: AbortSignal): Promise<boolean> {
+  async #isPublic({ repository, digest }: BlobRef, signal: AbortSignal): Promise<boolean> {
     const key = `${repository}@${digest}`;
-    if (this.allowed.has(key)) return true;
-    const { status } = await this.registry.headBlob(repository, digest, { auth: { kind: "anonymous" }, signal });
+    if (this.#allowed.has(key)) return true;
+    const { status } = await this.#registry.headBlob(repository, digest, { auth: { kind: "anonymous" }, signal });
     if (status >= 500 || status === 429) throw new Error(`registry answered ${status} to HEAD of ${digest}`);
     if (status < 200 || status > 299) return false;
-    this.allowed.set(key, true);
+    this.#allowed.set(key, true);
     return true;
   }
 }

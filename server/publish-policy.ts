@@ -1,5 +1,5 @@
 /**
- * Which repositories go onto NDN. What is there can be fetched and cached by anybody: the default is what an anonymous
+ * Which repositories go onto NDN. What is there can be fetched and cached by anyone: the default is what an anonymous
  * pull can read anyway.
  */
 import { matchesGlob } from "node:path";
@@ -14,21 +14,21 @@ export interface PublishOptions {
 
 /** Decides by repository name alone, before any I/O. */
 export class PublishPolicy {
-  private readonly options: PublishOptions;
+  readonly #options: PublishOptions;
 
   constructor(options: PublishOptions) {
-    this.options = options;
+    this.#options = options;
   }
 
   /** Whether blobs of this repository may be asked for at all. */
   allows(repository: string): boolean {
-    const { publish, exclude } = this.options;
+    const { publish, exclude } = this.#options;
     if (exclude.some((pattern) => matchesGlob(repository, pattern))) return false;
     return publish.length === 0 || this.isListed(repository);
   }
 
   /** Whether it was named by the operator: only then the registry login is used for it. */
   isListed(repository: string): boolean {
-    return this.options.publish.some((pattern) => matchesGlob(repository, pattern));
+    return this.#options.publish.some((pattern) => matchesGlob(repository, pattern));
   }
 }

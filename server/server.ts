@@ -33,90 +33,90 @@ export interface BlobServerOptions extends Omit<PublicationOptions, "policy" | "
 
 /** A running server. */
 export class BlobServer {
-  private readonly options: BlobServerOptions;
-  private readonly publication: Publication;
-  private readonly uplinks: SocketUplink[] = [];
-  private readonly registrations: PrefixRegistration[] = [];
-  private readonly listeners: FaceListener[] = [];
-  private readonly expiryTimer: NodeJS.Timeout;
+  readonly #options: BlobServerOptions;
+  readonly #publication: Publication;
+  readonly #uplinks: SocketUplink[] = [];
+  readonly #registrations: PrefixRegistration[] = [];
+  readonly #listeners: FaceListener[] = [];
+  readonly #expiryTimer: NodeJS.Timeout;
 
   private constructor(options: BlobServerOptions) {
-    this.options = options;
-    this.publication = createPublication({ ...options, ...readingOf(options) });
-    this.expiryTimer = setInterval(() => this.warnOfExpiry(), dayMs).unref();
+    this.#options = options;
+    this.#publication = createPublication({ ...options, ...readingOf(options) });
+    this.#expiryTimer = setInterval(() => this.#warnOfExpiry(), dayMs).unref();
   }
 
   /**
-   * Start. Uplinks that are down are tried again for ever; only a listener that cannot be opened is an error.
+   * Start. Uplinks that are down are tried again without end; only a listener that cannot be opened is an error.
    * @throws Error when the address of a `--face` is taken.
    */
   static async start(options: BlobServerOptions): Promise<BlobServer> {
     const server = new BlobServer(options);
     try {
-      for (const url of options.faces) server.listeners.push(await FaceListener.listen(url, server.handler()));
+      for (const url of options.faces) server.#listeners.push(await FaceListener.listen(url, server.#handler()));
     } catch (err: unknown) {
       await server.close();
       throw err;
     }
     const { certificateName, digest } = options.identity;
     options.log.info({ certificate: certificateName, digest }, "lists and metadata are signed with this certificate");
-    server.warnOfExpiry();
-    for (const url of options.uplinks) server.connect(url);
+    server.#warnOfExpiry();
+    for (const url of options.uplinks) server.#connect(url);
     return server;
   }
 
   /** The key that signs, and its certificate. */
   get identity(): Identity {
-    return this.options.identity;
+    return this.#options.identity;
   }
 
   /** Answers under the prefix, on any face. */
   get producer(): SegmentProducer {
-    return this.publication.producer;
+    return this.#publication.producer;
   }
 
   /** What does not work at the moment; empty when everything does. */
   missing(): string[] {
-    const down = this.uplinks
+    const down = this.#uplinks
       .filter((uplink) => uplink.face === undefined)
       .map((uplink) => `uplink ${uplink.describe} is down`);
-    const refused = this.registrations
+    const refused = this.#registrations
       .filter((r) => !r.registered)
       .map((r) => `prefix is not registered on ${r.uplink.describe}`);
     return [...down, ...new Set(refused)];
   }
 
-  /** Whether anybody can reach this server now. */
+  /** Whether anyone can reach this server now. */
   isReachable(): boolean {
-    return this.listeners.length > 0 || this.uplinks.some((uplink) => uplink.face !== undefined);
+    return this.#listeners.length > 0 || this.#uplinks.some((uplink) => uplink.face !== undefined);
   }
 
   /** Withdraw the prefix, then close all faces and write the state. */
   async close(): Promise<void> {
-    clearInterval(this.expiryTimer);
-    await Promise.all(this.registrations.map((registration) => registration.close()));
-    for (const uplink of this.uplinks) uplink.close();
-    await Promise.all(this.listeners.map((listener) => listener.close()));
-    await this.publication.close();
+    clearInterval(this.#expiryTimer);
+    await Promise.all(this.#registrations.map((registration) => registration.close()));
+    for (const uplink of this.#uplinks) uplink.close();
+    await Promise.all(this.#listeners.map((listener) => listener.close()));
+    await this.#publication.close();
   }
 
-  private handler(): PacketHandler {
-    const { producer, others } = this.publication;
+  #handler(): PacketHandler {
+    const { producer, others } = this.#publication;
     if (others.length === 0) return producer;
     return {
       accept: (view, face) => producer.accept(view, face) || others.some((other) => other.producer.accept(view, face)),
     };
   }
 
-  private connect(url: FaceUrl): void {
-    const { log, prefix, identity } = this.options;
+  #connect(url: FaceUrl): void {
+    const { log, prefix, identity } = this.#options;
     const uplink = new SocketUplink(url);
-    uplink.addHandler(this.handler());
+    uplink.addHandler(this.#handler());
     const control = new ControlPlane(uplink);
     logUplink(uplink, log);
-    for (const name of [prefix, ...this.publication.others.map((other) => other.prefix)]) {
+    for (const name of [prefix, ...this.#publication.others.map((other) => other.prefix)]) {
       const fields = { uplink: url.text, prefix: formatName(name) };
-      this.registrations.push(
+      this.#registrations.push(
         new PrefixRegistration(uplink, control, name, identity.signer, {
           onRegistered: () => log.info(fields, "prefix is registered"),
           onRefused: (_, reason, advice) =>
@@ -124,12 +124,12 @@ export class BlobServer {
         }),
       );
     }
-    this.uplinks.push(uplink);
+    this.#uplinks.push(uplink);
     uplink.open();
   }
 
-  private warnOfExpiry(): void {
-    const { identity, log } = this.options;
+  #warnOfExpiry(): void {
+    const { identity, log } = this.#options;
     const warning = expiryWarning(identity, Date.now());
     if (warning !== undefined) log.warn({ certificate: identity.certificateName }, warning);
   }
@@ -140,7 +140,7 @@ function readingOf(options: BlobServerOptions): Pick<PublicationOptions, "policy
   const { registry, storage } = options;
   const policy = new PublishPolicy(options);
   if (storage === undefined) {
-    return { policy, reader: new RegistryRangeReader(registry, (repository) => policy.isListed(repository)) };
+    return { policy, reader: new RegistryRangeReader(registry, policy) };
   }
   const disk = new StorageRangeReader(storage);
   return {

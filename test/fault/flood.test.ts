@@ -18,7 +18,7 @@ import { printTable } from "./table.ts";
 
 const perSecond = 5_000;
 const seconds = 3;
-/** What the server allows strangers: so many questions at once, and so many a second (server/open-blobs.ts). */
+/** What the server allows strangers: so many questions at once, and so many a second (publish/blob-locator.ts). */
 const allowed = { atOnce: 500, perSecond: 100 };
 const stage = useStage();
 

@@ -1,17 +1,16 @@
 import { expect, test } from "vitest";
-import { PageCache, pageBytes } from "#publish/page-cache.ts";
-import { ReadGate } from "#publish/read-gate.ts";
+import { PageCache, pageBytes, ReadLimit } from "#publish/pages.ts";
 
-test("a gate lets so many in, and the others in order as permits are released", async () => {
-  const gate = new ReadGate(2);
+test("a limit lets so many in, and the others in order as permits are released", async () => {
+  const limit = new ReadLimit(2, 8);
   const entered: number[] = [];
-  const all = [1, 2, 3, 4].map((n) => gate.acquire().then(() => entered.push(n)));
+  const all = [1, 2, 3, 4].map((n) => limit.acquire().then(() => entered.push(n)));
   await Promise.all(all.slice(0, 2));
   expect(entered).toEqual([1, 2]);
-  gate.release();
+  limit.release();
   await all[2];
   expect(entered).toEqual([1, 2, 3]);
-  gate.release();
+  limit.release();
   await Promise.all(all);
   expect(entered).toEqual([1, 2, 3, 4]);
 });

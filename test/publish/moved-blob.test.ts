@@ -55,7 +55,7 @@ test("when a read finds that a blob is gone, its repository is asked again befor
   await expect(reader.read({ repository: "old/app", digest })).rejects.toThrow(BlobUnknown);
 });
 
-test("that a blob may be read is believed for five minutes", async () => {
+test("the registry is asked again after five minutes whether a blob may be read", async () => {
   await using serving = await serve(registry);
   expect(await serving.reader().read({ repository: "old/app", digest })).toHaveLength(bytes.length);
   registry.repositories.get("old/app")!.blobs.delete(digest);

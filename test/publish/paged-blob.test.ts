@@ -2,10 +2,9 @@ import { Readable } from "node:stream";
 import { afterEach, expect, test, vi } from "vitest";
 import { bodyOf } from "#oci/body.ts";
 import { digestOfHash } from "#oci/digest.ts";
-import { PageCache, pageBytes } from "#publish/page-cache.ts";
 import { type BlobPagesContext, PagedBlob } from "#publish/paged-blob.ts";
+import { PageCache, pageBytes, ReadLimit } from "#publish/pages.ts";
 import type { RangeRead, RangeReader } from "#publish/range-reader.ts";
-import { ReadGate } from "#publish/read-gate.ts";
 import { until } from "#test/support/until.ts";
 
 const ref = { repository: "team/app", digest: digestOfHash(Buffer.alloc(32)) };
@@ -16,7 +15,14 @@ afterEach(() => vi.useRealTimers());
 
 function contextOf(reader: RangeReader, signal = new AbortController().signal): BlobPagesContext {
   const cache = new PageCache(128 * 1024 * 1024);
-  return { reader, cache, gate: new ReadGate(32), signal, onRead: () => undefined, onReadFailed: () => undefined };
+  return {
+    reader,
+    cache,
+    limit: new ReadLimit(32, cache.capacityPages),
+    signal,
+    readBytes: { inc: () => undefined },
+    onReadFailed: () => undefined,
+  };
 }
 
 /** The first page comes and then nothing more, later ranges are what `later` says. */
@@ -39,7 +45,7 @@ test("Interests for everywhere in a huge blob do not fill the memory while the r
     blob.whenFilled(place * farBytes, place * farBytes + 1, () => given++);
   }
   expect(context.cache.sizeBytes).toBeLessThan(100 * pageBytes);
-  expect(given).toBeGreaterThan(1_900); // told at once that it cannot be had now
+  expect(given).toBeGreaterThan(1_900); // called at once: not available now
 });
 
 test("a blob that has changed its size is not read on, and the answer is not left hanging", async () => {
@@ -51,7 +57,7 @@ test("a blob that has changed its size is not read on, and the answer is not lef
   expect(body.destroyed).toBe(true);
 });
 
-test("whoever waits is told when the bytes they need are there, not when the page is full", async () => {
+test("a reader that waits is called when the bytes it needs are there, not when the page is full", async () => {
   const body = new Readable({ read: () => undefined });
   const context = contextOf(firstThen(2 * farBytes, async () => ({ sizeBytes: 2 * farBytes, body: bodyOf(body) })));
   const blob = (await PagedBlob.open(ref, context))!;
@@ -63,7 +69,7 @@ test("whoever waits is told when the bytes they need are there, not when the pag
   body.destroy();
 });
 
-test("a long read pauses ahead of its reader, and goes on when the reader does", async () => {
+test("a long read pauses ahead of its reader, and continues when the reader does", async () => {
   let sent = 0;
   const reader: RangeReader = {
     async read(_, start, end) {
@@ -87,7 +93,7 @@ test("a long read pauses ahead of its reader, and goes on when the reader does",
   }
 });
 
-test("reads that nobody wants more of give their place to the one that waits", async () => {
+test("reads of which no more is wanted give their permit to the one that waits", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }); // none of them gives up by itself
   const reader: RangeReader = {
     async read(_, start, end) {
@@ -97,10 +103,10 @@ test("reads that nobody wants more of give their place to the one that waits", a
       return { sizeBytes: 200 * pageBytes, body: bodyOf(Readable.from(pages())) };
     },
   };
-  const gate = new ReadGate(3);
-  const context = { ...contextOf(reader), gate };
+  const limit = new ReadLimit(3, 512);
+  const context = { ...contextOf(reader), limit };
   for (let n = 0; n < 3; n++) await PagedBlob.open(ref, context);
-  await until("all to pause", () => gate.pausing.size === 3);
+  await until("all to pause", () => limit.pausing.size === 3);
   expect(await PagedBlob.open(ref, context)).toBeDefined();
 });
 

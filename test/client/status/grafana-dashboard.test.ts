@@ -5,7 +5,7 @@ import { Registry } from "prom-client";
 import { expect, test } from "vitest";
 import { createClientMetrics, exposeStore } from "#client/status/metrics.ts";
 import type { SegmentProducer } from "#ndn/producer.ts";
-import { createServerMetrics, exposeProducer } from "#publish/publish-metrics.ts";
+import { createPublishMetrics, exposeProducer } from "#publish/publish-metrics.ts";
 import { checkout } from "#test/support/programs.ts";
 import { UplinkBlobs } from "#uplinks/uplink-blobs.ts";
 
@@ -33,7 +33,7 @@ async function exposedNames(): Promise<Set<string>> {
   createClientMetrics(registry);
   exposeStore(registry, () => undefined);
   new UplinkBlobs([], { maxWindow: 1 }, pino({ level: "silent" })).expose(registry);
-  createServerMetrics(registry);
+  createPublishMetrics(registry);
   const counters = { interests: 0, segmentsSent: 0, payloadBytesSent: 0, dropped: 0 };
   exposeProducer(registry, { counters } as SegmentProducer, () => 0);
   const text = await registry.metrics();

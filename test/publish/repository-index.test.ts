@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { objectName } from "#blob/names.ts";
 import { joinName, segment } from "#ndn/packet/name.ts";
 import { digestOfHash } from "#oci/digest.ts";
-import { KnownPlaces } from "#publish/known-places.ts";
+import { RepositoryIndex } from "#publish/blob-locator.ts";
 import { patternBlob, startRegistry } from "#test/support/registry.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 import { prefix, serve } from "./serving.ts";
@@ -18,31 +18,31 @@ const noError = (err: Error) => {
 
 test("the latest four repositories of a digest are known, most recent first, also after a restart", async () => {
   await using folder = await makeTemporaryFolder();
-  const places = new KnownPlaces(join(folder.path, "state"), noError);
-  for (const repository of ["a", "b", "c", "d", "e", "b"]) places.learn(digest, repository);
-  expect(places.repositoriesOf(digest)).toEqual(["b", "e", "d", "c"]);
-  await places.close();
-  expect(new KnownPlaces(join(folder.path, "state"), noError).repositoriesOf(digest)).toEqual(["b", "e", "d", "c"]);
+  const index = new RepositoryIndex(join(folder.path, "state"), noError);
+  for (const repository of ["a", "b", "c", "d", "e", "b"]) index.learn(digest, repository);
+  expect(index.repositoriesOf(digest)).toEqual(["b", "e", "d", "c"]);
+  await index.close();
+  expect(new RepositoryIndex(join(folder.path, "state"), noError).repositoriesOf(digest)).toEqual(["b", "e", "d", "c"]);
 });
 
 test("what is learned while the rest is being written is written too", async () => {
   await using folder = await makeTemporaryFolder();
-  const places = new KnownPlaces(folder.path, noError);
-  places.learn(digest, "a");
-  const closing = places.close();
+  const index = new RepositoryIndex(folder.path, noError);
+  index.learn(digest, "a");
+  const closing = index.close();
   await setImmediate();
-  places.learn(another, "b");
+  index.learn(another, "b");
   await closing;
-  await places.close(); // if the first save was through before
-  const kept = new KnownPlaces(folder.path, noError);
+  await index.close(); // if the first save was through before
+  const kept = new RepositoryIndex(folder.path, noError);
   expect([kept.repositoriesOf(digest), kept.repositoriesOf(another)]).toEqual([["a"], ["b"]]);
 });
 
 test("without a directory nothing is kept", async () => {
-  const places = new KnownPlaces(undefined, noError);
-  places.learn(digest, "a");
-  await places.close();
-  expect(places.repositoriesOf(digest)).toEqual(["a"]);
+  const index = new RepositoryIndex(undefined, noError);
+  index.learn(digest, "a");
+  await index.close();
+  expect(index.repositoriesOf(digest)).toEqual(["a"]);
 });
 
 test.each(["{", "", "null", "[]", "7", '"text"', '{"sha256:x": ["a"]}'])(
@@ -51,10 +51,10 @@ test.each(["{", "", "null", "[]", "7", '"text"', '{"sha256:x": ["a"]}'])(
     await using folder = await makeTemporaryFolder();
     await writeFile(join(folder.path, "places.json"), text);
     const errors: Error[] = [];
-    const places = new KnownPlaces(folder.path, (err) => errors.push(err));
+    const index = new RepositoryIndex(folder.path, (err) => errors.push(err));
     expect(errors).toHaveLength(text === "{" || text === "" ? 1 : 0);
-    places.learn(digest, "a");
-    await places.close();
+    index.learn(digest, "a");
+    await index.close();
     expect(JSON.parse(await readFile(join(folder.path, "places.json"), "utf8"))).toEqual({ [digest]: ["a"] });
   },
 );
@@ -62,7 +62,7 @@ test.each(["{", "", "null", "[]", "7", '"text"', '{"sha256:x": ["a"]}'])(
 test("what is no repository or no list is left out", async () => {
   await using folder = await makeTemporaryFolder();
   await writeFile(join(folder.path, "places.json"), JSON.stringify({ [digest]: ["../x", 7, "good", "Bad"] }));
-  expect(new KnownPlaces(folder.path, noError).repositoriesOf(digest)).toEqual(["good"]);
+  expect(new RepositoryIndex(folder.path, noError).repositoriesOf(digest)).toEqual(["good"]);
 });
 
 test("what a server that was killed left half written is removed, and nothing else", async () => {
@@ -71,7 +71,7 @@ test("what a server that was killed left half written is removed, and nothing el
   const others = ["places.json.tmp", `places.json.${dead}.tmp.old`, `my.places.json.${dead}.tmp`];
   others.push(`places.json.${process.pid}.tmp`); // of a live one, which may be writing it
   for (const name of [`places.json.${dead}.tmp`, ...others]) await writeFile(join(folder.path, name), "");
-  await new KnownPlaces(folder.path, noError).close();
+  await new RepositoryIndex(folder.path, noError).close();
   expect((await readdir(folder.path)).toSorted()).toEqual(others.toSorted());
 });
 
@@ -79,11 +79,11 @@ test("a directory that cannot be written is a warning", async () => {
   await using folder = await makeTemporaryFolder();
   await writeFile(join(folder.path, "file"), "");
   const errors: Error[] = [];
-  const places = new KnownPlaces(join(folder.path, "file", "state"), (err) => errors.push(err));
-  places.learn(digest, "a");
-  await places.close();
+  const index = new RepositoryIndex(join(folder.path, "file", "state"), (err) => errors.push(err));
+  index.learn(digest, "a");
+  await index.close();
   expect(errors.length).toBeGreaterThan(0);
-  expect(places.repositoriesOf(digest)).toEqual(["a"]);
+  expect(index.repositoriesOf(digest)).toEqual(["a"]);
 });
 
 test("a server knows after a restart where a digest was, without a hint", async () => {
