@@ -7,12 +7,11 @@ import type { Semaphore } from "#base/semaphore.ts";
 import { createHedgeDelay, type HedgeMode } from "#blob/hedge.ts";
 import { parseSha256 } from "#oci/digest.ts";
 import { parseBlobPath, parseManifestPath } from "#oci/reference.ts";
-import type { BlobServices, Cache } from "./blobs/blob-request.ts";
+import { type BlobServices, type Cache, createDigestDenylist } from "./blobs/blob-request.ts";
 import { createBlobRoute } from "./blobs/blob-route.ts";
-import { createDistrust } from "./blobs/distrust.ts";
 import { prefetchOf } from "./fetch-ahead.ts";
 import { isConditional } from "./http/blob-range.ts";
-import { isRead } from "./http/methods.ts";
+import { isRead } from "./http/semantics.ts";
 import type { ManifestCache } from "./manifests/manifest-cache.ts";
 import { createManifestRoute } from "./manifests/manifest-route.ts";
 import { createPingRoute } from "./manifests/ping-route.ts";
@@ -70,7 +69,7 @@ export function createRegistryApi({ config, registry, ndn }: Mirror, shared: Sha
     authorize,
     rights,
     hedge,
-    distrust: createDistrust(),
+    denylist: createDigestDenylist(),
   };
   const prefetch = config.prefetch ? prefetchOf(blobs) : undefined;
   const manifests: ManifestServices = {
@@ -168,13 +167,13 @@ async function changedManifest(
 
 /** The blob is forgotten, and not asked for over NDN, whose caches do not hear of it. */
 async function deletedBlob(
-  { cache, rights, distrust }: BlobServices,
+  { cache, rights, denylist }: BlobServices,
   { puller: { identity } }: RequestContext,
   { repository, digest: text }: { repository: string; digest: string },
 ): Promise<void> {
   const digest = parseSha256(text);
   if (!digest) return;
-  distrust.add(digest);
+  denylist.add(digest);
   for (const one of new Set([identity, undefined])) rights.refused(one, repository, digest);
   await cache?.store.delete(digest);
 }

@@ -1,8 +1,10 @@
+import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
 import type { Semaphore } from "#base/semaphore.ts";
 import type { Bandwidth } from "#blob/bandwidth.ts";
 import type { HedgeDelay } from "#blob/hedge.ts";
 import type { SharedFetches } from "#fetch/shared-fetches.ts";
+import type { Digest } from "#oci/digest.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import type { BlobStorePort } from "#store/store-port.ts";
 import type { NdnBlobs } from "#uplinks/uplink-blobs.ts";
@@ -11,7 +13,6 @@ import type { Rights } from "../rights/rights.ts";
 import type { BlobRecord } from "../status/blob-record.ts";
 import type { ClientMetrics } from "../status/metrics.ts";
 import type { PullLog } from "../status/pull-log.ts";
-import type { Distrust } from "./distrust.ts";
 
 /** Blobs that are cached here; shared by all registries. */
 export interface Cache {
@@ -26,7 +27,7 @@ export interface BlobServices {
   /** Whether the upstream is asked if the puller may have what is cached here or comes over NDN. */
   readonly authorize: "upstream" | "none";
   readonly rights: Rights;
-  readonly distrust: Distrust;
+  readonly denylist: DigestDenylist;
   /** Undefined when nothing is cached. */
   readonly cache: Cache | undefined;
   /** When the upstream is asked as well because NDN is late, and how many may be at a time. */
@@ -42,4 +43,16 @@ export interface BlobServices {
 export interface BlobRequest extends RequestContext {
   readonly repository: string;
   readonly record: BlobRecord;
+}
+
+/** Digests that came over NDN with wrong bytes: for an hour they are not asked for there again. */
+export type DigestDenylist = Pick<LRUCache<Digest, true>, "has"> & { add(digest: Digest): void };
+
+const maxDigests = 10_000;
+const hourMs = 3_600_000;
+
+/** An empty list; the oldest entries go when it is full. */
+export function createDigestDenylist(): DigestDenylist {
+  const digests = new LRUCache<Digest, true>({ max: maxDigests, ttl: hourMs });
+  return { has: (digest) => digests.has(digest), add: (digest) => void digests.set(digest, true) };
 }

@@ -7,8 +7,7 @@ import { LengthUnknown, UpstreamAnswer } from "#blob/upstream-source.ts";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
 import { RegistryError } from "#oci/errors.ts";
 import { RegistryUnreachable } from "#oci/registry-client.ts";
-import { sendAnswer, sendError, upstreamUnavailable } from "../http/answers.ts";
-import { provenance } from "../http/blob-headers.ts";
+import { provenance, sendAnswer, sendError, upstreamUnavailable } from "../http/answers.ts";
 import { isWhole, type Wanted, wantedBy } from "../http/blob-range.ts";
 import { answerCached } from "../http/cached-answer.ts";
 import { PullerGone } from "../http/response-body.ts";
@@ -18,9 +17,8 @@ import { BlobRecord, type Outcome } from "../status/blob-record.ts";
 import { upstreamErrorKind } from "../status/upstream-error.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";
 import { mayUseCached, trustedNdn } from "./blob-sources.ts";
-import { serveCached, servePart } from "./cached-blob.ts";
 import { passBlob, passHead } from "./pass-blob.ts";
-import { headFromNdn, serveWhole } from "./whole-blob.ts";
+import { headFromNdn, serveCached, servePart, serveWhole } from "./serve-blob.ts";
 
 /** A request whose path names a blob. */
 export type BlobHandler = (context: RequestContext, blob: { repository: string; digest: string }) => Promise<void>;

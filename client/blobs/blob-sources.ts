@@ -1,15 +1,14 @@
 /**
  * Where a blob can come from for one puller: NDN first, then the upstream from the byte where NDN stopped.
  */
-
 import { limited } from "#blob/bandwidth.ts";
 import { type HedgeOptions, hedgeFor } from "#blob/hedge.ts";
 import type { SegmentRepair } from "#blob/ndn-source.ts";
-import type { BlobSource } from "#blob/source.ts";
+import { type BlobSource, BlobUnavailable, withOpen } from "#blob/source.ts";
 import { upstreamSource } from "#blob/upstream-source.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { Puller } from "../registries/request-context.ts";
-import { authorizedSource } from "./authorized-source.ts";
+import type { Right } from "../rights/rights.ts";
 import type { BlobServices } from "./blob-request.ts";
 
 const repairTimeoutMs = 10_000;
@@ -25,7 +24,7 @@ export function sourcesFor(
   const upstream = limited(upstreamSource({ registry, auth: puller.auth, stallTimeoutMs }), bandwidth.upstream);
   // Twice: a registry that has broken off and knows no ranges is asked once more, from the start and with proof.
   const always = [upstream, upstream];
-  if (!services.ndn || services.distrust.has(digest)) return always;
+  if (!services.ndn || services.denylist.has(digest)) return always;
   const { first, lastResort } = services.ndn.paths(repairFrom(services, puller));
   const permitted = (ndn: BlobSource) => {
     const paced = limited(ndn, bandwidth.ndn);
@@ -51,10 +50,10 @@ export function mayUseCached(
 
 /** The best path over NDN, unless all are down or one has sent wrong bytes for this digest. */
 export function trustedNdn(
-  { ndn, distrust }: Pick<BlobServices, "ndn" | "distrust">,
+  { ndn, denylist }: Pick<BlobServices, "ndn" | "denylist">,
   digest: Digest,
 ): BlobSource | undefined {
-  return distrust.has(digest) ? undefined : ndn?.paths().first[0];
+  return denylist.has(digest) ? undefined : ndn?.paths().first[0];
 }
 
 function hedgeOf({ hedge, authorize, metrics, log }: BlobServices, digest: Digest): Omit<HedgeOptions, "upstream"> {
@@ -89,4 +88,32 @@ function repairFrom({ registry, metrics }: BlobServices, { auth }: Puller): Segm
     metrics.repairedBytes.inc(size);
     return Buffer.concat(pieces);
   };
+}
+
+/**
+ * `inner` for a puller that the upstream has to let in: both are asked at once, and nothing comes out before the right
+ * is granted, nor when the size is not the one that the upstream says. Refused, it is unavailable: the next source is
+ * the upstream itself, which gives its own answer.
+ */
+function authorizedSource(inner: BlobSource, ask: () => Promise<Right>): BlobSource {
+  return withOpen(inner, async (blob, from, signal) => {
+    const refused = new AbortController();
+    try {
+      const [right, read] = await Promise.all([
+        ask().then(requireGranted),
+        inner.open(blob, from, AbortSignal.any([signal, refused.signal])),
+      ]);
+      const expected = right.sizeBytes ?? read.sizeBytes;
+      if (read.sizeBytes === expected) return read;
+      throw new BlobUnavailable(`${inner.name} has ${read.sizeBytes} bytes, upstream ${expected}`);
+    } catch (err: unknown) {
+      refused.abort(err);
+      throw err;
+    }
+  });
+}
+
+function requireGranted(right: Right): Right & { kind: "granted" } {
+  if (right.kind === "granted") return right;
+  throw new BlobUnavailable(`upstream answers ${right.status} to the puller`);
 }

@@ -1,8 +1,8 @@
 import { limitedStream } from "#blob/bandwidth.ts";
 import type { Digest } from "#oci/digest.ts";
-import { provenance } from "../http/blob-headers.ts";
-import { endToEnd } from "../http/hop-by-hop.ts";
+import { provenance } from "../http/answers.ts";
 import { writeAll } from "../http/response-body.ts";
+import { endToEnd } from "../http/semantics.ts";
 import { learnRight } from "../rights/rights.ts";
 import { isFailure } from "../upstream/upstream-question.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";

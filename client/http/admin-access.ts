@@ -3,7 +3,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import { isIPv4 } from "node:net";
-import { isRead } from "./methods.ts";
+import { isRead } from "./semantics.ts";
 
 /** The header that every change needs: a page of another site cannot send it without being asked for first (CORS). */
 export const adminHeader = "x-ndn-registry";

@@ -1,9 +1,39 @@
-/** Small answers that are made here, written to the bare response. */
+/** Answers that are made here, and their headers. */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { reasonOf } from "#base/error-text.ts";
+import type { SourceName } from "#blob/source.ts";
+import type { Digest } from "#oci/digest.ts";
 import { RegistryError } from "#oci/errors.ts";
-import { apiVersion } from "./blob-headers.ts";
-import { endToEnd } from "./hop-by-hop.ts";
+import { formatContentRange } from "#oci/range.ts";
+import { endToEnd } from "./semantics.ts";
+
+/** On every answer under `/v2/` that is made here. */
+export const apiVersion = { "docker-distribution-api-version": "registry/2.0" } as const;
+
+/** Headers of a 200, or of a 206 that carries all of the blob. */
+export function blobHeaders(
+  digest: Digest,
+  sizeBytes: number,
+  source: SourceName,
+  isPartial: boolean,
+): OutgoingHttpHeaders {
+  return {
+    ...apiVersion,
+    "content-type": "application/octet-stream",
+    "content-length": sizeBytes,
+    ...(isPartial && { "content-range": formatContentRange({ start: 0, end: sizeBytes }, sizeBytes) }),
+    "accept-ranges": "bytes",
+    "docker-content-digest": digest,
+    etag: `"${digest}"`,
+    ...provenance(source),
+  };
+}
+
+/** Where the first byte comes from; `Cache-Status` is RFC 9211. */
+export function provenance(source: SourceName, forwarded = "miss"): OutgoingHttpHeaders {
+  const how = source === "upstream" ? `fwd=${forwarded}` : "hit";
+  return { "x-blob-source": source, "cache-status": `ndn-registry; ${how}; detail=${source}` };
+}
 
 /** A refusal, as the registry's JSON; breaks the connection off when an answer has already begun. */
 export function sendError(response: ServerResponse, err: RegistryError): void {

@@ -5,10 +5,9 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:
 import { errorJson } from "#oci/errors.ts";
 import { formatContentRange } from "#oci/range.ts";
 import type { CachedBlob } from "#store/store-port.ts";
-import { apiVersion, blobHeaders, provenance } from "./blob-headers.ts";
-import { judgeConditions } from "./conditions.ts";
+import { apiVersion, blobHeaders, provenance } from "./answers.ts";
 import { writeAll } from "./response-body.ts";
-import { judgeRange } from "./wanted-range.ts";
+import { judgeConditions, judgeRange } from "./semantics.ts";
 
 /** What else an answer needs. */
 export interface CachedAnswerOptions {

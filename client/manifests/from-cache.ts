@@ -5,7 +5,7 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
 import type { RegistryUnreachable } from "#oci/errors.ts";
 import { admits } from "#oci/media-type.ts";
-import { apiVersion, provenance } from "../http/blob-headers.ts";
+import { apiVersion, provenance } from "../http/answers.ts";
 import { isConditional } from "../http/blob-range.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";
 import type { CachedManifest } from "./manifest-cache.ts";

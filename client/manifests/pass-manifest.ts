@@ -3,7 +3,7 @@
  */
 import type { Readable } from "node:stream";
 import type { Digest } from "#oci/digest.ts";
-import { provenance } from "../http/blob-headers.ts";
+import { provenance } from "../http/answers.ts";
 import { writeAll } from "../http/response-body.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";
 import { discard } from "../upstream/upstream-question.ts";

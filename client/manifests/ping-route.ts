@@ -4,8 +4,8 @@
 import type { OutgoingHttpHeaders } from "node:http";
 import { RegistryUnreachable } from "#oci/errors.ts";
 import { sendError, upstreamUnavailable } from "../http/answers.ts";
-import { isRead } from "../http/methods.ts";
 import { PullerGone, writeAll } from "../http/response-body.ts";
+import { isRead } from "../http/semantics.ts";
 import type { RequestContext } from "../registries/request-context.ts";
 import { hasBody, sentBy } from "../upstream/proxy-headers.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";

@@ -6,8 +6,8 @@ import type { IncomingHttpHeaders } from "node:http";
 import { Readable } from "node:stream";
 import { RegistryError } from "#oci/errors.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
-import { apiVersion } from "../http/blob-headers.ts";
-import { isRead } from "../http/methods.ts";
+import { apiVersion } from "../http/answers.ts";
+import { isRead } from "../http/semantics.ts";
 import { discard } from "./upstream-question.ts";
 
 interface Answer {

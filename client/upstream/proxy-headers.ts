@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { connectionHeaders } from "../http/hop-by-hop.ts";
+import { connectionHeaders } from "../http/semantics.ts";
 import type { RequestContext } from "../registries/request-context.ts";
 import type { SentByPuller } from "./upstream.ts";
 

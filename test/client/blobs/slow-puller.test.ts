@@ -7,9 +7,8 @@ import { Registry } from "prom-client";
 import { expect, test } from "vitest";
 import { Semaphore } from "#base/semaphore.ts";
 import { createHedgeDelay } from "#blob/hedge.ts";
-import type { BlobServices } from "#client/blobs/blob-request.ts";
+import { type BlobServices, createDigestDenylist } from "#client/blobs/blob-request.ts";
 import { createBlobRoute } from "#client/blobs/blob-route.ts";
-import { createDistrust } from "#client/blobs/distrust.ts";
 import { createRights } from "#client/rights/rights.ts";
 import { createClientMetrics } from "#client/status/metrics.ts";
 import { PullLog } from "#client/status/pull-log.ts";
@@ -39,7 +38,7 @@ test("a puller that stops reading when the disk is full is broken off with right
     ndn: { paths: () => ({ first: [ndn], lastResort: undefined }) },
     authorize: "none",
     rights: createRights({ registry, registryHost: "registry.example", authorize: "none" }),
-    distrust: createDistrust(),
+    denylist: createDigestDenylist(),
     cache: { store, fetches },
     hedge: { delay: createHedgeDelay({ mode: "off" }), limit: new Semaphore(8) },
     bandwidth: { upstream: undefined, ndn: undefined },

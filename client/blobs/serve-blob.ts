@@ -1,18 +1,92 @@
 /**
- * All of a blob, from whoever serves it, for one puller; others who want it meanwhile follow.
+ * A blob for one puller: from the cache, or as it is fetched; others who want it meanwhile follow the same fetch.
  */
 import type { ReadEvents } from "#blob/fallback.ts";
 import { type BlobSource, fromStart } from "#blob/source.ts";
 import { openVerified, type VerifiedRead } from "#blob/verify.ts";
 import type { FetchedBlob } from "#fetch/fetcher.ts";
 import type { Digest } from "#oci/digest.ts";
-import type { RangeRequest } from "#oci/range.ts";
-import { blobHeaders } from "../http/blob-headers.ts";
-import { isWhole } from "../http/blob-range.ts";
+import { formatContentRange, parseRange, type RangeRequest } from "#oci/range.ts";
+import { blobHeaders } from "../http/answers.ts";
+import { isConditional, isWhole } from "../http/blob-range.ts";
+import { answerCached } from "../http/cached-answer.ts";
 import { writeAll } from "../http/response-body.ts";
 import { learnRight } from "../rights/rights.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";
 import { mayUseCached, sourcesFor } from "./blob-sources.ts";
+
+/**
+ * Answer from the store.
+ *
+ * @returns False, with nothing sent, when it is not cached, not for this puller, or asked for in a way that only the
+ * upstream answers.
+ * @throws RegistryUnreachable when nobody says whether the puller may have it.
+ */
+export async function serveCached(services: BlobServices, asked: BlobRequest, digest: Digest): Promise<boolean> {
+  const { request, response, signal, record } = asked;
+  const cached = await services.cache?.store.open(digest);
+  if (!cached) return false;
+  try {
+    if (!mayUseCached(services, asked.repository, digest) || !(await isGranted(services, asked, digest))) return false;
+    record.met("store");
+    record.sized(cached.sizeBytes);
+    return await answerCached(request, response, cached, { signal, wrote: (bytes) => record.wrote("store", bytes) });
+  } finally {
+    await cached.close();
+  }
+}
+
+/**
+ * Answer a part of a blob that is being fetched, or that can be fetched in parts because each is verified.
+ *
+ * @returns False, with nothing sent, when the upstream is to be asked for it.
+ */
+export async function servePart(services: BlobServices, asked: BlobRequest, digest: Digest): Promise<boolean> {
+  const { request, response, repository, record } = asked;
+  const { range: header } = request.headers;
+  const range = header === undefined || isConditional(request.headers) ? undefined : parseRange(header);
+  const fetches = services.cache?.fetches;
+  if (!range || !fetches || !(await isGranted(services, asked, digest))) return false;
+  const enough = new AbortController();
+  const signal = AbortSignal.any([asked.signal, enough.signal]);
+  try {
+    const sources = sourcesFor(services, asked.puller, repository, digest);
+    const events = eventsOf(services, asked, digest);
+    const isOurs = mayUseCached(services, repository, digest);
+    const read =
+      fetches.joinRange(digest, range, signal) ??
+      (sources[0]!.isVerified
+        ? await fetches.readRange({ repository, digest }, range, sources, signal, events, isOurs)
+        : undefined);
+    if (!read) return false;
+    record.met(read.isFollower ? "follower" : "miss");
+    record.sized(read.range.end - read.range.start);
+    response.writeHead(206, headersOf(digest, read));
+    await sendRead(services, asked, digest, read, signal);
+    return true;
+  } finally {
+    enough.abort();
+  }
+}
+
+function headersOf(digest: Digest, { sizeBytes, source, range }: FetchedBlob) {
+  return {
+    ...blobHeaders(digest, sizeBytes, source, false),
+    "content-length": range.end - range.start,
+    "content-range": formatContentRange(range, sizeBytes),
+  };
+}
+
+async function isGranted(
+  { authorize, rights, metrics }: BlobServices,
+  { puller, repository }: Pick<BlobRequest, "puller" | "repository">,
+  digest: Digest,
+): Promise<boolean> {
+  if (authorize === "none") return true;
+  const right = await rights.ask(puller, { repository, digest });
+  if (right.kind === "granted" && right.offline) metrics.offlineAnswers.inc({ what: "blob" });
+  return right.kind === "granted";
+}
 
 /**
  * Serve the whole blob; false, with nothing sent, when `range` turns out not to be all of it, or when the upstream
@@ -53,7 +127,7 @@ export async function serveWhole(
 }
 
 /** Send the bytes of a read of this blob, or of a part of it; the head of the response is written before. */
-export async function sendRead(
+async function sendRead(
   services: BlobServices,
   { response, record }: Pick<BlobRequest, "response" | "record">,
   digest: Digest,
@@ -65,9 +139,11 @@ export async function sendRead(
     read.chunks,
     ({ bytes }) => bytes,
     ({ source, bytes }) => record.wrote(source, bytes.length),
-    untilBrokenOff(signal, read),
+    // A puller that holds up others for too long is broken off.
+    read.brokenOff ? AbortSignal.any([signal, read.brokenOff]) : signal,
   );
-  noteServed(services, digest);
+  // A blob whose bytes have been proven and sent is one that this registry serves; before that NDN may have lied.
+  if (services.authorize === "none") services.rights.served(digest);
 }
 
 /** Whether this puller may have what is read: NDN and upstream have been asked in its name, others and the disk not. */
@@ -82,23 +158,13 @@ async function mayHave(
   return (await rights.ask(puller, { repository, digest })).kind === "granted";
 }
 
-/** A blob whose bytes have been proven and sent is one that this registry serves; before that NDN may have lied. */
-function noteServed({ authorize, rights }: BlobServices, digest: Digest): void {
-  if (authorize === "none") rights.served(digest);
-}
-
-/** Fires when the puller goes away, or holds up others for too long. */
-function untilBrokenOff(signal: AbortSignal, { brokenOff }: Pick<FetchedBlob, "brokenOff">): AbortSignal {
-  return brokenOff ? AbortSignal.any([signal, brokenOff]) : signal;
-}
-
 /** What a read tells the record of its request. */
-export function eventsOf(services: BlobServices, { record }: BlobRequest, digest: Digest): ReadEvents {
+function eventsOf(services: BlobServices, { record }: BlobRequest, digest: Digest): ReadEvents {
   return {
     unavailable: (source, offset, err) => record.failed(source, `byte ${offset}: ${err.message}`, err),
     corrupt: (source, err) => {
       record.failed(source, err.message);
-      if (source === "ndn") services.distrust.add(digest);
+      if (source === "ndn") services.denylist.add(digest);
     },
   };
 }

@@ -1,0 +1,83 @@
+/** What HTTP says of methods, headers, conditions and ranges (RFC 9110), as far as it is decided here. */
+import type { IncomingHttpHeaders } from "node:http";
+import { parseRange, resolveRange } from "#oci/range.ts";
+
+/** Whether a request only reads (RFC 9110 § 9.3.1, 9.3.2). */
+export function isRead(method: string | undefined): method is "GET" | "HEAD" {
+  return method === "GET" || method === "HEAD";
+}
+
+/** They belong to one connection and are not forwarded (RFC 9110 § 7.6.1). */
+const hopByHop = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+/** Names that are not forwarded with these headers, those that Connection lists included. */
+export function connectionHeaders(connection: string | string[] | undefined): (name: string) => boolean {
+  const listed = [connection ?? []].flat().flatMap((line) => line.split(","));
+  const names = new Set(listed.map((name) => name.trim().toLowerCase()));
+  return (name) => hopByHop.has(name) || names.has(name);
+}
+
+/** The headers of an answer that are the puller's. */
+export function endToEnd(headers: IncomingHttpHeaders): Record<string, string | string[]> {
+  const isOfConnection = connectionHeaders(headers.connection);
+  const kept = Object.entries(headers).filter(([name, value]) => value !== undefined && !isOfConnection(name));
+  return Object.fromEntries(kept) as Record<string, string | string[]>;
+}
+
+/**
+ * What the conditions of a GET or HEAD come to (RFC 9110 § 13.2.2) for something that has an entity tag and no date of
+ * modification: 304, 412, or undefined when it is to be answered.
+ *
+ * @param etag - A strong entity tag, with its quotes.
+ */
+export function judgeConditions(headers: IncomingHttpHeaders, etag: string): 304 | 412 | undefined {
+  const { "if-match": ifMatch, "if-none-match": ifNoneMatch } = headers;
+  if (ifMatch !== undefined && !names(ifMatch, etag)) return 412;
+  if (ifNoneMatch === undefined) return undefined;
+  // Compared weakly (§ 13.1.2): what is marked as weak matches as well.
+  return names(ifNoneMatch, etag) || names(ifNoneMatch, `W/${etag}`) ? 304 : undefined;
+}
+
+/** Whether a range may be answered: without `If-Range`, or when that names what is here, strongly (§ 13.1.5). */
+function isRangeValid(headers: IncomingHttpHeaders, etag: string): boolean {
+  const ifRange = headers["if-range"];
+  return ifRange === undefined || String(ifRange).trim() === etag;
+}
+
+/** Whether a list of entity tags names exactly this one, or is `*`. */
+function names(list: string, etag: string): boolean {
+  if (list.trim() === "*") return true;
+  return list.match(/(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g)?.some((named) => named === etag) ?? false;
+}
+
+/** How much of something of known size a GET wants. */
+export type WantedRange =
+  | { readonly kind: "whole" }
+  | { readonly kind: "part"; readonly start: number; readonly end: number }
+  | { readonly kind: "several" }
+  | { readonly kind: "unsatisfiable" };
+
+/**
+ * Read `Range` and `If-Range` (RFC 9110 § 14.2). Units that are not bytes are ignored; byte ranges that are no ranges
+ * (`5-3`) are refused, as docker-registry does.
+ */
+export function judgeRange(headers: IncomingHttpHeaders, etag: string, sizeBytes: number): WantedRange {
+  const { range: header } = headers;
+  if (header === undefined || !isRangeValid(headers, etag)) return { kind: "whole" };
+  const unit = /^\s*([!#$%&'*+.^_`|~0-9a-z-]+)=/i.exec(header)?.[1];
+  if (unit !== undefined && unit.toLowerCase() !== "bytes") return { kind: "whole" };
+  if (header.includes(",")) return { kind: "several" };
+  const range = parseRange(header.trim());
+  const part = range && resolveRange(range, sizeBytes);
+  return part ? { kind: "part", ...part } : { kind: "unsatisfiable" };
+}
