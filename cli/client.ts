@@ -6,11 +6,12 @@ import { type ClientConfig, singleRegistry } from "#client/registries/client-con
 import { parseFaceUrl } from "#ndn/face/face-url.ts";
 import { uplinkTo } from "#ndn/face/fch-uplink.ts";
 import { UplinkBlobs } from "#uplinks/uplink-blobs.ts";
+import { clientOptions } from "./client-options.ts";
 import { openEndpoint } from "./endpoint.ts";
 import { graceMs, runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
 import { OptionError, type Values, variableOf } from "./option.ts";
-import { clientOptions, defaultUplink } from "./option-table.ts";
+import { defaultUplink } from "./shared-options.ts";
 
 type ClientValues = Values<typeof clientOptions>;
 

@@ -12,8 +12,8 @@ import { MemoryRegistry } from "./demo/registry.ts";
 import { runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
 import { readOptions } from "./option.ts";
-import { startOptions } from "./option-table.ts";
 import { startBothHalves } from "./start.ts";
+import { startOptions } from "./start-options.ts";
 
 const repository = "demo/hello";
 const largeLayerBytes = 64 * 1024 * 1024;

@@ -4,9 +4,9 @@
 import { readFileSync } from "node:fs";
 import { type Client, type ClientOptions, ListenFailed, openClient } from "#client/client.ts";
 import { ClientOptionError } from "#client/mirror.ts";
+import type { clientOptions } from "./client-options.ts";
 import { listenError } from "./listen-error.ts";
 import { OptionError, type Values } from "./option.ts";
-import type { clientOptions } from "./option-table.ts";
 
 /** What the client takes from the options as they are, besides certificate and key. */
 type ClientValues = Omit<ClientOptions, "tls" | "env" | "version"> &

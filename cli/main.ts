@@ -7,13 +7,15 @@
 import yargs, { type Argv } from "yargs";
 import { KeychainError } from "#ndn/trust/keychain-error.ts";
 import { cacheListOptions, cachePruneOptions, cacheRemoveOptions, cacheVerifyOptions } from "./cache/options.ts";
+import { clientOptions, clientSecrets } from "./client-options.ts";
 import { CommandError } from "./command-error.ts";
 import { configureOptions } from "./configure/options.ts";
 import { collectLessOften, keepYoungGenerationSmall } from "./garbage-collector.ts";
-import { keyExportOptions, keyImportOptions, keyRenewOptions, keyShowOptions } from "./key/options.ts";
+import { keyExportOptions, keyImportOptions, keyRenewOptions, keySecrets, keyShowOptions } from "./key/options.ts";
 import { StartError } from "./listen-error.ts";
 import { hasVariable, OptionError, variableOf } from "./option.ts";
-import { clientOptions, secretVariables, serverOptions, startOptions } from "./option-table.ts";
+import { serverOptions, serverSecrets } from "./server-options.ts";
+import { startOptions } from "./start-options.ts";
 import { addVerb, type Options, type Verb } from "./verb.ts";
 
 const start: Verb<typeof startOptions> = {
@@ -155,7 +157,7 @@ function warnOfUnknownVariables(env: Readonly<Record<string, string | undefined>
   const programs: Options[] = [serverOptions, clientOptions, startOptions, configureOptions];
   const keys: Options[] = [keyShowOptions, keyRenewOptions, keyExportOptions, keyImportOptions];
   const all = [...programs, ...keys, cacheListOptions, cacheRemoveOptions, cacheVerifyOptions, cachePruneOptions];
-  const known = new Set(Object.keys(secretVariables));
+  const known = new Set(Object.keys({ ...clientSecrets, ...serverSecrets, ...keySecrets }));
   for (const options of all)
     for (const option of Object.values(options)) if (hasVariable(option)) known.add(variableOf(option.flag));
   const unknown = Object.keys(env).filter((name) => name.startsWith("DOCKER_NDN_") && !known.has(name));

@@ -13,7 +13,8 @@ import { runUntilSignal } from "./lifetime.ts";
 import { listenError } from "./listen-error.ts";
 import { createLogger } from "./logger.ts";
 import { OptionError, type Values } from "./option.ts";
-import { defaultUplink, type serverOptions } from "./option-table.ts";
+import type { serverOptions } from "./server-options.ts";
+import { defaultUplink } from "./shared-options.ts";
 
 /** Run until a signal; resolves when everything is closed. @throws StartError, OptionError, KeychainError */
 export async function runServer(values: Values<typeof serverOptions>): Promise<void> {

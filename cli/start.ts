@@ -14,8 +14,8 @@ import { openEndpoint } from "./endpoint.ts";
 import { graceMs, runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
 import type { Values } from "./option.ts";
-import type { startOptions } from "./option-table.ts";
 import { registryLogin, startBlobServer } from "./server.ts";
+import type { startOptions } from "./start-options.ts";
 
 /** Client and server in one process. */
 export interface BothHalves {

@@ -2,10 +2,8 @@
  * Options of `ndn-registry key …`.
  */
 import { switchedOn } from "../option.ts";
-import { serverOptions } from "../option-table.ts";
 import { nonEmpty } from "../parsers.ts";
-
-const { keychain } = serverOptions;
+import { keychain } from "../shared-options.ts";
 
 /** Options of `ndn-registry key show`. */
 export const keyShowOptions = { keychain } as const;
@@ -64,4 +62,9 @@ export const keyImportOptions = {
     help: "Replace the key that is there; it is kept in a folder beside.",
     parse: switchedOn,
   },
+} as const;
+
+/** Variables without a flag: secrets do not belong on command lines. */
+export const keySecrets = {
+  DOCKER_NDN_SAFEBAG_PASSWORD: "Passphrase of the SafeBag that ndn-registry key import reads.",
 } as const;

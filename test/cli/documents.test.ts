@@ -2,12 +2,15 @@ import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { cacheListOptions, cachePruneOptions, cacheRemoveOptions, cacheVerifyOptions } from "#cli/cache/options.ts";
+import { clientOptions, clientSecrets } from "#cli/client-options.ts";
 import { configureOptions } from "#cli/configure/options.ts";
-import { keyShowOptions } from "#cli/key/options.ts";
+import { keySecrets, keyShowOptions } from "#cli/key/options.ts";
 import { hasVariable, type Option, variableOf } from "#cli/option.ts";
-import { clientOptions, secretVariables, serverOptions, startOptions } from "#cli/option-table.ts";
+import { serverOptions, serverSecrets } from "#cli/server-options.ts";
+import { startOptions } from "#cli/start-options.ts";
 import { checkout } from "#test/support/programs.ts";
 
+const secretVariables = { ...clientSecrets, ...serverSecrets, ...keySecrets };
 const cacheOptions = { ...cacheListOptions, ...cacheRemoveOptions, ...cacheVerifyOptions, ...cachePruneOptions };
 const verbs: Readonly<Record<string, Readonly<Record<string, Option<unknown>>>>> = {
   server: serverOptions,

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { clientOptions } from "#cli/client-options.ts";
 import { OptionError, readOptions, variableOf } from "#cli/option.ts";
-import { clientOptions, serverOptions, startOptions } from "#cli/option-table.ts";
+import { serverOptions } from "#cli/server-options.ts";
+import { startOptions } from "#cli/start-options.ts";
 
 const client = { name: "/n", upstream: "http://upstream.example" };
 const server = { name: "/n", registry: "http://registry.example" };

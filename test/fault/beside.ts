@@ -7,7 +7,8 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { clientOptions, serverOptions } from "#cli/option-table.ts";
+import { clientOptions } from "#cli/client-options.ts";
+import { serverOptions } from "#cli/server-options.ts";
 import { type ByteFault, startFaultyByteRelay } from "#test/support/faulty-byte-relay.ts";
 import type { Mangle } from "#test/support/link.ts";
 import { seededRandom } from "#test/support/seeded-random.ts";

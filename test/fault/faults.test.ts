@@ -5,7 +5,8 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { clientOptions, serverOptions } from "#cli/option-table.ts";
+import { clientOptions } from "#cli/client-options.ts";
+import { serverOptions } from "#cli/server-options.ts";
 import { describeWith } from "#test/support/require-programs.ts";
 import { useStage } from "#test/support/stage.ts";
 import { connectionCases, packetCases } from "./link-cases.ts";

@@ -5,7 +5,7 @@ import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { clientOptions } from "#cli/option-table.ts";
+import { clientOptions } from "#cli/client-options.ts";
 import { programPath } from "#test/support/programs.ts";
 import { describeWith } from "#test/support/require-programs.ts";
 import { run } from "#test/support/run.ts";

@@ -1,0 +1,159 @@
+/**
+ * Options of `ndn-registry client`.
+ */
+import { parseHedgeMode } from "#blob/hedge.ts";
+import { defaultMaxConnections } from "#client/listener/limits.ts";
+import { parseUplinkUrl } from "#ndn/face/face-url.ts";
+import { cacheDir } from "./cache/options.ts";
+import { listenAddress, nonEmpty, oneOf, positiveNumber, wholeNumber } from "./parsers.ts";
+import { logging, name, uplink, upstream } from "./shared-options.ts";
+import { parseRate, parseSize } from "./sizes.ts";
+
+/** How blobs are fetched; of `start` as well. */
+export const pulling = {
+  listen: {
+    flag: "listen",
+    value: "HOST:PORT",
+    help: "Address of the registry endpoint that pullers use.",
+    fallback: "127.0.0.1:5000",
+    parse: listenAddress,
+  },
+  authorize: {
+    flag: "authorize",
+    value: "upstream|none",
+    help: "Who decides whether a puller may have a blob that NDN has: the upstream registry, or nobody.",
+    fallback: "upstream",
+    parse: oneOf("upstream", "none"),
+  },
+  stallTimeout: {
+    flag: "stall-timeout",
+    value: "SECONDS",
+    help: "Silence after which NDN is given up for HTTPS in the middle of a blob; by measurement unless set.",
+    parse: positiveNumber,
+  },
+  anchor: {
+    flag: "anchor",
+    value: "FILE|sha256:HEX",
+    repeatable: true,
+    help: "Trusted certificate of the server: with one, each packet is checked before a byte of it is given out.",
+    parse: nonEmpty,
+  },
+  maxCwnd: {
+    flag: "max-cwnd",
+    value: "SEGMENTS",
+    help: "Interests in flight at most, over all blobs.",
+    fallback: "512",
+    parse: wholeNumber(1, 65_536),
+  },
+  limitNdn: {
+    flag: "limit-ndn",
+    value: "RATE",
+    help: "Bytes per second over NDN at most, for all pullers together, such as 20MB; unlimited unless set.",
+    parse: parseRate,
+  },
+  limitUpstream: {
+    flag: "limit-upstream",
+    value: "RATE",
+    help: "Bytes of blobs per second from upstream registries at most, for all pullers together; unlimited unless set.",
+    parse: parseRate,
+  },
+} as const;
+
+/** What is cached and who is served from it; of `start` as well. */
+export const caching = {
+  cacheDir,
+  cacheSize: {
+    flag: "cache-size",
+    value: "SIZE",
+    help: "What may be cached, least recently used goes first: bytes, or with KiB, MiB, GiB, TiB, kB, MB, GB, TB; 0 is off.",
+    fallback: "10GiB",
+    parse: parseSize,
+  },
+  offline: {
+    flag: "offline",
+    value: "POLICY",
+    help: "Who is served what is cached while the upstream does not answer: known-pullers, anyone or nobody.",
+    fallback: "known-pullers",
+    parse: oneOf("known-pullers", "anyone", "nobody"),
+  },
+  prefetch: {
+    flag: "prefetch",
+    value: "on|off",
+    help: "Whether layers are fetched as soon as their manifest passes.",
+    fallback: "off",
+    parse: oneOf("on", "off"),
+  },
+} as const;
+
+/** Who may use the endpoint; of `start` as well. */
+export const sharing = {
+  tlsCert: {
+    flag: "tls-cert",
+    value: "FILE",
+    help: "Certificate of the endpoint with its chain, PEM; read again when it changes.",
+    parse: nonEmpty,
+  },
+  tlsKey: { flag: "tls-key", value: "FILE", help: "Key of that certificate, PEM.", parse: nonEmpty },
+  htpasswd: {
+    flag: "htpasswd",
+    value: "FILE",
+    help: "Logins of the endpoint (bcrypt, as of htpasswd -B); then everybody needs one.",
+    parse: nonEmpty,
+  },
+  maxConnections: {
+    flag: "max-connections",
+    value: "NUMBER",
+    help: "Connections of pullers at a time.",
+    fallback: String(defaultMaxConnections),
+    parse: wholeNumber(1, 1_000_000),
+  },
+  statusFor: {
+    flag: "status-for",
+    value: "local|everyone",
+    help: "Who may see the status page: this machine, or whoever reaches the endpoint.",
+    fallback: "local",
+    parse: oneOf("local", "everyone"),
+  },
+  statusHost: {
+    flag: "status-host",
+    value: "NAME",
+    repeatable: true,
+    help: "Host names by which the status page may be asked for, besides localhost and IP addresses.",
+    parse: nonEmpty,
+  },
+} as const;
+
+/** Options of `ndn-registry client`. */
+export const clientOptions = {
+  name,
+  upstream,
+  config: {
+    flag: "config",
+    value: "FILE",
+    help: "Several registries, as YAML; instead of --name, --upstream and --anchor.",
+    parse: nonEmpty,
+  },
+  uplink: {
+    ...uplink,
+    help: "Forwarder to connect to: unix://PATH, tcp://HOST:PORT or udp://HOST:PORT; fch: or fch:URL finds a router (NDN-FCH).",
+    parse: parseUplinkUrl,
+  },
+  ...pulling,
+  hedge: {
+    flag: "hedge",
+    value: "off|auto|MS",
+    help: "When the upstream is asked as well because the first bytes over NDN are late: never, by what was seen, or after this time.",
+    fallback: "auto",
+    parse: parseHedgeMode,
+  },
+  ...caching,
+  ...sharing,
+  ...logging,
+} as const;
+
+/** Variables without a flag: secrets do not belong on command lines. */
+export const clientSecrets = {
+  DOCKERHUB_USERNAME: "Login at Docker Hub, for pulls by pullers that bring no login of their own.",
+  DOCKERHUB_PASSWORD: "Its password or access token.",
+  DOCKERHUB_PASSWORD_FILE: "File that holds the password, instead of DOCKERHUB_PASSWORD.",
+} as const;

@@ -1,0 +1,84 @@
+/**
+ * Options of `ndn-registry server`.
+ */
+import { segmentSizes } from "#blob/names.ts";
+import { listenAddress, nonEmpty, registryUrl } from "./parsers.ts";
+import { face, keychain, logging, name, uplink } from "./shared-options.ts";
+
+/** What is published and how; of `start` as well. */
+export const publishing = {
+  publish: {
+    flag: "publish",
+    value: "PATTERN",
+    repeatable: true,
+    help: "Repositories to publish (team/*, public/**); without it, whatever an anonymous pull can read.",
+    parse: nonEmpty,
+  },
+  exclude: {
+    flag: "exclude",
+    value: "PATTERN",
+    repeatable: true,
+    help: "Repositories that never go onto NDN.",
+    parse: nonEmpty,
+  },
+  storage: {
+    flag: "storage",
+    value: "DIR",
+    help: "The registry's own storage directory, to read blobs from disk instead of over HTTP.",
+    parse: nonEmpty,
+  },
+  chunkSize: {
+    flag: "chunk-size",
+    value: "BYTES",
+    help: "Segment size that metadata proposes: 8192, or 1200 where the way is UDP without fragmentation.",
+    fallback: "8192",
+    parse: (text: string) => {
+      const size = segmentSizes.find((allowed) => String(allowed) === text);
+      if (size === undefined) throw new Error(`${JSON.stringify(text)} is not one of ${segmentSizes.join(", ")}`);
+      return size;
+    },
+  },
+  keychain,
+  exportAnchor: {
+    flag: "export-anchor",
+    value: "FILE",
+    help: "File to write the certificate to at start, for pullers to take as their --anchor.",
+    parse: nonEmpty,
+  },
+  state: {
+    flag: "state",
+    value: "DIR",
+    help: "Directory for what may be forgotten but is better kept across restarts.",
+    fallback: "./runtime/state",
+    parse: nonEmpty,
+  },
+} as const;
+
+/** Options of `ndn-registry server`. */
+export const serverOptions = {
+  registry: {
+    flag: "registry",
+    value: "URL",
+    help: "HTTP base of the registry whose blobs are published.",
+    required: true,
+    parse: registryUrl,
+  },
+  name: { ...name, required: true },
+  uplink,
+  face,
+  ...publishing,
+  status: {
+    flag: "status",
+    value: "HOST:PORT",
+    help: "Address of the server's /healthz, /readyz and /metrics; off unless set.",
+    parse: listenAddress,
+  },
+  ...logging,
+} as const;
+
+/** Variables without a flag: secrets do not belong on command lines. */
+export const serverSecrets = {
+  DOCKER_NDN_REGISTRY_USERNAME: "Login at the registry, for repositories that match --publish.",
+  DOCKER_NDN_REGISTRY_PASSWORD: "Its password.",
+  DOCKER_NDN_REGISTRY_PASSWORD_FILE: "File that holds the password, instead of DOCKER_NDN_REGISTRY_PASSWORD.",
+} as const;
