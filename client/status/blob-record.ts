@@ -76,7 +76,8 @@ export class BlobRecord {
   /** The end; to be called once. */
   end(outcome: Outcome, err?: unknown): void {
     const ms = performance.now() - this.#began;
-    const total = Object.values(this.#bytes).reduce((sum, bytes) => sum + bytes, 0);
+    let total = 0;
+    for (const bytes of Object.values(this.#bytes)) total += bytes;
     this.#count(outcome, ms / 1000);
     this.#watch?.ended(outcome);
     const fields = {
@@ -99,7 +100,7 @@ export class BlobRecord {
     const sources = Object.keys(this.#bytes);
     // Who was refused, or left before anything came, says nothing about the store.
     if (outcome !== "complete" && sources.length === 0) return;
-    const isCached = sources.length > 0 && sources.every((source) => source === "store");
+    const isCached = sources.length === 1 && sources[0] === "store";
     this.#metrics.blobRequests.inc({ result: this.#result ?? (isCached ? "store" : "miss") });
   }
 }

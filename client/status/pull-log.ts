@@ -55,7 +55,7 @@ export class PullLog {
       bytes: { ...bytes },
       durationMs: Math.round(this.#clock.now() - beganMs),
     });
-    pull.began();
+    pull.began(bytes);
     this.#live.add(view);
     return {
       sized(size) {
@@ -63,10 +63,9 @@ export class PullLog {
       },
       wrote(source, size) {
         bytes[source] += size;
-        pull.wrote(source, size);
       },
       ended: (outcome) => {
-        if (this.#live.delete(view)) pull.ended(digest, outcome);
+        if (this.#live.delete(view)) pull.ended(digest, outcome, bytes);
       },
     };
   }

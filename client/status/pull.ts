@@ -58,10 +58,11 @@ export const noBytes = (): Record<SourceName, number> => ({ ndn: 0, store: 0, pe
 export class Pull {
   readonly id: number;
   readonly key: PullKey;
-  /** Blob requests that are running. */
-  live = 0;
   readonly #clock: Clock;
+  /** Of blob requests that have ended. */
   readonly #bytes = noBytes();
+  /** Of those that are running. */
+  readonly #live = new Set<BytesBySource>();
   readonly #blobs = new Map<string, Outcome>();
   readonly #beganAt: number;
   readonly #beganMs: number;
@@ -82,6 +83,11 @@ export class Pull {
     return this.key.repository === repository && this.key.client === client && this.key.registry === registry;
   }
 
+  /** Blob requests that are running. */
+  get live(): number {
+    return this.#live.size;
+  }
+
   /** Whether the next request belongs to this pull. */
   get isOpen(): boolean {
     return this.live > 0 || this.#idleMs < separateMs;
@@ -100,18 +106,16 @@ export class Pull {
     this.#reference ??= kept(reference, maxReferenceLength);
   }
 
-  began(): void {
-    this.live++;
+  /** @param bytes - Those of the blob, which grow until it has `ended`. */
+  began(bytes: BytesBySource): void {
+    this.#live.add(bytes);
     this.#activeMs = this.#clock.now();
   }
 
-  wrote(source: SourceName, sizeBytes: number): void {
-    this.#bytes[source] += sizeBytes;
-  }
-
   /** What became of a blob last counts: a puller tries again what has failed. */
-  ended(digest: string, outcome: Outcome): void {
-    this.live--;
+  ended(digest: string, outcome: Outcome, bytes: BytesBySource): void {
+    this.#live.delete(bytes);
+    addBytes(this.#bytes, bytes);
     this.#activeMs = this.#clock.now();
     const key = digest.slice(0, maxReferenceLength);
     if (this.#blobs.has(key)) this.#blobs.set(key, outcome);
@@ -121,6 +125,8 @@ export class Pull {
   view(): PullView {
     const outcomes = [...this.#blobs.values()];
     const complete = outcomes.filter((outcome) => outcome === "complete").length;
+    const bytes = { ...this.#bytes };
+    for (const running of this.#live) addBytes(bytes, running);
     const until = this.live > 0 ? this.#clock.now() : this.#activeMs;
     return {
       ...this.key,
@@ -128,7 +134,7 @@ export class Pull {
       reference: this.#reference ?? null,
       beganAt: this.#beganAt,
       durationMs: Math.round(until - this.#beganMs),
-      bytes: { ...this.#bytes },
+      bytes,
       blobs: { live: this.live, complete, failed: outcomes.length - complete },
       outcome: this.#outcome(new Set(outcomes)),
     };
@@ -145,6 +151,10 @@ export class Pull {
     if (ends.has("cancelled")) return "cancelled";
     return ends.size > 0 ? "complete" : "checked";
   }
+}
+
+function addBytes(sums: Record<SourceName, number>, bytes: BytesBySource): void {
+  for (const source of Object.keys(bytes) as SourceName[]) sums[source] += bytes[source];
 }
 
 // A copy: V8 makes a slice of a URL keep all of it in memory, and a stranger's URL may be as long as headers may be.
