@@ -88,7 +88,7 @@ export async function sendCached(
   return true;
 }
 
-/** Tell whoever wants to know what was served, and by whom. */
+/** Report what was served, and from where. */
 export function announce(
   { onManifest, onAnswer, log }: ManifestServices,
   { request, repository, credential }: ManifestRequest,

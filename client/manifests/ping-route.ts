@@ -1,5 +1,5 @@
 /**
- * `/v2/`, the first question of every puller: while the upstream does not answer it, as it answered before.
+ * `/v2/`, the first request of every puller: while the upstream does not answer it, as it answered before.
  */
 import type { OutgoingHttpHeaders } from "node:http";
 import { RegistryUnreachable } from "#oci/errors.ts";

@@ -64,7 +64,7 @@ test("/healthz is open", async () => {
   expect((await ask(endpoint.url, "/healthz")).status).toBe(200);
 });
 
-test("the login goes no further: whoever forwards the request has no Authorization left", async () => {
+test("the login goes no further: a proxy that forwards the request has no Authorization left", async () => {
   using endpoint = await gateway();
   const headers = { AUTHORIZATION: authorization, accept: "*/*" };
   await ask(endpoint.url, "/v2/", { headers });

@@ -142,7 +142,7 @@ test("a manifest that the upstream no longer knows is forgotten, with its tags",
   for (const path of [byTag, byDigest(stage.image.manifest)]) expect((await ask(endpoint.url, path)).status).toBe(503);
 });
 
-test("a stranger's 404 makes nobody forget", async () => {
+test("a stranger's 404 makes no one forget", async () => {
   const endpoint = await stage.start({ offline: "known-pullers" });
   const known = { headers: { authorization: "Bearer known" } };
   await ask(endpoint.url, byTag, known);

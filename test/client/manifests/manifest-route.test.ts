@@ -107,7 +107,7 @@ test("a manifest with another digest than it is said to have passes, but is not 
   expect(endpoint.logs).toContain("upstream sent a manifest with another digest");
 });
 
-test("a page that somebody puts in the registry's place is passed, and grants and changes nothing", async () => {
+test("a page in the registry's place is passed, and grants and changes nothing", async () => {
   const endpoint = await stage.start({ offline: "known-pullers" });
   await ask(endpoint.url, byTag, { headers: { authorization: "Bearer known" } });
   const portal = stage.owned.use(await startUpstream((_, response) => void response.end("<p>please pay</p>")));
@@ -164,7 +164,7 @@ test("what has been served is told, with who asked and the bytes", async () => {
   ]);
 });
 
-test("a tag that is pushed or deleted through here means what it was before to nobody", async () => {
+test("a tag that is pushed or deleted through here means what it was before to no one", async () => {
   const endpoint = await stage.start();
   await ask(endpoint.url, byTag);
   const found = (): CachedManifest[] => endpoint.cache.byTag(key, "latest");

@@ -59,7 +59,7 @@ test("with the upstream failing, an anonymous puller hears the same challenge, a
   expect((await ask(endpoint.url, "/v2/", { ...alice, method: "HEAD" })).status).toBe(200);
 });
 
-test("with the upstream out of reach, nobody is sent to a token service when everybody is served anyway", async () => {
+test("with the upstream out of reach, no one is sent to a token service when everyone is served anyway", async () => {
   const { url, cache } = await start();
   expect((await ask(url, "/v2/")).status).toBe(401);
   const endpoint = await start({ offline: "anyone", cache, timeouts: impatient });

@@ -22,7 +22,7 @@ afterEach(() => folder[Symbol.asyncDispose]());
 function open(options: Partial<RightsOptions> = {}): Rights {
   const warn = (_fields: object, message: string) => warnings.push(message);
   return createRights({
-    registry: { headBlob: () => Promise.reject(new Error("nobody asks")) },
+    registry: { headBlob: () => Promise.reject(new Error("no one asks")) },
     registryHost: "registry.example",
     authorize: "upstream",
     file,
@@ -83,7 +83,7 @@ test("a last line that a crash cut off is left out, and the next one does not su
   expect([may(third, "Basic a"), may(third, "Basic c"), warnings]).toEqual([true, true, []]);
 });
 
-test("a damaged file is a warning and an empty memory, and is written anew", async () => {
+test("a damaged file is a warning and nothing remembered, and is written anew", async () => {
   await withGrant("Basic a");
   appendFileSync(file, "\0\0\0\0\n");
   const rights = open();
@@ -112,7 +112,7 @@ test("a file that cannot be used is a warning, and rights live in memory", async
   await rights.close();
 });
 
-test("a file that somebody removed is written again, with everything", async () => {
+test("a file that was removed is written again, with everything", async () => {
   await withGrant("Basic a");
   const rights = open();
   rmSync(file);
@@ -121,7 +121,7 @@ test("a file that somebody removed is written again, with everything", async () 
   expect([may(open(), "Basic a"), may(open(), "Basic b"), warnings]).toEqual([true, true, []]);
 });
 
-test("a file that cannot be written is a warning, and the memory goes on", async () => {
+test("a file that cannot be written is a warning, and rights are remembered until the end", async () => {
   const rights = open();
   mkdirSync(`${file}.tmp`);
   rights.granted("Basic a", repository, digest);
@@ -151,7 +151,7 @@ test("what was forgotten for want of room does not come back after a restart", a
   expect([may(open(), "Basic a"), may(open(), "Basic b")]).toEqual([false, true]);
 });
 
-test("what a registry served to all is known after a restart in all its repositories, and nobody's right when rights count", async () => {
+test("what a registry served to all is known after a restart in all its repositories, and no one's right when rights count", async () => {
   const rights = open({ authorize: "none" });
   expect(rights.hasServed(repository, digest)).toBe(false);
   rights.served(digest);
@@ -162,7 +162,7 @@ test("what a registry served to all is known after a restart in all its reposito
   expect([may(strict, "Basic a"), strict.mayOffline(undefined, repository, digest)]).toEqual([false, false]);
 });
 
-test("what was granted in a repository before anybody noted what was served counts there", async () => {
+test("what was granted in a repository before it was noted what was served counts there", async () => {
   await withGrant("Basic a");
   const rights = open({ authorize: "none" });
   expect([rights.hasServed(repository, digest), rights.hasServed("team/other", digest)]).toEqual([true, false]);

@@ -40,7 +40,7 @@ function rightsOf(upstream: Upstream, options: Partial<RightsOptions> = {}) {
 }
 
 test.each([undefined, 429, 500, 503])(
-  "with an upstream that answers %s a known puller is granted from memory",
+  "with an upstream that answers %s a known puller is granted as remembered",
   async (status) => {
     const upstream = new Upstream();
     const { rights, aLongTime } = rightsOf(upstream);
@@ -73,7 +73,7 @@ test("what a puller without credentials may, every puller may again with the ups
   expect(await rights.ask(by("Bearer new"), ref)).toMatchObject({ kind: "granted", offline: true });
 });
 
-test("with `anyone` it is enough that somebody was granted it, in the same repository", async () => {
+test("with `anyone` it is enough that some puller was granted it, in the same repository", async () => {
   const upstream = new Upstream();
   const { rights } = rightsOf(upstream, { offline: "anyone" });
   await rights.ask(by("Basic a"), ref);
@@ -83,7 +83,7 @@ test("with `anyone` it is enough that somebody was granted it, in the same repos
   await expect(rights.ask(by("Basic b"), blobOf("never granted", 9).ref)).rejects.toThrow(RegistryUnreachable);
 });
 
-test("with `nobody` nothing is granted from memory once the 5 minutes are over", async () => {
+test("with `nobody` nothing is granted as remembered once the 5 minutes are over", async () => {
   const upstream = new Upstream();
   const { rights, clock } = rightsOf(upstream, { offline: "nobody" });
   await rights.ask(by("Basic a"), ref);
@@ -118,7 +118,7 @@ test("what other routes learn counts: a grant is fresh for 5 minutes and known a
   expect([isFresh(), rights.mayOffline("Basic a", repository, digest)]).toEqual([false, false]);
 });
 
-test("what was granted from memory is asked again as soon as the upstream is back", async () => {
+test("what was granted as remembered is asked again as soon as the upstream is back", async () => {
   const upstream = new Upstream();
   const { rights, aLongTime } = rightsOf(upstream);
   await rights.ask(by("Basic a"), ref);
@@ -129,7 +129,7 @@ test("what was granted from memory is asked again as soon as the upstream is bac
   expect(await rights.ask(by("Basic a"), ref)).toEqual({ kind: "refused", status: 403 });
 });
 
-test("an upstream that stays silent is waited for only briefly when the memory can answer", async () => {
+test("an upstream that stays silent is waited for only briefly when a right is remembered", async () => {
   const upstream = new Upstream();
   const { rights, aLongTime } = rightsOf(upstream);
   await rights.ask(by("Basic a"), ref);
@@ -171,7 +171,7 @@ test("with --authorize none nothing is refused, and the upstream is asked only f
   expect(await rights.ask(by("Basic a"), ref)).toMatchObject({ kind: "granted" });
 });
 
-test("beyond its bound the memory forgets what was used least lately, also that somebody was granted it", () => {
+test("beyond the bound what was used least lately is forgotten, also that some puller was granted it", () => {
   const { rights } = rightsOf(new Upstream(), { offline: "anyone", maxRemembered: 2 });
   const [first, second, third] = ["1", "2", "3"].map((seed) => blobOf(seed, 10).ref.digest) as [
     typeof digest,

@@ -81,7 +81,7 @@ test("how full the store is, is read when scraped", async () => {
   ]);
 });
 
-test("a blob request is a hit or a miss by where its bytes came from, unless somebody says otherwise", async () => {
+test("a blob request is a hit or a miss by where its bytes came from, unless said otherwise", async () => {
   const metrics = createClientMetrics(new Registry());
   const blob = { repository: "a", digest: digestOf("a") };
   const begin = () => new BlobRecord(pino({ level: "silent" }), metrics, blob);

@@ -87,7 +87,7 @@ describeWith(["chromium"], "the status page in a browser", () => {
     expect(await banner.textContent()).toBe("");
   });
 
-  test("a page that nobody sees does not ask", async () => {
+  test("a page that no one sees does not ask", async () => {
     await using stage = await startStatus();
     await using window = await openPage(browser, stage.url);
     const { page } = window;
