@@ -3,12 +3,10 @@
  */
 import { readFileSync } from "node:fs";
 import { Registry } from "prom-client";
-import { checkPrefixLength } from "#blob/names.ts";
 import { parseFaceUrl } from "#ndn/face/face-url.ts";
-import { exportAnchor, type Identity, openIdentity } from "#ndn/trust/keychain.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
-import { checkStorage } from "#publish/storage-range-reader.ts";
-import { BlobServer } from "#server/server.ts";
+import { createServer, ServerStartError } from "#server/create-server.ts";
+import type { BlobServer } from "#server/server.ts";
 import { runUntilSignal } from "./lifetime.ts";
 import { listenError } from "./listen-error.ts";
 import { createLogger } from "./logger.ts";
@@ -35,52 +33,23 @@ export async function runServer(values: Values<typeof serverOptions>): Promise<v
 
 type PublishingValues = Omit<Values<typeof serverOptions>, "registry" | "status" | "logLevel" | "logFormat">;
 
-/** Open the identity and start publishing. */
+/** Start publishing. @throws StartError, OptionError, KeychainError */
 export async function startBlobServer(
   values: PublishingValues,
   registry: RegistryClient,
   metrics: Registry,
   log: ReturnType<typeof createLogger>,
 ): Promise<BlobServer> {
-  try {
-    checkPrefixLength(values.name);
-  } catch (err: unknown) {
-    throw new OptionError(`--name: ${(err as Error).message}`, { cause: err });
-  }
-  if (values.storage !== undefined) {
-    const hasRepositories = await checkStorage(values.storage).catch((err: Error) => {
-      throw new OptionError(`--storage: ${err.message}`, { cause: err });
-    });
-    const { storage } = values;
-    if (!hasRepositories) log.warn({ storage }, "no repositories there: a new registry, or is it not mounted?");
-  }
-  const identity = await openIdentity(values.keychain, values.name);
-  if (values.exportAnchor !== undefined) writeAnchor(identity, values.exportAnchor);
-  return BlobServer.start({
-    prefix: values.name,
-    identity,
-    registry,
-    storage: values.storage,
-    publish: values.publish,
-    exclude: values.exclude,
-    uplinks: values.uplink,
-    faces: values.face,
-    segmentBytes: values.chunkSize,
-    stateDirectory: values.state,
-    log,
-    metrics,
-  }).catch((err: unknown) => {
-    const address = values.face.map((face) => face.text).join(", ");
-    throw listenError("face", address, err);
+  const { name: prefix, uplink: uplinks, face: faces, chunkSize: segmentBytes, state: stateDirectory } = values;
+  const { keychain, exportAnchor, storage, publish, exclude } = values;
+  const paths = { keychain, exportAnchor, storage, stateDirectory };
+  const options = { prefix, registry, publish, exclude, uplinks, faces, segmentBytes, log, metrics, ...paths };
+  return createServer(options).catch((err: unknown) => {
+    if (!(err instanceof ServerStartError)) throw err;
+    const { option, cause } = err;
+    if (option === "face") throw listenError("face", faces.map((face) => face.text).join(", "), cause);
+    throw new OptionError(`--${option}: ${(cause as Error).message}`, { cause });
   });
-}
-
-function writeAnchor(identity: Identity, path: string): void {
-  try {
-    exportAnchor(identity, path);
-  } catch (err: unknown) {
-    throw new OptionError(`--export-anchor: ${(err as Error).message}`, { cause: err });
-  }
 }
 
 async function openStatusPage(listen: { host: string; port: number }, server: BlobServer, metrics: Registry) {
