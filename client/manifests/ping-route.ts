@@ -14,13 +14,18 @@ import { staleHeaders, staleWarning } from "./from-cache.ts";
 import type { PingAnswer } from "./manifest-cache.ts";
 import type { ManifestServices } from "./ports.ts";
 
+/** What the ping route uses of one registry. */
+export type PingServices = Omit<ManifestServices, "contents" | "rights" | "onManifest"> & {
+  readonly rights: Pick<ManifestServices["rights"], "offline" | "isKnown">;
+};
+
 /**
  * The handler of `/v2/`; it always ends or breaks off the response, and never rejects.
  *
  * @param ask - As for `createManifestRoute`.
  */
 export function createPingRoute(
-  services: ManifestServices,
+  services: PingServices,
   ask: Ask = askOf(services),
 ): (context: RequestContext) => Promise<void> {
   const { upstream, log, onUpstreamError } = services;
@@ -70,7 +75,7 @@ const openPing: PingAnswer = { status: 200, challenges: [] };
  * registry is out of reach its token service may be as well, and then those who need no login must not be sent there.
  */
 function pingFor(
-  { cache, registry, rights, hidesChallenges }: ManifestServices,
+  { cache, registry, rights, hidesChallenges }: PingServices,
   credential: string | undefined,
   failure: number | RegistryUnreachable,
 ): PingAnswer | undefined {
@@ -83,7 +88,7 @@ function pingFor(
 }
 
 function replay(
-  services: ManifestServices,
+  services: PingServices,
   { request, response }: RequestContext,
   { status, challenges }: PingAnswer,
   failure: number | RegistryUnreachable,
@@ -102,7 +107,7 @@ function replay(
 const challengeBody = JSON.stringify({ errors: [{ code: "UNAUTHORIZED", message: "authentication required" }] });
 
 async function pass(
-  services: ManifestServices,
+  services: PingServices,
   { request, response, puller, signal }: RequestContext,
   { status, headers, body }: UpstreamReply,
 ): Promise<void> {
