@@ -85,7 +85,7 @@ export class FetchWriter {
   /** Wait for what is being written; nothing is written afterwards, and nothing leased. */
   async close(): Promise<void> {
     const isWritten = await this.flush();
-    if (this.#file && isWritten) this.#ring.close(); // else its buffers may be in the hands of readers
+    if (this.#file && isWritten) this.#ring.close(); // else readers may still use its buffers
   }
 
   async #put(offset: number, bytes: Uint8Array): Promise<void> {

@@ -44,7 +44,7 @@ export class DiskHealth {
     this.#warn({ err, pauseMs: this.#pauseMs }, `${doing} failed: the store takes nothing for a while`);
   }
 
-  /** One blob cannot be read; others may, so that writing goes on. */
+  /** One blob cannot be read; others may, so writing continues. */
   unreadable(err: unknown, what: object): void {
     this.#events.failed?.(err);
     this.#warn({ err, ...what }, "a cached blob cannot be read");

@@ -28,7 +28,7 @@ export interface BlobWriter {
   read(start: number, end: number): AsyncIterable<Uint8Array>;
   /**
    * Make the blob visible. The caller says that it has hashed every byte; the size is checked here.
-   * Resolves once it is visible; its way to the disk (fsync) goes on behind.
+   * Resolves once it is visible; it is synced to the disk afterwards.
    */
   commit(): Promise<void>;
   /** Close the file. Not committed, its bytes stay for a later `begin`, unless `keep` is false. */

@@ -40,7 +40,7 @@ interface Writing {
 // A sync takes a thread of four, and on a hard disk a while.
 const syncsAtOnce = 2;
 // A puller may be waiting: better not to store one blob than to let it wait for a slow disk.
-const syncPatienceMs = 500;
+const maxSyncWaitMs = 500;
 // Each one holds a descriptor.
 const unsyncedAtMost = 100;
 
@@ -70,7 +70,7 @@ export class Writers implements WriterHost {
     await space.jobs.idle(digest);
     if (!space.couldHold(sizeBytes)) {
       // What is being synced cannot be evicted yet, and a small budget may consist of little else.
-      await Promise.race([this.settled(), delay(syncPatienceMs, undefined, { ref: false })]);
+      await Promise.race([this.settled(), delay(maxSyncWaitMs, undefined, { ref: false })]);
       await space.jobs.idle(digest);
     }
     if (this.#isClosed || health.isPaused || isBusy() || !space.couldHold(sizeBytes)) return undefined;

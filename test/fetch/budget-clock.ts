@@ -2,12 +2,12 @@ import { afterEach, beforeEach, vi } from "vitest";
 import { SlowReaderBudget } from "#fetch/broadcast-barrier.ts";
 import { until } from "#test/support/until.ts";
 
-/** How long the readers of the test have patience with each other. */
+/** How long the readers of the test wait for a slow one. */
 export const slowReaderBudgetMs = 15_000;
 
-/** The time of their patience: it stands still unless the test lets it pass, so that no stall of the machine counts. */
+/** The time of that budget: it stands still unless the test lets it pass, so that no stall of the machine counts. */
 export interface BudgetClock {
-  /** Use up all patience with one reader, numbered as they joined, once the others wait for that one and all rests. */
+  /** Use up the budget of one reader, numbered as they joined, once the others wait for that one and nothing else changes. */
   outwait(reader: number): Promise<void>;
 }
 

@@ -9,7 +9,7 @@ import { slowReaderBudgetMs, useBudgetClock } from "./budget-clock.ts";
 import { filesClosed, stageFetches, Taker } from "./fetch-stage.ts";
 import { gated } from "./gated-source.ts";
 
-const big = blobOf("patience", collectBytes + 3_000_000);
+const big = blobOf("slow reader", collectBytes + 3_000_000);
 const size = big.bytes.length;
 const stays = new AbortController().signal;
 const mib = 1024 * 1024;
@@ -80,20 +80,20 @@ test("what was handed to a reader before it was broken off is followed by nothin
   await expect(stuck.next()).rejects.toThrow(BlobUnavailable);
 });
 
-test("readers that are last in turn keep their patience with each other; of two thirds of the time it is used up", () => {
-  const patience = new SlowReaderBudget<object>(1_000);
+test("readers that are last in turn keep their budgets; one that is last two thirds of the time uses its own up", () => {
+  const budget = new SlowReaderBudget<object>(1_000);
   const [a, b] = [{}, {}];
   const wait = (reader: object, ms: number) => {
-    patience.waitFor(new Set([reader]), [a, b]);
+    budget.waitFor(new Set([reader]), [a, b]);
     vi.advanceTimersByTime(ms);
   };
   for (let turn = 0; turn < 1_000; turn++) for (const reader of [a, b]) wait(reader, 100);
-  patience.waitFor(new Set(), [a, b]);
-  expect([patience.leftMs(a), patience.leftMs(b)]).toEqual([1_000, 900]);
+  budget.waitFor(new Set(), [a, b]);
+  expect([budget.leftMs(a), budget.leftMs(b)]).toEqual([1_000, 900]);
   for (let turn = 0; turn < 11; turn++) {
     wait(a, 200);
     wait(b, 100);
   }
-  patience.waitFor(new Set(), [a, b]);
-  expect([patience.leftMs(a), patience.leftMs(b)]).toEqual([0, 900]);
+  budget.waitFor(new Set(), [a, b]);
+  expect([budget.leftMs(a), budget.leftMs(b)]).toEqual([0, 900]);
 });
