@@ -7,6 +7,7 @@ import type { Logger } from "pino";
 import { Semaphore } from "#base/semaphore.ts";
 import type { Bandwidth } from "#blob/bandwidth.ts";
 import type { HedgeMode } from "#blob/hedge.ts";
+import { createDirectFetcher } from "#fetch/fetcher.ts";
 import { SharedFetches } from "#fetch/shared-fetches.ts";
 import { RegistryError } from "#oci/errors.ts";
 import type { BlobStore } from "#store/blob-store.ts";
@@ -201,11 +202,12 @@ function createApi(
 ): RegistryApi {
   const { store, log, metrics, stallTimeoutMs, bandwidth = { upstream: undefined, ndn: undefined } } = options;
   const { fetches, manifestCache, contents } = cached;
-  const cache = store && fetches && { store, fetches: fetches.of(mirror.config), directory: store.directory };
+  const direct = () => createDirectFetcher((change) => metrics.fetchesInFlight.inc(change));
+  const fetcher = fetches?.of(mirror.config) ?? direct();
   const hedge = { mode: options.hedge ?? "auto", limit: hedges };
   const hidesChallenges = options.login !== undefined;
   const common = { log, metrics, pulls, bandwidth, stallTimeoutMs, hedge, hidesChallenges };
-  return createRegistryApi(mirror, { ...common, cache, manifestCache, contents });
+  return createRegistryApi(mirror, { ...common, fetcher, store, manifestCache, contents });
 }
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;

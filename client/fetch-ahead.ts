@@ -49,12 +49,12 @@ async function fetchAhead(
   { repository, digest }: PrefetchWish,
   signal: AbortSignal,
 ): Promise<void> {
-  const { cache, rights } = services;
-  if (!cache || cache.store.has(digest)) return;
+  const { fetcher, store, rights } = services;
+  if (!store || store.has(digest)) return;
   if ((await rights.ask(puller, { repository, digest })).kind !== "granted") return;
   const sources = sourcesFor(services, puller, repository, digest);
-  const { chunks } = await cache.fetches.read({ repository, digest }, sources, signal);
-  for await (const _ of chunks) signal.throwIfAborted();
+  const read = await fetcher.fetch({ blob: { repository, digest }, sources }, signal);
+  for await (const _ of read?.chunks ?? []) signal.throwIfAborted();
 }
 
 function keyOf(identity: string | undefined): string {

@@ -5,9 +5,11 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import type { Semaphore } from "#base/semaphore.ts";
 import { createHedgeDelay, type HedgeMode } from "#blob/hedge.ts";
+import type { Fetcher } from "#fetch/fetcher.ts";
 import { parseSha256 } from "#oci/digest.ts";
 import { parseBlobPath, parseManifestPath } from "#oci/reference.ts";
-import { type BlobServices, type Cache, createDigestDenylist } from "./blobs/blob-request.ts";
+import type { BlobStorePort } from "#store/store-port.ts";
+import { type BlobServices, createDigestDenylist } from "./blobs/blob-request.ts";
 import { createBlobRoute } from "./blobs/blob-route.ts";
 import { prefetchOf } from "./fetch-ahead.ts";
 import { isConditional } from "./http/blob-range.ts";
@@ -31,7 +33,9 @@ import { askOf } from "./upstream/upstream-question.ts";
 /** What all registries of an endpoint share. */
 export interface SharedServices
   extends Pick<BlobServices, "metrics" | "pulls" | "log" | "bandwidth" | "stallTimeoutMs"> {
-  readonly cache: (Cache & { readonly directory: string }) | undefined;
+  /** Of this registry. */
+  readonly fetcher: Fetcher;
+  readonly store: (BlobStorePort & { readonly directory: string }) | undefined;
   readonly manifestCache: ManifestCache;
   readonly contents: ManifestContents;
   readonly hedge: { readonly mode: HedgeMode; readonly limit: Semaphore };
@@ -48,10 +52,10 @@ export interface RegistryApi {
 
 /** Make the API of one registry. */
 export function createRegistryApi({ config, registry, ndn }: Mirror, shared: SharedServices): RegistryApi {
-  const { metrics, log, cache, manifestCache, contents, hidesChallenges } = shared;
+  const { metrics, log, store, manifestCache, contents, hidesChallenges } = shared;
   const name = config.registry;
   const { authorize, offline } = config;
-  const file = cache && join(cache.directory, `rights-${name.replaceAll(":", "_")}.json`);
+  const file = store && join(store.directory, `rights-${name.replaceAll(":", "_")}.json`);
   const rights = createRights({ registry, registryHost: name, authorize, offline, log, file });
   const proxy = createProxy({
     upstream: config.upstream,
@@ -167,7 +171,7 @@ async function changedManifest(
 
 /** The blob is forgotten, and not asked for over NDN, whose caches do not hear of it. */
 async function deletedBlob(
-  { cache, rights, denylist }: BlobServices,
+  { store, rights, denylist }: BlobServices,
   { puller: { identity } }: RequestContext,
   { repository, digest: text }: { repository: string; digest: string },
 ): Promise<void> {
@@ -175,5 +179,5 @@ async function deletedBlob(
   if (!digest) return;
   denylist.add(digest);
   for (const one of new Set([identity, undefined])) rights.refused(one, repository, digest);
-  await cache?.store.delete(digest);
+  await store?.delete(digest);
 }

@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import type { Semaphore } from "#base/semaphore.ts";
 import type { Bandwidth } from "#blob/bandwidth.ts";
 import type { HedgeDelay } from "#blob/hedge.ts";
-import type { SharedFetches } from "#fetch/shared-fetches.ts";
+import type { Fetcher } from "#fetch/fetcher.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import type { BlobStorePort } from "#store/store-port.ts";
@@ -14,12 +14,6 @@ import type { BlobRecord } from "../status/blob-record.ts";
 import type { ClientMetrics } from "../status/metrics.ts";
 import type { PullLog } from "../status/pull-log.ts";
 
-/** Blobs that are cached here; shared by all registries. */
-export interface Cache {
-  readonly store: BlobStorePort;
-  readonly fetches: SharedFetches;
-}
-
 /** What every blob request of one registry needs; lives as long as the endpoint. */
 export interface BlobServices {
   readonly registry: Pick<RegistryClient, "base" | "getBlob" | "headBlob">;
@@ -28,8 +22,9 @@ export interface BlobServices {
   readonly authorize: "upstream" | "none";
   readonly rights: Rights;
   readonly denylist: DigestDenylist;
-  /** Undefined when nothing is cached. */
-  readonly cache: Cache | undefined;
+  readonly fetcher: Fetcher;
+  /** Shared by all registries; undefined when nothing is cached. */
+  readonly store: BlobStorePort | undefined;
   /** When the upstream is asked as well because NDN is late, and how many may be at a time. */
   readonly hedge: { readonly delay: HedgeDelay; readonly limit: Semaphore };
   readonly bandwidth: { readonly upstream: Bandwidth | undefined; readonly ndn: Bandwidth | undefined };

@@ -110,10 +110,10 @@ async function headFromStore(
   { request, response, repository, puller, signal }: Omit<BlobRequest, "record">,
   digest: Digest | undefined,
 ): Promise<boolean> {
-  const { rights, cache, metrics } = services;
+  const { rights, store, metrics } = services;
   const isOurs = digest !== undefined && mayUseCached(services, repository, digest);
   const mayHave = isOurs && rights.mayOffline(puller.identity, repository, digest);
-  const cached = mayHave ? await cache?.store.open(digest) : undefined;
+  const cached = mayHave ? await store?.open(digest) : undefined;
   if (!cached) return false;
   metrics.offlineAnswers.inc({ what: "blob" });
   try {

@@ -41,11 +41,11 @@ export function sourcesFor(
  * `authorize: upstream` it may, and the puller's right is asked beside.
  */
 export function mayUseCached(
-  { authorize, rights, cache }: Pick<BlobServices, "authorize" | "rights" | "cache">,
+  { authorize, rights, fetcher }: Pick<BlobServices, "authorize" | "rights" | "fetcher">,
   repository: string,
   digest: Digest,
 ): boolean {
-  return authorize === "upstream" || !cache?.fetches.areOthers || rights.hasServed(repository, digest);
+  return authorize === "upstream" || !fetcher.areOthers || rights.hasServed(repository, digest);
 }
 
 /** The best path over NDN, unless all are down or one has sent wrong bytes for this digest. */

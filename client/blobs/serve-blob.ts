@@ -3,7 +3,7 @@
  */
 import type { ReadEvents } from "#blob/fallback.ts";
 import { type BlobSource, fromStart } from "#blob/source.ts";
-import { openVerified, type VerifiedRead } from "#blob/verify.ts";
+import type { VerifiedRead } from "#blob/verify.ts";
 import type { FetchedBlob } from "#fetch/fetcher.ts";
 import type { Digest } from "#oci/digest.ts";
 import { formatContentRange, parseRange, type RangeRequest } from "#oci/range.ts";
@@ -24,7 +24,7 @@ import { mayUseCached, sourcesFor } from "./blob-sources.ts";
  */
 export async function serveCached(services: BlobServices, asked: BlobRequest, digest: Digest): Promise<boolean> {
   const { request, response, signal, record } = asked;
-  const cached = await services.cache?.store.open(digest);
+  const cached = await services.store?.open(digest);
   if (!cached) return false;
   try {
     if (!mayUseCached(services, asked.repository, digest) || !(await isGranted(services, asked, digest))) return false;
@@ -45,19 +45,15 @@ export async function servePart(services: BlobServices, asked: BlobRequest, dige
   const { request, response, repository, record } = asked;
   const { range: header } = request.headers;
   const range = header === undefined || isConditional(request.headers) ? undefined : parseRange(header);
-  const fetches = services.cache?.fetches;
-  if (!range || !fetches || !(await isGranted(services, asked, digest))) return false;
+  if (!range || !services.store || !(await isGranted(services, asked, digest))) return false;
   const enough = new AbortController();
   const signal = AbortSignal.any([asked.signal, enough.signal]);
   try {
     const sources = sourcesFor(services, asked.puller, repository, digest);
     const events = eventsOf(services, asked, digest);
-    const isOurs = mayUseCached(services, repository, digest);
-    const read =
-      fetches.joinRange(digest, range, signal) ??
-      (sources[0]!.isVerified
-        ? await fetches.readRange({ repository, digest }, range, sources, signal, events, isOurs)
-        : undefined);
+    const mayUse = mayUseCached(services, repository, digest);
+    const wanted = { blob: { repository, digest }, sources, range, events, mayUseCached: mayUse };
+    const read = await services.fetcher.fetch(wanted, signal);
     if (!read) return false;
     record.met(read.isFollower ? "follower" : "miss");
     record.sized(read.range.end - read.range.start);
@@ -106,13 +102,10 @@ export async function serveWhole(
   const blob = { repository, digest };
   const sources = sourcesFor(services, puller, repository, digest);
   const events = eventsOf(services, asked, digest);
-  const { cache, metrics } = services;
-  // Shared ones are counted where they are shared.
-  if (!cache) metrics.fetchesInFlight.inc();
+  const mayUse = mayUseCached(services, repository, digest);
   try {
-    const read: Omit<FetchedBlob, "range"> = cache
-      ? await cache.fetches.read(blob, sources, signal, events, mayUseCached(services, repository, digest))
-      : { ...(await openVerified(sources, blob, signal, events)), isFollower: false };
+    const read = await services.fetcher.fetch({ blob, sources, events, mayUseCached: mayUse }, signal);
+    if (!read) return false;
     if (range && !isWhole(range, read.sizeBytes)) return false;
     if (!(await mayHave(services, asked, digest, read))) return false;
     record.met(read.isFollower ? "follower" : "miss");
@@ -121,7 +114,6 @@ export async function serveWhole(
     await sendRead(services, asked, digest, read, signal);
     return true;
   } finally {
-    if (!cache) metrics.fetchesInFlight.dec();
     enough.abort();
   }
 }
