@@ -3,7 +3,7 @@
  */
 import { reasonOf } from "#base/error-text.ts";
 import type { SegmentConsumer } from "#ndn/consumer/consumer.ts";
-import type { Patience, Questions } from "#ndn/consumer/questions.ts";
+import type { InterestClient, RetryLimits } from "#ndn/consumer/interest-client.ts";
 import type { Repair } from "#ndn/consumer/segment-check.ts";
 import { FetchFailed } from "#ndn/consumer/segment-fetch.ts";
 import { contentTypes } from "#ndn/packet/data.ts";
@@ -66,16 +66,16 @@ export class NdnSource implements BlobSource {
   readonly name = "ndn";
   readonly isVerified: boolean;
   readonly #prefix: Name;
-  readonly #questions: Questions;
+  readonly #interests: InterestClient;
   readonly #consumer: SegmentConsumer;
   readonly #trust: (Trust & { packets: TrustedPackets }) | undefined;
 
-  constructor(prefix: Name, questions: Questions, consumer: SegmentConsumer, trust?: Trust) {
+  constructor(prefix: Name, interests: InterestClient, consumer: SegmentConsumer, trust?: Trust) {
     this.#prefix = prefix;
-    this.#questions = questions;
+    this.#interests = interests;
     this.#consumer = consumer;
     this.isVerified = trust !== undefined;
-    this.#trust = trust && { ...trust, packets: new TrustedPackets(questions, trust.verifier, trust.events) };
+    this.#trust = trust && { ...trust, packets: new TrustedPackets(interests, trust.verifier, trust.events) };
   }
 
   /** @param repair - For segments that no one on NDN has right; without it such a blob is unavailable here. */
@@ -102,12 +102,12 @@ export class NdnSource implements BlobSource {
   /** Asks for lists of digests of the blob's segments. */
   #listsOf(blob: BlobRef, size: SegmentSize, signal: AbortSignal): (i: number) => Promise<Buffer> {
     const object = objectName(this.#prefix, blob.digest, size);
-    const question = { isExact: true, forwardingHint: repositoryName(this.#prefix, blob.repository) };
+    const options = { isExact: true, forwardingHint: repositoryName(this.#prefix, blob.repository) };
     return async (i) => {
       const { contentType, content } = await this.#trust!.packets.ask(
         digestListName(object, i),
-        question,
-        this.#patience(listTimeoutMs),
+        options,
+        this.#limits(listTimeoutMs),
         signal,
         ({ contentType }) => contentType === contentTypes.Manifest,
       );
@@ -137,15 +137,15 @@ export class NdnSource implements BlobSource {
     });
   }
 
-  #patience(timeoutMs: number): Patience {
+  #limits(timeoutMs: number): RetryLimits {
     return { rtoMs: Math.min(this.#consumer.rtt.rtoMs, timeoutMs / 2), timeoutMs };
   }
 
   async #ask(name: Name, signal: AbortSignal): Promise<{ contentType: number; content: Buffer }> {
-    const patience = this.#patience(metadataTimeoutMs);
+    const limits = this.#limits(metadataTimeoutMs);
     try {
-      if (!this.#trust) return await this.#askUnchecked(name, patience, signal);
-      return await this.#trust.packets.ask(name, {}, patience, signal, () => true);
+      if (!this.#trust) return await this.#askUnchecked(name, limits, signal);
+      return await this.#trust.packets.ask(name, {}, limits, signal, () => true);
     } catch (err: unknown) {
       signal.throwIfAborted();
       if (err instanceof Untrusted)
@@ -155,9 +155,9 @@ export class NdnSource implements BlobSource {
   }
 
   /** What is malformed may be a cache's: it is asked once more, past all caches. */
-  async #askUnchecked(name: Name, patience: Patience, signal: AbortSignal) {
+  async #askUnchecked(name: Name, limits: RetryLimits, signal: AbortSignal) {
     for (const isUnique of [false, true]) {
-      const data = readSignedData(await this.#questions.ask(name, patience, signal, { isUnique }));
+      const data = readSignedData(await this.#interests.express(name, limits, signal, { isUnique }));
       if (data) return data;
     }
     throw new BlobUnavailable("it is malformed");

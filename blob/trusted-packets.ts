@@ -1,8 +1,8 @@
 /**
- * Signed packets of the server, asked until one is right: what a cache on the path has instead of it costs one question.
+ * Signed packets of the server, asked for until one is right: what a cache on the path has instead of it costs one more Interest.
  */
 
-import type { Patience, Question, Questions } from "#ndn/consumer/questions.ts";
+import type { InterestClient, InterestOptions, RetryLimits } from "#ndn/consumer/interest-client.ts";
 import { contentTypes } from "#ndn/packet/data.ts";
 import type { Name } from "#ndn/packet/name.ts";
 import type { SignedData } from "#ndn/trust/signed-data.ts";
@@ -20,12 +20,12 @@ const maxNackAgeMs = 60_000;
 
 /** Asks through one uplink, and believes only what a verifier does. */
 export class TrustedPackets {
-  readonly #questions: Pick<Questions, "ask">;
+  readonly #interests: Pick<InterestClient, "express">;
   readonly #verifier: Verifier;
   readonly #events: TrustEvents;
 
-  constructor(questions: Pick<Questions, "ask">, verifier: Verifier, events: TrustEvents) {
-    this.#questions = questions;
+  constructor(interests: Pick<InterestClient, "express">, verifier: Verifier, events: TrustEvents) {
+    this.#interests = interests;
     this.#verifier = verifier;
     this.#events = events;
   }
@@ -38,28 +38,28 @@ export class TrustedPackets {
    */
   async ask(
     name: Name,
-    question: Question,
-    patience: Patience,
+    options: InterestOptions,
+    limits: RetryLimits,
     signal: AbortSignal,
     accept: (data: SignedData) => boolean,
   ): Promise<SignedData> {
     try {
-      return await this.#askOnce(name, question, patience, signal, accept);
+      return await this.#askOnce(name, options, limits, signal, accept);
     } catch (err: unknown) {
       if (!(err instanceof Untrusted)) throw err;
       this.#events.untrusted?.(name, err);
-      return this.#askOnce(name, { ...question, isUnique: true }, patience, signal, accept);
+      return this.#askOnce(name, { ...options, isUnique: true }, limits, signal, accept);
     }
   }
 
   async #askOnce(
     name: Name,
-    question: Question,
-    patience: Patience,
+    options: InterestOptions,
+    limits: RetryLimits,
     signal: AbortSignal,
     accept: (data: SignedData) => boolean,
   ): Promise<SignedData> {
-    const packet = await this.#questions.ask(name, patience, signal, question);
+    const packet = await this.#interests.express(name, limits, signal, options);
     const data = await this.#verifier.verify(packet, signal);
     if (isOldNack(data)) throw new Untrusted("validity", "a negative answer is older than a minute");
     if (!accept(data)) throw new Untrusted("malformed", "its content is not what was asked for");

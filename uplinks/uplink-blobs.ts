@@ -7,7 +7,7 @@ import { Gauge, type Registry } from "prom-client";
 import { NdnSource, type PacketEvents, type SegmentRepair } from "#blob/ndn-source.ts";
 import type { BlobSource } from "#blob/source.ts";
 import { type ConsumerOptions, SegmentConsumer } from "#ndn/consumer/consumer.ts";
-import { Questions } from "#ndn/consumer/questions.ts";
+import { InterestClient } from "#ndn/consumer/interest-client.ts";
 import { FchUplink } from "#ndn/face/fch-uplink.ts";
 import type { Uplink } from "#ndn/face/uplink.ts";
 import { logUplink } from "#ndn/face/uplink-log.ts";
@@ -54,7 +54,7 @@ export interface UplinkState {
 interface Path {
   readonly uplink: Uplink;
   readonly consumer: SegmentConsumer;
-  readonly questions: Questions;
+  readonly interests: InterestClient;
 }
 
 /** Blobs of one registry over one uplink. */
@@ -71,10 +71,10 @@ export class UplinkBlobs {
     this.#paths = uplinks.map((uplink) => {
       const consumer = new SegmentConsumer(uplink, options);
       uplink.addHandler(consumer);
-      const questions = new Questions(uplink);
+      const interests = new InterestClient(uplink);
       uplink.addListener({ onDown: (reason) => consumer.faceDown(reason ?? new Error("uplink was closed")) });
       logUplink(uplink, log);
-      return { uplink, consumer, questions };
+      return { uplink, consumer, interests };
     });
   }
 
@@ -85,11 +85,11 @@ export class UplinkBlobs {
    */
   under(prefix: Name, anchors?: TrustAnchors, eventsOf: (uplink: string) => PacketEvents = () => ({})): NdnBlobs {
     const paths = this.#paths.map((path) => {
-      const { questions } = path;
-      const fetchCertificate = certificateFetcher(questions, anchors);
+      const { interests } = path;
+      const fetchCertificate = certificateFetcher(interests, anchors);
       const events = eventsOf(path.uplink.describe);
       const trust = anchors && { verifier: createVerifier({ anchors, prefix, fetchCertificate }), events };
-      return { ...path, source: new NdnSource(prefix, questions, path.consumer, trust) };
+      return { ...path, source: new NdnSource(prefix, interests, path.consumer, trust) };
     });
     const choice = new UplinkChoice<PathToRegistry>({
       paths,

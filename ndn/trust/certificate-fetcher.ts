@@ -2,14 +2,14 @@
  * Gets certificates from the network.
  */
 
-import type { Questions } from "../consumer/questions.ts";
+import type { InterestClient } from "../consumer/interest-client.ts";
 import type { Name } from "../packet/name.ts";
 import type { TrustAnchors } from "./anchors.ts";
 import { readKeyReference } from "./certificate.ts";
 import type { FetchCertificate } from "./certificate-fetches.ts";
 import { readSignedData } from "./signed-data.ts";
 
-const patience = { rtoMs: 1_000, timeoutMs: 4_000 };
+const limits = { rtoMs: 1_000, timeoutMs: 4_000 };
 /** Anchors that a certificate is asked for as, at most. */
 const maxDigests = 4;
 
@@ -19,27 +19,27 @@ const maxDigests = 4;
  * @param anchors - Those that nobody has seen yet are also asked for by their digests, when it has to be past the caches.
  */
 export function certificateFetcher(
-  questions: Pick<Questions, "ask">,
+  interests: Pick<InterestClient, "express">,
   anchors?: Pick<TrustAnchors, "unmet">,
 ): FetchCertificate {
   return (name, signal, isPastCaches) =>
-    isPastCaches ? askPastCaches(questions, anchors, name, signal) : questions.ask(name, patience, signal);
+    isPastCaches ? askPastCaches(interests, anchors, name, signal) : interests.express(name, limits, signal);
 }
 
 /**
- * In two ways at the same time, because either may stay unanswered: a unique question, whose answer has the certificate
+ * In two ways at the same time, because either may stay unanswered: a unique Interest, whose answer has the certificate
  * inside, is for servers of this project (PROTOCOL.md § Unique Interests); a full name is only right for an anchor.
  */
 async function askPastCaches(
-  questions: Pick<Questions, "ask">,
+  interests: Pick<InterestClient, "express">,
   anchors: Pick<TrustAnchors, "unmet"> | undefined,
   name: Name,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
   const answered = new AbortController();
   const until = AbortSignal.any([signal, answered.signal]);
-  const unique = questions.ask(name, patience, until, { isUnique: true });
-  const byFullName = digestsFor(name, anchors).map((sha256) => questions.ask(name, patience, until, { sha256 }));
+  const unique = interests.express(name, limits, until, { isUnique: true });
+  const byFullName = digestsFor(name, anchors).map((sha256) => interests.express(name, limits, until, { sha256 }));
   try {
     return await Promise.any([unique.then(contentOf), ...byFullName]);
   } catch (err: unknown) {

@@ -18,17 +18,17 @@ beforeAll(async () => {
 afterAll(() => registry.close());
 
 /** Read a blob as a puller with this anchor; how many packets were wrong or not believed is in `refused`. */
-async function readWith(anchor: string, { questions, consumer }: Reader, sizeBytes: number) {
+async function readWith(anchor: string, { interests, consumer }: Reader, sizeBytes: number) {
   const bytes = patternBlob(sizeBytes);
   const digest = registry.addBlob(repository, bytes);
   const verifier = createVerifier({
     anchors: TrustAnchors.load([anchor]),
     prefix,
-    fetchCertificate: certificateFetcher(questions),
+    fetchCertificate: certificateFetcher(interests),
   });
   let refused = 0;
   const events = { untrusted: () => void refused++, wrong: () => void refused++ };
-  const source = new NdnSource(prefix, questions, consumer, { verifier, events });
+  const source = new NdnSource(prefix, interests, consumer, { verifier, events });
   const all: Buffer[] = [];
   const { chunks } = await source.open({ repository, digest }, fromStart, AbortSignal.timeout(10_000));
   for await (const chunk of chunks) all.push(Buffer.from(chunk));

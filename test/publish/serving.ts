@@ -6,7 +6,7 @@ import { Registry } from "prom-client";
 import { NdnSource } from "#blob/ndn-source.ts";
 import { type BlobRef, fromStart } from "#blob/source.ts";
 import { SegmentConsumer } from "#ndn/consumer/consumer.ts";
-import { type Patience, type Question, Questions } from "#ndn/consumer/questions.ts";
+import { InterestClient, type InterestOptions, type RetryLimits } from "#ndn/consumer/interest-client.ts";
 import { MemoryUplink } from "#ndn/face/memory-face.ts";
 import { encodeInterest } from "#ndn/packet/interest.ts";
 import { type Name, parseName } from "#ndn/packet/name.ts";
@@ -36,11 +36,11 @@ export interface Serving extends AsyncDisposable {
 export interface Reader {
   readonly uplink: MemoryUplink;
   readonly consumer: SegmentConsumer;
-  readonly questions: Questions;
+  readonly interests: InterestClient;
   /** Fetch by metadata and segments, as the client does. */
   read(blob: BlobRef): Promise<Buffer>;
   /** Fetch one packet, for NDNts to read. */
-  get(name: Name, question?: Question, patience?: Patience): Promise<Data>;
+  get(name: Name, options?: InterestOptions, limits?: RetryLimits): Promise<Data>;
   /** Send an Interest and forget it. */
   ask(name: Name, options?: Parameters<typeof encodeInterest>[1]): void;
 }
@@ -89,21 +89,21 @@ function readerOf(server: BlobServer): Reader {
   const uplink = new MemoryUplink(server.producer);
   const consumer = new SegmentConsumer(uplink, { maxWindow: 512 });
   uplink.addHandler(consumer);
-  const questions = new Questions(uplink);
-  const source = new NdnSource(prefix, questions, consumer);
+  const interests = new InterestClient(uplink);
+  const source = new NdnSource(prefix, interests, consumer);
   uplink.open();
   return {
     uplink,
     consumer,
-    questions,
+    interests,
     async read(blob) {
       const { chunks } = await source.open(blob, fromStart, AbortSignal.timeout(15_000));
       const all: Buffer[] = [];
       for await (const chunk of chunks) all.push(Buffer.from(chunk));
       return Buffer.concat(all);
     },
-    async get(name, question, patience = { rtoMs: 500, timeoutMs: 10_000 }) {
-      return new Decoder(await questions.ask(name, patience, never, question)).decode(Data);
+    async get(name, options, limits = { rtoMs: 500, timeoutMs: 10_000 }) {
+      return new Decoder(await interests.express(name, limits, never, options)).decode(Data);
     },
     ask: (name, interest) => uplink.face!.send(encodeInterest(name, interest)),
   };

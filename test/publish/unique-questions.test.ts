@@ -6,7 +6,7 @@ import { digestListName, metadataName, objectName, repositoryName } from "#blob/
 import { NdnSource } from "#blob/ndn-source.ts";
 import { fromStart } from "#blob/source.ts";
 import { SegmentConsumer } from "#ndn/consumer/consumer.ts";
-import { Questions } from "#ndn/consumer/questions.ts";
+import { InterestClient } from "#ndn/consumer/interest-client.ts";
 import { MemoryUplink } from "#ndn/face/memory-face.ts";
 import { contentTypes } from "#ndn/packet/data.ts";
 import { decodeMetadata } from "#ndn/packet/metadata.ts";
@@ -97,7 +97,7 @@ test("a puller without an anchor asks past a cache whose metadata is malformed",
   });
   const consumer = new SegmentConsumer(uplink, { maxWindow: 64 });
   uplink.addHandler(consumer);
-  const source = new NdnSource(prefix, new Questions(uplink), consumer);
+  const source = new NdnSource(prefix, new InterestClient(uplink), consumer);
   uplink.open();
   const { chunks } = await source.open({ repository, digest }, fromStart, AbortSignal.timeout(10_000));
   const all: Buffer[] = [];

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { NdnSource } from "#blob/ndn-source.ts";
 import { fromStart } from "#blob/source.ts";
 import { SegmentConsumer } from "#ndn/consumer/consumer.ts";
-import { Questions } from "#ndn/consumer/questions.ts";
+import { InterestClient } from "#ndn/consumer/interest-client.ts";
 import type { PacketHandler } from "#ndn/face/face.ts";
 import { MemoryUplink } from "#ndn/face/memory-face.ts";
 import { readInterest } from "#ndn/packet/interest.ts";
@@ -68,15 +68,15 @@ async function readThrough(handler: PacketHandler, anchor: string) {
   const uplink = new MemoryUplink(handler);
   const consumer = new SegmentConsumer(uplink, { maxWindow: 64 });
   uplink.addHandler(consumer);
-  const questions = new Questions(uplink);
+  const interests = new InterestClient(uplink);
   uplink.open();
   try {
     const anchors = TrustAnchors.load([anchor]);
-    const fetchCertificate = certificateFetcher(questions, anchors);
+    const fetchCertificate = certificateFetcher(interests, anchors);
     const verifier = createVerifier({ anchors, prefix, fetchCertificate });
     let refused = 0;
     const events = { untrusted: () => void refused++, wrong: () => void refused++ };
-    const source = new NdnSource(prefix, questions, consumer, { verifier, events });
+    const source = new NdnSource(prefix, interests, consumer, { verifier, events });
     const digest = registry.addBlob(repository, bytes);
     const { chunks } = await source.open({ repository, digest }, fromStart, AbortSignal.timeout(10_000));
     const all: Uint8Array[] = [];
@@ -93,13 +93,13 @@ test("a forged certificate in a cache costs a puller with the anchor's digest a 
   await using serving = await serve(registry, { identity });
   const { handler, passed } = cacheIn(serving.server.producer, forged);
   expect(await readThrough(handler, identity.digest)).toEqual({ isRight: true, refused: 0 });
-  const questions = passed.filter(isCertificate);
-  expect(questions.every((name) => startsWith(name, identity.parsed.name))).toBe(true);
-  expect(questions.filter((name) => name.equals(fullNameOf(identity.parsed)))).toHaveLength(1);
-  expect(questions).toHaveLength(2);
+  const interests = passed.filter(isCertificate);
+  expect(interests.every((name) => startsWith(name, identity.parsed.name))).toBe(true);
+  expect(interests.filter((name) => name.equals(fullNameOf(identity.parsed)))).toHaveLength(1);
+  expect(interests).toHaveLength(2);
 });
 
-test("an anchor of somebody who knows nothing of unique questions is asked for by its digest", async () => {
+test("an anchor of an issuer that knows no unique Interests is asked for by its digest", async () => {
   await using serving = await serve(registry, { identity });
   const other: PacketHandler = {
     accept: (view, face) => readInterest(view)?.parameters !== undefined || serving.server.producer.accept(view, face),
@@ -108,7 +108,7 @@ test("an anchor of somebody who knows nothing of unique questions is asked for b
   expect(await readThrough(handler, identity.digest)).toEqual({ isRight: true, refused: 0 });
 });
 
-test("a certificate of which only the issuer is an anchor is asked for by a unique question", async () => {
+test("a certificate of which only the issuer is an anchor is asked for by a unique Interest", async () => {
   const validity = { fromMs: 0, toMs: Date.now() + 1e10 };
   const root = await Authority.make("/test", validity);
   const key = newKey();
@@ -127,14 +127,14 @@ test("a certificate of which only the issuer is an anchor is asked for by a uniq
   expect(passed.filter(isCertificate)).toHaveLength(1);
 });
 
-test("a unique question for a certificate brings it inside a packet of that very name", async () => {
+test("a unique Interest for a certificate brings it inside a packet of that very name", async () => {
   const directory = new CertificateDirectory(identity.certificates);
   const uplink = new MemoryUplink(new SegmentProducer(prefix, directory));
-  const questions = new Questions(uplink);
+  const interests = new InterestClient(uplink);
   uplink.open();
   const { name, keyName, wire } = identity.parsed;
   for (const asked of [name, keyName]) {
-    const packet = await questions.ask(asked, { rtoMs: 500, timeoutMs: 5_000 }, never, { isUnique: true });
+    const packet = await interests.express(asked, { rtoMs: 500, timeoutMs: 5_000 }, never, { isUnique: true });
     const data = new Decoder(packet).decode(Data);
     expect(data.name.getPrefix(-1).equals(new NdnName(asked))).toBe(true);
     expect(data.name.at(-1).type).toBe(TT.ParametersSha256DigestComponent);

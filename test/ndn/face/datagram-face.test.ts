@@ -9,7 +9,7 @@ import { UdpTransport } from "@ndn/node-transport";
 import { Data } from "@ndn/packet";
 import { Encoder } from "@ndn/tlv";
 import { expect, test } from "vitest";
-import { Questions } from "#ndn/consumer/questions.ts";
+import { InterestClient } from "#ndn/consumer/interest-client.ts";
 import type { PacketHandler } from "#ndn/face/face.ts";
 import { parseFaceUrl } from "#ndn/face/face-url.ts";
 import { SocketUplink } from "#ndn/face/uplink.ts";
@@ -52,7 +52,7 @@ function fragments(packet: Uint8Array): Uint8Array[] {
 test("8 KB of Data are put together from the fragments of NDNts, which gets our Interest", async () => {
   const { socket, port } = await bindPeer();
   const uplink = new SocketUplink(parseFaceUrl(`udp://127.0.0.1:${port}`));
-  const questions = new Questions(uplink);
+  const interests = new InterestClient(uplink);
   uplink.open();
   await up(uplink);
   const fw = Forwarder.create();
@@ -63,8 +63,8 @@ test("8 KB of Data are put together from the fragments of NDNts, which gets our 
     fw.addFace(new L3Face(transport, {}, { mtu: 1400 }));
     socket.emit("message", first, from);
   });
-  const patience = { rtoMs: 500, timeoutMs: 5_000 };
-  const packet = await questions.ask(parseName("/A/1"), patience, new AbortController().signal);
+  const limits = { rtoMs: 500, timeoutMs: 5_000 };
+  const packet = await interests.express(parseName("/A/1"), limits, new AbortController().signal);
   await joined;
   expect(readSignedData(packet)!.content.equals(content)).toBe(true);
   uplink.close();

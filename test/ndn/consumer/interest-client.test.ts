@@ -2,7 +2,7 @@ import { setImmediate, setTimeout } from "node:timers/promises";
 import { Component, Interest, Name as NdnName } from "@ndn/packet";
 import { Decoder } from "@ndn/tlv";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type Patience, type Question, Questions } from "#ndn/consumer/questions.ts";
+import { InterestClient, type InterestOptions, type RetryLimits } from "#ndn/consumer/interest-client.ts";
 import type { PacketHandler } from "#ndn/face/face.ts";
 import { MemoryUplink } from "#ndn/face/memory-face.ts";
 import { encodeInterest } from "#ndn/packet/interest.ts";
@@ -16,12 +16,12 @@ import { forgeryOf } from "../trust/forged.ts";
 const never = new AbortController().signal;
 const nullSignature = Buffer.from("16031b01c81700", "hex");
 const name = parseName("/A");
-const long: Patience = { rtoMs: 1_000, timeoutMs: 10_000 };
+const long: RetryLimits = { rtoMs: 1_000, timeoutMs: 10_000 };
 
 let asked: Interest[];
 let answers: (interest: Buffer) => readonly Buffer[];
 let uplink: MemoryUplink;
-let questions: Questions;
+let interests: InterestClient;
 
 beforeEach(() => {
   asked = [];
@@ -35,7 +35,7 @@ beforeEach(() => {
     },
   };
   uplink = new MemoryUplink(peer);
-  questions = new Questions(uplink);
+  interests = new InterestClient(uplink);
   uplink.open();
 });
 afterEach(() => uplink.close());
@@ -58,8 +58,8 @@ function nack(interest: Buffer, reason: number): Buffer {
   return tlv(TT.LpPacket, header, tlv(TT.LpFragment, interest));
 }
 
-function ask(question?: Question, patience: Patience = long, signal = never): Promise<Buffer> {
-  return questions.ask(name, patience, signal, question);
+function ask(options?: InterestOptions, limits: RetryLimits = long, signal = never): Promise<Buffer> {
+  return interests.express(name, limits, signal, options);
 }
 
 test("what is below the name answers, and the Interest says so", async () => {
@@ -70,7 +70,7 @@ test("what is below the name answers, and the Interest says so", async () => {
   expect(Buffer.from(interest!.name.value).equals(name)).toBe(true);
 });
 
-test("an exact question is only answered by its very name, fresh or not", async () => {
+test("an exact Interest is only answered by its very name, fresh or not", async () => {
   answers = () => [data("/A/1"), data("/A")];
   const forwardingHint = parseName("/hint");
   const packet = await ask({ isExact: true, forwardingHint }, { rtoMs: 500, timeoutMs: 1_000 });
@@ -80,7 +80,7 @@ test("an exact question is only answered by its very name, fresh or not", async 
   expect(Buffer.from(interest!.fwHint!.delegations[0]!.value).equals(forwardingHint)).toBe(true);
 });
 
-test.each([true, false])("a unique question has a name that nobody knows before (exact: %s)", async (isExact) => {
+test.each([true, false])("a unique Interest has a name that nobody knows before (exact: %s)", async (isExact) => {
   answers = (interest) => [data("/A"), data(new Decoder(interest).decode(Interest).name.value, "unique")];
   for (let i = 0; i < 2; i++) {
     const packet = await ask({ isUnique: true, isExact });
@@ -92,29 +92,29 @@ test.each([true, false])("a unique question has a name that nobody knows before 
   expect(first!.name.equals(second!.name)).toBe(false);
 });
 
-test("one packet answers everybody who asks for it; each has asked", async () => {
+test("one packet answers all pending Interests for it; each was sent", async () => {
   answers = () => (asked.length < 3 ? [] : [data("/A")]);
   const all = await Promise.all([ask(), ask({ isExact: true }), ask()]);
   for (const packet of all) expect(packet.equals(data("/A"))).toBe(true);
   expect(asked).toHaveLength(3);
 });
 
-test("only the packet of that digest is an answer to a question by full name", async () => {
+test("only the packet of that digest is an answer to an Interest by full name", async () => {
   const authority = await Authority.make("/example");
   const { wire, name: anchorName, digest } = authority.ours;
   const forged = await forgeryOf(authority.wire, await Authority.make("/example"));
   const sha256 = Buffer.from(digest.slice("sha256:".length), "hex");
   answers = () => [forged, wire];
-  const both = [1, 2].map(() => questions.ask(anchorName, long, never, { sha256 }));
+  const both = [1, 2].map(() => interests.express(anchorName, long, never, { sha256 }));
   for (const packet of await Promise.all(both)) expect(packet.equals(wire)).toBe(true);
   expect(nameKey(Buffer.from(asked[0]!.name.value))).toBe(nameKey(fullName(anchorName, sha256)));
   expect(asked[0]!.name.at(-1).type).toBe(Component.from("1=x").type);
   answers = () => [forged];
-  const patience = { rtoMs: 10, timeoutMs: 200 };
-  await expect(questions.ask(anchorName, patience, never, { sha256 })).rejects.toThrow(/timeout/);
+  const limits = { rtoMs: 10, timeoutMs: 200 };
+  await expect(interests.express(anchorName, limits, never, { sha256 })).rejects.toThrow(/timeout/);
 });
 
-test("a Nack without a route ends the question of everybody who asks so, and of nobody else", async () => {
+test("a Nack without a route ends every Interest with that name, and no other", async () => {
   answers = (interest) => (asked.length === 1 ? [] : [nack(interest, 150)]);
   const began = performance.now();
   const other = ask({ isUnique: true });
@@ -138,7 +138,7 @@ test("silence ends at the deadline, an abort at once with its reason, and then n
   await expect(ask({}, { rtoMs: 50, timeoutMs: 120 })).rejects.toThrow(/timeout/);
   const asker = new AbortController();
   const asking = ask({}, { rtoMs: 10, timeoutMs: 10_000 }, asker.signal);
-  await until("the question", () => asked.length > 4);
+  await until("the Interest", () => asked.length > 4);
   asker.abort(new Error("no longer wanted"));
   await expect(asking).rejects.toThrow("no longer wanted");
   await expect(ask({}, long, asker.signal)).rejects.toThrow("no longer wanted");
@@ -146,7 +146,7 @@ test("silence ends at the deadline, an abort at once with its reason, and then n
   const before = asked.length;
   await setTimeout(100); // ten times the time after which it would have been asked again
   expect(asked).toHaveLength(before);
-  expect(questions.accept(viewOf(data("/A")))).toBe(false);
+  expect(interests.accept(viewOf(data("/A")))).toBe(false);
 });
 
 test("a Data that is malformed neither arrives nor closes the face", async () => {
@@ -155,40 +155,40 @@ test("a Data that is malformed neither arrives nor closes the face", async () =>
   expect((await ask({}, { rtoMs: 50, timeoutMs: 10_000 })).equals(data("/A"))).toBe(true);
 });
 
-test("the end of the face ends the question at once, and without one nothing can be asked", async () => {
+test("the end of the face ends pending Interests at once, and without one nothing can be asked", async () => {
   const asking = ask();
   uplink.close();
   await expect(asking).rejects.toThrow("face went down");
   await expect(ask()).rejects.toThrow("no face is up");
 });
 
-test("what nobody has asked for is left to others, whatever it is", async () => {
+test("what no one has asked for is left to others, whatever it is", async () => {
   const asking = ask();
-  await until("the question", () => asked.length === 1);
+  await until("the Interest", () => asked.length === 1);
   const interest = tlv(TT.Interest, tlv(TT.Name, name), tlv(TT.Nonce, Buffer.alloc(4)));
   const goesOnLikeTheName = tlv(TT.Data, tlv(TT.Name), name, nullSignature);
   for (const packet of [data("/B"), goesOnLikeTheName, interest, nack(encodeInterest(parseName("/B")), 150)]) {
-    expect(questions.accept(viewOf(packet))).toBe(false);
+    expect(interests.accept(viewOf(packet))).toBe(false);
   }
-  expect(questions.accept(viewOf(data("/A")))).toBe(true);
+  expect(interests.accept(viewOf(data("/A")))).toBe(true);
   await asking;
 });
 
 test("the answer stays as it is when the receive buffer is filled again", async () => {
   const asking = ask();
-  await until("the question", () => asked.length === 1);
+  await until("the Interest", () => asked.length === 1);
   const buffer = data("/A", "first");
-  questions.accept(viewOf(buffer));
+  interests.accept(viewOf(buffer));
   buffer.fill(0);
   expect((await asking).equals(data("/A", "first"))).toBe(true);
 });
 
-test("a Nack ends a question by full name only when it names all of that", async () => {
+test("a Nack ends an Interest by full name only when it names all of that", async () => {
   const sha256 = Buffer.alloc(32, 7);
   const asking = ask({ sha256 });
-  await until("the question", () => asked.length === 1);
+  await until("the Interest", () => asked.length === 1);
   expect(asked[0]).toMatchObject({ canBePrefix: false, mustBeFresh: false });
-  expect(questions.accept(viewOf(nack(encodeInterest(name), 150)))).toBe(false);
-  expect(questions.accept(viewOf(nack(encodeInterest(fullName(name, sha256)), 150)))).toBe(true);
+  expect(interests.accept(viewOf(nack(encodeInterest(name), 150)))).toBe(false);
+  expect(interests.accept(viewOf(nack(encodeInterest(fullName(name, sha256)), 150)))).toBe(true);
   await expect(asking).rejects.toThrow("no route");
 });

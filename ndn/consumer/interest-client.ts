@@ -1,6 +1,6 @@
 /**
- * Asking for single packets over an uplink: metadata, digest lists, certificates. What is asked for segment after
- * segment is fetched by `SegmentConsumer`.
+ * Expresses Interests for single packets over an uplink: metadata, digest lists, certificates. What is fetched segment
+ * after segment goes through `SegmentConsumer`.
  *
  * With an anchor every 250th packet is a digest list that is asked for here: done by NDNts' own consumer, that was a
  * tenth of what the main thread did for a blob (`npm run bench -- --only checked`).
@@ -14,8 +14,8 @@ import { fullName, type Name } from "../packet/name.ts";
 import { nackReasons, type PacketView } from "../packet/packet-view.ts";
 import { TT, tlv } from "../packet/tlv.ts";
 
-/** How something is asked. */
-export interface Question {
+/** What an Interest asks for, beside its name. */
+export interface InterestOptions {
   /** Only this very name will do, and it need not be fresh: its content never changes. @defaultValue false */
   readonly isExact?: boolean;
   readonly forwardingHint?: Name;
@@ -25,14 +25,14 @@ export interface Question {
   readonly sha256?: Uint8Array;
 }
 
-/** How long one question may take: asked again after each `rtoMs`, given up after `timeoutMs`. */
-export interface Patience {
+/** How long an Interest may take: sent again after each `rtoMs`, given up after `timeoutMs`. */
+export interface RetryLimits {
   readonly rtoMs: number;
   readonly timeoutMs: number;
 }
 
-/** A question under way. */
-interface Asked {
+/** What has been sent, and what answers it. */
+interface PendingInterest {
   /** What the name of an answer begins with, or is. */
   readonly name: Name;
   readonly isPrefix: boolean;
@@ -45,85 +45,101 @@ interface Asked {
 
 const parameterBytes = 16;
 
-/** Questions over one uplink; the end of its face ends all that are under way. */
-export class Questions implements PacketHandler {
-  private readonly uplink: Uplink;
-  private readonly asked = new Set<Asked>();
-  private readonly fields = new DataFields();
+/** The pending Interests of one uplink; the end of its face ends them all. */
+export class InterestClient implements PacketHandler {
+  readonly #uplink: Uplink;
+  readonly #pending = new Set<PendingInterest>();
+  readonly #fields = new DataFields();
 
   constructor(uplink: Uplink) {
-    this.uplink = uplink;
+    this.#uplink = uplink;
     uplink.addHandler(this);
     uplink.addListener({
       onDown: (reason) => {
         const err = new Error(`face went down: ${reason?.message ?? "closed"}`);
-        for (const { reject } of this.asked) reject(err);
+        for (const { reject } of this.#pending) reject(err);
       },
     });
   }
 
-  /** Takes what somebody has asked for. */
+  /** Takes what answers a pending Interest. */
   accept(view: PacketView): boolean {
-    if (this.asked.size === 0) return false;
-    return view.nackReason === undefined ? this.answered(view) : this.nacked(view, view.nackReason);
+    if (this.#pending.size === 0) return false;
+    return view.nackReason === undefined ? this.#answered(view) : this.#nacked(view, view.nackReason);
   }
 
   /**
-   * The packet that answers, as a copy: whoever takes it decides whether to believe it.
+   * Express an Interest.
+   * @returns the packet that answers, as a copy; whether to trust it is for the caller to decide.
    * @throws Error when there is none in time, no face is up or it goes down, or there is no route; the reason of
    * `signal` when that fires.
    */
-  async ask(name: Name, { rtoMs, timeoutMs }: Patience, signal: AbortSignal, question: Question = {}): Promise<Buffer> {
+  async express(
+    name: Name,
+    { rtoMs, timeoutMs }: RetryLimits,
+    signal: AbortSignal,
+    options: InterestOptions = {},
+  ): Promise<Buffer> {
     signal.throwIfAborted();
-    if (this.uplink.face === undefined) throw new Error("no face is up");
+    if (this.#uplink.face === undefined) throw new Error("no face is up");
     const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
-    const { encode, ...match } = interestFor(name, timeoutMs, question);
-    const asked = { ...match, resolve, reject };
-    const send = () => this.uplink.face?.send(encode());
+    const { encode, ...match } = interestFor(name, timeoutMs, options);
+    const pending = { ...match, resolve, reject };
+    const send = () => this.#uplink.face?.send(encode());
     const onAbort = () => reject(signal.reason);
     const deadline = setTimeout(() => reject(new Error(`timeout: no answer within ${timeoutMs} ms`)), timeoutMs);
     const retransmission = setInterval(send, rtoMs);
     signal.addEventListener("abort", onAbort, { once: true });
-    this.asked.add(asked);
+    this.#pending.add(pending);
     try {
       send();
       return await promise;
     } finally {
-      this.asked.delete(asked);
+      this.#pending.delete(pending);
       signal.removeEventListener("abort", onAbort);
       clearInterval(retransmission);
       clearTimeout(deadline);
     }
   }
 
-  private answered(view: PacketView): boolean {
+  #answered(view: PacketView): boolean {
     if (view.type !== TT.Data) return false;
-    const named = [...this.asked].filter((asked) => isNamedBy(asked, view));
-    if (named.length === 0 || !this.fields.read(view)) return false;
-    const packet = Buffer.from(view.buf.subarray(view.start, view.end));
-    const digest = named.some(({ sha256 }) => sha256) ? hash("sha256", packet, "buffer") : undefined;
-    const answered = named.filter(({ sha256 }) => !sha256 || digest?.equals(sha256));
-    for (const { resolve } of answered) resolve(packet);
-    return answered.length > 0;
+    let isTaken = false;
+    let packet: Buffer | undefined;
+    let digest: Buffer | undefined;
+    for (const pending of this.#pending) {
+      if (!isNamedBy(pending, view)) continue;
+      if (packet === undefined && !this.#fields.read(view)) return false;
+      packet ??= Buffer.from(view.buf.subarray(view.start, view.end));
+      if (pending.sha256) {
+        digest ??= hash("sha256", packet, "buffer");
+        if (!digest.equals(pending.sha256)) continue;
+      }
+      pending.resolve(packet);
+      isTaken = true;
+    }
+    return isTaken;
   }
 
   /** "No route" is final for now; the other reasons say that asking again may help, which the retransmissions do. */
-  private nacked({ buf, nameStart, nameEnd }: PacketView, reason: number): boolean {
-    const named = [...this.asked].filter(({ interestName }) => interestName.compare(buf, nameStart, nameEnd) === 0);
-    if (nackReasons[reason] === "NoRoute") {
-      for (const { reject } of named) reject(new Error("Nack: the forwarder has no route"));
+  #nacked({ buf, nameStart, nameEnd }: PacketView, reason: number): boolean {
+    let isTaken = false;
+    for (const { interestName, reject } of this.#pending) {
+      if (interestName.compare(buf, nameStart, nameEnd) !== 0) continue;
+      if (nackReasons[reason] === "NoRoute") reject(new Error("Nack: the forwarder has no route"));
+      isTaken = true;
     }
-    return named.length > 0;
+    return isTaken;
   }
 }
 
-function isNamedBy({ name, isPrefix }: Asked, { buf, nameStart, nameEnd }: PacketView): boolean {
+function isNamedBy({ name, isPrefix }: PendingInterest, { buf, nameStart, nameEnd }: PacketView): boolean {
   const end = isPrefix ? Math.min(nameEnd, nameStart + name.length) : nameEnd;
   return name.compare(buf, nameStart, end) === 0;
 }
 
 /** The Interest, with a fresh Nonce each time it is encoded, and what answers it. */
-function interestFor(name: Name, timeoutMs: number, { isExact, forwardingHint, isUnique, sha256 }: Question) {
+function interestFor(name: Name, timeoutMs: number, { isExact, forwardingHint, isUnique, sha256 }: InterestOptions) {
   const isPrefix = !isExact && !sha256;
   const parameters = isUnique ? tlv(TT.ApplicationParameters, randomBytes(parameterBytes)) : undefined;
   const dataName = parameters ? nameOfParameters(name, parameters) : name;
