@@ -28,7 +28,7 @@ export function certificateFetcher(
 
 /**
  * In two ways at the same time, because either may stay unanswered: a unique Interest, whose answer has the certificate
- * inside, is for servers of this project (PROTOCOL.md § Unique Interests); a full name is only right for an anchor.
+ * inside, is for servers of this project (PROTOCOL.md § Unique questions); a full name is only right for an anchor.
  */
 async function askPastCaches(
   interests: Pick<InterestClient, "express">,
