@@ -2,12 +2,12 @@
  * `ndn-registry cache ls|rm|verify|prune`: look at the blobs that the client holds, whether or not it is running.
  */
 
-import type { CachePort } from "./cache/cache-port.ts";
-import { formatSize } from "./cache/format-size.ts";
 import { openCache } from "./cache/open-cache.ts";
 import type { cacheListOptions, cachePruneOptions, cacheRemoveOptions, cacheVerifyOptions } from "./cache/options.ts";
-import { CommandError } from "./command-error.ts";
+import type { CachePort } from "./cache/stored-cache.ts";
+import { CommandError } from "./errors.ts";
 import type { Values } from "./option.ts";
+import { formatSize } from "./sizes.ts";
 
 /** List the blobs, last used first. @throws CommandError */
 export async function runCacheList({ cacheDir, format }: Values<typeof cacheListOptions>): Promise<void> {

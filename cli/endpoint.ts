@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { type Client, type ClientOptions, ListenFailed, openClient } from "#client/client.ts";
 import { ClientOptionError } from "#client/mirror.ts";
 import type { clientOptions } from "./client-options.ts";
-import { listenError } from "./listen-error.ts";
+import { listenError } from "./errors.ts";
 import { OptionError, type Values } from "./option.ts";
 
 /** What the client takes from the options as they are, besides certificate and key. */

@@ -11,7 +11,7 @@ import { exportAnchor, inspectKeychain, newKey } from "#ndn/trust/keychain.ts";
 import { describeKey } from "#ndn/trust/public-key.ts";
 import { isSafeBag, openSafeBag } from "#ndn/trust/safe-bag.ts";
 import { daysLeft, expiryWarning } from "#ndn/trust/validity.ts";
-import { CommandError } from "./command-error.ts";
+import { CommandError } from "./errors.ts";
 import type { keyExportOptions, keyImportOptions, keyRenewOptions, keyShowOptions } from "./key/options.ts";
 import { OptionError, type Values } from "./option.ts";
 

@@ -5,10 +5,10 @@ import { access, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { ImageLayout } from "#store/image-layout.ts";
 import { StoreError } from "#store/store-error.ts";
-import { CommandError } from "../command-error.ts";
 import { isLoopbackName } from "../configure/endpoint.ts";
-import type { CachePort } from "./cache-port.ts";
+import { CommandError } from "../errors.ts";
 import { RunningCache } from "./running-cache.ts";
+import type { CachePort } from "./stored-cache.ts";
 import { openStoredCache } from "./stored-cache.ts";
 
 /** What a running client leaves in its cache directory, so that it can be asked. */

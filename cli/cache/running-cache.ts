@@ -4,8 +4,8 @@
 import { adminHeader } from "#client/http/admin-access.ts";
 import { adminPath, type CacheListing, type Pruned, type Verified } from "#client/http/admin-routes.ts";
 import type { Digest } from "#oci/digest.ts";
-import { CommandError } from "../command-error.ts";
-import type { CachePort } from "./cache-port.ts";
+import { CommandError } from "../errors.ts";
+import type { CachePort } from "./stored-cache.ts";
 
 /** The cache behind the endpoint `base`, `http://127.0.0.1:5000`. */
 export class RunningCache implements CachePort {

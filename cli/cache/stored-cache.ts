@@ -1,10 +1,20 @@
 /**
  * The cache of a client that is not running: its files, opened as the client opens them.
  */
-import type { CacheListing } from "#client/http/admin-routes.ts";
+import type { CacheListing, Pruned, Verified } from "#client/http/admin-routes.ts";
 import { listingOf } from "#client/http/admin-routes.ts";
+import type { Digest } from "#oci/digest.ts";
 import { BlobStore } from "#store/blob-store.ts";
-import type { CachePort } from "./cache-port.ts";
+
+/** The blobs of a cache directory, reached in one way or another. */
+export interface CachePort extends AsyncDisposable {
+  /** `maxBytes` is known only where a client is running. */
+  list(): Promise<Omit<CacheListing, "maxBytes"> & { readonly maxBytes?: number }>;
+  /** False when it was not cached. */
+  delete(digest: Digest): Promise<boolean>;
+  verify(onProgress: (checked: number, total: number) => void): Promise<Verified>;
+  prune(toBytes: number): Promise<Pruned>;
+}
 
 /** Open a cache directory. @throws StoreError when another process has it */
 export async function openStoredCache(directory: string): Promise<CachePort> {

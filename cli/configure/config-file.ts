@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import type { Stats } from "node:fs";
 import { chmod, mkdir, open, readFile, realpath, rename, rmdir, stat, unlink } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { CommandError } from "../command-error.ts";
+import { CommandError } from "../errors.ts";
 import type { Entry } from "./entry.ts";
 
 /** What is to become of one file. */

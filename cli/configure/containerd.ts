@@ -4,7 +4,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { parse } from "smol-toml";
-import { CommandError } from "../command-error.ts";
+import { CommandError } from "../errors.ts";
 import { certsFolder, notesOnCri } from "./containerd-cri.ts";
 import { anyRegistry, dockerHub, type Endpoint, isLoopbackName } from "./endpoint.ts";
 import type { Entry, Plan, Request } from "./entry.ts";

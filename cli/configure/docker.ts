@@ -1,7 +1,7 @@
 /**
  * Docker: the endpoint as a mirror in `daemon.json` (Docker's "Registry as a pull through cache").
  */
-import { CommandError } from "../command-error.ts";
+import { CommandError } from "../errors.ts";
 import { OptionError } from "../option.ts";
 import { dockerHub, type Endpoint } from "./endpoint.ts";
 import type { Entry, Plan, Request } from "./entry.ts";

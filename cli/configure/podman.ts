@@ -2,7 +2,7 @@
  * Podman, and whatever else reads containers-registries.conf(5): skopeo, Buildah, CRI-O.
  */
 import { parse } from "smol-toml";
-import { CommandError } from "../command-error.ts";
+import { CommandError } from "../errors.ts";
 import { OptionError } from "../option.ts";
 import { anyRegistry, dockerHub, type Endpoint, endpointUrl } from "./endpoint.ts";
 import type { Entry, Plan, Request } from "./entry.ts";

@@ -1,7 +1,12 @@
 /**
- * Addresses that cannot be listened on.
+ * What ends a verb with exit status 1.
  */
 import { OptionError } from "./option.ts";
+
+/** A verb that runs to its end could not do what was asked: one line on stderr, exit status 1. */
+export class CommandError extends Error {
+  override readonly name = "CommandError";
+}
 
 /** A program cannot start for a reason outside its options' syntax: exit status 1. */
 export class StartError extends Error {
