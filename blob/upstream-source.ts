@@ -3,8 +3,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { PullerAuth } from "#oci/auth.ts";
-import type { BlobResponse, RegistryClient } from "#oci/registry-client.ts";
-import { RegistryUnreachable } from "#oci/registry-client.ts";
+import { type BlobResponse, type RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
 import { type BlobRead, type BlobRef, type BlobSource, BlobUnavailable, type ResumePoint } from "./source.ts";
 import { endBody, nextPiece, type Pieces, positionedAt, UpstreamSilent } from "./upstream-response.ts";
 

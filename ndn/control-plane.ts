@@ -16,19 +16,19 @@ const maxQueuedPackets = 256;
 
 class HandedOver extends Transport {
   readonly incoming = pushable<Decoder.Tlv>();
-  private readonly out: Face;
+  readonly #out: Face;
   queued = 0;
 
   constructor(out: Face) {
     super({ describe: `control of ${out.describe}`, local: out.isLocal });
-    this.out = out;
+    this.#out = out;
   }
 
   get rx(): Transport.RxIterable {
-    return this.drain();
+    return this.#drain();
   }
 
-  private async *drain(): AsyncIterable<Decoder.Tlv> {
+  async *#drain(): AsyncIterable<Decoder.Tlv> {
     for await (const packet of this.incoming) {
       this.queued--;
       yield packet;
@@ -36,60 +36,60 @@ class HandedOver extends Transport {
   }
 
   async tx(packets: Transport.TxIterable): Promise<void> {
-    for await (const packet of packets) this.out.send(packet);
+    for await (const packet of packets) this.#out.send(packet);
   }
 }
 
 /** NDNts on one face that is up. */
 class ControlFace {
   readonly fw = Forwarder.create();
-  private readonly transport: HandedOver;
-  private readonly fwFace: FwFace;
+  readonly #transport: HandedOver;
+  readonly #fwFace: FwFace;
 
   constructor(face: Face) {
-    this.transport = new HandedOver(face);
-    this.fwFace = this.fw.addFace(new L3Face(this.transport, { advertiseFrom: false }, { keepAlive: 0 }));
-    this.fwFace.addRoute("/");
+    this.#transport = new HandedOver(face);
+    this.#fwFace = this.fw.addFace(new L3Face(this.#transport, { advertiseFrom: false }, { keepAlive: 0 }));
+    this.#fwFace.addRoute("/");
   }
 
   accept(view: PacketView): void {
-    if (this.transport.queued >= maxQueuedPackets || view.type !== TT.Data) return;
-    this.transport.queued++;
+    if (this.#transport.queued >= maxQueuedPackets || view.type !== TT.Data) return;
+    this.#transport.queued++;
     const packet = Uint8Array.prototype.slice.call(view.buf, view.start, view.end);
-    this.transport.incoming.push(new Decoder(packet).read());
+    this.#transport.incoming.push(new Decoder(packet).read());
   }
 
   close(): void {
-    this.fwFace.close();
-    this.transport.incoming.stop();
+    this.#fwFace.close();
+    this.#transport.incoming.stop();
     this.fw.close();
   }
 }
 
 /** The slow lane of one uplink; add it as the last handler, it takes every packet. */
 export class ControlPlane implements PacketHandler {
-  private current: ControlFace | undefined;
+  #current: ControlFace | undefined;
 
   constructor(uplink: Uplink) {
     uplink.addHandler(this);
     uplink.addListener({
       onUp: (face) => {
-        this.current = new ControlFace(face);
+        this.#current = new ControlFace(face);
       },
       onDown: () => {
-        this.current?.close();
-        this.current = undefined;
+        this.#current?.close();
+        this.#current = undefined;
       },
     });
   }
 
   /** For commands; undefined while the uplink is down. */
   get fw(): Forwarder | undefined {
-    return this.current?.fw;
+    return this.#current?.fw;
   }
 
   accept(view: PacketView): boolean {
-    if (view.nackReason === undefined) this.current?.accept(view);
+    if (view.nackReason === undefined) this.#current?.accept(view);
     return true;
   }
 }

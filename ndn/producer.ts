@@ -8,9 +8,8 @@
 import type { Face, PacketHandler } from "./face/face.ts";
 import type { SegmentDataEncoder } from "./packet/data.ts";
 import { type InterestFields, readInterest } from "./packet/interest.ts";
-import { maxLpHeaderBytes, writeLpHeader } from "./packet/lp-header.ts";
 import { componentsOf, type Name, nameKey } from "./packet/name.ts";
-import type { PacketView } from "./packet/packet-view.ts";
+import { maxLpHeaderBytes, type PacketView, writeLpHeader } from "./packet/packet-view.ts";
 import { maxPacketBytes, TT } from "./packet/tlv.ts";
 
 /** Where the payload of a segment lies in memory. */
@@ -75,33 +74,33 @@ export interface ProducerCounters {
 /** Answers Interests under one prefix from an `ObjectDirectory`, on any number of faces. */
 export class SegmentProducer implements PacketHandler {
   readonly counters: ProducerCounters = { interests: 0, segmentsSent: 0, payloadBytesSent: 0, dropped: 0 };
-  private readonly prefix: Name;
-  private readonly directory: ObjectDirectory;
+  readonly #prefix: Name;
+  readonly #directory: ObjectDirectory;
   /** Open objects by the bytes of their name, in order of opening. */
-  private readonly open = new Map<string, SegmentedObject>();
-  private readonly opening = new Map<string, Waiting[]>();
+  readonly #open = new Map<string, SegmentedObject>();
+  readonly #opening = new Map<string, Waiting[]>();
   /** Who waits for segments that are being read, by their number. */
-  private readonly loading = new Map<SegmentedObject, Map<number, Waiting[]>>();
-  private waiting = 0;
+  readonly #loading = new Map<SegmentedObject, Map<number, Waiting[]>>();
+  #waiting = 0;
   /** Runs while anything is open. */
-  private sweeping: NodeJS.Timeout | undefined;
+  #sweeping: NodeJS.Timeout | undefined;
 
   constructor(prefix: Name, directory: ObjectDirectory) {
-    this.prefix = prefix;
-    this.directory = directory;
+    this.#prefix = prefix;
+    this.#directory = directory;
   }
 
   accept(view: PacketView, face: Face): boolean {
-    if (view.type !== TT.Interest || view.nackReason !== undefined || !this.isOurs(view)) return false;
+    if (view.type !== TT.Interest || view.nackReason !== undefined || !this.#isOurs(view)) return false;
     this.counters.interests++;
-    const object = view.findObject(this.open);
-    if (object) this.answerSegment(object, view.segmentNumber, view, face);
-    else this.answerByDirectory(view, face);
+    const object = view.findObject(this.#open);
+    if (object) this.#answerSegment(object, view.segmentNumber, view, face);
+    else this.#answerByDirectory(view, face);
     return true;
   }
 
-  private isOurs(view: PacketView): boolean {
-    const { prefix } = this;
+  #isOurs(view: PacketView): boolean {
+    const prefix = this.#prefix;
     const { buf, nameStart, nameEnd } = view;
     return (
       nameEnd - nameStart >= prefix.length &&
@@ -109,22 +108,14 @@ export class SegmentProducer implements PacketHandler {
     );
   }
 
-  private answerSegment(object: SegmentedObject, n: number, view: PacketView, face: Face): void {
+  #answerSegment(object: SegmentedObject, n: number, view: PacketView, face: Face): void {
     if (n > object.lastSegment) return;
     const payload = object.locate(n);
-    if (payload !== undefined) this.send(object, n, payload, face, view.buf, view.tokenStart, view.tokenEnd);
-    else this.answerWhenLoaded(object, this.remember(view, face, n));
+    if (payload !== undefined) this.#send(object, n, payload, face, view.buf, view.tokenStart, view.tokenEnd);
+    else this.#answerWhenLoaded(object, this.#remember(view, face, n));
   }
 
-  private send(
-    object: SegmentedObject,
-    n: number,
-    payload: Payload,
-    face: Face,
-    token: Buffer,
-    from: number,
-    to: number,
-  ) {
+  #send(object: SegmentedObject, n: number, payload: Payload, face: Face, token: Buffer, from: number, to: number) {
     const { encoder } = object;
     const at = face.reserve(maxLpHeaderBytes + maxPacketBytes);
     const payloadBytes = payload.end - payload.start;
@@ -135,107 +126,107 @@ export class SegmentProducer implements PacketHandler {
   }
 
   /** Interests for one segment wait for one reading of it. */
-  private answerWhenLoaded(object: SegmentedObject, waiting: Waiting | undefined): void {
+  #answerWhenLoaded(object: SegmentedObject, waiting: Waiting | undefined): void {
     if (waiting === undefined) return;
     const { segmentNumber } = waiting;
-    const loading = this.loading.get(object) ?? new Map<number, Waiting[]>();
+    const loading = this.#loading.get(object) ?? new Map<number, Waiting[]>();
     const others = loading.get(segmentNumber);
     if (others) {
-      if (join(others, waiting)) this.waiting++;
+      if (join(others, waiting)) this.#waiting++;
       return;
     }
     const all = [waiting];
-    this.waiting++;
-    this.loading.set(object, loading.set(segmentNumber, all));
+    this.#waiting++;
+    this.#loading.set(object, loading.set(segmentNumber, all));
     object.load(segmentNumber, () => {
       loading.delete(segmentNumber);
-      if (loading.size === 0) this.loading.delete(object);
-      this.waiting -= all.length;
-      this.sendToAll(object, segmentNumber, all);
+      if (loading.size === 0) this.#loading.delete(object);
+      this.#waiting -= all.length;
+      this.#sendToAll(object, segmentNumber, all);
     });
   }
 
-  private sendToAll(object: SegmentedObject, n: number, all: readonly Waiting[]): void {
+  #sendToAll(object: SegmentedObject, n: number, all: readonly Waiting[]): void {
     let isLost = false;
     for (const { face, token } of all) {
       const payload = object.locate(n);
-      if (payload !== undefined) this.send(object, n, payload, face, token, 0, token.length);
+      if (payload !== undefined) this.#send(object, n, payload, face, token, 0, token.length);
       else isLost = true;
     }
-    if (isLost && !object.isCurrent) this.closeObject(object); // the next Interest's hint decides where to look
+    if (isLost && !object.isCurrent) this.#closeObject(object); // the next Interest's hint decides where to look
   }
 
-  private remember(view: PacketView, face: Face, segmentNumber: number): Waiting | undefined {
-    if (this.waiting >= maxWaiting) {
+  #remember(view: PacketView, face: Face, segmentNumber: number): Waiting | undefined {
+    if (this.#waiting >= maxWaiting) {
       this.counters.dropped++;
       return undefined;
     }
     return { face, token: Buffer.from(view.buf.subarray(view.tokenStart, view.tokenEnd)), segmentNumber };
   }
 
-  private answerByDirectory(view: PacketView, face: Face): void {
+  #answerByDirectory(view: PacketView, face: Face): void {
     const interest = readInterest(view);
     const name = withoutImplicitDigest(Buffer.from(view.buf.subarray(view.nameStart, view.nameEnd)));
-    const request = interest && name && this.directory.lookup(name, interest);
+    const request = interest && name && this.#directory.lookup(name, interest);
     if (request === undefined) return;
     const { segment } = request;
-    const object = segment && this.open.get(nameKey(segment.object));
-    if (object) this.answerSegment(object, segment.number, view, face);
-    else this.answerWhenOpen(request, this.remember(view, face, segment?.number ?? -1));
+    const object = segment && this.#open.get(nameKey(segment.object));
+    if (object) this.#answerSegment(object, segment.number, view, face);
+    else this.#answerWhenOpen(request, this.#remember(view, face, segment?.number ?? -1));
   }
 
-  private answerWhenOpen(request: Request, waiting: Waiting | undefined): void {
+  #answerWhenOpen(request: Request, waiting: Waiting | undefined): void {
     if (waiting === undefined) return;
-    const others = this.opening.get(request.key);
-    if (others === undefined && this.opening.size >= maxOpening) {
+    const others = this.#opening.get(request.key);
+    if (others === undefined && this.#opening.size >= maxOpening) {
       this.counters.dropped++;
       return;
     }
-    if (others === undefined) void this.openAndAnswer(request, waiting);
-    else if (join(others, waiting)) this.waiting++;
+    if (others === undefined) void this.#openAndAnswer(request, waiting);
+    else if (join(others, waiting)) this.#waiting++;
   }
 
-  private async openAndAnswer(request: Request, first: Waiting): Promise<void> {
+  async #openAndAnswer(request: Request, first: Waiting): Promise<void> {
     const all = [first];
-    this.waiting++;
-    this.opening.set(request.key, all);
+    this.#waiting++;
+    this.#opening.set(request.key, all);
     const answer = await request.answer().catch(() => undefined);
-    this.opening.delete(request.key);
-    this.waiting -= all.length;
+    this.#opening.delete(request.key);
+    this.#waiting -= all.length;
     if (answer === undefined) return;
     if (Buffer.isBuffer(answer)) {
       for (const { face, token } of all) sendPacket(answer, face, token);
       return;
     }
-    this.keepOpen(nameKey(request.segment!.object), answer);
-    for (const waiting of all) this.answerWaiting(answer, waiting);
+    this.#keepOpen(nameKey(request.segment!.object), answer);
+    for (const waiting of all) this.#answerWaiting(answer, waiting);
   }
 
-  private answerWaiting(object: SegmentedObject, waiting: Waiting): void {
+  #answerWaiting(object: SegmentedObject, waiting: Waiting): void {
     const { segmentNumber, face, token } = waiting;
     if (segmentNumber > object.lastSegment) return;
     const payload = object.locate(segmentNumber);
-    if (payload) this.send(object, segmentNumber, payload, face, token, 0, token.length);
-    else this.answerWhenLoaded(object, waiting);
+    if (payload) this.#send(object, segmentNumber, payload, face, token, 0, token.length);
+    else this.#answerWhenLoaded(object, waiting);
   }
 
-  private keepOpen(key: string, object: SegmentedObject): void {
-    this.open.set(key, object);
-    this.sweeping ??= setInterval(() => this.sweep(), sweepMs).unref();
-    if (this.open.size <= maxOpenObjects) return;
-    const [oldest] = this.open.keys();
-    this.open.delete(oldest!);
+  #keepOpen(key: string, object: SegmentedObject): void {
+    this.#open.set(key, object);
+    this.#sweeping ??= setInterval(() => this.#sweep(), sweepMs).unref();
+    if (this.#open.size <= maxOpenObjects) return;
+    const [oldest] = this.#open.keys();
+    this.#open.delete(oldest!);
   }
 
-  private closeObject(object: SegmentedObject): void {
-    for (const [key, open] of this.open) if (open === object) this.open.delete(key);
+  #closeObject(object: SegmentedObject): void {
+    for (const [key, open] of this.#open) if (open === object) this.#open.delete(key);
   }
 
-  private sweep(): void {
-    for (const [key, object] of this.open) if (!object.isCurrent) this.open.delete(key);
-    if (this.open.size > 0) return;
-    clearInterval(this.sweeping);
-    this.sweeping = undefined;
+  #sweep(): void {
+    for (const [key, object] of this.#open) if (!object.isCurrent) this.#open.delete(key);
+    if (this.#open.size > 0) return;
+    clearInterval(this.#sweeping);
+    this.#sweeping = undefined;
   }
 }
 

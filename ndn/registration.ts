@@ -32,64 +32,64 @@ export class PrefixRegistration {
   /** Whether the forwarder has confirmed it on the face that is up now. */
   registered = false;
   readonly uplink: Uplink;
-  private readonly prefix: Name;
-  private readonly signer: Signer;
-  private readonly events: RegistrationEvents;
-  private readonly control: ControlPlane;
-  private timer: NodeJS.Timeout | undefined;
-  private retryMs = firstRetryMs;
+  readonly #prefix: Name;
+  readonly #signer: Signer;
+  readonly #events: RegistrationEvents;
+  readonly #control: ControlPlane;
+  #timer: NodeJS.Timeout | undefined;
+  #retryMs = firstRetryMs;
 
   /** @param control - Slow lane of the same uplink, made before this. */
   constructor(uplink: Uplink, control: ControlPlane, prefix: Name, signer: Signer, events: RegistrationEvents) {
     this.uplink = uplink;
-    this.control = control;
-    this.prefix = prefix;
-    this.signer = signer;
-    this.events = events;
-    uplink.addListener({ onUp: () => this.faceUp(), onDown: () => this.faceDown() });
+    this.#control = control;
+    this.#prefix = prefix;
+    this.#signer = signer;
+    this.#events = events;
+    uplink.addListener({ onUp: () => this.#faceUp(), onDown: () => this.#faceDown() });
   }
 
   /** Withdraw the route and stop; waits at most a second. Call before the uplink is closed. */
   async close(): Promise<void> {
-    const { fw } = this.control;
+    const { fw } = this.#control;
     const { registered } = this;
-    this.faceDown();
-    if (fw && registered) await this.command(fw, "rib/unregister", withdrawTimeoutMs).catch(() => undefined);
+    this.#faceDown();
+    if (fw && registered) await this.#command(fw, "rib/unregister", withdrawTimeoutMs).catch(() => undefined);
   }
 
-  private faceUp(): void {
-    this.retryMs = firstRetryMs;
-    void this.register();
+  #faceUp(): void {
+    this.#retryMs = firstRetryMs;
+    void this.#register();
   }
 
-  private faceDown(): void {
-    clearTimeout(this.timer);
+  #faceDown(): void {
+    clearTimeout(this.#timer);
     this.registered = false;
   }
 
-  private async register(): Promise<void> {
-    const { fw } = this.control;
+  async #register(): Promise<void> {
+    const { fw } = this.#control;
     if (fw === undefined) return;
     let nextMs = refreshMs;
     try {
-      await this.command(fw, "rib/register", registerTimeoutMs);
-      if (this.control.fw !== fw) return;
-      if (!this.registered) this.events.onRegistered(this.uplink.describe);
+      await this.#command(fw, "rib/register", registerTimeoutMs);
+      if (this.#control.fw !== fw) return;
+      if (!this.registered) this.#events.onRegistered(this.uplink.describe);
       this.registered = true;
-      this.retryMs = firstRetryMs;
+      this.#retryMs = firstRetryMs;
     } catch (err: unknown) {
-      if (this.control.fw !== fw) return;
+      if (this.#control.fw !== fw) return;
       this.registered = false;
-      this.events.onRefused(this.uplink.describe, err as Error, this.advice());
-      nextMs = this.retryMs;
-      this.retryMs = Math.min(lastRetryMs, this.retryMs * 2);
+      this.#events.onRefused(this.uplink.describe, err as Error, this.#advice());
+      nextMs = this.#retryMs;
+      this.#retryMs = Math.min(lastRetryMs, this.#retryMs * 2);
     }
-    this.timer = setTimeout(() => void this.register(), nextMs);
+    this.#timer = setTimeout(() => void this.#register(), nextMs);
   }
 
-  private async command(fw: Forwarder, verb: "rib/register" | "rib/unregister", timeoutMs: number) {
+  async #command(fw: Forwarder, verb: "rib/register" | "rib/unregister", timeoutMs: number) {
     const { invoke, localhopPrefix, localhostPrefix } = await import("@ndn/nfdmgmt"); // 37 MB, for servers on a forwarder
-    const name = new NdnName(this.prefix);
+    const name = new NdnName(this.#prefix);
     const route = { name, origin: originClient };
     const signal = AbortSignal.timeout(timeoutMs);
     const parameters =
@@ -97,7 +97,7 @@ export class PrefixRegistration {
     const prefix = this.uplink.isLocal ? localhostPrefix : localhopPrefix;
     // The Interest outlives the signal, so that a silent forwarder always ends in the same words.
     const cOpts = { fw, signal, modifyInterest: { lifetime: 2 * timeoutMs } };
-    const response = await raceAbort(invoke(verb, parameters, { signer: this.signer, prefix, cOpts }), signal).catch(
+    const response = await raceAbort(invoke(verb, parameters, { signer: this.#signer, prefix, cOpts }), signal).catch(
       (err: unknown) => {
         throw signal.aborted ? new Error(`no answer within ${timeoutMs / 1000} s`) : err;
       },
@@ -105,8 +105,8 @@ export class PrefixRegistration {
     if (response.statusCode !== 200) throw new Error(`${response.statusCode} ${response.statusText}`);
   }
 
-  private advice(): string {
-    const prefix = formatName(this.prefix);
+  #advice(): string {
+    const prefix = formatName(this.#prefix);
     const here = this.uplink.isLocal ? "<face of this program, see `nfdc face list`>" : "tcp4://<address of this host>";
     return `nfdc route add prefix ${prefix} nexthop ${here}  (ndnd: ndnd fw route-add prefix=${prefix} face=<id>)`;
   }

@@ -4,10 +4,9 @@
 import { LRUCache } from "lru-cache";
 import { TokenBucket } from "#base/token-bucket.ts";
 import { lastSegmentOf, metadataName, objectName, type SegmentSize } from "#blob/names.ts";
-import { contentTypes } from "#ndn/packet/data.ts";
+import { contentTypes, encodeSignedData } from "#ndn/packet/data.ts";
 import { encodeMetadata } from "#ndn/packet/metadata.ts";
 import { joinName, type Name, segment, version } from "#ndn/packet/name.ts";
-import { encodeSignedData } from "#ndn/packet/signed-data.ts";
 import type { Signer } from "#ndn/trust/keychain.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { BlobLocator } from "./blob-locator.ts";

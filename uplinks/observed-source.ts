@@ -5,8 +5,15 @@
 
 import type { SegmentRepair } from "#blob/ndn-source.ts";
 import { Overtaken } from "#blob/race.ts";
-import type { ResumePoint } from "#blob/source.ts";
-import { type BlobRead, type BlobRef, type BlobSource, BlobUnavailable, BlobUnknown, withOpen } from "#blob/source.ts";
+import {
+  type BlobRead,
+  type BlobRef,
+  type BlobSource,
+  BlobUnavailable,
+  BlobUnknown,
+  type ResumePoint,
+  withOpen,
+} from "#blob/source.ts";
 
 /** How a read ended, seen from the path; `cancelled` says nothing about it, `unknown` is an answer. */
 export type ReadOutcome = "complete" | "unknown" | "failed" | "cancelled";

@@ -34,88 +34,127 @@ const lossFactor = 0.7;
 
 /** The window of one uplink, shared by all blobs on it. */
 export class CongestionWindow {
-  private readonly limits: WindowLimits;
-  private cwnd: number;
-  private startup = true;
-  private minRttMs = Number.POSITIVE_INFINITY;
-  private minRttAtMs = 0;
+  readonly #limits: WindowLimits;
+  #cwnd: number;
+  #startup = true;
+  #minRttMs = Number.POSITIVE_INFINITY;
+  #minRttAtMs = 0;
   /** Delivery rates, segments per millisecond, of the last rounds. */
-  private readonly rates: number[] = [];
-  private roundStartMs = Number.NEGATIVE_INFINITY;
-  private roundDelivered = 0;
-  private roundLost = 0;
-  private cutAtMs = Number.NEGATIVE_INFINITY;
+  readonly #rates: number[] = [];
+  #roundStartMs = Number.NEGATIVE_INFINITY;
+  #roundDelivered = 0;
+  #roundLost = 0;
+  #cutAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(limits: WindowLimits) {
-    this.limits = limits;
-    this.cwnd = Math.min(firstWindow, limits.maxWindow);
+    this.#limits = limits;
+    this.#cwnd = Math.min(firstWindow, limits.maxWindow);
   }
 
   /** Interests that may be in flight now. */
   get size(): number {
-    return Math.floor(this.cwnd);
+    return Math.floor(this.#cwnd);
   }
 
   /** A segment arrived. `rttMs` is undefined when it was asked for more than once; `inflight` counts what is left. */
   delivered(nowMs: number, rttMs: number | undefined, inflight: number): void {
-    if (rttMs !== undefined) this.sampleRtt(nowMs, rttMs);
-    this.roundDelivered++;
-    if (this.startup) this.growInStartup(rttMs, inflight);
-    const roundMs = Math.max(this.minRttMs, minRoundMs);
-    if (nowMs - this.roundStartMs >= roundMs) this.endRound(nowMs);
+    if (rttMs !== undefined) this.#sampleRtt(nowMs, rttMs);
+    this.#roundDelivered++;
+    if (this.#startup) this.#growInStartup(rttMs, inflight);
+    const roundMs = Math.max(this.#minRttMs, minRoundMs);
+    if (nowMs - this.#roundStartMs >= roundMs) this.#endRound(nowMs);
   }
 
   /** A segment was given up for lost. */
   lost(nowMs: number): void {
-    this.roundLost++;
-    const total = this.roundLost + this.roundDelivered;
-    if (total >= 20 && this.roundLost > congestedLossShare * total) this.cut(nowMs);
+    this.#roundLost++;
+    const total = this.#roundLost + this.#roundDelivered;
+    if (total >= 20 && this.#roundLost > congestedLossShare * total) this.#cut(nowMs);
   }
 
   /** A congestion mark from a remote face: the path has a queue. */
   marked(nowMs: number): void {
-    this.cut(nowMs);
+    this.#cut(nowMs);
   }
 
-  private sampleRtt(nowMs: number, rttMs: number): void {
-    if (rttMs > this.minRttMs && nowMs - this.minRttAtMs < minRttWindowMs) return;
-    this.minRttMs = Math.max(rttMs, 0.05);
-    this.minRttAtMs = nowMs;
+  #sampleRtt(nowMs: number, rttMs: number): void {
+    if (rttMs > this.#minRttMs && nowMs - this.#minRttAtMs < minRttWindowMs) return;
+    this.#minRttMs = Math.max(rttMs, 0.05);
+    this.#minRttAtMs = nowMs;
   }
 
-  private growInStartup(rttMs: number | undefined, inflight: number): void {
-    const rise = Math.max(rttNoiseMs, this.minRttMs * startupRttRise);
-    const queueing = rttMs !== undefined && rttMs > this.minRttMs + rise;
-    if (queueing) this.startup = false;
-    else if (inflight + 1 >= this.cwnd / 2) this.setWindow(this.cwnd + 1);
+  #growInStartup(rttMs: number | undefined, inflight: number): void {
+    const rise = Math.max(rttNoiseMs, this.#minRttMs * startupRttRise);
+    const queueing = rttMs !== undefined && rttMs > this.#minRttMs + rise;
+    if (queueing) this.#startup = false;
+    else if (inflight + 1 >= this.#cwnd / 2) this.#setWindow(this.#cwnd + 1);
   }
 
-  private endRound(nowMs: number): void {
-    const elapsedMs = nowMs - this.roundStartMs;
-    if (Number.isFinite(elapsedMs) && elapsedMs < 10 * Math.max(this.minRttMs, minRoundMs)) this.learnRate(elapsedMs);
-    this.roundStartMs = nowMs;
-    this.roundDelivered = 0;
-    this.roundLost = 0;
+  #endRound(nowMs: number): void {
+    const elapsedMs = nowMs - this.#roundStartMs;
+    if (Number.isFinite(elapsedMs) && elapsedMs < 10 * Math.max(this.#minRttMs, minRoundMs)) this.#learnRate(elapsedMs);
+    this.#roundStartMs = nowMs;
+    this.#roundDelivered = 0;
+    this.#roundLost = 0;
   }
 
-  private learnRate(elapsedMs: number): void {
-    this.rates.push(this.roundDelivered / elapsedMs);
-    if (this.rates.length > rateRounds) this.rates.shift();
-    if (this.startup) return;
-    const product = Math.max(...this.rates) * Math.max(this.minRttMs, 1);
-    const allowance = Math.max(longPathAllowance, shortPathAllowance * Math.min(1, rttNoiseMs / this.minRttMs));
+  #learnRate(elapsedMs: number): void {
+    this.#rates.push(this.#roundDelivered / elapsedMs);
+    if (this.#rates.length > rateRounds) this.#rates.shift();
+    if (this.#startup) return;
+    const product = Math.max(...this.#rates) * Math.max(this.#minRttMs, 1);
+    const allowance = Math.max(longPathAllowance, shortPathAllowance * Math.min(1, rttNoiseMs / this.#minRttMs));
     const target = windowGain * product + allowance;
-    this.setWindow(target > this.cwnd ? Math.min(target, this.cwnd * 1.25 + 1) : Math.max(target, this.cwnd * 0.85));
+    this.#setWindow(
+      target > this.#cwnd ? Math.min(target, this.#cwnd * 1.25 + 1) : Math.max(target, this.#cwnd * 0.85),
+    );
   }
 
-  private cut(nowMs: number): void {
-    if (nowMs - this.cutAtMs < Math.max(this.minRttMs, rttNoiseMs)) return;
-    this.cutAtMs = nowMs;
-    this.startup = false;
-    this.setWindow(this.cwnd * lossFactor);
+  #cut(nowMs: number): void {
+    if (nowMs - this.#cutAtMs < Math.max(this.#minRttMs, rttNoiseMs)) return;
+    this.#cutAtMs = nowMs;
+    this.#startup = false;
+    this.#setWindow(this.#cwnd * lossFactor);
   }
 
-  private setWindow(window: number): void {
-    this.cwnd = Math.min(this.limits.maxWindow, Math.max(minWindow, window));
+  #setWindow(window: number): void {
+    this.#cwnd = Math.min(this.#limits.maxWindow, Math.max(minWindow, window));
+  }
+}
+
+/** Below this a retransmission would be suppressed by a forwarder that still has the Interest pending (ndnd: 400 ms). */
+const minRtoMs = 420;
+const maxRtoMs = 4_000;
+const firstRtoMs = 1_000;
+
+/** Smoothed RTT and RTO of one uplink; times in milliseconds. */
+export class RttEstimator {
+  smoothedMs = 0;
+  #variationMs = 0;
+  #backoff = 1;
+  #backedOffAt = Number.NEGATIVE_INFINITY;
+
+  /** Learn from a segment that was asked for once only (Karn's rule is the caller's). */
+  sample(rttMs: number): void {
+    if (this.smoothedMs === 0) {
+      this.smoothedMs = rttMs;
+      this.#variationMs = rttMs / 2;
+    } else {
+      this.#variationMs = 0.75 * this.#variationMs + 0.25 * Math.abs(this.smoothedMs - rttMs);
+      this.smoothedMs = 0.875 * this.smoothedMs + 0.125 * rttMs;
+    }
+    this.#backoff = 1;
+  }
+
+  get rtoMs(): number {
+    const estimate = this.smoothedMs === 0 ? firstRtoMs : this.smoothedMs + 4 * this.#variationMs;
+    return Math.min(maxRtoMs, Math.max(minRtoMs, estimate) * this.#backoff);
+  }
+
+  /** A timeout: double the RTO, at most once per RTO. */
+  timedOut(nowMs: number): void {
+    if (nowMs - this.#backedOffAt < this.rtoMs) return;
+    this.#backedOffAt = nowMs;
+    this.#backoff = Math.min(8, this.#backoff * 2);
   }
 }

@@ -9,11 +9,9 @@ import type { PacketHandler } from "../face/face.ts";
 import type { Uplink } from "../face/uplink.ts";
 import { DataFields } from "../packet/data.ts";
 import { nameKey } from "../packet/name.ts";
-import type { PacketView } from "../packet/packet-view.ts";
-import { nackReasons } from "../packet/packet-view.ts";
+import { nackReasons, type PacketView } from "../packet/packet-view.ts";
 import { TT } from "../packet/tlv.ts";
-import { CongestionWindow } from "./congestion-window.ts";
-import { RttEstimator } from "./rtt-estimator.ts";
+import { CongestionWindow, RttEstimator } from "./congestion-window.ts";
 import { FetchFailed, type ObjectToFetch, SegmentFetch } from "./segment-fetch.ts";
 
 /** Settings of a consumer. */
@@ -46,26 +44,28 @@ export class SegmentConsumer implements PacketHandler {
   readonly counters: ConsumerCounters = { interests: 0, retransmissions: 0, segments: 0, congestionMarks: 0, nacks: 0 };
   readonly rtt = new RttEstimator();
   readonly window: CongestionWindow;
-  private readonly outlet: Outlet;
-  private readonly options: ConsumerOptions;
-  private readonly fields = new DataFields();
-  private readonly fetches: SegmentFetch[] = [];
-  private readonly byName = new Map<string, SegmentFetch[]>();
-  private turn = 0;
-  private timer: NodeJS.Timeout | undefined;
-  private fillScheduled = false;
+  readonly #outlet: Outlet;
+  readonly #options: ConsumerOptions;
+  readonly #fields = new DataFields();
+  readonly #fetches: SegmentFetch[] = [];
+  readonly #byName = new Map<string, SegmentFetch[]>();
+  #turn = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #fillScheduled = false;
   /** Latest time of asking among what has been answered: older unanswered Interests have been overtaken. */
-  private newestAnsweredMs = 0;
+  #newestAnsweredMs = 0;
 
   constructor(outlet: Outlet, options: ConsumerOptions) {
-    this.outlet = outlet;
-    this.options = options;
+    this.#outlet = outlet;
+    this.#options = options;
     this.window = new CongestionWindow({ maxWindow: options.maxWindow });
   }
 
   /** Interests in flight over all fetches. */
   get inflight(): number {
-    return this.fetches.reduce((sum, fetch) => sum + fetch.inflight, 0);
+    let inflight = 0;
+    for (const fetch of this.#fetches) inflight += fetch.inflight;
+    return inflight;
   }
 
   /**
@@ -77,63 +77,63 @@ export class SegmentConsumer implements PacketHandler {
     const fetch = new SegmentFetch(what, performance.now());
     const onAbort = () => fetch.fail(signal.reason as Error);
     signal.throwIfAborted();
-    if (this.outlet.face === undefined) throw new FetchFailed("no face is up");
+    if (this.#outlet.face === undefined) throw new FetchFailed("no face is up");
     signal.addEventListener("abort", onAbort);
-    this.add(fetch);
+    this.#add(fetch);
     try {
-      yield* fetch.read(() => this.fillSoon(), signal);
+      yield* fetch.read(() => this.#fillSoon(), signal);
     } finally {
       signal.removeEventListener("abort", onAbort);
-      this.remove(fetch);
+      this.#remove(fetch);
     }
   }
 
   /** The face went down: everything under way ends, to go on elsewhere. */
   faceDown(reason: Error): void {
-    for (const fetch of this.fetches)
+    for (const fetch of this.#fetches)
       fetch.fail(new FetchFailed(`face went down: ${reason.message}`, { cause: reason }));
   }
 
   accept(view: PacketView): boolean {
-    const fetches = view.findObject(this.byName);
+    const fetches = view.findObject(this.#byName);
     if (fetches === undefined) return false;
-    this.take(fetches, view.segmentNumber, view);
+    this.#take(fetches, view.segmentNumber, view);
     return true;
   }
 
-  private take(fetches: readonly SegmentFetch[], n: number, view: PacketView): void {
+  #take(fetches: readonly SegmentFetch[], n: number, view: PacketView): void {
     if (view.type === TT.Interest) {
-      if (view.nackReason !== undefined) this.nacked(fetches, view.nackReason);
+      if (view.nackReason !== undefined) this.#nacked(fetches, view.nackReason);
       return;
     }
-    const { fields } = this;
+    const fields = this.#fields;
     if (!fields.read(view)) return;
     const now = performance.now();
     this.counters.segments++;
-    for (const fetch of fetches) this.deliver(fetch, n, view, now);
-    if (view.congestionMark > 0) this.marked(now);
-    this.fillSoon();
+    for (const fetch of fetches) this.#deliver(fetch, n, view, now);
+    if (view.congestionMark > 0) this.#marked(now);
+    this.#fillSoon();
   }
 
-  private deliver(fetch: SegmentFetch, n: number, view: PacketView, now: number): void {
-    const sentAt = fetch.arrived(n, view, this.fields, now);
+  #deliver(fetch: SegmentFetch, n: number, view: PacketView, now: number): void {
+    const sentAt = fetch.arrived(n, view, this.#fields, now);
     if (sentAt === undefined) return;
     const rttMs = sentAt > 0 ? now - sentAt : undefined;
     if (rttMs !== undefined) {
       this.rtt.sample(rttMs);
-      this.newestAnsweredMs = Math.max(this.newestAnsweredMs, sentAt);
+      this.#newestAnsweredMs = Math.max(this.#newestAnsweredMs, sentAt);
     }
     this.window.delivered(now, rttMs, this.inflight);
     if (fetch.isComplete) fetch.notify();
   }
 
   /** On a local face the forwarder marks at a handful of queued packets: that says nothing about the path. */
-  private marked(now: number): void {
+  #marked(now: number): void {
     this.counters.congestionMarks++;
-    if (this.outlet.face?.isLocal !== true) this.window.marked(now);
+    if (this.#outlet.face?.isLocal !== true) this.window.marked(now);
   }
 
-  private nacked(fetches: readonly SegmentFetch[], reason: number): void {
+  #nacked(fetches: readonly SegmentFetch[], reason: number): void {
     this.counters.nacks++;
     if (nackReasons[reason] !== "NoRoute") return;
     for (const fetch of fetches) {
@@ -141,50 +141,50 @@ export class SegmentConsumer implements PacketHandler {
     }
   }
 
-  private add(fetch: SegmentFetch): void {
-    this.fetches.push(fetch);
+  #add(fetch: SegmentFetch): void {
+    this.#fetches.push(fetch);
     for (const name of namesOf(fetch.what)) {
-      const others = this.byName.get(name);
+      const others = this.#byName.get(name);
       if (others) others.push(fetch);
-      else this.byName.set(name, [fetch]);
+      else this.#byName.set(name, [fetch]);
     }
-    this.timer ??= setInterval(() => this.tick(), tickMs);
-    this.fillSoon();
+    this.#timer ??= setInterval(() => this.#tick(), tickMs);
+    this.#fillSoon();
   }
 
-  private remove(fetch: SegmentFetch): void {
-    this.fetches.splice(this.fetches.indexOf(fetch), 1);
+  #remove(fetch: SegmentFetch): void {
+    this.#fetches.splice(this.#fetches.indexOf(fetch), 1);
     for (const name of namesOf(fetch.what)) {
-      const left = this.byName.get(name)?.filter((other) => other !== fetch) ?? [];
-      if (left.length > 0) this.byName.set(name, left);
-      else this.byName.delete(name);
+      const left = this.#byName.get(name)?.filter((other) => other !== fetch) ?? [];
+      if (left.length > 0) this.#byName.set(name, left);
+      else this.#byName.delete(name);
     }
-    if (this.fetches.length === 0) {
-      clearInterval(this.timer);
-      this.timer = undefined;
-    } else this.fillSoon();
+    if (this.#fetches.length === 0) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    } else this.#fillSoon();
   }
 
-  private fillSoon(): void {
-    if (this.fillScheduled) return;
-    this.fillScheduled = true;
+  #fillSoon(): void {
+    if (this.#fillScheduled) return;
+    this.#fillScheduled = true;
     queueMicrotask(() => {
-      this.fillScheduled = false;
-      this.fill();
+      this.#fillScheduled = false;
+      this.#fill();
     });
   }
 
   /** Ask round robin, one segment of each fetch at a time, until the window is full. */
-  private fill(): void {
-    const { fetches } = this;
-    const { face } = this.outlet;
+  #fill(): void {
+    const fetches = this.#fetches;
+    const { face } = this.#outlet;
     if (face === undefined || fetches.length === 0) return;
     const now = performance.now();
     let room = this.window.size - this.inflight;
     let idle = 0;
     while (room > 0 && idle < fetches.length) {
-      this.turn = (this.turn + 1) % fetches.length;
-      const fetch = fetches[this.turn]!;
+      this.#turn = (this.#turn + 1) % fetches.length;
+      const fetch = fetches[this.#turn]!;
       const n = fetch.failure ? -1 : fetch.nextToAsk(now);
       if (n < 0) {
         idle++;
@@ -197,34 +197,34 @@ export class SegmentConsumer implements PacketHandler {
     }
   }
 
-  private tick(): void {
+  #tick(): void {
     const now = performance.now();
     const reorderingMs = Math.max(minReorderingMs, this.rtt.smoothedMs / 4);
-    for (const fetch of this.fetches) {
+    for (const fetch of this.#fetches) {
       const { rtoMs } = this.rtt; // before this timeout backs it off
-      const { overtaken, expired } = fetch.findLost(this.newestAnsweredMs - reorderingMs, now - rtoMs);
+      const { overtaken, expired } = fetch.findLost(this.#newestAnsweredMs - reorderingMs, now - rtoMs);
       this.counters.retransmissions += overtaken + expired;
       for (let i = overtaken + expired; i > 0; i--) this.window.lost(now);
       if (expired > 0) this.rtt.timedOut(now);
       const isWaiting = fetch.inflight + expired > 0; // else the reader is the slow one
-      if (isWaiting && now - fetch.progressAtMs > rtoMs) this.probe(fetch, now, rtoMs);
-      if (isWaiting && now - fetch.progressAtMs > this.stallMs) {
+      if (isWaiting && now - fetch.progressAtMs > rtoMs) this.#probe(fetch, now, rtoMs);
+      if (isWaiting && now - fetch.progressAtMs > this.#stallMs) {
         fetch.fail(
           new FetchFailed(`segment ${fetch.lowestMissing} unanswered for ${Math.round(now - fetch.progressAtMs)} ms`),
         );
       }
       fetch.notify();
     }
-    this.fillSoon();
+    this.#fillSoon();
   }
 
-  private get stallMs(): number {
-    return this.options.stallTimeoutMs ?? Math.max(minStallMs, 4 * Math.min(1_000, this.rtt.rtoMs));
+  get #stallMs(): number {
+    return this.#options.stallTimeoutMs ?? Math.max(minStallMs, 4 * Math.min(1_000, this.rtt.rtoMs));
   }
 
   /** Silence for an RTO: ask for the lowest missing segment by its other name, which tells any server where to look. */
-  private probe(fetch: SegmentFetch, now: number, rtoMs: number): void {
-    const { face } = this.outlet;
+  #probe(fetch: SegmentFetch, now: number, rtoMs: number): void {
+    const { face } = this.#outlet;
     if (fetch.alternative === undefined || face === undefined || now - fetch.probedAtMs < rtoMs) return;
     fetch.probed(now);
     this.counters.interests++;
@@ -234,5 +234,5 @@ export class SegmentConsumer implements PacketHandler {
 }
 
 function namesOf(what: ObjectToFetch): string[] {
-  return [what.object, what.alternative].filter((name) => name !== undefined).map((name) => nameKey(name));
+  return what.alternative ? [nameKey(what.object), nameKey(what.alternative)] : [nameKey(what.object)];
 }

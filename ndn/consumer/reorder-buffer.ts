@@ -17,77 +17,77 @@ export class ReorderBuffer {
   contiguous: number;
   /** First segment that has not been taken. */
   taken: number;
-  private readonly segmentBytes: number;
-  private readonly capacity: number;
-  private readonly present: Uint8Array;
-  private readonly blocks: (Buffer | undefined)[];
+  readonly #segmentBytes: number;
+  readonly #capacity: number;
+  readonly #present: Uint8Array;
+  readonly #blocks: (Buffer | undefined)[];
   /** Blocks whose bytes have been read: used again instead of making garbage. */
-  private readonly spare: Buffer[] = [];
+  readonly #spare: Buffer[] = [];
   /** The block that the reader has been given the end of; spare once it asks for more. */
-  private lent: Buffer | undefined;
-  private readonly lastSegment: number;
-  private readonly lastBytes: number;
+  #lent: Buffer | undefined;
+  readonly #lastSegment: number;
+  readonly #lastBytes: number;
 
   /** @param capacity - Segments held at most: a multiple of 32. */
   constructor(first: number, last: number, segmentBytes: number, lastBytes: number, capacity: number) {
     this.contiguous = this.taken = first;
-    this.lastSegment = last;
-    this.segmentBytes = segmentBytes;
-    this.lastBytes = lastBytes;
-    this.capacity = capacity;
-    this.present = new Uint8Array(capacity);
-    this.blocks = new Array<Buffer | undefined>(capacity / blockSegments);
+    this.#lastSegment = last;
+    this.#segmentBytes = segmentBytes;
+    this.#lastBytes = lastBytes;
+    this.#capacity = capacity;
+    this.#present = new Uint8Array(capacity);
+    this.#blocks = new Array<Buffer | undefined>(capacity / blockSegments);
   }
 
   /** Behind the last segment that fits: beyond it nothing may be asked for yet. */
   get limit(): number {
-    return Math.min(this.lastSegment + 1, this.taken - (this.taken % blockSegments) + this.capacity);
+    return Math.min(this.#lastSegment + 1, this.taken - (this.taken % blockSegments) + this.#capacity);
   }
 
   /** Whether segment `n` is there, admitted or not. */
   has(n: number): boolean {
-    return n < this.contiguous || this.present[n % this.capacity] !== absent;
+    return n < this.contiguous || this.#present[n % this.#capacity] !== absent;
   }
 
   /** Whether segment `n` is there but not admitted. */
   isHeld(n: number): boolean {
-    return n >= this.contiguous && this.present[n % this.capacity] === held;
+    return n >= this.contiguous && this.#present[n % this.#capacity] === held;
   }
 
   /** Payload size that segment `n` must have. */
   sizeof(n: number): number {
-    return n === this.lastSegment ? this.lastBytes : this.segmentBytes;
+    return n === this.#lastSegment ? this.#lastBytes : this.#segmentBytes;
   }
 
   /** Copy a payload into place; the caller has checked `has`, `limit` and `sizeof`, and says when it may be taken. */
   put(n: number, buf: Buffer, start: number, end: number): void {
-    const slot = Math.floor((n % this.capacity) / blockSegments);
-    let block = this.blocks[slot];
+    const slot = Math.floor((n % this.#capacity) / blockSegments);
+    let block = this.#blocks[slot];
     if (block === undefined) {
-      block = this.spare.pop() ?? Buffer.allocUnsafeSlow(this.blockBytes());
-      this.blocks[slot] = block;
+      block = this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#blockBytes());
+      this.#blocks[slot] = block;
     }
-    buf.copy(block, (n % blockSegments) * this.segmentBytes, start, end);
-    this.present[n % this.capacity] = held;
+    buf.copy(block, (n % blockSegments) * this.#segmentBytes, start, end);
+    this.#present[n % this.#capacity] = held;
   }
 
   /** Segment `n`, which is there, may be taken. */
   admit(n: number): void {
-    this.present[n % this.capacity] = admitted;
-    while (this.contiguous <= this.lastSegment && this.present[this.contiguous % this.capacity] === admitted) {
-      this.present[this.contiguous % this.capacity] = absent;
+    this.#present[n % this.#capacity] = admitted;
+    while (this.contiguous <= this.#lastSegment && this.#present[this.contiguous % this.#capacity] === admitted) {
+      this.#present[this.contiguous % this.#capacity] = absent;
       this.contiguous++;
     }
   }
 
   /** Segment `n`, which is there and not admitted, is not the right one after all. */
   reject(n: number): void {
-    this.present[n % this.capacity] = absent;
+    this.#present[n % this.#capacity] = absent;
   }
 
   /** Whether a whole block, or the end of the object, can be taken. */
   get hasWholeBlock(): boolean {
-    if (this.contiguous > this.lastSegment) return this.taken <= this.lastSegment;
+    if (this.contiguous > this.#lastSegment) return this.taken <= this.#lastSegment;
     return this.contiguous - (this.taken - (this.taken % blockSegments)) >= blockSegments;
   }
 
@@ -96,25 +96,25 @@ export class ReorderBuffer {
    * What was taken before is used again from now on.
    */
   take(): Buffer | undefined {
-    if (this.lent) this.spare.push(this.lent);
-    this.lent = undefined;
+    if (this.#lent) this.#spare.push(this.#lent);
+    this.#lent = undefined;
     const first = this.taken;
     const end = Math.min(this.contiguous, first - (first % blockSegments) + blockSegments);
     if (end <= first) return undefined;
-    const slot = Math.floor((first % this.capacity) / blockSegments);
-    const block = this.blocks[slot]!;
-    const from = (first % blockSegments) * this.segmentBytes;
-    const to = ((end - 1) % blockSegments) * this.segmentBytes + this.sizeof(end - 1);
+    const slot = Math.floor((first % this.#capacity) / blockSegments);
+    const block = this.#blocks[slot]!;
+    const from = (first % blockSegments) * this.#segmentBytes;
+    const to = ((end - 1) % blockSegments) * this.#segmentBytes + this.sizeof(end - 1);
     this.taken = end;
     if (end % blockSegments === 0) {
-      this.lent = block;
-      this.blocks[slot] = undefined;
+      this.#lent = block;
+      this.#blocks[slot] = undefined;
     }
     return block.subarray(from, to);
   }
 
   /** Full size, so that any block can be used for any segments; only an object of a single block gets a smaller one. */
-  private blockBytes(): number {
-    return Math.min(blockSegments, this.lastSegment + 1) * this.segmentBytes;
+  #blockBytes(): number {
+    return Math.min(blockSegments, this.#lastSegment + 1) * this.#segmentBytes;
   }
 }

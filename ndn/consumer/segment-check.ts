@@ -42,20 +42,20 @@ const wrongUntilFullNames = 3;
 /** The state of the comparisons of one fetch. */
 export class CheckedSegments {
   readonly check: SegmentCheck;
-  private readonly object: Name;
-  private readonly capacity: number;
+  readonly #object: Name;
+  readonly #capacity: number;
   /** Digests of packets that came before theirs was known, by number modulo capacity. */
-  private readonly early: (string | undefined)[];
+  readonly #early: (string | undefined)[];
   /** Segments that are being replaced. */
-  private readonly repairs = new Map<number, Repair>();
-  private readonly wrongInGroup = new Map<number, number>();
-  private readonly packet = Buffer.allocUnsafeSlow(maxPacketBytes);
+  readonly #repairs = new Map<number, Repair>();
+  readonly #wrongInGroup = new Map<number, number>();
+  readonly #packet = Buffer.allocUnsafeSlow(maxPacketBytes);
 
   constructor(check: SegmentCheck, object: Name, capacity: number) {
     this.check = check;
-    this.object = object;
-    this.capacity = capacity;
-    this.early = new Array<undefined>(capacity).fill(undefined);
+    this.#object = object;
+    this.#capacity = capacity;
+    this.#early = new Array<undefined>(capacity).fill(undefined);
   }
 
   /** Compare the packet of segment `n` that lies in `buf[start, end)`. */
@@ -63,21 +63,21 @@ export class CheckedSegments {
     const digest = hash("sha256", buf.subarray(start, end), "hex");
     const expected = this.check.digestOf(n);
     if (expected !== undefined) return digest === expected ? "right" : "wrong";
-    this.early[n % this.capacity] = digest;
+    this.#early[n % this.#capacity] = digest;
     return "unknown";
   }
 
   /** Compare a payload that came under another name, as the packet that it should have been in. */
   judgePayload(n: number, buf: Buffer, start: number, end: number): Verdict {
-    if (this.check.encoder.sizeof(n, end - start) > this.packet.length) return "wrong";
-    return this.judge(n, this.packet, 0, this.check.encoder.write(this.packet, 0, n, buf, start, end));
+    if (this.check.encoder.sizeof(n, end - start) > this.#packet.length) return "wrong";
+    return this.judge(n, this.#packet, 0, this.check.encoder.write(this.#packet, 0, n, buf, start, end));
   }
 
   /** Compare segment `n`, which came before its digest was known. */
   judgeEarly(n: number): Verdict {
     const expected = this.check.digestOf(n);
     if (expected === undefined) return "unknown";
-    return this.early[n % this.capacity] === expected ? "right" : "wrong";
+    return this.#early[n % this.#capacity] === expected ? "right" : "wrong";
   }
 
   /**
@@ -86,37 +86,37 @@ export class CheckedSegments {
    */
   wrong(n: number): Repair | undefined {
     this.check.onWrong(n);
-    const tried = this.repairs.get(n);
+    const tried = this.#repairs.get(n);
     if (tried === "elsewhere") return undefined;
     if (tried === undefined) {
       const group = this.check.groupOf(n);
-      this.wrongInGroup.set(group, (this.wrongInGroup.get(group) ?? 0) + 1);
+      this.#wrongInGroup.set(group, (this.#wrongInGroup.get(group) ?? 0) + 1);
     }
     const how = tried === undefined ? "implicit-digest" : "elsewhere";
-    this.repairs.set(n, how);
+    this.#repairs.set(n, how);
     return how;
   }
 
   /** Segment `n` stays unanswered. @returns whether it is to be looked for elsewhere, because it was asked by full name. */
   silent(n: number): boolean {
-    if (this.repairs.get(n) !== "implicit-digest") return false;
-    this.repairs.set(n, "elsewhere");
+    if (this.#repairs.get(n) !== "implicit-digest") return false;
+    this.#repairs.set(n, "elsewhere");
     return true;
   }
 
   /** Segment `n` is right now. */
   right(n: number): void {
-    const how = this.repairs.get(n);
+    const how = this.#repairs.get(n);
     if (how === undefined) return;
-    this.repairs.delete(n);
+    this.#repairs.delete(n);
     this.check.onRepaired(n, how);
   }
 
   /** The full name to ask segment `n` by; undefined when its plain name will do. */
   fullName(n: number): Name | undefined {
-    const isPoisoned = (this.wrongInGroup.get(this.check.groupOf(n)) ?? 0) >= wrongUntilFullNames;
-    const digest = isPoisoned || this.repairs.has(n) ? this.check.digestOf(n) : undefined;
+    const isPoisoned = (this.#wrongInGroup.get(this.check.groupOf(n)) ?? 0) >= wrongUntilFullNames;
+    const digest = isPoisoned || this.#repairs.has(n) ? this.check.digestOf(n) : undefined;
     if (digest === undefined) return undefined;
-    return fullName(joinName(this.object, segment(n)), Buffer.from(digest, "hex"));
+    return fullName(joinName(this.#object, segment(n)), Buffer.from(digest, "hex"));
   }
 }

@@ -60,22 +60,22 @@ export class SegmentFetch {
   /** When the alternative name was last asked. */
   probedAtMs = 0;
   /** Probes since the object's own name was answered. */
-  private probesInARow = 0;
+  #probesInARow = 0;
   failure: Error | undefined;
-  private readonly template: SegmentInterestTemplate;
-  private readonly checked: CheckedSegments | undefined;
-  private readonly sentAtMs = new Float64Array(fetchCapacity);
-  private readonly tries = new Uint8Array(fetchCapacity);
-  private next: number;
+  readonly #template: SegmentInterestTemplate;
+  readonly #checked: CheckedSegments | undefined;
+  readonly #sentAtMs = new Float64Array(fetchCapacity);
+  readonly #tries = new Uint8Array(fetchCapacity);
+  #next: number;
   /** Segments given up for lost, to be asked again before new ones. */
-  private readonly lost: number[] = [];
-  private wake: (() => void) | undefined;
+  readonly #lost: number[] = [];
+  #wake: (() => void) | undefined;
 
   constructor(what: ObjectToFetch, nowMs: number) {
     this.what = what;
-    this.next = what.firstSegment;
+    this.#next = what.firstSegment;
     this.progressAtMs = nowMs;
-    this.template = new SegmentInterestTemplate(what.object, what.hint);
+    this.#template = new SegmentInterestTemplate(what.object, what.hint);
     this.alternative = what.alternative && new SegmentInterestTemplate(what.alternative);
     this.buffer = new ReorderBuffer(
       what.firstSegment,
@@ -85,8 +85,8 @@ export class SegmentFetch {
       fetchCapacity,
     );
     if (!what.check) return;
-    this.checked = new CheckedSegments(what.check, what.object, fetchCapacity);
-    what.check.listener = (failure) => (failure ? this.fail(failure) : this.checkEarly());
+    this.#checked = new CheckedSegments(what.check, what.object, fetchCapacity);
+    what.check.listener = (failure) => (failure ? this.fail(failure) : this.#checkEarly());
   }
 
   get isComplete(): boolean {
@@ -95,33 +95,33 @@ export class SegmentFetch {
 
   /** The segment to ask for next; -1 when there is nothing to ask now. */
   nextToAsk(nowMs: number): number {
-    while (this.lost.length > 0) {
-      const n = this.lost.shift()!;
-      if (!this.buffer.has(n) && this.sentAtMs[n % fetchCapacity] === never) return this.asked(n, nowMs);
+    while (this.#lost.length > 0) {
+      const n = this.#lost.shift()!;
+      if (!this.buffer.has(n) && this.#sentAtMs[n % fetchCapacity] === never) return this.#asked(n, nowMs);
     }
-    if (this.next >= this.buffer.limit) return -1;
+    if (this.#next >= this.buffer.limit) return -1;
     if (this.inflight === 0) this.progressAtMs = nowMs; // the reader was the slow one: silence counts from now
-    return this.asked(this.next++, nowMs);
+    return this.#asked(this.#next++, nowMs);
   }
 
-  private asked(n: number, nowMs: number): number {
-    this.checked?.check.expect(n);
+  #asked(n: number, nowMs: number): number {
+    this.#checked?.check.expect(n);
     const slot = n % fetchCapacity;
-    this.sentAtMs[slot] = nowMs;
-    this.tries[slot] = Math.min(255, this.tries[slot]! + 1);
+    this.#sentAtMs[slot] = nowMs;
+    this.#tries[slot] = Math.min(255, this.#tries[slot]! + 1);
     this.inflight++;
     return n;
   }
 
   /** Write the Interest for a segment that `nextToAsk` named. */
   writeInterest(n: number, face: Face): void {
-    const fullName = this.checked?.fullName(n);
+    const fullName = this.#checked?.fullName(n);
     if (fullName) {
       face.send(encodeInterest(fullName, this.what.hint && { forwardingHint: this.what.hint }));
       return;
     }
-    const at = face.reserve(this.template.maxBytes);
-    face.commit(this.template.write(face.buffer, at, n));
+    const at = face.reserve(this.#template.maxBytes);
+    face.commit(this.#template.write(face.buffer, at, n));
   }
 
   /**
@@ -130,81 +130,81 @@ export class SegmentFetch {
    */
   arrived(n: number, view: PacketView, fields: DataFields, nowMs: number): number | undefined {
     const { buffer } = this;
-    if (n < this.what.firstSegment || n >= this.next || buffer.has(n)) return undefined;
-    const verdict = this.judge(n, view, fields);
+    if (n < this.what.firstSegment || n >= this.#next || buffer.has(n)) return undefined;
+    const verdict = this.#judge(n, view, fields);
     if (verdict === "wrong") {
-      if (this.checked) this.replace(n);
+      if (this.#checked) this.#replace(n);
       return undefined;
     }
     const slot = n % fetchCapacity;
-    const sentAt = this.sentAtMs[slot]!;
-    const result = this.tries[slot] === 1 ? sentAt : Number.NaN;
-    this.settled(n);
+    const sentAt = this.#sentAtMs[slot]!;
+    const result = this.#tries[slot] === 1 ? sentAt : Number.NaN;
+    this.#settled(n);
     buffer.put(n, view.buf, fields.contentStart, fields.contentEnd);
-    if (this.isProgress(view)) this.progressAtMs = nowMs;
+    if (this.#isProgress(view)) this.progressAtMs = nowMs;
     this.answered = true;
-    if (verdict === "right") this.admit(n);
+    if (verdict === "right") this.#admit(n);
     return result;
   }
 
   /** Answers to probes alone, one in each timeout, would go on for ever. */
-  private isProgress(view: PacketView): boolean {
-    if (this.probesInARow === 0) return true;
-    if (view.isSegmentOf(this.what.object)) this.probesInARow = 0;
-    return this.probesInARow <= maxProbesInARow;
+  #isProgress(view: PacketView): boolean {
+    if (this.#probesInARow === 0) return true;
+    if (view.isSegmentOf(this.what.object)) this.#probesInARow = 0;
+    return this.#probesInARow <= maxProbesInARow;
   }
 
-  private judge(n: number, view: PacketView, { contentType, contentStart, contentEnd }: DataFields): Verdict {
+  #judge(n: number, view: PacketView, { contentType, contentStart, contentEnd }: DataFields): Verdict {
     const isPlausible = contentType === contentTypes.Blob && contentEnd - contentStart === this.buffer.sizeof(n);
     if (!isPlausible) return "wrong";
-    if (!this.checked) return "right";
-    if (view.isSegmentOf(this.what.object)) return this.checked.judge(n, view.buf, view.start, view.end);
-    return this.checked.judgePayload(n, view.buf, contentStart, contentEnd);
+    if (!this.#checked) return "right";
+    if (view.isSegmentOf(this.what.object)) return this.#checked.judge(n, view.buf, view.start, view.end);
+    return this.#checked.judgePayload(n, view.buf, contentStart, contentEnd);
   }
 
-  private admit(n: number): void {
+  #admit(n: number): void {
     const { buffer } = this;
-    this.checked?.right(n);
+    this.#checked?.right(n);
     buffer.admit(n);
     if (buffer.hasWholeBlock || buffer.taken === this.what.firstSegment) this.notify();
   }
 
   /** Segment `n` is no longer in flight. */
-  private settled(n: number): void {
+  #settled(n: number): void {
     const slot = n % fetchCapacity;
-    if (this.sentAtMs[slot] !== never) this.inflight--;
-    this.sentAtMs[slot] = never;
-    this.tries[slot] = 0;
+    if (this.#sentAtMs[slot] !== never) this.inflight--;
+    this.#sentAtMs[slot] = never;
+    this.#tries[slot] = 0;
   }
 
   /** Digests have become known: compare what came before them. */
-  private checkEarly(): void {
-    for (let n = this.buffer.contiguous; n < this.next; n++) {
+  #checkEarly(): void {
+    for (let n = this.buffer.contiguous; n < this.#next; n++) {
       if (!this.buffer.isHeld(n)) continue;
-      const verdict = this.checked!.judgeEarly(n);
-      if (verdict === "right") this.admit(n);
+      const verdict = this.#checked!.judgeEarly(n);
+      if (verdict === "right") this.#admit(n);
       if (verdict !== "wrong") continue;
       this.buffer.reject(n);
-      this.replace(n);
+      this.#replace(n);
     }
     this.notify();
   }
 
-  private replace(n: number): void {
-    const how = this.checked!.wrong(n);
+  #replace(n: number): void {
+    const how = this.#checked!.wrong(n);
     if (how === undefined) return;
-    this.settled(n);
-    if (how === "elsewhere") void this.repair(n);
-    else this.lost.unshift(n);
+    this.#settled(n);
+    if (how === "elsewhere") void this.#repair(n);
+    else this.#lost.unshift(n);
   }
 
-  private async repair(n: number): Promise<void> {
-    const payload = await this.checked!.check.repair(n).catch(() => undefined);
+  async #repair(n: number): Promise<void> {
+    const payload = await this.#checked!.check.repair(n).catch(() => undefined);
     if (this.buffer.has(n)) return;
     const isRight = payload?.length === this.buffer.sizeof(n);
-    if (isRight && this.checked!.judgePayload(n, payload, 0, payload.length) === "right") {
+    if (isRight && this.#checked!.judgePayload(n, payload, 0, payload.length) === "right") {
       this.buffer.put(n, payload, 0, payload.length);
-      this.admit(n);
+      this.#admit(n);
       this.notify();
     } else this.fail(new FetchFailed(`segment ${n} is wrong, and nobody has the right one`));
   }
@@ -220,17 +220,17 @@ export class SegmentFetch {
   findLost(overtakenBeforeMs: number, expiredBeforeMs: number): { overtaken: number; expired: number } {
     let overtaken = 0;
     let expired = 0;
-    for (let n = this.buffer.contiguous; n < this.next; n++) {
+    for (let n = this.buffer.contiguous; n < this.#next; n++) {
       const slot = n % fetchCapacity;
-      const sentAt = this.sentAtMs[slot]!;
+      const sentAt = this.#sentAtMs[slot]!;
       if (sentAt === never) continue;
       if (sentAt < expiredBeforeMs) expired++;
-      else if (sentAt < overtakenBeforeMs && this.tries[slot]! <= maxEarlyTries) overtaken++;
+      else if (sentAt < overtakenBeforeMs && this.#tries[slot]! <= maxEarlyTries) overtaken++;
       else continue;
-      this.sentAtMs[slot] = never;
+      this.#sentAtMs[slot] = never;
       this.inflight--;
-      if (sentAt < expiredBeforeMs && this.checked?.silent(n)) void this.repair(n);
-      else this.lost.push(n);
+      if (sentAt < expiredBeforeMs && this.#checked?.silent(n)) void this.#repair(n);
+      else this.#lost.push(n);
     }
     return { overtaken, expired };
   }
@@ -238,7 +238,7 @@ export class SegmentFetch {
   /** The alternative name is asked now. */
   probed(nowMs: number): void {
     this.probedAtMs = nowMs;
-    this.probesInARow++;
+    this.#probesInARow++;
   }
 
   /** The lowest segment that is still missing. */
@@ -248,7 +248,7 @@ export class SegmentFetch {
 
   /** Let the reader look again: there may be bytes, or an end. */
   notify(): void {
-    this.wake?.();
+    this.#wake?.();
   }
 
   fail(reason: Error): void {
@@ -272,9 +272,9 @@ export class SegmentFetch {
       if (this.isComplete) return;
       if (this.failure) throw this.failure;
       await new Promise<void>((resolve) => {
-        this.wake = resolve;
+        this.#wake = resolve;
       });
-      this.wake = undefined;
+      this.#wake = undefined;
     }
   }
 }

@@ -18,28 +18,28 @@ const reassemblerCapacity = 64;
 
 /** A face on a UDP transport, which it owns. */
 export class DatagramFace extends Face {
-  private readonly transport: UdpTransport;
-  private readonly outgoing = pushable<Uint8Array>();
-  private readonly fragmenter = new Fragmenter();
-  private readonly reassembler = new Reassembler(reassemblerCapacity);
-  private readonly view = new PacketView();
-  private readonly events: FaceEvents;
-  private queued = 0;
-  private closed = false;
+  readonly #transport: UdpTransport;
+  readonly #outgoing = pushable<Uint8Array>();
+  readonly #fragmenter = new Fragmenter();
+  readonly #reassembler = new Reassembler(reassemblerCapacity);
+  readonly #view = new PacketView();
+  readonly #events: FaceEvents;
+  #queued = 0;
+  #closed = false;
 
   constructor(transport: UdpTransport, describe: string, isLocal: boolean, events: FaceEvents) {
     super(describe, isLocal);
-    this.transport = transport;
-    this.events = events;
-    transport.tx(this.countDown(this.outgoing)).catch((err: unknown) => this.end(err as Error));
-    this.receive().then(
-      () => this.end(undefined),
-      (err: unknown) => this.end(err as Error),
+    this.#transport = transport;
+    this.#events = events;
+    transport.tx(this.#countDown(this.#outgoing)).catch((err: unknown) => this.#end(err as Error));
+    this.#receive().then(
+      () => this.#end(undefined),
+      (err: unknown) => this.#end(err as Error),
     );
   }
 
   close(): void {
-    this.end(undefined);
+    this.#end(undefined);
   }
 
   protected transmit(bytes: Buffer, release: () => void): void {
@@ -47,7 +47,7 @@ export class DatagramFace extends Face {
     while (at < bytes.length) {
       const header = 1 + varNumberBytes(bytes, at + 1);
       const end = at + header + readVarNumber(bytes, at + 1, bytes.length);
-      this.sendDatagrams(Buffer.from(bytes.subarray(at, end)));
+      this.#sendDatagrams(Buffer.from(bytes.subarray(at, end)));
       at = end;
     }
     release();
@@ -57,54 +57,54 @@ export class DatagramFace extends Face {
     // Datagrams are dropped by the kernel when nobody reads; there is nothing to hold back.
   }
 
-  private sendDatagrams(packet: Buffer): void {
-    if (this.queued >= maxQueuedDatagrams || this.closed) return;
-    for (const datagram of this.fragments(packet)) {
-      this.queued++;
-      this.outgoing.push(datagram);
+  #sendDatagrams(packet: Buffer): void {
+    if (this.#queued >= maxQueuedDatagrams || this.#closed) return;
+    for (const datagram of this.#fragments(packet)) {
+      this.#queued++;
+      this.#outgoing.push(datagram);
     }
   }
 
-  private fragments(packet: Buffer): Uint8Array[] {
-    const { mtu } = this.transport;
+  #fragments(packet: Buffer): Uint8Array[] {
+    const { mtu } = this.#transport;
     if (packet.length <= mtu) return [packet];
     const whole = packet[0] === TT.LpPacket ? packet : tlv(TT.LpPacket, tlv(TT.LpFragment, packet));
-    const parts = this.fragmenter.fragment(new Decoder(whole).decode(LpPacket), mtu);
+    const parts = this.#fragmenter.fragment(new Decoder(whole).decode(LpPacket), mtu);
     return parts.map((part) => Encoder.encode(part, mtu));
   }
 
-  private async *countDown(datagrams: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  async *#countDown(datagrams: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
     for await (const datagram of datagrams) {
-      this.queued--;
+      this.#queued--;
       yield datagram;
     }
   }
 
-  private async receive(): Promise<void> {
-    for await (const { tlv: datagram } of this.transport.rx) {
-      if (this.closed) return;
-      const packet = this.reassemble(Buffer.from(datagram.buffer, datagram.byteOffset, datagram.byteLength));
-      if (packet && this.view.read(packet, 0, packet.length) && this.view.type !== 0) {
-        this.events.onPacket(this.view, this);
+  async #receive(): Promise<void> {
+    for await (const { tlv: datagram } of this.#transport.rx) {
+      if (this.#closed) return;
+      const packet = this.#reassemble(Buffer.from(datagram.buffer, datagram.byteOffset, datagram.byteLength));
+      if (packet && this.#view.read(packet, 0, packet.length) && this.#view.type !== 0) {
+        this.#events.onPacket(this.#view, this);
       }
     }
   }
 
-  private reassemble(datagram: Buffer): Buffer | undefined {
-    if (!this.view.read(datagram, 0, datagram.length)) return undefined;
-    if (!this.view.isFragment) return datagram;
+  #reassemble(datagram: Buffer): Buffer | undefined {
+    if (!this.#view.read(datagram, 0, datagram.length)) return undefined;
+    if (!this.#view.isFragment) return datagram;
     try {
-      const whole = this.reassembler.accept(new Decoder(datagram).decode(LpPacket));
+      const whole = this.#reassembler.accept(new Decoder(datagram).decode(LpPacket));
       return whole === undefined ? undefined : Buffer.from(Encoder.encode(whole));
     } catch {
       return undefined; // anybody can send a broken fragment: it is dropped like any other malformed packet
     }
   }
 
-  private end(reason: Error | undefined): void {
-    if (this.closed) return;
-    this.closed = true;
-    this.transport.close();
-    this.events.onClose(reason);
+  #end(reason: Error | undefined): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#transport.close();
+    this.#events.onClose(reason);
   }
 }

@@ -5,7 +5,6 @@ import { lstatSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import type { PacketHandler } from "./face.ts";
 import type { FaceUrl } from "./face-url.ts";
-import { PeerActivity } from "./peer-activity.ts";
 import { StreamFace } from "./stream-face.ts";
 
 const defaultMaxFaces = 256;
@@ -28,18 +27,18 @@ export interface FaceListenerOptions {
 
 /** A listening socket whose faces all speak to one handler. */
 export class FaceListener {
-  private readonly server: Server;
+  readonly #server: Server;
   /** What the peers of all faces do, in the order in which they came. */
-  private readonly faces = new Map<StreamFace, PeerActivity>();
-  private readonly url: FaceUrl;
-  private readonly maxFaces: number;
-  private readonly looking: NodeJS.Timeout;
+  readonly #faces = new Map<StreamFace, PeerActivity>();
+  readonly #url: FaceUrl;
+  readonly #maxFaces: number;
+  readonly #looking: NodeJS.Timeout;
 
   private constructor(url: FaceUrl, handler: PacketHandler, { maxFaces = defaultMaxFaces }: FaceListenerOptions) {
-    this.url = url;
-    this.maxFaces = maxFaces;
-    this.server = createServer((socket) => this.accept(socket, handler));
-    this.looking = setInterval(() => this.look(), lookMs).unref();
+    this.#url = url;
+    this.#maxFaces = maxFaces;
+    this.#server = createServer((socket) => this.#accept(socket, handler));
+    this.#looking = setInterval(() => this.#look(), lookMs).unref();
   }
 
   /** Listen on a `tcp:` or `unix:` URL. @throws Error when the address is taken or cannot be listened on. */
@@ -48,34 +47,35 @@ export class FaceListener {
     if (url.scheme === "unix") await removeStaleSocket(url.path);
     const listener = new FaceListener(url, handler, options);
     try {
-      await listener.bind();
+      await listener.#bind();
     } catch (err: unknown) {
-      clearInterval(listener.looking);
+      clearInterval(listener.#looking);
       throw err;
     }
-    listener.server.on("error", () => undefined); // out of descriptors: this peer is not served, the others are
+    listener.#server.on("error", () => undefined); // out of descriptors: this peer is not served, the others are
     return listener;
   }
 
   /** The TCP port in use; 0 for unix sockets. */
   get port(): number {
-    const address = this.server.address();
+    const address = this.#server.address();
     return typeof address === "object" && address !== null ? address.port : 0;
   }
 
   get faceCount(): number {
-    return this.faces.size;
+    return this.#faces.size;
   }
 
   async close(): Promise<void> {
-    clearInterval(this.looking);
-    const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
-    for (const face of this.faces.keys()) face.close();
+    clearInterval(this.#looking);
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const face of this.#faces.keys()) face.close();
     await closed;
   }
 
-  private bind(): Promise<void> {
-    const { server, url } = this;
+  #bind(): Promise<void> {
+    const server = this.#server;
+    const url = this.#url;
     return new Promise((resolve, reject) => {
       server.once("error", reject);
       if (url.scheme === "unix") server.listen(url.path, resolve);
@@ -83,44 +83,44 @@ export class FaceListener {
     });
   }
 
-  private accept(socket: Socket, handler: PacketHandler): void {
-    if (this.faces.size >= this.maxFaces && !this.closeIdlest()) {
+  #accept(socket: Socket, handler: PacketHandler): void {
+    if (this.#faces.size >= this.#maxFaces && !this.#closeIdlest()) {
       socket.destroy();
       return;
     }
     const face = new StreamFace(
       { socket, onData: (take) => void socket.on("data", take) },
-      `${this.url.text} from ${socket.remoteAddress ?? "unix"}`,
+      `${this.#url.text} from ${socket.remoteAddress ?? "unix"}`,
       false,
       {
         onPacket: (view, from) => void handler.accept(view, from),
-        onClose: () => this.faces.delete(face),
+        onClose: () => this.#faces.delete(face),
       },
     );
-    this.faces.set(face, new PeerActivity(socket));
+    this.#faces.set(face, new PeerActivity(socket));
   }
 
   /** Close the face that has been idle for longest; false when none is. */
-  private closeIdlest(): boolean {
+  #closeIdlest(): boolean {
     let idlest: StreamFace | undefined;
     let longest = idleLooks - 1;
-    for (const [face, { quietLooks }] of this.faces) {
+    for (const [face, { quietLooks }] of this.#faces) {
       if (quietLooks > longest) [idlest, longest] = [face, quietLooks];
     }
-    if (idlest) this.drop(idlest);
+    if (idlest) this.#drop(idlest);
     return idlest !== undefined;
   }
 
-  private look(): void {
-    for (const [face, activity] of this.faces) {
+  #look(): void {
+    for (const [face, activity] of this.#faces) {
       activity.look();
-      if (activity.stuckLooks >= maxStuckLooks) this.drop(face);
+      if (activity.stuckLooks >= maxStuckLooks) this.#drop(face);
     }
   }
 
   /** Close a face and free its place at once. */
-  private drop(face: StreamFace): void {
-    this.faces.delete(face);
+  #drop(face: StreamFace): void {
+    this.#faces.delete(face);
     face.close();
   }
 }
@@ -136,4 +136,41 @@ async function removeStaleSocket(path: string): Promise<void> {
   });
   // Any other kind of file refuses too.
   if (code === "ECONNREFUSED" && lstatSync(path).isSocket()) rmSync(path);
+}
+
+/** How long a peer has been silent, and how long it has taken nothing, in looks. */
+export class PeerActivity {
+  /** Looks in a row at which something waited for the peer, of which it had taken nothing since the look before. */
+  stuckLooks = 0;
+  readonly #socket: Socket;
+  #silentLooks = -1; // a peer that has just come may still speak
+  #bytesRead = 0;
+  #taken = "";
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  /** Looks in a row by which the peer had sent nothing since the look before; 0 if it has sent anything since the last. */
+  get quietLooks(): number {
+    return this.#socket.bytesRead === this.#bytesRead ? this.#silentLooks : 0;
+  }
+
+  look(): void {
+    const socket = this.#socket;
+    this.#silentLooks = socket.bytesRead === this.#bytesRead ? this.#silentLooks + 1 : 0;
+    this.#bytesRead = socket.bytesRead;
+    const taken = takenBy(socket);
+    this.stuckLooks = socket.writableLength > 0 && taken === this.#taken ? this.stuckLooks + 1 : 0;
+    this.#taken = taken;
+  }
+}
+
+/**
+ * Says something else whenever the kernel has taken more of what is written. A write of some megabytes to a slow peer
+ * takes minutes, and only libuv's queue, by which Node's own timeouts go, tells that it makes progress.
+ */
+function takenBy(socket: Socket): string {
+  const { _handle } = socket as Socket & { readonly _handle?: { readonly writeQueueSize?: number } | null };
+  return `${socket.bytesWritten - socket.writableLength} ${_handle?.writeQueueSize}`;
 }

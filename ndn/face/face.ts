@@ -29,11 +29,11 @@ export abstract class Face {
   readonly describe: string;
   /** Whether the other end is on this machine: decides the registration prefix and how marks are read. */
   readonly isLocal: boolean;
-  private batch: Buffer | undefined;
-  private used = 0;
-  private waitingBytes = 0;
-  private readingPaused = false;
-  private readonly flushSoon = () => this.flush();
+  #batch: Buffer | undefined;
+  #used = 0;
+  #waitingBytes = 0;
+  #readingPaused = false;
+  readonly #flushSoon = () => this.#flush();
 
   constructor(describe: string, isLocal: boolean) {
     this.describe = describe;
@@ -42,22 +42,22 @@ export abstract class Face {
 
   /** Buffer to write the next packet into; valid after `reserve` and until `commit`. */
   get buffer(): Buffer {
-    return this.batch!;
+    return this.#batch!;
   }
 
   /** Make room for a packet of at most `bytes`; returns the offset in `buffer` where it begins. */
   reserve(bytes: number): number {
-    if (this.batch !== undefined && this.used + bytes > batchBytes) this.flush();
-    if (this.batch === undefined) {
-      this.batch = batches.take();
-      queueMicrotask(this.flushSoon);
+    if (this.#batch !== undefined && this.#used + bytes > batchBytes) this.#flush();
+    if (this.#batch === undefined) {
+      this.#batch = batches.take();
+      queueMicrotask(this.#flushSoon);
     }
-    return this.used;
+    return this.#used;
   }
 
   /** The packet written since `reserve` ends at `end`. */
   commit(end: number): void {
-    this.used = end;
+    this.#used = end;
   }
 
   /** Send one whole packet. */
@@ -74,16 +74,17 @@ export abstract class Face {
   /** Stop or go on taking packets in. */
   protected abstract setReading(reading: boolean): void;
 
-  private flush(): void {
-    const { batch, used } = this;
+  #flush(): void {
+    const batch = this.#batch;
+    const used = this.#used;
     if (batch === undefined) return;
-    this.batch = undefined;
-    this.used = 0;
+    this.#batch = undefined;
+    this.#used = 0;
     const isSmall = used < copiedBelowBytes;
     const held = isSmall ? used : batch.length;
-    this.waitingBytes += held;
-    if (this.waitingBytes > highWaterBytes && !this.readingPaused) {
-      this.readingPaused = true;
+    this.#waitingBytes += held;
+    if (this.#waitingBytes > highWaterBytes && !this.#readingPaused) {
+      this.#readingPaused = true;
       this.setReading(false);
     }
     // A slow peer must not hold a whole batch for the sake of a few packets.
@@ -91,14 +92,14 @@ export abstract class Face {
     if (isSmall) batches.give(batch);
     this.transmit(bytes, () => {
       if (!isSmall) batches.give(batch);
-      this.released(held);
+      this.#released(held);
     });
   }
 
-  private released(bytes: number): void {
-    this.waitingBytes -= bytes;
-    if (this.readingPaused && this.waitingBytes < highWaterBytes / 4) {
-      this.readingPaused = false;
+  #released(bytes: number): void {
+    this.#waitingBytes -= bytes;
+    if (this.#readingPaused && this.#waitingBytes < highWaterBytes / 4) {
+      this.#readingPaused = false;
       this.setReading(true);
     }
   }

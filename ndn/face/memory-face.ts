@@ -12,15 +12,15 @@ import { BaseUplink } from "./uplink.ts";
 /** One end of the pair; what it sends arrives at the other in a later turn of the event loop, never at once. */
 class MemoryFace extends Face {
   peer: MemoryFace | undefined;
-  private readonly events: FaceEvents;
-  private readonly view = new PacketView();
-  private readonly scanner: PacketScanner;
+  readonly #events: FaceEvents;
+  readonly #view = new PacketView();
+  readonly #scanner: PacketScanner;
 
   constructor(describe: string, events: FaceEvents) {
     super(describe, true);
-    this.events = events;
-    this.scanner = new PacketScanner((buf, start, end) => {
-      if (this.view.read(buf, start, end)) this.events.onPacket(this.view, this);
+    this.#events = events;
+    this.#scanner = new PacketScanner((buf, start, end) => {
+      if (this.#view.read(buf, start, end)) this.#events.onPacket(this.#view, this);
     }, maxLinkPacketBytes);
   }
 
@@ -29,12 +29,12 @@ class MemoryFace extends Face {
     if (peer === undefined) return;
     this.peer = undefined;
     peer.close();
-    this.events.onClose(undefined);
+    this.#events.onClose(undefined);
   }
 
   protected transmit(bytes: Buffer, release: () => void): void {
     setImmediate(() => {
-      this.peer?.scanner.push(bytes);
+      if (this.peer) this.peer.#scanner.push(bytes);
       release();
     });
   }
@@ -46,11 +46,11 @@ class MemoryFace extends Face {
 
 /** An uplink in memory that leads straight to `handler`, a producer in the same process. */
 export class MemoryUplink extends BaseUplink {
-  private readonly handler: PacketHandler;
+  readonly #handler: PacketHandler;
 
   constructor(handler: PacketHandler) {
     super("memory:", true);
-    this.handler = handler;
+    this.#handler = handler;
   }
 
   open(): void {
@@ -59,7 +59,7 @@ export class MemoryUplink extends BaseUplink {
       onClose: () => this.wentDown(undefined),
     });
     const far = new MemoryFace("memory:server", {
-      onPacket: (view, face) => void this.handler.accept(view, face),
+      onPacket: (view, face) => void this.#handler.accept(view, face),
       onClose: () => undefined,
     });
     near.peer = far;

@@ -51,12 +51,12 @@ export interface FaceSocket {
 
 /** A face on a connected socket, which it owns. */
 export class StreamFace extends Face {
-  private readonly socket: Socket;
+  readonly #socket: Socket;
 
   constructor(from: FaceSocket, describe: string, isLocal: boolean, events: FaceEvents) {
     super(describe, isLocal);
     const { socket } = from;
-    this.socket = socket;
+    this.#socket = socket;
     let reason: Error | undefined;
     const view = new PacketView();
     const scanner = new PacketScanner((buf, start, end) => {
@@ -81,17 +81,17 @@ export class StreamFace extends Face {
   }
 
   close(): void {
-    this.socket.end();
-    this.socket.destroySoon();
-    setTimeout(() => this.socket.destroy(), lingerMs).unref();
+    this.#socket.end();
+    this.#socket.destroySoon();
+    setTimeout(() => this.#socket.destroy(), lingerMs).unref();
   }
 
   protected transmit(bytes: Buffer, release: () => void): void {
-    this.socket.write(bytes, release);
+    this.#socket.write(bytes, release);
   }
 
   protected setReading(reading: boolean): void {
-    if (reading) this.socket.resume();
-    else this.socket.pause();
+    if (reading) this.#socket.resume();
+    else this.#socket.pause();
   }
 }

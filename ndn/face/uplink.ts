@@ -39,8 +39,8 @@ export abstract class BaseUplink implements Uplink {
   readonly describe: string;
   readonly isLocal: boolean;
   face: Face | undefined;
-  private readonly handlers: PacketHandler[] = [];
-  private readonly listeners: UplinkListener[] = [];
+  readonly #handlers: PacketHandler[] = [];
+  readonly #listeners: UplinkListener[] = [];
 
   constructor(describe: string, isLocal: boolean) {
     this.describe = describe;
@@ -51,30 +51,30 @@ export abstract class BaseUplink implements Uplink {
   abstract close(): void;
 
   addHandler(handler: PacketHandler): void {
-    this.handlers.push(handler);
+    this.#handlers.push(handler);
   }
 
   addListener(listener: UplinkListener): void {
-    this.listeners.push(listener);
+    this.#listeners.push(listener);
     if (this.face) listener.onUp?.(this.face);
   }
 
   protected offer(view: PacketView, face: Face): void {
-    for (const handler of this.handlers) if (handler.accept(view, face)) return;
+    for (const handler of this.#handlers) if (handler.accept(view, face)) return;
   }
 
   protected wentUp(face: Face): void {
     this.face = face;
-    for (const listener of this.listeners) listener.onUp?.(face);
+    for (const listener of this.#listeners) listener.onUp?.(face);
   }
 
   protected wentDown(reason: Error | undefined): void {
     this.face = undefined;
-    for (const listener of this.listeners) listener.onDown?.(reason);
+    for (const listener of this.#listeners) listener.onDown?.(reason);
   }
 
   protected connectFailed(reason: Error, retryMs: number): void {
-    for (const listener of this.listeners) listener.onConnectFailed?.(reason, retryMs);
+    for (const listener of this.#listeners) listener.onConnectFailed?.(reason, retryMs);
   }
 }
 
@@ -86,36 +86,36 @@ const stableMs = 5_000;
 
 /** A face to `url` that comes back after failures. Call `open` once; `close` ends it for good. */
 export class SocketUplink extends BaseUplink {
-  private readonly url: FaceUrl;
-  private retryMs = firstRetryMs;
-  private upAtMs = 0;
-  private timer: NodeJS.Timeout | undefined;
-  private attempt: Socket | undefined;
-  private closed = false;
+  readonly #url: FaceUrl;
+  #retryMs = firstRetryMs;
+  #upAtMs = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #attempt: Socket | undefined;
+  #closed = false;
 
   constructor(url: FaceUrl) {
     super(url.text, url.isLocal);
-    this.url = url;
+    this.#url = url;
   }
 
   open(): void {
-    if (this.closed) return;
-    const { url } = this;
-    if (url.scheme === "unix") this.openStream(connectReusing({ path: url.path }));
-    else if (url.scheme === "tcp") this.openStream(connectReusing({ host: url.host, port: url.port }));
-    else void this.openDatagram(url.host, url.port);
+    if (this.#closed) return;
+    const url = this.#url;
+    if (url.scheme === "unix") this.#openStream(connectReusing({ path: url.path }));
+    else if (url.scheme === "tcp") this.#openStream(connectReusing({ host: url.host, port: url.port }));
+    else void this.#openDatagram(url.host, url.port);
   }
 
   close(): void {
-    this.closed = true;
-    clearTimeout(this.timer);
-    this.attempt?.destroy();
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#attempt?.destroy();
     this.face?.close();
   }
 
-  private openStream(faceSocket: FaceSocket): void {
+  #openStream(faceSocket: FaceSocket): void {
     const { socket } = faceSocket;
-    this.attempt = socket;
+    this.#attempt = socket;
     let failure = new Error("closed while connecting");
     const timeout = setTimeout(
       () => socket.destroy(new Error(`no connection within ${connectTimeoutMs} ms`)),
@@ -126,7 +126,7 @@ export class SocketUplink extends BaseUplink {
     };
     const onClose = () => {
       clearTimeout(timeout);
-      this.failed(failure);
+      this.#failed(failure);
     };
     socket.once("error", onError);
     socket.once("close", onClose);
@@ -134,49 +134,75 @@ export class SocketUplink extends BaseUplink {
       clearTimeout(timeout);
       socket.off("error", onError);
       socket.off("close", onClose);
-      this.attempt = undefined;
-      this.up(new StreamFace(faceSocket, this.describe, this.isLocal, this.events()));
+      this.#attempt = undefined;
+      this.#up(new StreamFace(faceSocket, this.describe, this.isLocal, this.#events()));
     });
   }
 
-  private async openDatagram(host: string, port: number): Promise<void> {
+  async #openDatagram(host: string, port: number): Promise<void> {
     try {
       const transport = await UdpTransport.connect(host, port);
-      if (this.closed) transport.close();
-      else this.up(new DatagramFace(transport, this.describe, this.isLocal, this.events()));
+      if (this.#closed) transport.close();
+      else this.#up(new DatagramFace(transport, this.describe, this.isLocal, this.#events()));
     } catch (err: unknown) {
-      this.failed(err as Error);
+      this.#failed(err as Error);
     }
   }
 
-  private events(): FaceEvents {
+  #events(): FaceEvents {
     return {
       onPacket: (view, face) => this.offer(view, face),
-      onClose: (reason) => this.down(reason),
+      onClose: (reason) => this.#down(reason),
     };
   }
 
-  private up(face: Face): void {
-    this.upAtMs = performance.now();
+  #up(face: Face): void {
+    this.#upAtMs = performance.now();
     this.wentUp(face);
   }
 
-  private down(reason: Error | undefined): void {
-    if (performance.now() - this.upAtMs > stableMs) this.retryMs = firstRetryMs;
-    this.wentDown(this.closed ? undefined : (reason ?? new Error("closed by the other side")));
-    this.openLater();
+  #down(reason: Error | undefined): void {
+    if (performance.now() - this.#upAtMs > stableMs) this.#retryMs = firstRetryMs;
+    this.wentDown(this.#closed ? undefined : (reason ?? new Error("closed by the other side")));
+    this.#openLater();
   }
 
-  private failed(reason: Error): void {
-    this.attempt = undefined;
-    if (this.closed) return;
-    this.connectFailed(reason, this.retryMs);
-    this.openLater();
+  #failed(reason: Error): void {
+    this.#attempt = undefined;
+    if (this.#closed) return;
+    this.connectFailed(reason, this.#retryMs);
+    this.#openLater();
   }
 
-  private openLater(): void {
-    if (this.closed) return;
-    this.timer = setTimeout(() => this.open(), this.retryMs);
-    this.retryMs = Math.min(lastRetryMs, this.retryMs * 2);
+  #openLater(): void {
+    if (this.#closed) return;
+    this.#timer = setTimeout(() => this.open(), this.#retryMs);
+    this.#retryMs = Math.min(lastRetryMs, this.#retryMs * 2);
   }
+}
+
+/** The two levels that are used of a logger. */
+export interface UplinkLogger {
+  info(fields: object, text: string): void;
+  warn(fields: object, text: string): void;
+}
+
+/** Log whenever the uplink goes up, goes down, or cannot be reached for a new reason. */
+export function logUplink(uplink: Uplink, log: UplinkLogger): void {
+  const fields = { uplink: uplink.describe };
+  let known = "";
+  uplink.addListener({
+    onUp: () => {
+      known = "";
+      log.info(fields, "uplink is up");
+    },
+    onDown: (reason) => {
+      if (reason) log.warn({ ...fields, reason: reason.message }, "uplink went down");
+    },
+    onConnectFailed: (reason) => {
+      if (reason.message === known) return;
+      known = reason.message;
+      log.warn({ ...fields, reason: reason.message }, "uplink cannot be reached; trying on");
+    },
+  });
 }

@@ -1,6 +1,9 @@
 /**
  * Data of segmented objects: writing segments for a producer, reading those that arrive at a consumer.
  */
+
+import { Data, Name as NdnName, SigInfo, type Signer } from "@ndn/packet";
+import { Encoder } from "@ndn/tlv";
 import { type Name, segment } from "./name.ts";
 import type { PacketView } from "./packet-view.ts";
 import {
@@ -28,13 +31,13 @@ const nullSignature = Buffer.from("16031b01c81700", "hex");
  * one copy of its payload (`npm run bench`, row "server, ndnd, client").
  */
 export class SegmentDataEncoder {
-  private readonly prefix: Name;
-  private readonly metaInfo: Buffer;
+  readonly #prefix: Name;
+  readonly #metaInfo: Buffer;
 
   /** @param lastSegment - Number of the last segment, announced in every FinalBlockId. */
   constructor(prefix: Name, lastSegment: number, freshnessMs: number) {
-    this.prefix = prefix;
-    this.metaInfo = tlv(
+    this.#prefix = prefix;
+    this.#metaInfo = tlv(
       TT.MetaInfo,
       tlv(TT.FreshnessPeriod, encodeNni(freshnessMs)),
       tlv(TT.FinalBlockId, segment(lastSegment)),
@@ -43,28 +46,28 @@ export class SegmentDataEncoder {
 
   /** Bytes of the packet for segment `n` with a payload of `payloadBytes`. */
   sizeof(n: number, payloadBytes: number): number {
-    const length = this.valueBytes(n, payloadBytes);
+    const length = this.#valueBytes(n, payloadBytes);
     return 1 + sizeofVarNumber(length) + length;
   }
 
   /** Write the packet at `at`; returns the offset behind it. The payload is `payload[start, end)`. */
   write(out: Buffer, at: number, n: number, payload: Buffer, start: number, end: number): number {
     const segmentBytes = nniBytes(n);
-    let offset = writeVarNumber(out, this.valueBytes(n, end - start), out.writeUInt8(TT.Data, at));
-    offset = writeVarNumber(out, this.prefix.length + 2 + segmentBytes, out.writeUInt8(TT.Name, offset));
-    offset += this.prefix.copy(out, offset);
+    let offset = writeVarNumber(out, this.#valueBytes(n, end - start), out.writeUInt8(TT.Data, at));
+    offset = writeVarNumber(out, this.#prefix.length + 2 + segmentBytes, out.writeUInt8(TT.Name, offset));
+    offset += this.#prefix.copy(out, offset);
     offset = out.writeUInt8(segmentBytes, out.writeUInt8(TT.SegmentNameComponent, offset));
     offset = out.writeUIntBE(n, offset, segmentBytes);
-    offset += this.metaInfo.copy(out, offset);
+    offset += this.#metaInfo.copy(out, offset);
     offset = writeVarNumber(out, end - start, out.writeUInt8(TT.Content, offset));
     offset += payload.copy(out, offset, start, end);
     return offset + nullSignature.copy(out, offset);
   }
 
-  private valueBytes(n: number, payloadBytes: number): number {
-    const nameBytes = this.prefix.length + 2 + nniBytes(n);
+  #valueBytes(n: number, payloadBytes: number): number {
+    const nameBytes = this.#prefix.length + 2 + nniBytes(n);
     const name = 1 + sizeofVarNumber(nameBytes) + nameBytes;
-    return name + this.metaInfo.length + 1 + sizeofVarNumber(payloadBytes) + payloadBytes + nullSignature.length;
+    return name + this.#metaInfo.length + 1 + sizeofVarNumber(payloadBytes) + payloadBytes + nullSignature.length;
   }
 }
 
@@ -97,13 +100,13 @@ export class DataFields {
       if (type === TT.Content) {
         this.contentStart = at;
         this.contentEnd = at + length;
-      } else if (type === TT.MetaInfo) this.readMetaInfo(buf, at, at + length);
+      } else if (type === TT.MetaInfo) this.#readMetaInfo(buf, at, at + length);
       at += length;
     }
     return true;
   }
 
-  private readMetaInfo(buf: Buffer, start: number, end: number): void {
+  #readMetaInfo(buf: Buffer, start: number, end: number): void {
     let at = start;
     while (at < end) {
       const type = readVarNumber(buf, at, end);
@@ -120,4 +123,22 @@ export class DataFields {
       at += length;
     }
   }
+}
+
+/** Encode and sign a Data with SignatureTime; freshness in milliseconds. */
+export async function encodeSignedData(
+  name: Name,
+  options: { contentType: number; freshnessMs: number; content: Uint8Array; finalBlockIsLast?: boolean },
+  signer: Signer,
+): Promise<Buffer> {
+  const data = new Data(
+    new NdnName(name),
+    Data.ContentType(options.contentType),
+    Data.FreshnessPeriod(options.freshnessMs),
+    options.content,
+  );
+  if (options.finalBlockIsLast) data.isFinalBlock = true;
+  data.sigInfo = new SigInfo(SigInfo.Time());
+  await signer.sign(data);
+  return Buffer.from(Encoder.encode(data));
 }

@@ -4,7 +4,7 @@
 import { hash, randomFillSync } from "node:crypto";
 import { component, componentsOf, joinName, type Name } from "./name.ts";
 import type { PacketView } from "./packet-view.ts";
-import { encodeNni, readElements, TT, tlv } from "./tlv.ts";
+import { encodeNni, readElements, type TlvSpan, TT, tlv } from "./tlv.ts";
 
 /** Milliseconds that our Interests stay pending in forwarders; independent of the retransmission timeout. */
 export const interestLifetimeMs = 4000;
@@ -20,19 +20,29 @@ export interface InterestFields {
 }
 
 /** The fields behind the Name; undefined when the packet is malformed (NDN packet specification § Interest). */
-export function readInterest(view: PacketView): InterestFields | undefined {
-  const elements = readElements(view.buf, view.nameEnd, view.end);
+export function readInterest({ buf, nameEnd, end }: PacketView): InterestFields | undefined {
+  const elements = readElements(buf, nameEnd, end);
   if (elements === undefined) return undefined;
-  const hint = elements.find((e) => e.type === TT.ForwardingHint);
-  const names = hint ? readElements(view.buf, hint.start, hint.end) : [];
-  if (names === undefined) return undefined;
-  const parameters = elements.find((e) => e.type === TT.ApplicationParameters);
-  return {
-    canBePrefix: elements.some((e) => e.type === TT.CanBePrefix),
-    mustBeFresh: elements.some((e) => e.type === TT.MustBeFresh),
-    forwardingHint: names.filter((e) => e.type === TT.Name).map((e) => Buffer.from(view.buf.subarray(e.start, e.end))),
-    parameters: parameters && Buffer.from(view.buf.subarray(parameters.at, view.end)),
-  };
+  let canBePrefix = false;
+  let mustBeFresh = false;
+  let parameters: Buffer | undefined;
+  const forwardingHint: Name[] = [];
+  for (const element of elements) {
+    if (element.type === TT.CanBePrefix) canBePrefix = true;
+    else if (element.type === TT.MustBeFresh) mustBeFresh = true;
+    else if (element.type === TT.ApplicationParameters) parameters ??= Buffer.from(buf.subarray(element.at, end));
+    else if (element.type === TT.ForwardingHint && !readHint(buf, element, forwardingHint)) return undefined;
+  }
+  return { canBePrefix, mustBeFresh, forwardingHint, parameters };
+}
+
+/** Copy the names of a ForwardingHint; false when it is malformed. */
+function readHint(buf: Buffer, hint: TlvSpan, names: Name[]): boolean {
+  const elements = readElements(buf, hint.start, hint.end);
+  for (const { type, start, end } of elements ?? []) {
+    if (type === TT.Name) names.push(Buffer.from(buf.subarray(start, end)));
+  }
+  return elements !== undefined;
 }
 
 /** Whether a name ends in the digest of these ApplicationParameters (NDN packet specification § ParametersSha256DigestComponent). */
@@ -49,22 +59,22 @@ export function endsInParametersDigest(name: Name, { parameters }: InterestField
  * instead of being encoded field by field (`npm run bench`, row "server, ndnd, client").
  */
 export class SegmentInterestTemplate {
-  private readonly bySize: ReadonlyMap<number, { packet: Buffer; segmentAt: number; nonceAt: number }>;
+  readonly #bySize: ReadonlyMap<number, { packet: Buffer; segmentAt: number; nonceAt: number }>;
 
   /** @param forwardingHint - Delegation name, or none. */
   constructor(prefix: Name, forwardingHint?: Name) {
-    this.bySize = new Map([1, 2, 4].map((size) => [size, buildTemplate(prefix, forwardingHint, size)]));
+    this.#bySize = new Map([1, 2, 4].map((size) => [size, buildTemplate(prefix, forwardingHint, size)]));
   }
 
   /** Largest number of bytes that `write` needs. */
   get maxBytes(): number {
-    return this.bySize.get(4)!.packet.length;
+    return this.#bySize.get(4)!.packet.length;
   }
 
   /** Write the Interest for segment `n` at `offset` of `out`; returns the offset behind it. */
   write(out: Buffer, offset: number, n: number): number {
     const size = n <= 0xff ? 1 : n <= 0xffff ? 2 : 4;
-    const { packet, segmentAt, nonceAt } = this.bySize.get(size)!;
+    const { packet, segmentAt, nonceAt } = this.#bySize.get(size)!;
     packet.copy(out, offset);
     out.writeUIntBE(n, offset + segmentAt, size);
     out.writeUInt32BE(nextNonce(), offset + nonceAt);

@@ -35,22 +35,21 @@ export function encodeMetadata(metadata: Metadata): Buffer {
 
 /** Read the Content of a metadata Data; undefined when a field is missing or malformed. */
 export function decodeMetadata(content: Buffer): Metadata | undefined {
-  const elements = readElements(content);
-  const find = (type: number) => elements?.find((element) => element.type === type);
-  const name = find(TT.Name);
-  const lastSegment = finalBlockNumber(content, find(TT.FinalBlockId));
-  const segmentBytes = nni(content, find(fields.SegmentSize));
-  const sizeBytes = nni(content, find(fields.Size));
+  let name: Name | undefined;
+  let [lastSegment, segmentBytes, sizeBytes] = [-1, -1, -1];
+  for (const span of (readElements(content) ?? []).toReversed()) {
+    const { type, start, end } = span; // backwards: of a repeated field the first one counts
+    if (type === TT.Name) name = Buffer.from(content.subarray(start, end));
+    else if (type === TT.FinalBlockId) lastSegment = finalBlockNumber(content, span);
+    else if (type === fields.SegmentSize) segmentBytes = readNni(content, start, end);
+    else if (type === fields.Size) sizeBytes = readNni(content, start, end);
+  }
   if (name === undefined || lastSegment < 0 || segmentBytes < 0 || sizeBytes < 0) return undefined;
-  return { name: Buffer.from(content.subarray(name.start, name.end)), lastSegment, segmentBytes, sizeBytes };
+  return { name, lastSegment, segmentBytes, sizeBytes };
 }
 
-function nni(content: Buffer, span: TlvSpan | undefined): number {
-  return span === undefined ? -1 : readNni(content, span.start, span.end);
-}
-
-function finalBlockNumber(content: Buffer, span: TlvSpan | undefined): number {
-  const inner = span && readElements(content, span.start, span.end);
+function finalBlockNumber(content: Buffer, span: TlvSpan): number {
+  const inner = readElements(content, span.start, span.end);
   const last = inner?.[0];
   return last?.type === TT.SegmentNameComponent ? numberOf(content, last) : -1;
 }

@@ -16,51 +16,51 @@ export type OnPacket = (buf: Buffer, start: number, end: number) => void;
 
 /** Finds packet boundaries in consecutive chunks of one stream. */
 export class PacketScanner {
-  private readonly onPacket: OnPacket;
-  private readonly limitBytes: number;
+  readonly #onPacket: OnPacket;
+  readonly #limitBytes: number;
   /** The packet that the last chunk cut off. */
-  private readonly partial: Buffer;
-  private held = 0;
+  readonly #partial: Buffer;
+  #held = 0;
 
   /** @param limitBytes - Largest packet accepted, type and length included. */
   constructor(onPacket: OnPacket, limitBytes: number) {
-    this.onPacket = onPacket;
-    this.limitBytes = limitBytes;
-    this.partial = Buffer.allocUnsafeSlow(limitBytes);
+    this.#onPacket = onPacket;
+    this.#limitBytes = limitBytes;
+    this.#partial = Buffer.allocUnsafeSlow(limitBytes);
   }
 
   /** Scan the next chunk. @throws FramingError when the stream cannot be followed any further. */
   push(chunk: Buffer): void {
-    let at = this.held > 0 ? this.completePartial(chunk) : 0;
+    let at = this.#held > 0 ? this.#completePartial(chunk) : 0;
     while (at < chunk.length) {
-      const size = this.packetBytes(chunk, at, chunk.length);
+      const size = this.#packetBytes(chunk, at, chunk.length);
       if (size === 0 || at + size > chunk.length) break;
-      this.onPacket(chunk, at, at + size);
+      this.#onPacket(chunk, at, at + size);
       at += size;
     }
-    if (at < chunk.length) this.held += chunk.copy(this.partial, this.held, at);
+    if (at < chunk.length) this.#held += chunk.copy(this.#partial, this.#held, at);
   }
 
   /** Add bytes to the held packet until it is whole; returns how many of the chunk were used. */
-  private completePartial(chunk: Buffer): number {
+  #completePartial(chunk: Buffer): number {
     let used = 0;
-    let size = this.packetBytes(this.partial, 0, this.held);
+    let size = this.#packetBytes(this.#partial, 0, this.#held);
     while (size === 0 && used < chunk.length) {
-      this.partial[this.held++] = chunk[used++]!;
-      size = this.packetBytes(this.partial, 0, this.held);
+      this.#partial[this.#held++] = chunk[used++]!;
+      size = this.#packetBytes(this.#partial, 0, this.#held);
     }
     if (size === 0) return used;
-    const taken = chunk.copy(this.partial, this.held, used, used + size - this.held);
-    this.held += taken;
-    if (this.held === size) {
-      this.held = 0;
-      this.onPacket(this.partial, 0, size);
+    const taken = chunk.copy(this.#partial, this.#held, used, used + size - this.#held);
+    this.#held += taken;
+    if (this.#held === size) {
+      this.#held = 0;
+      this.#onPacket(this.#partial, 0, size);
     }
     return used + taken;
   }
 
   /** Size of the packet at `at`; 0 when its header is not there yet. */
-  private packetBytes(buf: Buffer, at: number, end: number): number {
+  #packetBytes(buf: Buffer, at: number, end: number): number {
     const type = buf[at]!;
     if (type !== 0x05 && type !== 0x06 && type !== 0x64) throw new FramingError(`unexpected TLV-TYPE ${type}`);
     if (at + 1 >= end) return 0;
@@ -68,7 +68,7 @@ export class PacketScanner {
     if (header === 10) throw new FramingError("packet above the size limit");
     if (at + header > end) return 0;
     const size = header + readVarNumber(buf, at + 1, end);
-    if (size > this.limitBytes) throw new FramingError(`packet of ${size} bytes, limit ${this.limitBytes}`);
+    if (size > this.#limitBytes) throw new FramingError(`packet of ${size} bytes, limit ${this.#limitBytes}`);
     return size;
   }
 }

@@ -5,7 +5,16 @@
  * (`npm run bench`, row "server, ndnd, client"). A handler must not keep a view, or slices of its buffer, beyond its call.
  */
 import { type Name, nameKey } from "./name.ts";
-import { maxPacketBytes, nniBytes, readNni, readVarNumber, TT, varNumberBytes } from "./tlv.ts";
+import {
+  maxPacketBytes,
+  nniBytes,
+  readNni,
+  readVarNumber,
+  sizeofVarNumber,
+  TT,
+  varNumberBytes,
+  writeVarNumber,
+} from "./tlv.ts";
 
 /** Reason codes of network Nacks (NDNLPv2 § Network Nack). */
 export const nackReasons: Readonly<Record<number, string>> = { 50: "Congestion", 100: "Duplicate", 150: "NoRoute" };
@@ -67,10 +76,10 @@ export class PacketView {
     this.congestionMark = 0;
     this.nackReason = undefined;
     this.isFragment = false;
-    return buf[start] === TT.LpPacket ? this.readLp(start, end) : this.readNetwork(start, end);
+    return buf[start] === TT.LpPacket ? this.#readLp(start, end) : this.#readNetwork(start, end);
   }
 
-  private readLp(start: number, end: number): boolean {
+  #readLp(start: number, end: number): boolean {
     const { buf } = this;
     this.type = 0;
     let at = start + 1 + varNumberBytes(buf, start + 1);
@@ -82,13 +91,13 @@ export class PacketView {
       if (length < 0) return false;
       at += varNumberBytes(buf, at);
       const valueEnd = at + length;
-      if (valueEnd > end || !this.readLpField(type, at, valueEnd)) return false;
+      if (valueEnd > end || !this.#readLpField(type, at, valueEnd)) return false;
       at = valueEnd;
     }
     return true;
   }
 
-  private readLpField(type: number, start: number, end: number): boolean {
+  #readLpField(type: number, start: number, end: number): boolean {
     switch (type) {
       case TT.LpPitToken:
         this.tokenStart = start;
@@ -105,13 +114,13 @@ export class PacketView {
         this.isFragment ||= readNni(this.buf, start, end) !== (type === TT.LpFragIndex ? 0 : 1);
         return true;
       case TT.LpFragment:
-        return start === end || this.isFragment || this.readNetwork(start, end);
+        return start === end || this.isFragment || this.#readNetwork(start, end);
       default:
         return true;
     }
   }
 
-  private readNetwork(start: number, end: number): boolean {
+  #readNetwork(start: number, end: number): boolean {
     const { buf } = this;
     this.start = start;
     this.end = end;
@@ -133,4 +142,30 @@ function nackReasonIn(buf: Buffer, start: number, end: number): number {
   if (end - start < 5 || readVarNumber(buf, start, end) !== 0x0321) return 0;
   const length = readVarNumber(buf, start + 3, end);
   return length < 0 ? 0 : Math.max(0, readNni(buf, start + 4, Math.min(end, start + 4 + length)));
+}
+
+/** Bytes that the header takes at most, with a PIT token of the longest length that NDNLPv2 allows. */
+export const maxLpHeaderBytes = 1 + 5 + 2 + 32 + 1 + 3;
+
+/**
+ * Write the header of an LpPacket around `fragmentBytes` bytes that the caller writes behind it.
+ *
+ * @param token - Buffer that holds the PIT token in `[tokenStart, tokenEnd)`; an empty one writes no header at all.
+ * @returns the offset behind the header.
+ */
+export function writeLpHeader(
+  out: Buffer,
+  at: number,
+  token: Buffer,
+  tokenStart: number,
+  tokenEnd: number,
+  fragmentBytes: number,
+): number {
+  const tokenBytes = tokenEnd - tokenStart;
+  if (tokenBytes === 0) return at;
+  const length = 2 + tokenBytes + 1 + sizeofVarNumber(fragmentBytes) + fragmentBytes;
+  let offset = writeVarNumber(out, length, out.writeUInt8(TT.LpPacket, at));
+  offset = out.writeUInt8(tokenBytes, out.writeUInt8(TT.LpPitToken, offset));
+  offset += token.copy(out, offset, tokenStart, tokenEnd);
+  return writeVarNumber(out, fragmentBytes, out.writeUInt8(TT.LpFragment, offset));
 }

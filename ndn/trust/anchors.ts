@@ -15,8 +15,8 @@ export class AnchorError extends Error {
 /** The trusted certificates; several, so that one can follow another. */
 export class TrustAnchors {
   /** Those that were in files, and those by digest that have been met since. */
-  private readonly known = new Map<string, Certificate>();
-  private readonly digests = new Set<string>();
+  readonly #known = new Map<string, Certificate>();
+  readonly #digests = new Set<string>();
 
   /**
    * Read what `--anchor` names: a file with one or several certificates, or `sha256:HEX`, the digest of a certificate's
@@ -25,13 +25,13 @@ export class TrustAnchors {
    */
   static load(specs: readonly string[]): TrustAnchors {
     const anchors = new TrustAnchors();
-    for (const spec of specs) anchors.add(spec);
+    for (const spec of specs) anchors.#add(spec);
     return anchors;
   }
 
-  private add(spec: string): void {
+  #add(spec: string): void {
     if (/^sha256:/i.test(spec)) {
-      this.digests.add(checkedDigest(spec));
+      this.#digests.add(checkedDigest(spec));
       return;
     }
     try {
@@ -43,36 +43,36 @@ export class TrustAnchors {
 
   /** Believe this certificate: `start` trusts itself. */
   trust(certificate: Certificate): void {
-    this.digests.add(certificate.digest);
-    this.known.set(certificate.digest, certificate);
+    this.#digests.add(certificate.digest);
+    this.#known.set(certificate.digest, certificate);
   }
 
   /** How many certificates are trusted. */
   get size(): number {
-    return this.digests.size;
+    return this.#digests.size;
   }
 
   /** Digests of anchors whose certificate has not been met yet. */
   get unmet(): readonly string[] {
-    return [...this.digests].filter((digest) => !this.known.has(digest));
+    return [...this.#digests].filter((digest) => !this.#known.has(digest));
   }
 
   /** Whether a certificate that came over the network is an anchor; from then on `find` finds it. */
   recognize(certificate: Certificate): boolean {
-    if (!this.digests.has(certificate.digest)) return false;
-    this.known.set(certificate.digest, certificate);
+    if (!this.#digests.has(certificate.digest)) return false;
+    this.#known.set(certificate.digest, certificate);
     return true;
   }
 
   /** The anchor of this name or key; of several, one that is valid now. */
   find(reference: KeyReference, nowMs: number): Certificate | undefined {
-    const named = [...this.known.values()].filter((certificate) => isNamedBy(certificate, reference));
+    const named = [...this.#known.values()].filter((certificate) => isNamedBy(certificate, reference));
     return named.find(({ validity }) => isValidAt(validity, nowMs)) ?? named[0];
   }
 
   /** Sentences for the log: anchors that cannot vouch for anything under `prefix`, and those whose end is near. */
   warnings(prefix: Name, nowMs: number): string[] {
-    return [...this.known.values()].flatMap((anchor) => {
+    return [...this.#known.values()].flatMap((anchor) => {
       if (startsWith(prefix, anchor.identity)) return expiryWarning(anchor, nowMs) ?? [];
       return `anchor ${anchor.certificateName} is of no use: ${formatName(anchor.identity)} is not a prefix of ${formatName(prefix)}`;
     });

@@ -7,8 +7,7 @@ import { endsInParametersDigest, type InterestFields } from "../packet/interest.
 import { componentsOf, type Name, nameKey, startsWith } from "../packet/name.ts";
 import { maxPacketBytes } from "../packet/tlv.ts";
 import type { ObjectDirectory, Request } from "../producer.ts";
-import type { Certificate } from "./certificate.ts";
-import { keyComponent, readKeyReference } from "./certificate.ts";
+import { type Certificate, keyComponent, readKeyReference } from "./certificate.ts";
 import { isValidAt } from "./validity.ts";
 
 /** What is published, best first. */
@@ -19,27 +18,27 @@ const uniqueFreshnessMs = 1_000;
 
 /** Certificates by name, or by a part of it that goes at least to `<identity>/KEY`. */
 export class CertificateDirectory implements ObjectDirectory {
-  private readonly certificates: Published;
-  private readonly now: () => number;
+  readonly #certificates: Published;
+  readonly #now: () => number;
 
   constructor(certificates: Published, now: () => number = Date.now) {
-    this.certificates = certificates;
-    this.now = now;
+    this.#certificates = certificates;
+    this.#now = now;
   }
 
   /** The certificate asked for, as it goes on the wire; by a part of its name only while it is valid. */
   answer(name: Name, canBePrefix: boolean): Buffer | undefined {
-    const exact = this.certificates.find((certificate) => certificate.name.equals(name));
+    const exact = this.#certificates.find((certificate) => certificate.name.equals(name));
     if (exact || !canBePrefix || !mentionsKey(name)) return exact?.wire;
-    const nowMs = this.now();
-    return this.certificates.find(
+    const nowMs = this.#now();
+    return this.#certificates.find(
       (certificate) => startsWith(certificate.name, name) && isValidAt(certificate.validity, nowMs),
     )?.wire;
   }
 
   lookup(name: Name, interest: InterestFields): Request | undefined {
     const wire = endsInParametersDigest(name, interest)
-      ? this.answerUnique(name, interest.canBePrefix)
+      ? this.#answerUnique(name, interest.canBePrefix)
       : this.answer(name, interest.canBePrefix);
     if (wire === undefined) return undefined;
     return { key: `certificate ${nameKey(name)}`, segment: undefined, answer: () => Promise.resolve(wire) };
@@ -49,7 +48,7 @@ export class CertificateDirectory implements ObjectDirectory {
    * A Data of the name that was asked, which no cache can have, around the certificate. It needs no signature, because
    * the certificate has one: such an answer costs no more than any other.
    */
-  private answerUnique(name: Name, canBePrefix: boolean): Buffer | undefined {
+  #answerUnique(name: Name, canBePrefix: boolean): Buffer | undefined {
     const parametersDigest = componentsOf(name)!.at(-1)!;
     const certificate = this.answer(name.subarray(0, parametersDigest.at), canBePrefix);
     if (certificate === undefined) return undefined;
@@ -60,7 +59,7 @@ export class CertificateDirectory implements ObjectDirectory {
 
   /** `<identity>/KEY` of the certificates that are not under `prefix`: to be registered besides it. */
   namesOutside(prefix: Name): Name[] {
-    const names = this.certificates
+    const names = this.#certificates
       .filter(({ name }) => !startsWith(name, prefix))
       .map(({ name }) => Buffer.concat([readKeyReference(name)!.identity, keyComponent]));
     return [...new Map(names.map((name) => [nameKey(name), name])).values()];

@@ -25,44 +25,44 @@ interface Fetch {
 
 /** All fetches of one verifier. */
 export class CertificateFetches {
-  private readonly fetch: FetchCertificate;
-  private readonly running = new Map<string, Fetch>();
+  readonly #fetch: FetchCertificate;
+  readonly #running = new Map<string, Fetch>();
 
   constructor(fetch: FetchCertificate) {
-    this.fetch = fetch;
+    this.#fetch = fetch;
   }
 
   /** @throws Untrusted when it cannot be had or is no certificate; the reason of `signal` when that fires. */
   async get(name: Name, signal: AbortSignal, isPastCaches = false): Promise<Certificate> {
     signal.throwIfAborted();
     const key = `${isPastCaches ? "past caches " : ""}${nameKey(name)}`;
-    const fetch = this.running.get(key) ?? this.start(key, name, isPastCaches);
+    const fetch = this.#running.get(key) ?? this.#start(key, name, isPastCaches);
     fetch.waiting++;
     try {
       return await raceAbort(fetch.certificate, signal);
     } finally {
-      if (--fetch.waiting === 0) this.end(key, fetch);
+      if (--fetch.waiting === 0) this.#end(key, fetch);
     }
   }
 
-  private start(key: string, name: Name, isPastCaches: boolean): Fetch {
-    if (this.running.size >= maxConcurrent) {
+  #start(key: string, name: Name, isPastCaches: boolean): Fetch {
+    if (this.#running.size >= maxConcurrent) {
       throw new Untrusted("busy", `${maxConcurrent} certificates are being fetched already`);
     }
     const stop = new AbortController();
     const copy = Buffer.from(name);
-    const fetch = { certificate: this.fetchOne(copy, stop.signal, isPastCaches), stop, waiting: 0 };
-    this.running.set(key, fetch);
+    const fetch = { certificate: this.#fetchOne(copy, stop.signal, isPastCaches), stop, waiting: 0 };
+    this.#running.set(key, fetch);
     return fetch;
   }
 
-  private end(key: string, fetch: Fetch): void {
+  #end(key: string, fetch: Fetch): void {
     fetch.stop.abort();
-    if (this.running.get(key) === fetch) this.running.delete(key);
+    if (this.#running.get(key) === fetch) this.#running.delete(key);
   }
 
-  private async fetchOne(name: Name, signal: AbortSignal, isPastCaches: boolean): Promise<Certificate> {
-    const packet = await this.fetch(name, signal, isPastCaches).catch((err: unknown) => {
+  async #fetchOne(name: Name, signal: AbortSignal, isPastCaches: boolean): Promise<Certificate> {
+    const packet = await this.#fetch(name, signal, isPastCaches).catch((err: unknown) => {
       const message = `certificate ${formatName(name)} cannot be had: ${(err as Error).message}`;
       throw new Untrusted("unavailable", message, { cause: err });
     });

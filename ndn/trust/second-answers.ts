@@ -20,19 +20,18 @@ export interface SecondAnswersOptions {
 
 /** The second answers of one verifier, kept as long as refusals are. */
 export class SecondAnswers {
-  private readonly options: SecondAnswersOptions;
-  private readonly kept = new LRUCache<
-    string,
-    { readonly certificate: Certificate | undefined; readonly atMs: number }
-  >({ max: maxKept });
+  readonly #options: SecondAnswersOptions;
+  readonly #kept = new LRUCache<string, { readonly certificate: Certificate | undefined; readonly atMs: number }>({
+    max: maxKept,
+  });
 
   constructor(options: SecondAnswersOptions) {
-    this.options = options;
+    this.#options = options;
   }
 
   /** The second answer to this name; undefined when it was not asked again lately, or nobody answered. */
   find(name: Name): Certificate | undefined {
-    return this.recent(name)?.certificate;
+    return this.#recent(name)?.certificate;
   }
 
   /**
@@ -40,19 +39,19 @@ export class SecondAnswers {
    * @throws Untrusted when too many are asked for at a time; the reason of `signal` when that fires.
    */
   async get(name: Name, signal: AbortSignal): Promise<Certificate | undefined> {
-    const recent = this.recent(name);
+    const recent = this.#recent(name);
     if (recent) return recent.certificate;
-    const { fetches, now } = this.options;
+    const { fetches, now } = this.#options;
     const certificate = await fetches.get(name, signal, true).catch((err: unknown) => {
       if (err instanceof Untrusted && err.rule !== "busy") return undefined;
       throw err;
     });
-    this.kept.set(nameKey(name), { certificate, atMs: now() });
+    this.#kept.set(nameKey(name), { certificate, atMs: now() });
     return certificate;
   }
 
-  private recent(name: Name) {
-    const answer = this.kept.get(nameKey(name));
-    return answer && isRecent(answer.atMs, this.options.now()) ? answer : undefined;
+  #recent(name: Name) {
+    const answer = this.#kept.get(nameKey(name));
+    return answer && isRecent(answer.atMs, this.#options.now()) ? answer : undefined;
   }
 }

@@ -23,29 +23,29 @@ export interface TrustedCertificate {
 
 /** Verdicts by the names that KeyLocators use. */
 export class Verdicts {
-  private readonly trusted = new LRUCache<string, TrustedCertificate>({ max: maxTrusted });
-  private readonly refused = new LRUCache<string, { readonly reason: Untrusted; readonly atMs: number }>({
+  readonly #trusted = new LRUCache<string, TrustedCertificate>({ max: maxTrusted });
+  readonly #refused = new LRUCache<string, { readonly reason: Untrusted; readonly atMs: number }>({
     max: maxRefused,
   });
 
   trust(verdict: TrustedCertificate): void {
     for (const name of [verdict.certificate.name, verdict.certificate.keyName])
-      this.trusted.set(nameKey(name), verdict);
+      this.#trusted.set(nameKey(name), verdict);
   }
 
   refuse(name: Name, reason: Untrusted, nowMs: number): void {
-    this.refused.set(nameKey(name), { reason, atMs: nowMs });
+    this.#refused.set(nameKey(name), { reason, atMs: nowMs });
   }
 
   /** The trusted certificate of this name or key; undefined when there is none, or its time is over. */
   find(name: Name, nowMs: number): TrustedCertificate | undefined {
-    const verdict = this.trusted.get(nameKey(name));
+    const verdict = this.#trusted.get(nameKey(name));
     return verdict && isValidAt(verdict.validity, nowMs) ? verdict : undefined;
   }
 
   /** Why this name was refused a moment ago. */
   refusalOf(name: Name, nowMs: number): Untrusted | undefined {
-    const refusal = this.refused.get(nameKey(name));
+    const refusal = this.#refused.get(nameKey(name));
     return refusal && isRecent(refusal.atMs, nowMs) ? refusal.reason : undefined;
   }
 }

@@ -54,104 +54,104 @@ export function createVerifier(options: VerifierOptions): Verifier {
 }
 
 class ChainVerifier implements Verifier {
-  private readonly anchors: TrustAnchors;
-  private readonly prefix: Name;
-  private readonly fetches: CertificateFetches;
-  private readonly second: SecondAnswers;
-  private readonly verdicts = new Verdicts();
-  private readonly now: () => number;
+  readonly #anchors: TrustAnchors;
+  readonly #prefix: Name;
+  readonly #fetches: CertificateFetches;
+  readonly #second: SecondAnswers;
+  readonly #verdicts = new Verdicts();
+  readonly #now: () => number;
 
   constructor(options: VerifierOptions) {
-    this.anchors = options.anchors;
-    this.prefix = options.prefix;
-    this.fetches = new CertificateFetches(options.fetchCertificate);
-    this.now = options.now ?? Date.now;
-    this.second = new SecondAnswers({ fetches: this.fetches, now: this.now });
+    this.#anchors = options.anchors;
+    this.#prefix = options.prefix;
+    this.#fetches = new CertificateFetches(options.fetchCertificate);
+    this.#now = options.now ?? Date.now;
+    this.#second = new SecondAnswers({ fetches: this.#fetches, now: this.#now });
   }
 
   async verify(packet: Uint8Array, signal: AbortSignal): Promise<SignedData> {
     // A copy, because a receive buffer may be filled again while certificates are fetched.
     const signed = readSignedData(Buffer.from(packet));
     if (signed === undefined) throw new Untrusted("malformed", "not a well-formed signed Data");
-    checkName(signed, this.prefix);
+    checkName(signed, this.#prefix);
     const signer = signerOf(signed);
-    checkIdentity(signed, signer, this.prefix);
-    const { certificate } = await this.trustedCertificate(signer, signal);
+    checkIdentity(signed, signer, this.#prefix);
+    const { certificate } = await this.#trustedCertificate(signer, signal);
     checkSignature(signed, certificate);
     return signed;
   }
 
-  private async trustedCertificate(reference: KeyReference, signal: AbortSignal): Promise<TrustedCertificate> {
-    const known = this.known(reference);
+  async #trustedCertificate(reference: KeyReference, signal: AbortSignal): Promise<TrustedCertificate> {
+    const known = this.#known(reference);
     if (known) return known;
-    this.refuseAgain(reference);
+    this.#refuseAgain(reference);
     try {
-      return await this.climb(reference, signal);
+      return await this.#climb(reference, signal);
     } catch (err: unknown) {
-      this.refuse(reference, err);
+      this.#refuse(reference, err);
       throw err;
     }
   }
 
   /** A cache may have given what somebody forged: while a second answer differs from the first, climb again with it. */
-  private async climb(first: KeyReference, signal: AbortSignal): Promise<TrustedCertificate> {
+  async #climb(first: KeyReference, signal: AbortSignal): Promise<TrustedCertificate> {
     for (let again = 0; ; again++) {
       const steps: Step[] = [];
       try {
-        return await this.climbOnce(first, steps, signal);
+        return await this.#climbOnce(first, steps, signal);
       } catch (err: unknown) {
         if (!(err instanceof Untrusted) || err.rule === "busy" || again >= maxChainLength) throw err;
-        if (!(await this.differs(steps, signal))) throw err;
+        if (!(await this.#differs(steps, signal))) throw err;
       }
     }
   }
 
   /** Ask past the caches for what came, from below, up to the first that turns out to be something else. */
-  private async differs(steps: readonly Step[], signal: AbortSignal): Promise<boolean> {
+  async #differs(steps: readonly Step[], signal: AbortSignal): Promise<boolean> {
     for (const { name, certificate } of steps) {
-      const second = await this.second.get(name, signal);
+      const second = await this.#second.get(name, signal);
       if (second && second.digest !== certificate?.digest) return true;
     }
     return false;
   }
 
   /** From the signer's certificate upwards until one is trusted, then down again checking each by the one above. */
-  private async climbOnce(first: KeyReference, steps: Step[], signal: AbortSignal): Promise<TrustedCertificate> {
+  async #climbOnce(first: KeyReference, steps: Step[], signal: AbortSignal): Promise<TrustedCertificate> {
     const path: Certificate[] = [];
     let wanted = first;
     for (;;) {
-      const top = this.known(wanted) ?? this.asAnchor(await this.fetch(wanted, path, steps, signal));
-      if (!("wire" in top)) return this.descend(top, path);
+      const top = this.#known(wanted) ?? this.#asAnchor(await this.#fetch(wanted, path, steps, signal));
+      if (!("wire" in top)) return this.#descend(top, path);
       path.push(top);
-      wanted = this.nextAbove(top, path.length);
+      wanted = this.#nextAbove(top, path.length);
     }
   }
 
   /** An anchor, or a certificate that was trusted before. */
-  private known(reference: KeyReference): TrustedCertificate | undefined {
-    const nowMs = this.now();
-    const anchor = this.anchors.find(reference, nowMs);
+  #known(reference: KeyReference): TrustedCertificate | undefined {
+    const nowMs = this.#now();
+    const anchor = this.#anchors.find(reference, nowMs);
     if (anchor && isValidAt(anchor.validity, nowMs)) return trustedAnchor(anchor);
-    const verdict = this.verdicts.find(reference.name, nowMs);
+    const verdict = this.#verdicts.find(reference.name, nowMs);
     return verdict && isNamedBy(verdict.certificate, reference) ? verdict : undefined;
   }
 
-  private asAnchor(certificate: Certificate): TrustedCertificate | Certificate {
-    return this.anchors.recognize(certificate) ? trustedAnchor(certificate) : certificate;
+  #asAnchor(certificate: Certificate): TrustedCertificate | Certificate {
+    return this.#anchors.recognize(certificate) ? trustedAnchor(certificate) : certificate;
   }
 
-  private async fetch(
+  async #fetch(
     wanted: KeyReference,
     path: readonly Certificate[],
     steps: Step[],
     signal: AbortSignal,
   ): Promise<Certificate> {
-    const certificate = await this.anchorOrFetched(wanted, steps, signal);
+    const certificate = await this.#anchorOrFetched(wanted, steps, signal);
     if (!isNamedBy(certificate, wanted)) {
       const message = `${certificate.certificateName} came for certificate ${formatName(wanted.name)}`;
       throw new Untrusted("certificate", message);
     }
-    checkValidity(certificate, this.now());
+    checkValidity(certificate, this.#now());
     if (path.some(({ digest }) => digest === certificate.digest)) {
       throw new Untrusted("loop", `${certificate.certificateName} is above itself in its chain`);
     }
@@ -159,52 +159,52 @@ class ChainVerifier implements Verifier {
   }
 
   /** An anchor that is known but not valid now need not be fetched to be refused; of its key there may be a newer one. */
-  private async anchorOrFetched(wanted: KeyReference, steps: Step[], signal: AbortSignal): Promise<Certificate> {
-    const anchor = wanted.isCertificateName ? this.anchors.find(wanted, this.now()) : undefined;
+  async #anchorOrFetched(wanted: KeyReference, steps: Step[], signal: AbortSignal): Promise<Certificate> {
+    const anchor = wanted.isCertificateName ? this.#anchors.find(wanted, this.#now()) : undefined;
     if (anchor) return anchor;
-    const second = this.second.find(wanted.name);
+    const second = this.#second.find(wanted.name);
     if (second) return stepTo(steps, wanted, second);
-    this.refuseAgain(wanted);
+    this.#refuseAgain(wanted);
     try {
-      return stepTo(steps, wanted, await this.fetches.get(wanted.name, signal));
+      return stepTo(steps, wanted, await this.#fetches.get(wanted.name, signal));
     } catch (err: unknown) {
       // What came and is no certificate may be a cache's: that is not the last word on this name.
       if (err instanceof Untrusted && err.rule === "certificate")
         steps.push({ name: wanted.name, certificate: undefined });
-      else this.refuse(wanted, err);
+      else this.#refuse(wanted, err);
       throw err;
     }
   }
 
-  private refuseAgain({ name }: KeyReference): void {
-    const refusal = this.verdicts.refusalOf(name, this.now());
+  #refuseAgain({ name }: KeyReference): void {
+    const refusal = this.#verdicts.refusalOf(name, this.#now());
     if (refusal) throw new Untrusted(refusal.rule, refusal.message, { cause: refusal });
   }
 
-  private refuse({ name }: KeyReference, reason: unknown): void {
-    if (reason instanceof Untrusted && reason.rule !== "busy") this.verdicts.refuse(name, reason, this.now());
+  #refuse({ name }: KeyReference, reason: unknown): void {
+    if (reason instanceof Untrusted && reason.rule !== "busy") this.#verdicts.refuse(name, reason, this.#now());
   }
 
-  private nextAbove(certificate: Certificate, length: number): KeyReference {
+  #nextAbove(certificate: Certificate, length: number): KeyReference {
     const { certificateName, keyName } = certificate;
     const issuer = signerOf(certificate.signed);
     checkHierarchy(certificate, issuer);
     const itself = issuer.name.equals(keyName) || issuer.name.equals(certificate.name);
-    if (itself && this.known(issuer) === undefined) {
+    if (itself && this.#known(issuer) === undefined) {
       throw new Untrusted("not-anchored", `${certificateName} is signed by itself and is no anchor`);
     }
     if (length >= maxChainLength) throw chainTooLong(certificateName);
     return issuer;
   }
 
-  private descend(top: TrustedCertificate, path: readonly Certificate[]): TrustedCertificate {
+  #descend(top: TrustedCertificate, path: readonly Certificate[]): TrustedCertificate {
     let above = top;
     for (const certificate of path.toReversed()) {
       checkSignature(certificate.signed, above.certificate);
       const chainLength = above.chainLength + 1;
       if (chainLength > maxChainLength) throw chainTooLong(certificate.certificateName);
       above = { certificate, validity: intersection(certificate.validity, above.validity), chainLength };
-      this.verdicts.trust(above);
+      this.#verdicts.trust(above);
     }
     return above;
   }

@@ -1,8 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { dirname, join } from "node:path";
-import type { RunningProcess } from "./process.ts";
-import { startProcess } from "./process.ts";
+import { type RunningProcess, startProcess } from "./process.ts";
 import { programPath } from "./programs.ts";
 
 /** Options of {@link startNdnd}. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { RttEstimator } from "#ndn/consumer/rtt-estimator.ts";
+import { RttEstimator } from "#ndn/consumer/congestion-window.ts";
 
 test("the RTO is a second before anything is known, and follows RFC 6298 afterwards", () => {
   const rtt = new RttEstimator();

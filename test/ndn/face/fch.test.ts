@@ -4,8 +4,7 @@ import { type AddressInfo, createServer as createTcpServer, type Socket } from "
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { FaceListener } from "#ndn/face/face-listener.ts";
 import { type FchUrl, parseUplinkUrl } from "#ndn/face/face-url.ts";
-import { resolveFch } from "#ndn/face/fch.ts";
-import { FchUplink, uplinkTo } from "#ndn/face/fch-uplink.ts";
+import { FchUplink, resolveFch, uplinkTo } from "#ndn/face/fch-uplink.ts";
 import { SocketUplink } from "#ndn/face/uplink.ts";
 import { encodeInterest } from "#ndn/packet/interest.ts";
 import { parseName } from "#ndn/packet/name.ts";

@@ -5,8 +5,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { SegmentDataEncoder } from "#ndn/packet/data.ts";
 import { encodeInterest, interestLifetimeMs, SegmentInterestTemplate } from "#ndn/packet/interest.ts";
-import { maxLpHeaderBytes, writeLpHeader } from "#ndn/packet/lp-header.ts";
 import { segment } from "#ndn/packet/name.ts";
+import { maxLpHeaderBytes, writeLpHeader } from "#ndn/packet/packet-view.ts";
 import { arbName } from "./arbitraries.ts";
 
 const segmentNumber = fc.oneof(

@@ -4,8 +4,8 @@ import { Certificate, createVerifier as createNdntsVerifier } from "@ndn/keychai
 import { Data } from "@ndn/packet";
 import { Decoder } from "@ndn/tlv";
 import { expect, test } from "vitest";
+import { encodeSignedData } from "#ndn/packet/data.ts";
 import { formatName, parseName } from "#ndn/packet/name.ts";
-import { encodeSignedData } from "#ndn/packet/signed-data.ts";
 import { TrustAnchors } from "#ndn/trust/anchors.ts";
 import { CertificateDirectory } from "#ndn/trust/certificate-directory.ts";
 import { formatCertificates } from "#ndn/trust/certificate-file.ts";

@@ -5,8 +5,8 @@ import { Certificate, createVerifier } from "@ndn/keychain";
 import { Data } from "@ndn/packet";
 import { Decoder } from "@ndn/tlv";
 import { expect, test } from "vitest";
+import { encodeSignedData } from "#ndn/packet/data.ts";
 import { parseName } from "#ndn/packet/name.ts";
-import { encodeSignedData } from "#ndn/packet/signed-data.ts";
 import { inspectKeychain, KeychainError, openIdentity } from "#ndn/trust/keychain.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 
