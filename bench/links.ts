@@ -2,9 +2,9 @@
  * "links": how much of a long link with losses a client fills.
  */
 import { join } from "node:path";
-import type { ByteRelayOptions } from "#test/support/byte-relay.ts";
 import { freePort } from "#test/support/free-port.ts";
-import type { LinkCounters, LinkRelayOptions } from "#test/support/link-relay.ts";
+import type { ByteRelayOptions } from "#test/support/link/byte-relay.ts";
+import type { LinkCounters, LinkRelayOptions } from "#test/support/link/link-relay.ts";
 import { type RunningProcess, startProcess } from "#test/support/process.ts";
 import { checkout } from "#test/support/programs.ts";
 import { blobBytes } from "#test/support/running-program.ts";

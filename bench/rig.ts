@@ -3,10 +3,10 @@
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type DockerRegistry, startDockerRegistry } from "#test/support/docker-registry.ts";
-import { startNdnd } from "#test/support/ndnd.ts";
 import { pushBlob } from "#test/support/oci-push.ts";
 import type { RunningProcess } from "#test/support/process.ts";
+import { type DockerRegistry, startDockerRegistry } from "#test/support/programs/docker-registry.ts";
+import { startNdnd } from "#test/support/programs/ndnd.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { type RunningProgram, startClient, startServer } from "#test/support/running-program.ts";
 

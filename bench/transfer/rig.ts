@@ -1,8 +1,9 @@
 /**
  * The rig of "transfer": all the ways that its rows compare, up at the same time.
  */
-import { type DockerRegistry, startDockerRegistry } from "#test/support/docker-registry.ts";
+
 import { freePort } from "#test/support/free-port.ts";
+import { type DockerRegistry, startDockerRegistry } from "#test/support/programs/docker-registry.ts";
 import type { RunningProgram } from "#test/support/running-program.ts";
 import { type Rig, type RigPlace, startRig } from "../rig.ts";
 

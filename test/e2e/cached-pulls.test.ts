@@ -4,7 +4,7 @@ import { get, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { startDockerRegistry } from "#test/support/docker-registry.ts";
+import { startDockerRegistry } from "#test/support/programs/docker-registry.ts";
 import { programPath } from "#test/support/programs.ts";
 import { digestOf, randomBytesOf } from "#test/support/random-bytes.ts";
 import { startRegistry } from "#test/support/registry.ts";

@@ -2,11 +2,11 @@
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { startContainerd } from "#test/support/containerd.ts";
-import { startDockerd } from "#test/support/dockerd.ts";
 import { freePort } from "#test/support/free-port.ts";
 import { parseMetrics, sumOf } from "#test/support/metrics.ts";
 import { startProcess } from "#test/support/process.ts";
+import { startContainerd } from "#test/support/programs/containerd.ts";
+import { startDockerd } from "#test/support/programs/dockerd.ts";
 import { checkout, programPath } from "#test/support/programs.ts";
 import { type ImageDigests, startRegistry, type TestRegistry, tarLayer } from "#test/support/registry.ts";
 import { describeWith } from "#test/support/require-programs.ts";

@@ -2,12 +2,12 @@
 import { chmod, mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { baseImagePrograms, importBaseImage } from "#test/support/base-image.ts";
-import { type DockerRegistry, startDockerRegistry } from "#test/support/docker-registry.ts";
-import { type Dockerd, startDockerd } from "#test/support/dockerd.ts";
 import { freePort } from "#test/support/free-port.ts";
 import { parseMetrics, sumOf } from "#test/support/metrics.ts";
-import { startNdnd } from "#test/support/ndnd.ts";
+import { baseImagePrograms, importBaseImage } from "#test/support/programs/base-image.ts";
+import { type DockerRegistry, startDockerRegistry } from "#test/support/programs/docker-registry.ts";
+import { type Dockerd, startDockerd } from "#test/support/programs/dockerd.ts";
+import { startNdnd } from "#test/support/programs/ndnd.ts";
 import { checkout } from "#test/support/programs.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { describeWith } from "#test/support/require-programs.ts";

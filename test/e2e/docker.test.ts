@@ -2,9 +2,9 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { type Dockerd, startDockerd } from "#test/support/dockerd.ts";
 import { buildWebImage, largeLayerBytes, mediaTypes } from "#test/support/image.ts";
 import { type Descriptor, pushManifest, readManifest } from "#test/support/oci-push.ts";
+import { type Dockerd, startDockerd } from "#test/support/programs/dockerd.ts";
 import { describeWith } from "#test/support/require-programs.ts";
 import { blobBytes } from "#test/support/running-program.ts";
 import { useStage } from "#test/support/stage.ts";

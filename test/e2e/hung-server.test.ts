@@ -1,6 +1,6 @@
 /** A server hangs while its route stays: the forwarder goes on to ask it first, and each segment waits for its RTO. */
 import { beforeAll, expect, test } from "vitest";
-import { onceDown } from "#test/support/link-relay.ts";
+import { onceDown } from "#test/support/link/link-relay.ts";
 import { pushBlob } from "#test/support/oci-push.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { describeWith } from "#test/support/require-programs.ts";

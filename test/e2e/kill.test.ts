@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { retrieveMetadata } from "@ndn/rdr";
 import { fetch as fetchSegmented } from "@ndn/segmented-object";
 import { beforeAll, beforeEach, expect, test } from "vitest";
-import { onceDown, startLinkRelay } from "#test/support/link-relay.ts";
+import { onceDown, startLinkRelay } from "#test/support/link/link-relay.ts";
 import { connectNdnts, hintOf, plainName, segmentedName } from "#test/support/ndn-consumer.ts";
 import { pushBlob } from "#test/support/oci-push.ts";
 import type { RunningProcess } from "#test/support/process.ts";

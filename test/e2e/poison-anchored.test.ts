@@ -1,7 +1,7 @@
 /** Forged packets in a cache on the way cost a client with an anchor one packet each, and never a pull. */
 import { Component, Data, Name } from "@ndn/packet";
 import { beforeAll, expect, test } from "vitest";
-import { cacheWith, forgedSegments, insert } from "#test/support/forged-segments.ts";
+import { cacheWith, forgedSegments, insert } from "#test/support/link/forged-segments.ts";
 import { sumOf } from "#test/support/metrics.ts";
 import { segmentedName } from "#test/support/ndn-consumer.ts";
 import { pushBlob } from "#test/support/oci-push.ts";

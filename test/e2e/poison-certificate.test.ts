@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Data, Name } from "@ndn/packet";
 import { beforeAll, expect, test } from "vitest";
 import { parseCertificates } from "#ndn/trust/certificate-file.ts";
-import { insert } from "#test/support/forged-segments.ts";
+import { insert } from "#test/support/link/forged-segments.ts";
 import { pushBlob } from "#test/support/oci-push.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { describeWith } from "#test/support/require-programs.ts";

@@ -1,6 +1,6 @@
 /** Somebody puts forged segments into the forwarder's store: no wrong blob ever completes. */
 import { beforeAll, expect, test } from "vitest";
-import { forgedSegments, insert } from "#test/support/forged-segments.ts";
+import { forgedSegments, insert } from "#test/support/link/forged-segments.ts";
 import { segmentedName } from "#test/support/ndn-consumer.ts";
 import { pushBlob } from "#test/support/oci-push.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";

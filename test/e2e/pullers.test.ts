@@ -2,7 +2,7 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, beforeEach, expect, test } from "vitest";
-import { startContainerd } from "#test/support/containerd.ts";
+import { startContainerd } from "#test/support/programs/containerd.ts";
 import { programPath } from "#test/support/programs.ts";
 import { digestOf, randomBytesOf } from "#test/support/random-bytes.ts";
 import { describeWith } from "#test/support/require-programs.ts";

@@ -7,7 +7,7 @@ import { connect, type Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, test } from "vitest";
 import type { Digest } from "#oci/digest.ts";
-import type { Mangle } from "#test/support/link.ts";
+import type { Mangle } from "#test/support/link/link.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { seededRandom } from "#test/support/seeded-random.ts";
 import { useStage } from "#test/support/stage.ts";

@@ -1,5 +1,5 @@
 /** Faults of the link between client and server. */
-import type { LinkOptions } from "#test/support/link-relay.ts";
+import type { LinkOptions } from "#test/support/link/link-relay.ts";
 import {
   forged,
   nacked,
@@ -8,7 +8,7 @@ import {
   shadowed,
   tornFrames,
   truncated,
-} from "#test/support/packet-attackers.ts";
+} from "#test/support/link/packet-attackers.ts";
 import type { Pull } from "./pull.ts";
 import { cachedBytes, type FaultCase, type Scene, streamedBytes } from "./scene.ts";
 

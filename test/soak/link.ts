@@ -1,8 +1,8 @@
 /** Runs inside the second router: the NDN link to the first one, with faults as they are told. One line of JSON each. */
 import { createInterface } from "node:readline";
-import type { LinkOptions } from "#test/support/link.ts";
-import { startLinkRelay } from "#test/support/link-relay.ts";
-import { forged, truncated } from "#test/support/packet-attackers.ts";
+import type { LinkOptions } from "#test/support/link/link.ts";
+import { startLinkRelay } from "#test/support/link/link-relay.ts";
+import { forged, truncated } from "#test/support/link/packet-attackers.ts";
 
 /** What the link is told. */
 export interface LinkOrder {

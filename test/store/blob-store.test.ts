@@ -1,7 +1,6 @@
 import { readdir, readFile, rm, stat, truncate, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { digestsMatching } from "#client/store/abbreviated-digest.ts";
 import { hexOf } from "#oci/digest.ts";
 import { makeTemporaryFolder, type TemporaryFolder } from "#test/support/tmp.ts";
 import { blobOf, collect, openStore, readBlob, write } from "./opened-store.ts";
@@ -220,13 +219,6 @@ test("a closed store holds nothing, and leaves the files to the next", async () 
   await writer.close(false);
   await using next = await openStore(directory);
   expect([next.store.count, next.store.partials.length]).toEqual([1, 1]);
-});
-
-test("the beginning of a digest stands for the blob", () => {
-  const [a, b] = [blobOf("a", 1), blobOf("b", 1)];
-  expect(digestsMatching([a, b], a.digest.slice(0, 19))).toEqual([a.digest]);
-  expect(digestsMatching([a, b], hexOf(b.digest).slice(0, 12).toUpperCase())).toEqual([b.digest]);
-  expect(digestsMatching([a, b], "sha256:")).toEqual([]);
 });
 
 test("put stores what hashes to its digest, and nothing else", async () => {

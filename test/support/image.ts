@@ -1,6 +1,6 @@
 import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Dockerd } from "./dockerd.ts";
+import type { Dockerd } from "./programs/dockerd.ts";
 import { programPath } from "./programs.ts";
 import { randomBytesOf } from "./random-bytes.ts";
 

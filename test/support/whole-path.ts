@@ -3,10 +3,10 @@
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type DockerRegistry, startDockerRegistry } from "./docker-registry.ts";
-import { type LinkRelay, startLinkRelay } from "./link-relay.ts";
-import { startNdnd } from "./ndnd.ts";
+import { type LinkRelay, startLinkRelay } from "./link/link-relay.ts";
 import type { RunningProcess } from "./process.ts";
+import { type DockerRegistry, startDockerRegistry } from "./programs/docker-registry.ts";
+import { startNdnd } from "./programs/ndnd.ts";
 import { type RunningProgram, startClient, startServer } from "./running-program.ts";
 import type { Stage } from "./stage.ts";
 import { until } from "./until.ts";

@@ -12,7 +12,7 @@ import { once } from "node:events";
 import { createWriteStream } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { startDockerRegistry } from "#test/support/docker-registry.ts";
+import { startDockerRegistry } from "#test/support/programs/docker-registry.ts";
 import { startBothHalves } from "#test/support/running-program.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 

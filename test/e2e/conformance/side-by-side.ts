@@ -4,7 +4,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, expect } from "vitest";
-import { type DockerRegistry, startDockerRegistry } from "#test/support/docker-registry.ts";
+import { type DockerRegistry, startDockerRegistry } from "#test/support/programs/docker-registry.ts";
 import { startBothHalves } from "#test/support/running-program.ts";
 import { useStage } from "#test/support/stage.ts";
 import { Party } from "./party.ts";

@@ -6,8 +6,8 @@ import { randomFillSync } from "node:crypto";
 import { DataFields } from "#ndn/packet/data.ts";
 import { PacketView } from "#ndn/packet/packet-view.ts";
 import { encodeNni, maxLinkPacketBytes, TT, tlv } from "#ndn/packet/tlv.ts";
+import { below } from "../seeded-random.ts";
 import type { Mangle } from "./link.ts";
-import { below } from "./seeded-random.ts";
 
 /** Every reason of NDNLPv2 § Network Nack, none at all (0), and one that nobody has heard of. */
 export const nackReasons = { Congestion: 50, Duplicate: 100, NoRoute: 150, none: 0, unknown: 777 } as const;

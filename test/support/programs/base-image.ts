@@ -7,9 +7,9 @@ import { existsSync } from "node:fs";
 import { copyFile, cp, mkdir, mkdtemp, realpath, rename, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { programPath } from "../programs.ts";
+import { run } from "../run.ts";
 import type { Dockerd } from "./dockerd.ts";
-import { programPath } from "./programs.ts";
-import { run } from "./run.ts";
 
 /** Programs that {@link importBaseImage} needs. */
 export const baseImagePrograms = ["root", "debootstrap", "npm", "tar", "apt-get"] as const;

@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { dirname, join } from "node:path";
-import { type RunningProcess, startProcess } from "./process.ts";
-import { programPath } from "./programs.ts";
+import { type RunningProcess, startProcess } from "../process.ts";
+import { programPath } from "../programs.ts";
 
 /** Options of {@link startNdnd}. */
 export interface NdndOptions {

@@ -6,9 +6,9 @@ import { Decoder, Encoder } from "@ndn/tlv";
 import { pushable } from "@ndn/util";
 import { PacketView } from "#ndn/packet/packet-view.ts";
 import { TT, tlv } from "#ndn/packet/tlv.ts";
+import { randomBytesOf } from "../random-bytes.ts";
+import { until } from "../until.ts";
 import type { Mangle } from "./link.ts";
-import { randomBytesOf } from "./random-bytes.ts";
-import { until } from "./until.ts";
 
 /** Which segments of which object are forged. */
 export interface Forgery {

@@ -1,8 +1,8 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type RunningProcess, startProcess } from "./process.ts";
-import { programPath } from "./programs.ts";
-import { run } from "./run.ts";
+import { type RunningProcess, startProcess } from "../process.ts";
+import { programPath } from "../programs.ts";
+import { run } from "../run.ts";
 
 /** A Docker Engine of the test's own: nothing of it is outside its folder. */
 export interface Dockerd extends AsyncDisposable {

@@ -1,8 +1,8 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { freePort } from "./free-port.ts";
-import { type RunningProcess, startProcess } from "./process.ts";
-import { programPath } from "./programs.ts";
+import { freePort } from "../free-port.ts";
+import { type RunningProcess, startProcess } from "../process.ts";
+import { programPath } from "../programs.ts";
 
 /** Options of {@link startDockerRegistry}. */
 export interface RegistryOptions {

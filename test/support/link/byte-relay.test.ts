@@ -1,8 +1,8 @@
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { digestOf, randomBytesOf } from "../random-bytes.ts";
 import { startByteRelay } from "./byte-relay.ts";
-import { digestOf, randomBytesOf } from "./random-bytes.ts";
 
 const bytes = randomBytesOf("byte relay", 1_000_000);
 let owned: AsyncDisposableStack;

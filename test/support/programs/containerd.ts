@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { startProcess } from "./process.ts";
-import { programPath } from "./programs.ts";
-import { run } from "./run.ts";
+import { startProcess } from "../process.ts";
+import { programPath } from "../programs.ts";
+import { run } from "../run.ts";
 
 /** A containerd of the test's own. */
 export interface Containerd extends AsyncDisposable {
