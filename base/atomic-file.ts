@@ -4,6 +4,7 @@
 import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { errorCode } from "./errors.ts";
 
 /**
  * Write `path` by temporary file, fsync and rename; one call per path at a time.
@@ -61,7 +62,7 @@ function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (err: unknown) {
-    return (err as NodeJS.ErrnoException).code === "EPERM"; // a process of another user
+    return errorCode(err) === "EPERM"; // a process of another user
   }
 }
 

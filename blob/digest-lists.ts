@@ -2,7 +2,7 @@
  * The digests of one blob's segments as lists that arrive beside the data (PROTOCOL.md § Digest lists).
  */
 
-import { reasonOf } from "#base/error-text.ts";
+import { reasonOf } from "#base/errors.ts";
 import type { Repair, SegmentCheck } from "#ndn/consumer/segment-check.ts";
 import { FetchFailed } from "#ndn/consumer/segment-fetch.ts";
 import type { SegmentDataEncoder } from "#ndn/packet/data.ts";

@@ -1,7 +1,7 @@
 /**
  * Blobs over NDN: metadata first, then the segments from the byte that is wanted.
  */
-import { reasonOf } from "#base/error-text.ts";
+import { reasonOf } from "#base/errors.ts";
 import type { SegmentConsumer } from "#ndn/consumer/consumer.ts";
 import type { InterestClient, RetryLimits } from "#ndn/consumer/interest-client.ts";
 import type { Repair } from "#ndn/consumer/segment-check.ts";

@@ -9,7 +9,7 @@ import type { Registry } from "prom-client";
 import { createBandwidth } from "#blob/bandwidth.ts";
 import type { HedgeMode } from "#blob/hedge.ts";
 import { BlobStore } from "#store/blob-store.ts";
-import { StoreError } from "#store/store-error.ts";
+import { StoreError } from "#store/store-port.ts";
 import type { UplinkBlobs } from "#uplinks/uplink-blobs.ts";
 import { type ClientApp, createClientApp } from "./app.ts";
 import { type BasicAuth, createBasicAuth } from "./listener/basic-auth.ts";

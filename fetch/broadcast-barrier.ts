@@ -2,7 +2,7 @@
  * Readers that get each chunk together, because there is no file in which one could stay behind: the next chunk comes
  * when all have taken this one. A reader that the others have waited too long for is broken off.
  */
-import type { ChangeNotifier } from "#base/change-notifier.ts";
+import type { ChangeNotifier } from "#base/waiting.ts";
 import { BlobUnavailable } from "#blob/source.ts";
 
 /** One of them. */

@@ -5,7 +5,7 @@
  * Writes while the next bytes are being fetched: what comes during a write is collected and written in one piece, which
  * saves one trip to the thread pool per 64 KiB chunk of an upstream's body.
  */
-import { ChangeNotifier } from "#base/change-notifier.ts";
+import { ChangeNotifier } from "#base/waiting.ts";
 import { BlobCorrupt, type SourceName } from "#blob/source.ts";
 import type { VerifiedRead } from "#blob/verify.ts";
 import type { BlobWriter } from "#store/store-port.ts";

@@ -1,7 +1,7 @@
 /**
  * A blob while it is being fetched: one writes, many read, each at its own pace.
  */
-import { ChangeNotifier } from "#base/change-notifier.ts";
+import { ChangeNotifier } from "#base/waiting.ts";
 import type { SourcedChunk } from "#blob/fallback.ts";
 import { BlobUnavailable } from "#blob/source.ts";
 import { BroadcastBarrier } from "./broadcast-barrier.ts";

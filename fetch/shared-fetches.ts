@@ -1,7 +1,7 @@
 /**
  * One fetch per registry and blob: who wants a blob that is being fetched follows that fetch.
  */
-import { raceAbort } from "#base/abort.ts";
+import { raceAbort } from "#base/waiting.ts";
 import type { ReadEvents } from "#blob/fallback.ts";
 import type { BlobRef, BlobSource, SourceName } from "#blob/source.ts";
 import { openVerified } from "#blob/verify.ts";

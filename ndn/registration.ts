@@ -5,7 +5,7 @@
 
 import type { Forwarder } from "@ndn/fw";
 import { Name as NdnName, type Signer } from "@ndn/packet";
-import { raceAbort } from "#base/abort.ts";
+import { raceAbort } from "#base/waiting.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import type { Uplink } from "./face/uplink.ts";
 import { formatName, type Name } from "./packet/name.ts";

@@ -1,7 +1,7 @@
 /**
  * Requests in somebody's name: the registry's challenges are answered once, as far as that name allows.
  */
-import { raceAbort } from "#base/abort.ts";
+import { raceAbort } from "#base/waiting.ts";
 import { type Auth, accessTo } from "./auth.ts";
 import type { CredentialSource, Credentials } from "./credentials.ts";
 import { drain, type HttpAnswer, type Question, type RegistryHttp } from "./registry-http.ts";

@@ -3,7 +3,7 @@
  */
 import type { IncomingHttpHeaders } from "node:http";
 import type { Dispatcher } from "undici";
-import { raceAbort } from "#base/abort.ts";
+import { raceAbort } from "#base/waiting.ts";
 import { RegistryUnreachable } from "./errors.ts";
 import { unreachable } from "./foreign-errors.ts";
 

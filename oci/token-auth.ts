@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { Dispatcher } from "undici";
-import { raceAbort } from "#base/abort.ts";
+import { raceAbort } from "#base/waiting.ts";
 import type { Challenge } from "./challenge.ts";
 import type { Credentials } from "./credentials.ts";
 import { RegistryUnreachable } from "./errors.ts";

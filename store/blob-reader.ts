@@ -1,6 +1,8 @@
 /**
  * From what the index knows of a blob to its open file, which may have changed or vanished since.
  */
+
+import { errorCode } from "#base/errors.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { BlobEntry } from "./blob-index.ts";
 import type { DiskHealth } from "./disk-health.ts";
@@ -8,7 +10,6 @@ import type { DiskSpace } from "./disk-space.ts";
 import type { ImageLayout } from "./image-layout.ts";
 import { type OpenFile, readPieces } from "./open-file.ts";
 import type { OpenFiles } from "./open-files.ts";
-import { errorCode } from "./store-error.ts";
 import type { CachedBlob } from "./store-port.ts";
 import type { VerifiableBlobs } from "./verify-blobs.ts";
 

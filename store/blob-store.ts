@@ -5,7 +5,7 @@
 
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
-import { reasonOf } from "#base/error-text.ts";
+import { reasonOf } from "#base/errors.ts";
 import { type Digest, digestOfHash } from "#oci/digest.ts";
 import type { BlobEntry } from "./blob-index.ts";
 import { BlobReader } from "./blob-reader.ts";
@@ -14,8 +14,8 @@ import { DiskSpace, type Freed, type Partial } from "./disk-space.ts";
 import { OpenFiles } from "./open-files.ts";
 import { findBlobs, findPartials } from "./scan.ts";
 import { StoreDirectory } from "./store-directory.ts";
-import { StoreError } from "./store-error.ts";
 import type { BlobStorePort, BlobWriter, CachedBlob } from "./store-port.ts";
+import { StoreError } from "./store-port.ts";
 import { UseTimes } from "./use-times.ts";
 import { type VerifyProgress, type VerifyResult, verifyBlobs } from "./verify-blobs.ts";
 import { Writers } from "./writers.ts";

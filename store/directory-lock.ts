@@ -8,7 +8,8 @@ import { chmod, type FileHandle, open, readdir, rename, stat, unlink } from "nod
 import { connect, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { errorCode, StoreError } from "./store-error.ts";
+import { errorCode } from "#base/errors.ts";
+import { StoreError } from "./store-port.ts";
 
 const prefix = ".lock-";
 const unannounced = ".new";

@@ -2,13 +2,13 @@
  * Who takes how much of the budget, and who has to go when it is used up.
  */
 import { access, unlink } from "node:fs/promises";
+import { errorCode } from "#base/errors.ts";
 import { Semaphore } from "#base/semaphore.ts";
 import type { Digest } from "#oci/digest.ts";
 import { type BlobEntry, BlobIndex } from "./blob-index.ts";
 import type { DiskHealth, StoreEvents } from "./disk-health.ts";
 import type { ImageLayout } from "./image-layout.ts";
 import type { OpenFiles } from "./open-files.ts";
-import { errorCode } from "./store-error.ts";
 
 /** What broke off of a blob, and no one is writing now. */
 export interface Partial {

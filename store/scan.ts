@@ -2,10 +2,10 @@
  * What an earlier process left in the directory.
  */
 import { lstat, readdir, rm } from "node:fs/promises";
+import { errorCode } from "#base/errors.ts";
 import { forEachBounded } from "#base/semaphore.ts";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
 import type { ImageLayout } from "./image-layout.ts";
-import { errorCode } from "./store-error.ts";
 
 /** A file whose name is a digest. */
 export interface FoundFile {

@@ -4,7 +4,7 @@
 import { DirectoryLock } from "./directory-lock.ts";
 import type { DiskHealth } from "./disk-health.ts";
 import { ImageLayout } from "./image-layout.ts";
-import { StoreError } from "./store-error.ts";
+import { StoreError } from "./store-port.ts";
 
 export class StoreDirectory {
   readonly layout: ImageLayout;

@@ -53,3 +53,8 @@ export interface BlobStorePort {
   /** Forget the blob, and what is there of it; readers that have it open keep it. False when it was not cached. */
   delete(digest: Digest): Promise<boolean>;
 }
+
+/** The store's directory cannot be used: tell the one who starts the program. The message names the directory and what to do. */
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+}

@@ -7,6 +7,7 @@
  */
 import { rename, unlink } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
+import { errorCode } from "#base/errors.ts";
 import { Semaphore } from "#base/semaphore.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { BlobEntry } from "./blob-index.ts";
@@ -16,7 +17,6 @@ import type { ImageLayout } from "./image-layout.ts";
 import { OpenFile } from "./open-file.ts";
 import type { OpenFiles } from "./open-files.ts";
 import { PartialFile, type WriterHost } from "./partial-file.ts";
-import { errorCode } from "./store-error.ts";
 
 /** What writers need of the rest of the store. */
 export interface WriterParts {

@@ -4,7 +4,7 @@
 import { access, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { ImageLayout } from "#store/image-layout.ts";
-import { StoreError } from "#store/store-error.ts";
+import { StoreError } from "#store/store-port.ts";
 import { isLoopbackName } from "../configure/endpoint.ts";
 import { CommandError } from "../errors.ts";
 import { RunningCache } from "./running-cache.ts";

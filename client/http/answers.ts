@@ -1,6 +1,6 @@
 /** Answers that are made here, and their headers. */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from "node:http";
-import { reasonOf } from "#base/error-text.ts";
+import { reasonOf } from "#base/errors.ts";
 import type { SourceName } from "#blob/source.ts";
 import type { Digest } from "#oci/digest.ts";
 import { RegistryError } from "#oci/errors.ts";

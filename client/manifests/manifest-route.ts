@@ -2,7 +2,7 @@
  * GET and HEAD of a manifest: the upstream is always asked what a tag means, but its bytes are fetched only once; and
  * when it does not answer, what it said last goes on being served to those who may have it.
  */
-import { reasonOf } from "#base/error-text.ts";
+import { reasonOf } from "#base/errors.ts";
 import type { Digest } from "#oci/digest.ts";
 import { RegistryUnreachable } from "#oci/errors.ts";
 import { admits } from "#oci/media-type.ts";

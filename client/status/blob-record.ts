@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { reasonOf } from "#base/error-text.ts";
+import { reasonOf } from "#base/errors.ts";
 import type { SourceName } from "#blob/source.ts";
 import type { BlobResult, ClientMetrics } from "./metrics.ts";
 import { upstreamErrorKind } from "./upstream-error.ts";

@@ -2,7 +2,7 @@
  * An uplink whose forwarder is found by asking for one, and another one when it is no good.
  */
 
-import { raceAbort } from "#base/abort.ts";
+import { raceAbort } from "#base/waiting.ts";
 import type { Face } from "./face.ts";
 import { type FaceUrl, type FchUrl, parseFaceUrl, type UplinkUrl } from "./face-url.ts";
 import { BaseUplink, SocketUplink, type Uplink } from "./uplink.ts";

@@ -2,7 +2,7 @@
  * Certificates that have to come from the network: each is asked for once, however many wait for it.
  */
 
-import { raceAbort } from "#base/abort.ts";
+import { raceAbort } from "#base/waiting.ts";
 import { formatName, type Name, nameKey } from "../packet/name.ts";
 import { type Certificate, readCertificate } from "./certificate.ts";
 import { Untrusted } from "./untrusted.ts";

@@ -3,7 +3,7 @@ import { access, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { StoreError } from "#store/store-error.ts";
+import { StoreError } from "#store/store-port.ts";
 import { makeTemporaryFolder, type TemporaryFolder } from "#test/support/tmp.ts";
 import { blobOf, openStore, readBlob, write } from "./opened-store.ts";
 import { startStoreChild } from "./store-process.ts";

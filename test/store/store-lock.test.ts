@@ -2,7 +2,7 @@ import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { DirectoryLock } from "#store/directory-lock.ts";
-import { StoreError } from "#store/store-error.ts";
+import { StoreError } from "#store/store-port.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 import { openStore } from "./opened-store.ts";
 import { startStoreChild } from "./store-process.ts";

@@ -1,6 +1,6 @@
 import { getEventListeners } from "node:events";
 import { expect, test } from "vitest";
-import { raceAbort } from "#base/abort.ts";
+import { raceAbort } from "#base/waiting.ts";
 
 test("what comes before the abort is passed on, and nothing stays on the signal", async () => {
   const { signal } = new AbortController();

@@ -1,6 +1,6 @@
-/** The store's directory cannot be used: tell the one who starts the program. The message names the directory and what to do. */
-export class StoreError extends Error {
-  override readonly name = "StoreError";
+/** What an error says, for logs and answers. */
+export function reasonOf(err: unknown): string {
+  return err instanceof Error ? err.message : `${typeof err} thrown`;
 }
 
 /** `ENOSPC` and the like; undefined for errors that are not the operating system's. */

@@ -1,4 +1,0 @@
-/** What an error says, for logs and answers. */
-export function reasonOf(err: unknown): string {
-  return err instanceof Error ? err.message : `${typeof err} thrown`;
-}
