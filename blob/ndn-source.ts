@@ -6,11 +6,10 @@ import type { SegmentConsumer } from "#ndn/consumer/consumer.ts";
 import type { InterestClient, RetryLimits } from "#ndn/consumer/interest-client.ts";
 import type { Repair } from "#ndn/consumer/segment-check.ts";
 import { FetchFailed } from "#ndn/consumer/segment-fetch.ts";
-import { contentTypes } from "#ndn/packet/data.ts";
-import { decodeMetadata, type Metadata } from "#ndn/packet/metadata.ts";
+import { contentTypes, decodeMetadata, type Metadata } from "#ndn/packet/data.ts";
 import type { Name } from "#ndn/packet/name.ts";
+import { Untrusted } from "#ndn/trust/errors.ts";
 import { readSignedData } from "#ndn/trust/signed-data.ts";
-import { Untrusted } from "#ndn/trust/untrusted.ts";
 import type { Verifier } from "#ndn/trust/verifier.ts";
 import { DigestLists } from "./digest-lists.ts";
 import {

@@ -5,8 +5,8 @@
 import type { InterestClient, InterestOptions, RetryLimits } from "#ndn/consumer/interest-client.ts";
 import { contentTypes } from "#ndn/packet/data.ts";
 import type { Name } from "#ndn/packet/name.ts";
+import { Untrusted } from "#ndn/trust/errors.ts";
 import type { SignedData } from "#ndn/trust/signed-data.ts";
-import { Untrusted } from "#ndn/trust/untrusted.ts";
 import type { Verifier } from "#ndn/trust/verifier.ts";
 
 /** What happens to packets, for logs and metrics. */

@@ -8,8 +8,8 @@ import { formatCertificates, parseCertificates } from "#ndn/trust/certificate-fi
 import { type Import, importCertificate, importCredentials } from "#ndn/trust/key-import.ts";
 import { isOwn, renewCertificate } from "#ndn/trust/key-renewal.ts";
 import { exportAnchor, inspectKeychain, newKey } from "#ndn/trust/keychain.ts";
-import { describeKey } from "#ndn/trust/public-key.ts";
 import { isSafeBag, openSafeBag } from "#ndn/trust/safe-bag.ts";
+import { describeKey } from "#ndn/trust/signing-key.ts";
 import { daysLeft, expiryWarning } from "#ndn/trust/validity.ts";
 import { CommandError } from "./errors.ts";
 import type { keyExportOptions, keyImportOptions, keyRenewOptions, keyShowOptions } from "./key/options.ts";

@@ -5,7 +5,7 @@
  * others would cost each process some 30 MB.
  */
 import yargs, { type Argv } from "yargs";
-import { KeychainError } from "#ndn/trust/keychain-error.ts";
+import { KeychainError } from "#ndn/trust/errors.ts";
 import { cacheListOptions, cachePruneOptions, cacheRemoveOptions, cacheVerifyOptions } from "./cache/options.ts";
 import { clientOptions, clientSecrets } from "./client-options.ts";
 import { configureOptions } from "./configure/options.ts";

@@ -6,10 +6,10 @@
  */
 
 import type { Face, PacketHandler } from "./face/face.ts";
-import type { SegmentDataEncoder } from "./packet/data.ts";
+import { maxLpHeaderBytes, type SegmentDataEncoder, writeLpHeader } from "./packet/data.ts";
 import { type InterestFields, readInterest } from "./packet/interest.ts";
-import { componentsOf, type Name, nameKey } from "./packet/name.ts";
-import { maxLpHeaderBytes, type PacketView, writeLpHeader } from "./packet/packet-view.ts";
+import { type Name, nameKey, withoutImplicitDigest } from "./packet/name.ts";
+import type { PacketView } from "./packet/packet-view.ts";
 import { maxPacketBytes, TT } from "./packet/tlv.ts";
 
 /** Where the payload of a segment lies in memory. */
@@ -91,21 +91,15 @@ export class SegmentProducer implements PacketHandler {
   }
 
   accept(view: PacketView, face: Face): boolean {
-    if (view.type !== TT.Interest || view.nackReason !== undefined || !this.#isOurs(view)) return false;
+    const { buf, nameStart, nameEnd } = view;
+    const prefix = this.#prefix;
+    if (view.type !== TT.Interest || view.nackReason !== undefined || nameEnd - nameStart < prefix.length) return false;
+    if (buf.compare(prefix, 0, prefix.length, nameStart, nameStart + prefix.length) !== 0) return false;
     this.counters.interests++;
     const object = view.findObject(this.#open);
     if (object) this.#answerSegment(object, view.segmentNumber, view, face);
     else this.#answerByDirectory(view, face);
     return true;
-  }
-
-  #isOurs(view: PacketView): boolean {
-    const prefix = this.#prefix;
-    const { buf, nameStart, nameEnd } = view;
-    return (
-      nameEnd - nameStart >= prefix.length &&
-      buf.compare(prefix, 0, prefix.length, nameStart, nameStart + prefix.length) === 0
-    );
   }
 
   #answerSegment(object: SegmentedObject, n: number, view: PacketView, face: Face): void {
@@ -246,12 +240,4 @@ function sendPacket(packet: Buffer, face: Face, token: Buffer): void {
   const at = face.reserve(maxLpHeaderBytes + packet.length);
   const packetAt = writeLpHeader(face.buffer, at, token, 0, token.length, packet.length);
   face.commit(packetAt + packet.copy(face.buffer, packetAt));
-}
-
-/** An Interest by full name asks for the same packet: the forwarder compares the digest. */
-function withoutImplicitDigest(name: Name): Name | undefined {
-  const components = componentsOf(name);
-  const last = components?.at(-1);
-  if (last === undefined) return undefined;
-  return last.type === TT.ImplicitSha256DigestComponent ? name.subarray(0, last.at) : name;
 }

@@ -4,11 +4,11 @@
 import { LRUCache } from "lru-cache";
 import { Semaphore } from "#base/semaphore.ts";
 import { digestListName, digestListRange, objectName } from "#blob/names.ts";
-import { contentTypes, encodeSignedData } from "#ndn/packet/data.ts";
+import { contentTypes } from "#ndn/packet/data.ts";
 import type { Name } from "#ndn/packet/name.ts";
 import type { SegmentedObject } from "#ndn/producer.ts";
 import type { Signer } from "#ndn/trust/keychain.ts";
-import { readSignedData } from "#ndn/trust/signed-data.ts";
+import { encodeSignedData, readSignedData } from "#ndn/trust/signed-data.ts";
 import type { DigestListFiles, ListKey } from "./digest-list-files.ts";
 import { digestBytes, digestsOf } from "./segment-digests.ts";
 

@@ -4,10 +4,10 @@
 import { LRUCache } from "lru-cache";
 import { TokenBucket } from "#base/token-bucket.ts";
 import { lastSegmentOf, metadataName, objectName, type SegmentSize } from "#blob/names.ts";
-import { contentTypes, encodeSignedData } from "#ndn/packet/data.ts";
-import { encodeMetadata } from "#ndn/packet/metadata.ts";
+import { contentTypes, encodeMetadata } from "#ndn/packet/data.ts";
 import { joinName, type Name, segment, version } from "#ndn/packet/name.ts";
 import type { Signer } from "#ndn/trust/keychain.ts";
+import { encodeSignedData } from "#ndn/trust/signed-data.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { BlobLocator } from "./blob-locator.ts";
 import type { PagedBlob } from "./paged-blob.ts";

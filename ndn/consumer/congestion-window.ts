@@ -127,7 +127,7 @@ const minRtoMs = 420;
 const maxRtoMs = 4_000;
 const firstRtoMs = 1_000;
 
-/** Smoothed RTT and RTO of one uplink; times in milliseconds. */
+/** Round-trip time and retransmission timeout of one uplink (RFC 6298, for Interests); times in milliseconds. */
 export class RttEstimator {
   smoothedMs = 0;
   #variationMs = 0;

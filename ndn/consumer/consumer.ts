@@ -8,7 +8,6 @@
 import type { PacketHandler } from "../face/face.ts";
 import type { Uplink } from "../face/uplink.ts";
 import { DataFields } from "../packet/data.ts";
-import { nameKey } from "../packet/name.ts";
 import { nackReasons, type PacketView } from "../packet/packet-view.ts";
 import { TT } from "../packet/tlv.ts";
 import { CongestionWindow, RttEstimator } from "./congestion-window.ts";
@@ -63,15 +62,15 @@ export class SegmentConsumer implements PacketHandler {
 
   /** Interests in flight over all fetches. */
   get inflight(): number {
-    let inflight = 0;
-    for (const fetch of this.#fetches) inflight += fetch.inflight;
-    return inflight;
+    let sum = 0;
+    for (const fetch of this.#fetches) sum += fetch.inflight;
+    return sum;
   }
 
   /**
    * Fetch an object from its first wanted segment to the last; several run at once. A piece of its bytes is valid until
    * the next one is asked for.
-   * @throws FetchFailed when nobody answers, the answers stop, or the face goes down.
+   * @throws FetchFailed when no one answers, the answers stop, or the face goes down.
    */
   async *fetch(what: ObjectToFetch, signal: AbortSignal): AsyncGenerator<Buffer> {
     const fetch = new SegmentFetch(what, performance.now());
@@ -81,14 +80,14 @@ export class SegmentConsumer implements PacketHandler {
     signal.addEventListener("abort", onAbort);
     this.#add(fetch);
     try {
-      yield* fetch.read(() => this.#fillSoon(), signal);
+      yield* fetch.read(this.#fillSoon, signal);
     } finally {
       signal.removeEventListener("abort", onAbort);
       this.#remove(fetch);
     }
   }
 
-  /** The face went down: everything under way ends, to go on elsewhere. */
+  /** The face went down: everything under way ends, to continue elsewhere. */
   faceDown(reason: Error): void {
     for (const fetch of this.#fetches)
       fetch.fail(new FetchFailed(`face went down: ${reason.message}`, { cause: reason }));
@@ -97,22 +96,17 @@ export class SegmentConsumer implements PacketHandler {
   accept(view: PacketView): boolean {
     const fetches = view.findObject(this.#byName);
     if (fetches === undefined) return false;
-    this.#take(fetches, view.segmentNumber, view);
-    return true;
-  }
-
-  #take(fetches: readonly SegmentFetch[], n: number, view: PacketView): void {
     if (view.type === TT.Interest) {
       if (view.nackReason !== undefined) this.#nacked(fetches, view.nackReason);
-      return;
+      return true;
     }
-    const fields = this.#fields;
-    if (!fields.read(view)) return;
+    if (!this.#fields.read(view)) return true;
     const now = performance.now();
     this.counters.segments++;
-    for (const fetch of fetches) this.#deliver(fetch, n, view, now);
+    for (const fetch of fetches) this.#deliver(fetch, view.segmentNumber, view, now);
     if (view.congestionMark > 0) this.#marked(now);
     this.#fillSoon();
+    return true;
   }
 
   #deliver(fetch: SegmentFetch, n: number, view: PacketView, now: number): void {
@@ -143,21 +137,21 @@ export class SegmentConsumer implements PacketHandler {
 
   #add(fetch: SegmentFetch): void {
     this.#fetches.push(fetch);
-    for (const name of namesOf(fetch.what)) {
-      const others = this.#byName.get(name);
+    for (const key of fetch.nameKeys) {
+      const others = this.#byName.get(key);
       if (others) others.push(fetch);
-      else this.#byName.set(name, [fetch]);
+      else this.#byName.set(key, [fetch]);
     }
-    this.#timer ??= setInterval(() => this.#tick(), tickMs);
+    this.#timer ??= setInterval(this.#tick, tickMs);
     this.#fillSoon();
   }
 
   #remove(fetch: SegmentFetch): void {
     this.#fetches.splice(this.#fetches.indexOf(fetch), 1);
-    for (const name of namesOf(fetch.what)) {
-      const left = this.#byName.get(name)?.filter((other) => other !== fetch) ?? [];
-      if (left.length > 0) this.#byName.set(name, left);
-      else this.#byName.delete(name);
+    for (const key of fetch.nameKeys) {
+      const others = this.#byName.get(key)!;
+      if (others.length > 1) others.splice(others.indexOf(fetch), 1);
+      else this.#byName.delete(key);
     }
     if (this.#fetches.length === 0) {
       clearInterval(this.#timer);
@@ -165,17 +159,15 @@ export class SegmentConsumer implements PacketHandler {
     } else this.#fillSoon();
   }
 
-  #fillSoon(): void {
+  readonly #fillSoon = (): void => {
     if (this.#fillScheduled) return;
     this.#fillScheduled = true;
-    queueMicrotask(() => {
-      this.#fillScheduled = false;
-      this.#fill();
-    });
-  }
+    queueMicrotask(this.#fill);
+  };
 
   /** Ask round robin, one segment of each fetch at a time, until the window is full. */
-  #fill(): void {
+  readonly #fill = (): void => {
+    this.#fillScheduled = false;
     const fetches = this.#fetches;
     const { face } = this.#outlet;
     if (face === undefined || fetches.length === 0) return;
@@ -195,9 +187,9 @@ export class SegmentConsumer implements PacketHandler {
       this.counters.interests++;
       fetch.writeInterest(n, face);
     }
-  }
+  };
 
-  #tick(): void {
+  readonly #tick = (): void => {
     const now = performance.now();
     const reorderingMs = Math.max(minReorderingMs, this.rtt.smoothedMs / 4);
     for (const fetch of this.#fetches) {
@@ -206,21 +198,20 @@ export class SegmentConsumer implements PacketHandler {
       this.counters.retransmissions += overtaken + expired;
       for (let i = overtaken + expired; i > 0; i--) this.window.lost(now);
       if (expired > 0) this.rtt.timedOut(now);
+      const stallMs = this.#options.stallTimeoutMs ?? Math.max(minStallMs, 4 * Math.min(1_000, this.rtt.rtoMs));
       const isWaiting = fetch.inflight + expired > 0; // else the reader is the slow one
       if (isWaiting && now - fetch.progressAtMs > rtoMs) this.#probe(fetch, now, rtoMs);
-      if (isWaiting && now - fetch.progressAtMs > this.#stallMs) {
+      if (isWaiting && now - fetch.progressAtMs > stallMs) {
         fetch.fail(
-          new FetchFailed(`segment ${fetch.lowestMissing} unanswered for ${Math.round(now - fetch.progressAtMs)} ms`),
+          new FetchFailed(
+            `segment ${fetch.buffer.contiguous} unanswered for ${Math.round(now - fetch.progressAtMs)} ms`,
+          ),
         );
       }
       fetch.notify();
     }
     this.#fillSoon();
-  }
-
-  get #stallMs(): number {
-    return this.#options.stallTimeoutMs ?? Math.max(minStallMs, 4 * Math.min(1_000, this.rtt.rtoMs));
-  }
+  };
 
   /** Silence for an RTO: ask for the lowest missing segment by its other name, which tells any server where to look. */
   #probe(fetch: SegmentFetch, now: number, rtoMs: number): void {
@@ -229,10 +220,6 @@ export class SegmentConsumer implements PacketHandler {
     fetch.probed(now);
     this.counters.interests++;
     const at = face.reserve(fetch.alternative.maxBytes);
-    face.commit(fetch.alternative.write(face.buffer, at, fetch.lowestMissing));
+    face.commit(fetch.alternative.write(face.buffer, at, fetch.buffer.contiguous));
   }
-}
-
-function namesOf(what: ObjectToFetch): string[] {
-  return what.alternative ? [nameKey(what.object), nameKey(what.alternative)] : [nameKey(what.object)];
 }

@@ -11,6 +11,16 @@ const [absent, held, admitted] = [0, 1, 2];
 /** Segments in a block. */
 const blockSegments = 32;
 
+/** Which segments are wanted, and the payload that each has. */
+export interface SegmentSizes {
+  /** First segment wanted and last one of the object. */
+  readonly firstSegment: number;
+  readonly lastSegment: number;
+  /** Payload of every segment but the last, and of the last, in bytes. */
+  readonly segmentBytes: number;
+  readonly lastSegmentBytes: number;
+}
+
 /** Segments `[base, base + capacity)` of an object; what is contiguous from `base` can be taken. */
 export class ReorderBuffer {
   /** First segment that is not yet contiguous with everything before it. */
@@ -27,13 +37,16 @@ export class ReorderBuffer {
   #lent: Buffer | undefined;
   readonly #lastSegment: number;
   readonly #lastBytes: number;
+  /** Full size, so that any block can be used for any segments; only an object of a single block gets a smaller one. */
+  readonly #blockBytes: number;
 
   /** @param capacity - Segments held at most: a multiple of 32. */
-  constructor(first: number, last: number, segmentBytes: number, lastBytes: number, capacity: number) {
-    this.contiguous = this.taken = first;
-    this.#lastSegment = last;
+  constructor({ firstSegment, lastSegment, segmentBytes, lastSegmentBytes }: SegmentSizes, capacity: number) {
+    this.contiguous = this.taken = firstSegment;
+    this.#lastSegment = lastSegment;
     this.#segmentBytes = segmentBytes;
-    this.#lastBytes = lastBytes;
+    this.#lastBytes = lastSegmentBytes;
+    this.#blockBytes = Math.min(blockSegments, lastSegment + 1) * segmentBytes;
     this.#capacity = capacity;
     this.#present = new Uint8Array(capacity);
     this.#blocks = new Array<Buffer | undefined>(capacity / blockSegments);
@@ -64,7 +77,7 @@ export class ReorderBuffer {
     const slot = Math.floor((n % this.#capacity) / blockSegments);
     let block = this.#blocks[slot];
     if (block === undefined) {
-      block = this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#blockBytes());
+      block = this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#blockBytes);
       this.#blocks[slot] = block;
     }
     buf.copy(block, (n % blockSegments) * this.#segmentBytes, start, end);
@@ -111,10 +124,5 @@ export class ReorderBuffer {
       this.#blocks[slot] = undefined;
     }
     return block.subarray(from, to);
-  }
-
-  /** Full size, so that any block can be used for any segments; only an object of a single block gets a smaller one. */
-  #blockBytes(): number {
-    return Math.min(blockSegments, this.#lastSegment + 1) * this.#segmentBytes;
   }
 }

@@ -6,28 +6,22 @@
 import type { Face } from "../face/face.ts";
 import { contentTypes, type DataFields } from "../packet/data.ts";
 import { encodeInterest, SegmentInterestTemplate } from "../packet/interest.ts";
-import type { Name } from "../packet/name.ts";
+import { type Name, nameKey } from "../packet/name.ts";
 import type { PacketView } from "../packet/packet-view.ts";
-import { ReorderBuffer } from "./reorder-buffer.ts";
+import { ReorderBuffer, type SegmentSizes } from "./reorder-buffer.ts";
 import { CheckedSegments, type SegmentCheck, type Verdict } from "./segment-check.ts";
 
 /** Segments between the reader and the newest Interest: the bound on memory for a slow reader (8 MiB of 8192). */
 export const fetchCapacity = 1024;
 
 /** What to fetch. */
-export interface ObjectToFetch {
+export interface ObjectToFetch extends SegmentSizes {
   /** Name of the object: all before the segment component. */
   readonly object: Name;
   /** ForwardingHint of every Interest. */
   readonly hint?: Name;
   /** Another name for the same segments that is asked when the first one stays unanswered (plain form). */
   readonly alternative?: Name;
-  /** First segment wanted and last one of the object. */
-  readonly firstSegment: number;
-  readonly lastSegment: number;
-  /** Payload of every segment but the last, and of the last, in bytes. */
-  readonly segmentBytes: number;
-  readonly lastSegmentBytes: number;
   /** Given, every segment is compared before it is handed on, and a wrong one replaced. */
   readonly check?: SegmentCheck;
 }
@@ -49,6 +43,8 @@ const never = 0;
 /** State of one fetch; driven by its `SegmentConsumer`. */
 export class SegmentFetch {
   readonly what: ObjectToFetch;
+  /** Keys of the names that segments may come under: the object's own, and the alternative one. */
+  readonly nameKeys: readonly string[];
   readonly buffer: ReorderBuffer;
   readonly alternative: SegmentInterestTemplate | undefined;
   /** Interests of this fetch in flight. */
@@ -73,17 +69,12 @@ export class SegmentFetch {
 
   constructor(what: ObjectToFetch, nowMs: number) {
     this.what = what;
+    this.nameKeys = what.alternative ? [nameKey(what.object), nameKey(what.alternative)] : [nameKey(what.object)];
     this.#next = what.firstSegment;
     this.progressAtMs = nowMs;
     this.#template = new SegmentInterestTemplate(what.object, what.hint);
     this.alternative = what.alternative && new SegmentInterestTemplate(what.alternative);
-    this.buffer = new ReorderBuffer(
-      what.firstSegment,
-      what.lastSegment,
-      what.segmentBytes,
-      what.lastSegmentBytes,
-      fetchCapacity,
-    );
+    this.buffer = new ReorderBuffer(what, fetchCapacity);
     if (!what.check) return;
     this.#checked = new CheckedSegments(what.check, what.object, fetchCapacity);
     what.check.listener = (failure) => (failure ? this.fail(failure) : this.#checkEarly());
@@ -147,7 +138,7 @@ export class SegmentFetch {
     return result;
   }
 
-  /** Answers to probes alone, one in each timeout, would go on for ever. */
+  /** Answers to probes alone, one in each timeout, would continue for ever. */
   #isProgress(view: PacketView): boolean {
     if (this.#probesInARow === 0) return true;
     if (view.isSegmentOf(this.what.object)) this.#probesInARow = 0;
@@ -206,7 +197,7 @@ export class SegmentFetch {
       this.buffer.put(n, payload, 0, payload.length);
       this.#admit(n);
       this.notify();
-    } else this.fail(new FetchFailed(`segment ${n} is wrong, and nobody has the right one`));
+    } else this.fail(new FetchFailed(`segment ${n} is wrong, and no one has the right one`));
   }
 
   /**
@@ -239,11 +230,6 @@ export class SegmentFetch {
   probed(nowMs: number): void {
     this.probedAtMs = nowMs;
     this.#probesInARow++;
-  }
-
-  /** The lowest segment that is still missing. */
-  get lowestMissing(): number {
-    return this.buffer.contiguous;
   }
 
   /** Let the reader look again: there may be bytes, or an end. */

@@ -8,8 +8,8 @@ import { Decoder, Encoder } from "@ndn/tlv";
 import { pushable } from "@ndn/util";
 import { PacketView } from "../packet/packet-view.ts";
 import { readVarNumber, TT, tlv, varNumberBytes } from "../packet/tlv.ts";
-import { Face } from "./face.ts";
-import type { FaceEvents } from "./stream-face.ts";
+import { Face, type PacketHandler } from "./face.ts";
+import type { OnFaceClose } from "./stream-face.ts";
 
 /** Datagrams that may wait for the socket; above it the oldest packets' successors are dropped, as a router would. */
 const maxQueuedDatagrams = 4096;
@@ -23,14 +23,22 @@ export class DatagramFace extends Face {
   readonly #fragmenter = new Fragmenter();
   readonly #reassembler = new Reassembler(reassemblerCapacity);
   readonly #view = new PacketView();
-  readonly #events: FaceEvents;
+  readonly #handler: PacketHandler;
+  readonly #onClose: OnFaceClose;
   #queued = 0;
   #closed = false;
 
-  constructor(transport: UdpTransport, describe: string, isLocal: boolean, events: FaceEvents) {
+  constructor(
+    transport: UdpTransport,
+    describe: string,
+    isLocal: boolean,
+    handler: PacketHandler,
+    onClose: OnFaceClose,
+  ) {
     super(describe, isLocal);
     this.#transport = transport;
-    this.#events = events;
+    this.#handler = handler;
+    this.#onClose = onClose;
     transport.tx(this.#countDown(this.#outgoing)).catch((err: unknown) => this.#end(err as Error));
     this.#receive().then(
       () => this.#end(undefined),
@@ -85,7 +93,7 @@ export class DatagramFace extends Face {
       if (this.#closed) return;
       const packet = this.#reassemble(Buffer.from(datagram.buffer, datagram.byteOffset, datagram.byteLength));
       if (packet && this.#view.read(packet, 0, packet.length) && this.#view.type !== 0) {
-        this.#events.onPacket(this.#view, this);
+        this.#handler.accept(this.#view, this);
       }
     }
   }
@@ -105,6 +113,6 @@ export class DatagramFace extends Face {
     if (this.#closed) return;
     this.#closed = true;
     this.#transport.close();
-    this.#events.onClose(reason);
+    this.#onClose(reason);
   }
 }

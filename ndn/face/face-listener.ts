@@ -92,10 +92,8 @@ export class FaceListener {
       { socket, onData: (take) => void socket.on("data", take) },
       `${this.#url.text} from ${socket.remoteAddress ?? "unix"}`,
       false,
-      {
-        onPacket: (view, from) => void handler.accept(view, from),
-        onClose: () => this.#faces.delete(face),
-      },
+      handler,
+      () => this.#faces.delete(face),
     );
     this.#faces.set(face, new PeerActivity(socket));
   }
@@ -125,21 +123,11 @@ export class FaceListener {
   }
 }
 
-/** A socket file that nobody listens on any more is left over from a crash; a live one stays and is an error. */
-async function removeStaleSocket(path: string): Promise<void> {
-  const code = await new Promise<string | undefined>((resolve) => {
-    const probe = connect(path, () => {
-      probe.destroy();
-      resolve(undefined);
-    });
-    probe.once("error", (err: NodeJS.ErrnoException) => resolve(err.code));
-  });
-  // Any other kind of file refuses too.
-  if (code === "ECONNREFUSED" && lstatSync(path).isSocket()) rmSync(path);
-}
-
-/** How long a peer has been silent, and how long it has taken nothing, in looks. */
-export class PeerActivity {
+/**
+ * How long a peer has been silent, and how long it has taken nothing, in looks: its socket is looked at every few
+ * seconds, and nothing is counted per packet.
+ */
+class PeerActivity {
   /** Looks in a row at which something waited for the peer, of which it had taken nothing since the look before. */
   stuckLooks = 0;
   readonly #socket: Socket;
@@ -173,4 +161,17 @@ export class PeerActivity {
 function takenBy(socket: Socket): string {
   const { _handle } = socket as Socket & { readonly _handle?: { readonly writeQueueSize?: number } | null };
   return `${socket.bytesWritten - socket.writableLength} ${_handle?.writeQueueSize}`;
+}
+
+/** A socket file that nobody listens on any more is left over from a crash; a live one stays and is an error. */
+async function removeStaleSocket(path: string): Promise<void> {
+  const code = await new Promise<string | undefined>((resolve) => {
+    const probe = connect(path, () => {
+      probe.destroy();
+      resolve(undefined);
+    });
+    probe.once("error", (err: NodeJS.ErrnoException) => resolve(err.code));
+  });
+  // Any other kind of file refuses too.
+  if (code === "ECONNREFUSED" && lstatSync(path).isSocket()) rmSync(path);
 }

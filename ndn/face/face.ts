@@ -23,13 +23,17 @@ const batches = new BufferPool(batchBytes, pooledBatches);
 /** Less than this is copied out of the batch before it is sent. */
 const copiedBelowBytes = 32 * 1024;
 
+/** The buffer of a face that has nothing to send. */
+const nothing = Buffer.alloc(0);
+
 /** Packets out and in; who opened it closes it. */
 export abstract class Face {
   /** For logs, e.g. `unix:///run/nfd/nfd.sock`. */
   readonly describe: string;
   /** Whether the other end is on this machine: decides the registration prefix and how marks are read. */
   readonly isLocal: boolean;
-  #batch: Buffer | undefined;
+  /** Buffer to write the next packet into; valid after `reserve` and until `commit`. */
+  buffer: Buffer = nothing;
   #used = 0;
   #waitingBytes = 0;
   #readingPaused = false;
@@ -40,16 +44,11 @@ export abstract class Face {
     this.isLocal = isLocal;
   }
 
-  /** Buffer to write the next packet into; valid after `reserve` and until `commit`. */
-  get buffer(): Buffer {
-    return this.#batch!;
-  }
-
   /** Make room for a packet of at most `bytes`; returns the offset in `buffer` where it begins. */
   reserve(bytes: number): number {
-    if (this.#batch !== undefined && this.#used + bytes > batchBytes) this.#flush();
-    if (this.#batch === undefined) {
-      this.#batch = batches.take();
+    if (this.#used + bytes > batchBytes) this.#flush();
+    if (this.buffer === nothing) {
+      this.buffer = batches.take();
       queueMicrotask(this.#flushSoon);
     }
     return this.#used;
@@ -64,43 +63,38 @@ export abstract class Face {
   send(packet: Uint8Array): void {
     const at = this.reserve(packet.length);
     this.buffer.set(packet, at);
-    this.commit(at + packet.length);
+    this.#used = at + packet.length;
   }
 
   /** Close the face; nothing is sent or received afterwards. */
   abstract close(): void;
   /** Hand whole packets to the medium; `release` must be called once when `bytes` is no longer needed. */
   protected abstract transmit(bytes: Buffer, release: () => void): void;
-  /** Stop or go on taking packets in. */
+  /** Stop or continue taking packets in. */
   protected abstract setReading(reading: boolean): void;
 
   #flush(): void {
-    const batch = this.#batch;
+    const batch = this.buffer;
     const used = this.#used;
-    if (batch === undefined) return;
-    this.#batch = undefined;
+    if (batch === nothing) return;
+    this.buffer = nothing;
     this.#used = 0;
     const isSmall = used < copiedBelowBytes;
     const held = isSmall ? used : batch.length;
     this.#waitingBytes += held;
-    if (this.#waitingBytes > highWaterBytes && !this.#readingPaused) {
-      this.#readingPaused = true;
-      this.setReading(false);
-    }
+    if (this.#waitingBytes > highWaterBytes && !this.#readingPaused) this.#setReading(false);
     // A slow peer must not hold a whole batch for the sake of a few packets.
     const bytes = isSmall ? Buffer.from(batch.subarray(0, used)) : batch.subarray(0, used);
     if (isSmall) batches.give(batch);
     this.transmit(bytes, () => {
       if (!isSmall) batches.give(batch);
-      this.#released(held);
+      this.#waitingBytes -= held;
+      if (this.#readingPaused && this.#waitingBytes < highWaterBytes / 4) this.#setReading(true);
     });
   }
 
-  #released(bytes: number): void {
-    this.#waitingBytes -= bytes;
-    if (this.#readingPaused && this.#waitingBytes < highWaterBytes / 4) {
-      this.#readingPaused = false;
-      this.setReading(true);
-    }
+  #setReading(reading: boolean): void {
+    this.#readingPaused = !reading;
+    this.setReading(reading);
   }
 }

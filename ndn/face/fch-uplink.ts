@@ -91,7 +91,7 @@ export class FchUplink extends BaseUplink {
     };
     inner.addHandler({
       accept: (view, face) => {
-        ifCurrent(() => this.offer(view, face));
+        ifCurrent(() => this.accept(view, face));
         return true;
       },
     });

@@ -2,25 +2,24 @@
  * Two faces joined in memory: both halves of the gateway in one process, without a forwarder.
  */
 
-import { PacketScanner } from "../packet/packet-scanner.ts";
-import { PacketView } from "../packet/packet-view.ts";
+import { PacketScanner, PacketView } from "../packet/packet-view.ts";
 import { maxLinkPacketBytes } from "../packet/tlv.ts";
 import { Face, type PacketHandler } from "./face.ts";
-import type { FaceEvents } from "./stream-face.ts";
+import type { OnFaceClose } from "./stream-face.ts";
 import { BaseUplink } from "./uplink.ts";
 
 /** One end of the pair; what it sends arrives at the other in a later turn of the event loop, never at once. */
 class MemoryFace extends Face {
   peer: MemoryFace | undefined;
-  readonly #events: FaceEvents;
+  readonly #onClose: OnFaceClose;
   readonly #view = new PacketView();
   readonly #scanner: PacketScanner;
 
-  constructor(describe: string, events: FaceEvents) {
+  constructor(describe: string, handler: PacketHandler, onClose: OnFaceClose) {
     super(describe, true);
-    this.#events = events;
+    this.#onClose = onClose;
     this.#scanner = new PacketScanner((buf, start, end) => {
-      if (this.#view.read(buf, start, end)) this.#events.onPacket(this.#view, this);
+      if (this.#view.read(buf, start, end)) handler.accept(this.#view, this);
     }, maxLinkPacketBytes);
   }
 
@@ -29,12 +28,13 @@ class MemoryFace extends Face {
     if (peer === undefined) return;
     this.peer = undefined;
     peer.close();
-    this.#events.onClose(undefined);
+    this.#onClose(undefined);
   }
 
   protected transmit(bytes: Buffer, release: () => void): void {
     setImmediate(() => {
-      if (this.peer) this.peer.#scanner.push(bytes);
+      const { peer } = this;
+      if (peer) peer.#scanner.push(bytes);
       release();
     });
   }
@@ -54,14 +54,8 @@ export class MemoryUplink extends BaseUplink {
   }
 
   open(): void {
-    const near = new MemoryFace("memory:client", {
-      onPacket: (view, face) => this.offer(view, face),
-      onClose: () => this.wentDown(undefined),
-    });
-    const far = new MemoryFace("memory:server", {
-      onPacket: (view, face) => void this.#handler.accept(view, face),
-      onClose: () => undefined,
-    });
+    const near = new MemoryFace("memory:client", this, () => this.wentDown(undefined));
+    const far = new MemoryFace("memory:server", this.#handler, () => undefined);
     near.peer = far;
     far.peer = near;
     this.wentUp(near);

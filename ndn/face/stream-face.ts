@@ -2,16 +2,12 @@
  * A face over a stream socket, unix or TCP: bytes in one direction are packets one after another.
  */
 import { connect, type Socket } from "node:net";
-import { PacketScanner } from "../packet/packet-scanner.ts";
-import { PacketView } from "../packet/packet-view.ts";
+import { PacketScanner, PacketView } from "../packet/packet-view.ts";
 import { maxLinkPacketBytes } from "../packet/tlv.ts";
-import { Face } from "./face.ts";
+import { Face, type PacketHandler } from "./face.ts";
 
-/** What happens on a face; `onClose` comes exactly once, with the reason unless `close()` was called. */
-export interface FaceEvents {
-  onPacket(view: PacketView, face: Face): void;
-  onClose(reason: Error | undefined): void;
-}
+/** Called exactly once when a face is closed, with the reason unless `close()` was called. */
+export type OnFaceClose = (reason: Error | undefined) => void;
 
 /** Bytes taken from the kernel at a time. */
 const readBytes = 256 * 1024;
@@ -53,14 +49,15 @@ export interface FaceSocket {
 export class StreamFace extends Face {
   readonly #socket: Socket;
 
-  constructor(from: FaceSocket, describe: string, isLocal: boolean, events: FaceEvents) {
+  /** @param handler - Takes what comes in. */
+  constructor(from: FaceSocket, describe: string, isLocal: boolean, handler: PacketHandler, onClose: OnFaceClose) {
     super(describe, isLocal);
     const { socket } = from;
     this.#socket = socket;
     let reason: Error | undefined;
     const view = new PacketView();
     const scanner = new PacketScanner((buf, start, end) => {
-      if (view.read(buf, start, end) && view.type !== 0 && !view.isFragment) events.onPacket(view, this);
+      if (view.read(buf, start, end) && view.type !== 0 && !view.isFragment) handler.accept(view, this);
     }, maxLinkPacketBytes);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, keepAliveMs); // a peer that has lost power says no goodbye
@@ -76,7 +73,7 @@ export class StreamFace extends Face {
       reason ??= err;
     });
     socket.on("end", () => socket.destroy());
-    socket.on("close", () => events.onClose(reason));
+    socket.on("close", () => onClose(reason));
     socket.resume();
   }
 

@@ -7,7 +7,7 @@ import type { PacketView } from "../packet/packet-view.ts";
 import { DatagramFace } from "./datagram-face.ts";
 import type { Face, PacketHandler } from "./face.ts";
 import type { FaceUrl } from "./face-url.ts";
-import { connectReusing, type FaceEvents, type FaceSocket, StreamFace } from "./stream-face.ts";
+import { connectReusing, type FaceSocket, StreamFace } from "./stream-face.ts";
 
 /** Told of an uplink's ups and downs. */
 export interface UplinkListener {
@@ -35,7 +35,7 @@ export interface Uplink {
 }
 
 /** What every uplink shares: its handlers and listeners. */
-export abstract class BaseUplink implements Uplink {
+export abstract class BaseUplink implements Uplink, PacketHandler {
   readonly describe: string;
   readonly isLocal: boolean;
   face: Face | undefined;
@@ -59,8 +59,10 @@ export abstract class BaseUplink implements Uplink {
     if (this.face) listener.onUp?.(this.face);
   }
 
-  protected offer(view: PacketView, face: Face): void {
-    for (const handler of this.#handlers) if (handler.accept(view, face)) return;
+  /** Offer what came in on the face to the handlers. */
+  accept(view: PacketView, face: Face): boolean {
+    for (const handler of this.#handlers) if (handler.accept(view, face)) return true;
+    return false;
   }
 
   protected wentUp(face: Face): void {
@@ -92,6 +94,7 @@ export class SocketUplink extends BaseUplink {
   #timer: NodeJS.Timeout | undefined;
   #attempt: Socket | undefined;
   #closed = false;
+  readonly #onClose = (reason: Error | undefined) => this.#down(reason);
 
   constructor(url: FaceUrl) {
     super(url.text, url.isLocal);
@@ -135,7 +138,7 @@ export class SocketUplink extends BaseUplink {
       socket.off("error", onError);
       socket.off("close", onClose);
       this.#attempt = undefined;
-      this.#up(new StreamFace(faceSocket, this.describe, this.isLocal, this.#events()));
+      this.#up(new StreamFace(faceSocket, this.describe, this.isLocal, this, this.#onClose));
     });
   }
 
@@ -143,17 +146,10 @@ export class SocketUplink extends BaseUplink {
     try {
       const transport = await UdpTransport.connect(host, port);
       if (this.#closed) transport.close();
-      else this.#up(new DatagramFace(transport, this.describe, this.isLocal, this.#events()));
+      else this.#up(new DatagramFace(transport, this.describe, this.isLocal, this, this.#onClose));
     } catch (err: unknown) {
       this.#failed(err as Error);
     }
-  }
-
-  #events(): FaceEvents {
-    return {
-      onPacket: (view, face) => this.offer(view, face),
-      onClose: (reason) => this.#down(reason),
-    };
   }
 
   #up(face: Face): void {

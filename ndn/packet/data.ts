@@ -1,14 +1,12 @@
 /**
- * Data of segmented objects: writing segments for a producer, reading those that arrive at a consumer.
+ * Data of segmented objects: writing segments and metadata (NDN RDR protocol) for a producer, reading them at a consumer.
  */
-
-import { Data, Name as NdnName, SigInfo, type Signer } from "@ndn/packet";
-import { Encoder } from "@ndn/tlv";
 import { type Name, segment } from "./name.ts";
 import type { PacketView } from "./packet-view.ts";
 import {
   encodeNni,
   nniBytes,
+  readElements,
   readNni,
   readVarNumber,
   sizeofVarNumber,
@@ -125,20 +123,78 @@ export class DataFields {
   }
 }
 
-/** Encode and sign a Data with SignatureTime; freshness in milliseconds. */
-export async function encodeSignedData(
-  name: Name,
-  options: { contentType: number; freshnessMs: number; content: Uint8Array; finalBlockIsLast?: boolean },
-  signer: Signer,
-): Promise<Buffer> {
-  const data = new Data(
-    new NdnName(name),
-    Data.ContentType(options.contentType),
-    Data.FreshnessPeriod(options.freshnessMs),
-    options.content,
-  );
-  if (options.finalBlockIsLast) data.isFinalBlock = true;
-  data.sigInfo = new SigInfo(SigInfo.Time());
-  await signer.sign(data);
-  return Buffer.from(Encoder.encode(data));
+/** Bytes that the header takes at most, with a PIT token of the longest length that NDNLPv2 allows. */
+export const maxLpHeaderBytes = 1 + 5 + 2 + 32 + 1 + 3;
+
+/**
+ * Write the header of an LpPacket around `fragmentBytes` bytes that the caller writes behind it.
+ *
+ * @param token - Buffer that holds the PIT token in `[tokenStart, tokenEnd)`; an empty one writes no header at all.
+ * @returns the offset behind the header.
+ */
+export function writeLpHeader(
+  out: Buffer,
+  at: number,
+  token: Buffer,
+  tokenStart: number,
+  tokenEnd: number,
+  fragmentBytes: number,
+): number {
+  const tokenBytes = tokenEnd - tokenStart;
+  if (tokenBytes === 0) return at;
+  const length = 2 + tokenBytes + 1 + sizeofVarNumber(fragmentBytes) + fragmentBytes;
+  let offset = writeVarNumber(out, length, out.writeUInt8(TT.LpPacket, at));
+  offset = out.writeUInt8(tokenBytes, out.writeUInt8(TT.LpPitToken, offset));
+  offset += token.copy(out, offset, tokenStart, tokenEnd);
+  return writeVarNumber(out, fragmentBytes, out.writeUInt8(TT.LpFragment, offset));
+}
+
+/** RDR metadata, which one has to know before asking for segments; file fields as in NDNts and ndn6-file-server. */
+const metadataFields = { SegmentSize: 0xf500, Size: 0xf502, Mode: 0xf504, Mtime: 0xf50c } as const;
+/** A regular file that everybody may read, as `stat` says it. */
+const modeReadOnlyFile = 0o100444;
+/** Content never changes under a content address, so its time is a constant: 2000-01-01 in nanoseconds. */
+const mtimeNs = 946_684_800_000_000_000n;
+
+/** What metadata says of one object. */
+export interface Metadata {
+  /** Versioned name under which the segments are. */
+  readonly name: Name;
+  readonly lastSegment: number;
+  readonly segmentBytes: number;
+  readonly sizeBytes: number;
+}
+
+/** The Content of a metadata Data. */
+export function encodeMetadata(metadata: Metadata): Buffer {
+  const mtime = Buffer.alloc(8);
+  mtime.writeBigUInt64BE(mtimeNs);
+  return Buffer.concat([
+    tlv(TT.Name, metadata.name),
+    tlv(TT.FinalBlockId, segment(metadata.lastSegment)),
+    tlv(metadataFields.SegmentSize, encodeNni(metadata.segmentBytes)),
+    tlv(metadataFields.Size, encodeNni(metadata.sizeBytes)),
+    tlv(metadataFields.Mode, encodeNni(modeReadOnlyFile)),
+    tlv(metadataFields.Mtime, mtime),
+  ]);
+}
+
+/** Read the Content of a metadata Data; undefined when a field is missing or malformed. Of repeated ones the first counts. */
+export function decodeMetadata(content: Buffer): Metadata | undefined {
+  let name: Name | undefined;
+  let [lastSegment, segmentBytes, sizeBytes] = [-1, -1, -1];
+  for (const { type, start, end } of readElements(content)?.reverse() ?? []) {
+    if (type === TT.Name) name = Buffer.from(content.subarray(start, end));
+    else if (type === TT.FinalBlockId) lastSegment = segmentNumber(content, start, end);
+    else if (type === metadataFields.SegmentSize) segmentBytes = readNni(content, start, end);
+    else if (type === metadataFields.Size) sizeBytes = readNni(content, start, end);
+  }
+  if (name === undefined || lastSegment < 0 || segmentBytes < 0 || sizeBytes < 0) return undefined;
+  return { name, lastSegment, segmentBytes, sizeBytes };
+}
+
+/** The number in the segment component that `content[start, end)` begins with; -1 when it begins with none. */
+function segmentNumber(content: Buffer, start: number, end: number): number {
+  const first = readElements(content, start, end)?.[0];
+  return first?.type === TT.SegmentNameComponent ? readNni(content, first.start, first.end) : -1;
 }

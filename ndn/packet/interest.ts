@@ -2,9 +2,9 @@
  * Interests: reading those that arrive, and writing many for the segments of one object.
  */
 import { hash, randomFillSync } from "node:crypto";
-import { component, componentsOf, joinName, type Name } from "./name.ts";
+import { componentsOf, joinName, type Name } from "./name.ts";
 import type { PacketView } from "./packet-view.ts";
-import { encodeNni, readElements, type TlvSpan, TT, tlv } from "./tlv.ts";
+import { encodeNni, readElements, TT, tlv } from "./tlv.ts";
 
 /** Milliseconds that our Interests stay pending in forwarders; independent of the retransmission timeout. */
 export const interestLifetimeMs = 4000;
@@ -20,29 +20,31 @@ export interface InterestFields {
 }
 
 /** The fields behind the Name; undefined when the packet is malformed (NDN packet specification § Interest). */
-export function readInterest({ buf, nameEnd, end }: PacketView): InterestFields | undefined {
-  const elements = readElements(buf, nameEnd, end);
+export function readInterest(view: PacketView): InterestFields | undefined {
+  const elements = readElements(view.buf, view.nameEnd, view.end);
   if (elements === undefined) return undefined;
-  let canBePrefix = false;
-  let mustBeFresh = false;
+  let [canBePrefix, mustBeFresh] = [false, false];
+  let forwardingHint: Name[] | undefined;
   let parameters: Buffer | undefined;
-  const forwardingHint: Name[] = [];
-  for (const element of elements) {
-    if (element.type === TT.CanBePrefix) canBePrefix = true;
-    else if (element.type === TT.MustBeFresh) mustBeFresh = true;
-    else if (element.type === TT.ApplicationParameters) parameters ??= Buffer.from(buf.subarray(element.at, end));
-    else if (element.type === TT.ForwardingHint && !readHint(buf, element, forwardingHint)) return undefined;
+  for (const { type, at, start, end } of elements) {
+    if (type === TT.CanBePrefix) canBePrefix = true;
+    else if (type === TT.MustBeFresh) mustBeFresh = true;
+    else if (type === TT.ApplicationParameters) parameters ??= Buffer.from(view.buf.subarray(at, view.end));
+    else if (type === TT.ForwardingHint && forwardingHint === undefined) {
+      forwardingHint = namesIn(view.buf, start, end);
+      if (forwardingHint === undefined) return undefined;
+    }
   }
-  return { canBePrefix, mustBeFresh, forwardingHint, parameters };
+  return { canBePrefix, mustBeFresh, forwardingHint: forwardingHint ?? [], parameters };
 }
 
-/** Copy the names of a ForwardingHint; false when it is malformed. */
-function readHint(buf: Buffer, hint: TlvSpan, names: Name[]): boolean {
-  const elements = readElements(buf, hint.start, hint.end);
-  for (const { type, start, end } of elements ?? []) {
-    if (type === TT.Name) names.push(Buffer.from(buf.subarray(start, end)));
-  }
-  return elements !== undefined;
+/** Copies of the names in `buf[start, end)`; undefined when it is malformed. */
+function namesIn(buf: Buffer, start: number, end: number): Name[] | undefined {
+  const elements = readElements(buf, start, end);
+  if (elements === undefined) return undefined;
+  const names: Name[] = [];
+  for (const one of elements) if (one.type === TT.Name) names.push(Buffer.from(buf.subarray(one.start, one.end)));
+  return names;
 }
 
 /** Whether a name ends in the digest of these ApplicationParameters (NDN packet specification § ParametersSha256DigestComponent). */
@@ -59,48 +61,56 @@ export function endsInParametersDigest(name: Name, { parameters }: InterestField
  * instead of being encoded field by field (`npm run bench`, row "server, ndnd, client").
  */
 export class SegmentInterestTemplate {
-  readonly #bySize: ReadonlyMap<number, { packet: Buffer; segmentAt: number; nonceAt: number }>;
+  /** Largest number of bytes that `write` needs. */
+  readonly maxBytes: number;
+  readonly #oneByte: Template;
+  readonly #twoBytes: Template;
+  readonly #fourBytes: Template;
 
   /** @param forwardingHint - Delegation name, or none. */
   constructor(prefix: Name, forwardingHint?: Name) {
-    this.#bySize = new Map([1, 2, 4].map((size) => [size, buildTemplate(prefix, forwardingHint, size)]));
-  }
-
-  /** Largest number of bytes that `write` needs. */
-  get maxBytes(): number {
-    return this.#bySize.get(4)!.packet.length;
+    this.#oneByte = buildTemplate(prefix, forwardingHint, 1);
+    this.#twoBytes = buildTemplate(prefix, forwardingHint, 2);
+    this.#fourBytes = buildTemplate(prefix, forwardingHint, 4);
+    this.maxBytes = this.#fourBytes.packet.length;
   }
 
   /** Write the Interest for segment `n` at `offset` of `out`; returns the offset behind it. */
   write(out: Buffer, offset: number, n: number): number {
-    const size = n <= 0xff ? 1 : n <= 0xffff ? 2 : 4;
-    const { packet, segmentAt, nonceAt } = this.#bySize.get(size)!;
+    const template = n <= 0xff ? this.#oneByte : n <= 0xffff ? this.#twoBytes : this.#fourBytes;
+    const { packet, segmentAt, segmentBytes, nonceAt } = template;
     packet.copy(out, offset);
-    out.writeUIntBE(n, offset + segmentAt, size);
+    out.writeUIntBE(n, offset + segmentAt, segmentBytes);
     out.writeUInt32BE(nextNonce(), offset + nonceAt);
     return offset + packet.length;
   }
 }
 
-function buildTemplate(prefix: Name, hint: Name | undefined, size: number) {
-  const segment = tlv(TT.SegmentNameComponent, Buffer.alloc(size));
-  const name = tlv(TT.Name, prefix, segment);
-  const fields = [name];
-  if (hint) fields.push(tlv(TT.ForwardingHint, tlv(TT.Name, hint)));
-  const beforeNonce = fields.reduce((sum, field) => sum + field.length, 0);
-  fields.push(tlv(TT.Nonce, Buffer.alloc(4)), tlv(TT.InterestLifetime, encodeNni(interestLifetimeMs)));
-  const packet = tlv(TT.Interest, ...fields);
-  const header = packet.length - fields.reduce((sum, field) => sum + field.length, 0);
-  return { packet, segmentAt: header + name.length - size, nonceAt: header + beforeNonce + 2 };
+/** An Interest, and where its segment number and its Nonce lie. */
+interface Template {
+  readonly packet: Buffer;
+  readonly segmentAt: number;
+  readonly segmentBytes: number;
+  readonly nonceAt: number;
+}
+
+function buildTemplate(prefix: Name, hint: Name | undefined, segmentBytes: number): Template {
+  const name = tlv(TT.Name, prefix, tlv(TT.SegmentNameComponent, Buffer.alloc(segmentBytes)));
+  const delegation = hint ? tlv(TT.ForwardingHint, tlv(TT.Name, hint)) : empty;
+  const rest = Buffer.concat([tlv(TT.Nonce, Buffer.alloc(4)), tlv(TT.InterestLifetime, encodeNni(interestLifetimeMs))]);
+  const packet = tlv(TT.Interest, name, delegation, rest);
+  const restAt = packet.length - rest.length;
+  const segmentAt = restAt - delegation.length - segmentBytes;
+  return { packet, segmentAt, segmentBytes, nonceAt: restAt + 2 };
 }
 
 /** `name`, made that of an Interest with these ApplicationParameters (an element, type and length included). */
 export function nameOfParameters(name: Name, parameters: Uint8Array): Name {
-  return joinName(name, component(TT.ParametersSha256DigestComponent, hash("sha256", parameters, "buffer")));
+  return joinName(name, tlv(TT.ParametersSha256DigestComponent, hash("sha256", parameters, "buffer")));
 }
 
 /** What one Interest says besides its Name. */
-interface InterestOptions {
+interface InterestExtras {
   /** @defaultValue false */
   readonly canBePrefix?: boolean;
   /** @defaultValue false */
@@ -113,7 +123,7 @@ interface InterestOptions {
 }
 
 /** Write one Interest with any flags; for what is asked once per blob. */
-export function encodeInterest(name: Name, options: InterestOptions = {}): Buffer {
+export function encodeInterest(name: Name, options: InterestExtras = {}): Buffer {
   const nonce = Buffer.alloc(4);
   nonce.writeUInt32BE(nextNonce());
   return tlv(

@@ -27,45 +27,49 @@ export function joinName(...parts: readonly Uint8Array[]): Name {
   return Buffer.concat(parts);
 }
 
-/** One component of `type` with these bytes. */
-export function component(type: number, value: Uint8Array): Name {
-  return tlv(type, value);
-}
-
 /** The name of one packet alone: it ends in the sha256 over all of it, the implicit digest (NDN packet specification). */
 export function fullName(name: Uint8Array, sha256: Uint8Array): Name {
-  return joinName(name, component(TT.ImplicitSha256DigestComponent, sha256));
+  return joinName(name, tlv(TT.ImplicitSha256DigestComponent, sha256));
 }
 
 /** GenericNameComponent of a text (UTF-8) or of bytes. */
 export function generic(value: string | Uint8Array): Name {
-  return component(TT.GenericNameComponent, typeof value === "string" ? Buffer.from(value) : value);
+  return tlv(TT.GenericNameComponent, typeof value === "string" ? Buffer.from(value) : value);
 }
 
 /** KeywordNameComponent, `32=metadata` for example. */
 export function keyword(text: string): Name {
-  return component(TT.KeywordNameComponent, Buffer.from(text));
+  return tlv(TT.KeywordNameComponent, Buffer.from(text));
 }
 
 /** SegmentNameComponent `50=n` (naming conventions rev 3). */
 export function segment(n: number): Name {
-  return component(TT.SegmentNameComponent, encodeNni(n));
+  return tlv(TT.SegmentNameComponent, encodeNni(n));
 }
 
 /** VersionNameComponent `54=n` (naming conventions rev 3). */
 export function version(n: number): Name {
-  return component(TT.VersionNameComponent, encodeNni(n));
+  return tlv(TT.VersionNameComponent, encodeNni(n));
 }
 
 /** Where each component lies; undefined when the bytes are not a sequence of components. */
 export function componentsOf(name: Uint8Array): TlvSpan[] | undefined {
   const spans = readElements(name);
-  return spans?.some((span) => span.type === 0 || span.type > 0xffff) ? undefined : spans;
+  if (spans === undefined) return undefined;
+  for (const { type } of spans) if (type === 0 || type > 0xffff) return undefined;
+  return spans;
 }
 
 /** The number in a segment or version component; -1 when it is not a NonNegativeInteger. */
 export function numberOf(name: Uint8Array, span: TlvSpan): number {
   return readNni(name, span.start, span.end);
+}
+
+/** `name` without the digest that a full name ends in; undefined when it is malformed or empty. */
+export function withoutImplicitDigest(name: Name): Name | undefined {
+  const last = componentsOf(name)?.at(-1);
+  if (last === undefined) return undefined;
+  return last.type === TT.ImplicitSha256DigestComponent ? name.subarray(0, last.at) : name;
 }
 
 /** Whether `name` is `prefix` or begins with it. Both are whole components, so bytes decide. */

@@ -5,16 +5,7 @@
  * (`npm run bench`, row "server, ndnd, client"). A handler must not keep a view, or slices of its buffer, beyond its call.
  */
 import { type Name, nameKey } from "./name.ts";
-import {
-  maxPacketBytes,
-  nniBytes,
-  readNni,
-  readVarNumber,
-  sizeofVarNumber,
-  TT,
-  varNumberBytes,
-  writeVarNumber,
-} from "./tlv.ts";
+import { maxPacketBytes, nniBytes, readNni, readVarNumber, TT, varNumberBytes } from "./tlv.ts";
 
 /** Reason codes of network Nacks (NDNLPv2 § Network Nack). */
 export const nackReasons: Readonly<Record<number, string>> = { 50: "Congestion", 100: "Duplicate", 150: "NoRoute" };
@@ -144,28 +135,74 @@ function nackReasonIn(buf: Buffer, start: number, end: number): number {
   return length < 0 ? 0 : Math.max(0, readNni(buf, start + 4, Math.min(end, start + 4 + length)));
 }
 
-/** Bytes that the header takes at most, with a PIT token of the longest length that NDNLPv2 allows. */
-export const maxLpHeaderBytes = 1 + 5 + 2 + 32 + 1 + 3;
+/** The stream is not NDN, or carries a packet above the limit: there is no way to find the next packet. */
+export class FramingError extends Error {
+  override readonly name = "FramingError";
+}
+
+/** Called for each packet; `buf[start, end)` is valid during the call only. */
+export type OnPacket = (buf: Buffer, start: number, end: number) => void;
 
 /**
- * Write the header of an LpPacket around `fragmentBytes` bytes that the caller writes behind it.
+ * Finds packet boundaries in consecutive chunks of one stream.
  *
- * @param token - Buffer that holds the PIT token in `[tokenStart, tokenEnd)`; an empty one writes no header at all.
- * @returns the offset behind the header.
+ * Hot path: packets are handed out as offsets into the chunk that the socket delivered; only the one packet that
+ * straddles two chunks is copied. Saves a copy and an object per segment.
  */
-export function writeLpHeader(
-  out: Buffer,
-  at: number,
-  token: Buffer,
-  tokenStart: number,
-  tokenEnd: number,
-  fragmentBytes: number,
-): number {
-  const tokenBytes = tokenEnd - tokenStart;
-  if (tokenBytes === 0) return at;
-  const length = 2 + tokenBytes + 1 + sizeofVarNumber(fragmentBytes) + fragmentBytes;
-  let offset = writeVarNumber(out, length, out.writeUInt8(TT.LpPacket, at));
-  offset = out.writeUInt8(tokenBytes, out.writeUInt8(TT.LpPitToken, offset));
-  offset += token.copy(out, offset, tokenStart, tokenEnd);
-  return writeVarNumber(out, fragmentBytes, out.writeUInt8(TT.LpFragment, offset));
+export class PacketScanner {
+  readonly #onPacket: OnPacket;
+  readonly #limitBytes: number;
+  /** The packet that the last chunk cut off. */
+  readonly #partial: Buffer;
+  #held = 0;
+
+  /** @param limitBytes - Largest packet accepted, type and length included. */
+  constructor(onPacket: OnPacket, limitBytes: number) {
+    this.#onPacket = onPacket;
+    this.#limitBytes = limitBytes;
+    this.#partial = Buffer.allocUnsafeSlow(limitBytes);
+  }
+
+  /** Scan the next chunk. @throws FramingError when the stream cannot be followed any further. */
+  push(chunk: Buffer): void {
+    let at = this.#held > 0 ? this.#completePartial(chunk) : 0;
+    while (at < chunk.length) {
+      const size = this.#packetBytes(chunk, at, chunk.length);
+      if (size === 0 || at + size > chunk.length) break;
+      this.#onPacket(chunk, at, at + size);
+      at += size;
+    }
+    if (at < chunk.length) this.#held += chunk.copy(this.#partial, this.#held, at);
+  }
+
+  /** Add bytes to the held packet until it is whole; returns how many of the chunk were used. */
+  #completePartial(chunk: Buffer): number {
+    let used = 0;
+    let size = this.#packetBytes(this.#partial, 0, this.#held);
+    while (size === 0 && used < chunk.length) {
+      this.#partial[this.#held++] = chunk[used++]!;
+      size = this.#packetBytes(this.#partial, 0, this.#held);
+    }
+    if (size === 0) return used;
+    const taken = chunk.copy(this.#partial, this.#held, used, used + size - this.#held);
+    this.#held += taken;
+    if (this.#held === size) {
+      this.#held = 0;
+      this.#onPacket(this.#partial, 0, size);
+    }
+    return used + taken;
+  }
+
+  /** Size of the packet at `at`; 0 when its header is not there yet. */
+  #packetBytes(buf: Buffer, at: number, end: number): number {
+    const type = buf[at]!;
+    if (type !== 0x05 && type !== 0x06 && type !== 0x64) throw new FramingError(`unexpected TLV-TYPE ${type}`);
+    if (at + 1 >= end) return 0;
+    const header = 1 + varNumberBytes(buf, at + 1);
+    if (header === 10) throw new FramingError("packet above the size limit");
+    if (at + header > end) return 0;
+    const size = header + readVarNumber(buf, at + 1, end);
+    if (size > this.#limitBytes) throw new FramingError(`packet of ${size} bytes, limit ${this.#limitBytes}`);
+    return size;
+  }
 }

@@ -96,7 +96,8 @@ export function readNni(buf: Uint8Array, start: number, end: number): number {
 
 /** One TLV element around `parts`. */
 export function tlv(type: number, ...parts: readonly Uint8Array[]): Buffer {
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  let length = 0;
+  for (const part of parts) length += part.length;
   const header = Buffer.alloc(sizeofVarNumber(type) + sizeofVarNumber(length));
   writeVarNumber(header, length, writeVarNumber(header, type, 0));
   return Buffer.concat([header, ...parts]);

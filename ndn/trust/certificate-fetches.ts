@@ -5,7 +5,7 @@
 import { raceAbort } from "#base/waiting.ts";
 import { formatName, type Name, nameKey } from "../packet/name.ts";
 import { type Certificate, readCertificate } from "./certificate.ts";
-import { Untrusted } from "./untrusted.ts";
+import { Untrusted } from "./errors.ts";
 
 /** Different certificates asked for at a time, at most: packets of strangers name them. */
 const maxConcurrent = 64;

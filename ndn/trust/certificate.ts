@@ -3,8 +3,8 @@
  */
 import { createHash, type KeyObject } from "node:crypto";
 import { componentsOf, formatName, generic, type Name } from "../packet/name.ts";
-import { importPublicKey } from "./public-key.ts";
 import { readSignedData, type SignedData } from "./signed-data.ts";
+import { importPublicKey } from "./signing-key.ts";
 import type { Validity } from "./validity.ts";
 
 const contentTypeKey = 2;

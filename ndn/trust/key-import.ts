@@ -3,6 +3,7 @@
  */
 import type { Certificate } from "./certificate.ts";
 import { parseCertificates } from "./certificate-file.ts";
+import { KeychainError, withKeychain } from "./errors.ts";
 import {
   backUp,
   isKeyOf,
@@ -14,7 +15,6 @@ import {
   writeOthers,
 } from "./key-files.ts";
 import { followed } from "./key-renewal.ts";
-import { KeychainError, withKeychain } from "./keychain-error.ts";
 import type { Credentials } from "./safe-bag.ts";
 
 /** What an import did. */

@@ -5,9 +5,10 @@
  */
 import type { KeyObject } from "node:crypto";
 import { type Certificate, issuerOf } from "./certificate.ts";
+import { KeychainError, withKeychain } from "./errors.ts";
+import { issueCertificate, newKeyName, selfSign } from "./issue-certificate.ts";
 import { backUp, readKeyFiles, writeCertificate, writeKeyAndCertificate, writeOthers } from "./key-files.ts";
-import { KeychainError, withKeychain } from "./keychain-error.ts";
-import { createSigner, issueCertificate, newKeyName, selfSign } from "./signer.ts";
+import { createSigner } from "./signing-key.ts";
 import { isValidAt } from "./validity.ts";
 
 /** Old certificates that are kept at most. */

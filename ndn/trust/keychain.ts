@@ -9,6 +9,8 @@ import { writeFileAtomicSync } from "#base/atomic-file.ts";
 import { formatName, type Name, startsWith } from "../packet/name.ts";
 import type { Certificate } from "./certificate.ts";
 import { formatCertificates } from "./certificate-file.ts";
+import { withKeychain } from "./errors.ts";
+import { newKeyName, selfSign } from "./issue-certificate.ts";
 import {
   isKeyOf,
   type KeyFiles,
@@ -19,12 +21,11 @@ import {
   writeOthers,
 } from "./key-files.ts";
 import { followed, isOwn, noKey } from "./key-renewal.ts";
-import { withKeychain } from "./keychain-error.ts";
-import { createSigner, newKeyName, selfSign } from "./signer.ts";
+import { createSigner } from "./signing-key.ts";
 import { isValidAt, type Validity } from "./validity.ts";
 
 export type { Signer } from "@ndn/packet";
-export { KeychainError } from "./keychain-error.ts";
+export { KeychainError } from "./errors.ts";
 
 /** A server's identity: what it signs metadata, digest lists and registrations with. */
 export interface Identity {

@@ -3,9 +3,9 @@
  */
 import { formatName, type Name, startsWith } from "../packet/name.ts";
 import { type Certificate, type KeyReference, readKeyReference } from "./certificate.ts";
-import { isSignatureOf, signatureTypes } from "./public-key.ts";
+import { Untrusted } from "./errors.ts";
 import type { SignedData } from "./signed-data.ts";
-import { Untrusted } from "./untrusted.ts";
+import { isSignatureOf, signatureTypes } from "./signing-key.ts";
 import { isValidAt } from "./validity.ts";
 
 /** Certificates in a chain, from the signer's to the anchor. */

@@ -6,7 +6,7 @@ import { LRUCache } from "lru-cache";
 import { type Name, nameKey } from "../packet/name.ts";
 import type { Certificate } from "./certificate.ts";
 import type { CertificateFetches } from "./certificate-fetches.ts";
-import { Untrusted } from "./untrusted.ts";
+import { Untrusted } from "./errors.ts";
 import { isRecent } from "./verdicts.ts";
 
 const maxKept = 256;

@@ -1,8 +1,11 @@
 /**
- * Reads a Data with what its signature says and covers (NDN packet specification § Data, § Signature).
+ * Data that is signed: metadata, digest lists and negative answers, once per blob rather than once per segment; and
+ * certificates (NDN packet specification § Data, § Signature).
  *
- * Strict where leniency would let unsigned bytes in: each element at most once and in order, SignatureValue last.
+ * Reading is strict where leniency would let unsigned bytes in: each element at most once and in order, SignatureValue last.
  */
+import { Data, Name as NdnName, SigInfo, type Signer } from "@ndn/packet";
+import { Encoder } from "@ndn/tlv";
 import { componentsOf, type Name } from "../packet/name.ts";
 import { readElements, readNni, type TlvSpan, TT } from "../packet/tlv.ts";
 import { readValidity, type Validity } from "./validity.ts";
@@ -130,4 +133,22 @@ function readLocatorName(wire: Buffer, locator: TlvSpan): Name | undefined {
   if (elements?.length !== 1 || only!.type !== TT.Name) return undefined;
   const name = slice(wire, only);
   return componentsOf(name) === undefined ? undefined : name;
+}
+
+/** Encode and sign a Data with SignatureTime; freshness in milliseconds. */
+export async function encodeSignedData(
+  name: Name,
+  options: { contentType: number; freshnessMs: number; content: Uint8Array; finalBlockIsLast?: boolean },
+  signer: Signer,
+): Promise<Buffer> {
+  const data = new Data(
+    new NdnName(name),
+    Data.ContentType(options.contentType),
+    Data.FreshnessPeriod(options.freshnessMs),
+    options.content,
+  );
+  if (options.finalBlockIsLast) data.isFinalBlock = true;
+  data.sigInfo = new SigInfo(SigInfo.Time());
+  await signer.sign(data);
+  return Buffer.from(Encoder.encode(data));
 }

@@ -5,7 +5,7 @@
 import { LRUCache } from "lru-cache";
 import { type Name, nameKey } from "../packet/name.ts";
 import type { Certificate } from "./certificate.ts";
-import type { Untrusted } from "./untrusted.ts";
+import type { Untrusted } from "./errors.ts";
 import { isValidAt, type Validity } from "./validity.ts";
 
 const maxTrusted = 256;

@@ -7,6 +7,7 @@ import { formatName, type Name } from "../packet/name.ts";
 import type { TrustAnchors } from "./anchors.ts";
 import { type Certificate, isNamedBy, type KeyReference } from "./certificate.ts";
 import { CertificateFetches, type FetchCertificate } from "./certificate-fetches.ts";
+import { Untrusted } from "./errors.ts";
 import {
   chainTooLong,
   checkHierarchy,
@@ -19,7 +20,6 @@ import {
 } from "./rules.ts";
 import { SecondAnswers } from "./second-answers.ts";
 import { readSignedData, type SignedData } from "./signed-data.ts";
-import { Untrusted } from "./untrusted.ts";
 import { isValidAt, type Validity } from "./validity.ts";
 import { type TrustedCertificate, Verdicts } from "./verdicts.ts";
 

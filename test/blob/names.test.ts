@@ -12,7 +12,8 @@ import {
   repositoryName,
   repositoryOfHint,
 } from "#blob/names.ts";
-import { component, generic, joinName, keyword, type Name, parseName, segment, version } from "#ndn/packet/name.ts";
+import { generic, joinName, keyword, type Name, parseName, segment, version } from "#ndn/packet/name.ts";
+import { tlv } from "#ndn/packet/tlv.ts";
 import { digestOfHash, hashOf } from "#oci/digest.ts";
 
 const prefix = parseName("/example/registry");
@@ -67,7 +68,7 @@ test("names of digest lists read back, and where each segment's digest is", () =
       const name = digestListName(object, number);
       const list = { kind: "digests", digest, size: 8192, number };
       expect(parseBlobName(prefix, name)).toEqual({ ...list, isUnique: false });
-      const unique = joinName(name, component(2, Buffer.alloc(32)));
+      const unique = joinName(name, tlv(2, Buffer.alloc(32)));
       expect(parseBlobName(prefix, unique)).toEqual({ ...list, isUnique: true });
     }),
   );
@@ -79,7 +80,7 @@ test("names of digest lists read back, and where each segment's digest is", () =
 });
 
 test("metadata may be asked for this Interest alone, segments and plain names may not", () => {
-  const parameters = component(2, Buffer.alloc(32));
+  const parameters = tlv(2, Buffer.alloc(32));
   const metadata = joinName(metadataName(prefix, "team/app", digest), parameters);
   expect(parseBlobName(prefix, metadata)).toMatchObject({ kind: "metadata", isUnique: true });
   for (const object of [objectName(prefix, digest, 8192), plainName(prefix, "team/app", digest)]) {
@@ -103,18 +104,18 @@ test.each<[string, Name]>([
   ["another size", under(D, version(4096), segment(0))],
   ["no size", under(D, segment(0))],
   ["a repository in a segment name", under(team, D, version(8192), segment(0))],
-  ["a segment number with a leading zero", under(D, version(8192), component(50, Buffer.of(0, 1)))],
-  ["a segment number of three bytes", under(D, version(8192), component(50, Buffer.of(1, 0, 0)))],
-  ["a segment number of no bytes", under(D, version(8192), component(50, Buffer.alloc(0)))],
+  ["a segment number with a leading zero", under(D, version(8192), tlv(50, Buffer.of(0, 1)))],
+  ["a segment number of three bytes", under(D, version(8192), tlv(50, Buffer.of(1, 0, 0)))],
+  ["a segment number of no bytes", under(D, version(8192), tlv(50, Buffer.alloc(0)))],
   ["a segment number beyond 32 bits", under(D, version(8192), segment(2 ** 32))],
-  ["a size with leading zeros", under(D, component(54, Buffer.of(0, 0, 0x20, 0)), segment(0))],
-  ["a plain segment number with a leading zero", under(team, D, component(50, Buffer.of(0, 1)))],
+  ["a size with leading zeros", under(D, tlv(54, Buffer.of(0, 0, 0x20, 0)), segment(0))],
+  ["a plain segment number with a leading zero", under(team, D, tlv(50, Buffer.of(0, 1)))],
   ["an unknown keyword", under(team, D, keyword("meta"))],
   ["metadata of no repository", under(D, keyword("metadata"))],
   ["a digest list in a repository", under(team, D, keyword("digests"), segment(0))],
   ["a digest of 31 bytes", under(team, generic(hash.subarray(1)), keyword("metadata"))],
   ["a digest of 33 bytes", under(generic(Buffer.alloc(33)), version(8192), segment(0))],
-  ["a digest that is a keyword", under(team, component(32, hash), keyword("metadata"))],
+  ["a digest that is a keyword", under(team, tlv(32, hash), keyword("metadata"))],
   ["two dots", under(team, generic(".."), D, keyword("metadata"))],
   ["two dots in a plain name", under(generic(".."), generic(".."), D, segment(0))],
   ["one dot", under(generic("."), D, segment(0))],
@@ -126,7 +127,7 @@ test.each<[string, Name]>([
   ["a line feed at the end", under(generic("team\n"), D, segment(0))],
   ["bytes that are no UTF-8", under(generic(Buffer.of(0xff)), D, keyword("metadata"))],
   ["a repository of 256 characters", under(generic("a".repeat(256)), D, keyword("metadata"))],
-  ["a component of another type in the repository", under(component(9, Buffer.from("team")), D, segment(0))],
+  ["a component of another type in the repository", under(tlv(9, Buffer.from("team")), D, segment(0))],
   ["metadata with a version behind it", under(team, D, keyword("metadata"), version(1), segment(0))],
 ])("%s is silence", (_, name) => {
   expect(parseBlobName(prefix, name)).toBeUndefined();

@@ -2,8 +2,9 @@
 
 import type { Name } from "#ndn/packet/name.ts";
 import type { Certificate } from "#ndn/trust/certificate.ts";
+import { newKeyName, selfSign } from "#ndn/trust/issue-certificate.ts";
 import { type Identity, newKey } from "#ndn/trust/keychain.ts";
-import { createSigner, newKeyName, selfSign } from "#ndn/trust/signer.ts";
+import { createSigner } from "#ndn/trust/signing-key.ts";
 
 /** An identity and its certificate as an object. */
 export type TestIdentity = Identity & { readonly parsed: Certificate };

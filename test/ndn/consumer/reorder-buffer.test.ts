@@ -22,7 +22,10 @@ test("any order of arrival and any pace of taking gives the bytes in order", () 
       const last = segments - 1;
       const first = Math.floor(firstShare * segments);
       const whole = patternBlob(last * segmentBytes + lastBytes);
-      const buffer = new ReorderBuffer(first, last, segmentBytes, lastBytes, capacity);
+      const buffer = new ReorderBuffer(
+        { firstSegment: first, lastSegment: last, segmentBytes, lastSegmentBytes: lastBytes },
+        capacity,
+      );
       const taken: Buffer[] = [];
       while (buffer.taken <= last) {
         const missing: number[] = [];
@@ -42,7 +45,10 @@ test("any order of arrival and any pace of taking gives the bytes in order", () 
 });
 
 test("nothing beyond the capacity may be asked for until something is taken", () => {
-  const buffer = new ReorderBuffer(0, 1_000, segmentBytes, segmentBytes, capacity);
+  const buffer = new ReorderBuffer(
+    { firstSegment: 0, lastSegment: 1_000, segmentBytes, lastSegmentBytes: segmentBytes },
+    capacity,
+  );
   expect(buffer.limit).toBe(capacity);
   const payload = Buffer.alloc(segmentBytes);
   for (let n = 0; n < capacity; n++) put(buffer, n, payload, 0, segmentBytes);
@@ -52,11 +58,16 @@ test("nothing beyond the capacity may be asked for until something is taken", ()
 });
 
 test("the limit is never beyond the last segment", () => {
-  expect(new ReorderBuffer(3, 5, segmentBytes, 1, capacity).limit).toBe(6);
+  expect(
+    new ReorderBuffer({ firstSegment: 3, lastSegment: 5, segmentBytes, lastSegmentBytes: 1 }, capacity).limit,
+  ).toBe(6);
 });
 
 test("a whole block is known as one, also when the fetch began in its middle", () => {
-  const buffer = new ReorderBuffer(30, 1_000, segmentBytes, segmentBytes, capacity);
+  const buffer = new ReorderBuffer(
+    { firstSegment: 30, lastSegment: 1_000, segmentBytes, lastSegmentBytes: segmentBytes },
+    capacity,
+  );
   put(buffer, 30, Buffer.alloc(segmentBytes), 0, segmentBytes);
   expect(buffer.hasWholeBlock).toBe(false);
   put(buffer, 31, Buffer.alloc(segmentBytes), 0, segmentBytes);
@@ -65,7 +76,10 @@ test("a whole block is known as one, also when the fetch began in its middle", (
 });
 
 test("what is there but not admitted holds everything behind it back, and can be replaced", () => {
-  const buffer = new ReorderBuffer(0, 3, segmentBytes, segmentBytes, 32);
+  const buffer = new ReorderBuffer(
+    { firstSegment: 0, lastSegment: 3, segmentBytes, lastSegmentBytes: segmentBytes },
+    32,
+  );
   put(buffer, 1, Buffer.alloc(segmentBytes), 0, segmentBytes);
   buffer.put(0, Buffer.alloc(segmentBytes, 1), 0, segmentBytes);
   expect([buffer.has(0), buffer.isHeld(0), buffer.isHeld(1), buffer.contiguous]).toEqual([true, true, false, 0]);

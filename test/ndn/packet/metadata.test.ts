@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { decodeMetadata, encodeMetadata } from "#ndn/packet/metadata.ts";
+import { decodeMetadata, encodeMetadata } from "#ndn/packet/data.ts";
 import { parseName } from "#ndn/packet/name.ts";
 import { arbName } from "./arbitraries.ts";
 

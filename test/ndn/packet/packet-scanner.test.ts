@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { FramingError, PacketScanner } from "#ndn/packet/packet-scanner.ts";
+import { FramingError, PacketScanner } from "#ndn/packet/packet-view.ts";
 import { maxPacketBytes, tlv } from "#ndn/packet/tlv.ts";
 
 const packet = fc

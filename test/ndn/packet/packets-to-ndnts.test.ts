@@ -3,10 +3,9 @@ import { Data, Interest, Name, SigType } from "@ndn/packet";
 import { Decoder } from "@ndn/tlv";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { SegmentDataEncoder } from "#ndn/packet/data.ts";
+import { maxLpHeaderBytes, SegmentDataEncoder, writeLpHeader } from "#ndn/packet/data.ts";
 import { encodeInterest, interestLifetimeMs, SegmentInterestTemplate } from "#ndn/packet/interest.ts";
 import { segment } from "#ndn/packet/name.ts";
-import { maxLpHeaderBytes, writeLpHeader } from "#ndn/packet/packet-view.ts";
 import { arbName } from "./arbitraries.ts";
 
 const segmentNumber = fc.oneof(

@@ -4,7 +4,6 @@ import { Certificate, createVerifier as createNdntsVerifier } from "@ndn/keychai
 import { Data } from "@ndn/packet";
 import { Decoder } from "@ndn/tlv";
 import { expect, test } from "vitest";
-import { encodeSignedData } from "#ndn/packet/data.ts";
 import { formatName, parseName } from "#ndn/packet/name.ts";
 import { TrustAnchors } from "#ndn/trust/anchors.ts";
 import { CertificateDirectory } from "#ndn/trust/certificate-directory.ts";
@@ -13,6 +12,7 @@ import { writeOthers } from "#ndn/trust/key-files.ts";
 import { importCertificate } from "#ndn/trust/key-import.ts";
 import { renewCertificate } from "#ndn/trust/key-renewal.ts";
 import { exportAnchor, type Identity, inspectKeychain, newKey, openIdentity } from "#ndn/trust/keychain.ts";
+import { encodeSignedData } from "#ndn/trust/signed-data.ts";
 import { expiryWarning } from "#ndn/trust/validity.ts";
 import { createVerifier } from "#ndn/trust/verifier.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";

@@ -5,9 +5,9 @@ import { Certificate, createVerifier } from "@ndn/keychain";
 import { Data } from "@ndn/packet";
 import { Decoder } from "@ndn/tlv";
 import { expect, test } from "vitest";
-import { encodeSignedData } from "#ndn/packet/data.ts";
 import { parseName } from "#ndn/packet/name.ts";
 import { inspectKeychain, KeychainError, openIdentity } from "#ndn/trust/keychain.ts";
+import { encodeSignedData } from "#ndn/trust/signed-data.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 
 const prefix = parseName("/our/prefix");

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { formatName, type Name, parseName } from "#ndn/packet/name.ts";
 import { TrustAnchors } from "#ndn/trust/anchors.ts";
 import { CertificateDirectory } from "#ndn/trust/certificate-directory.ts";
-import { Untrusted } from "#ndn/trust/untrusted.ts";
+import { Untrusted } from "#ndn/trust/errors.ts";
 import { createVerifier, type Verifier } from "#ndn/trust/verifier.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 import { type Authority, nowMs } from "./authority.ts";

@@ -5,7 +5,7 @@
  */
 import { rmSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
-import { PacketScanner } from "#ndn/packet/packet-scanner.ts";
+import { PacketScanner } from "#ndn/packet/packet-view.ts";
 import { maxLinkPacketBytes } from "#ndn/packet/tlv.ts";
 import { seededRandom } from "../seeded-random.ts";
 import { Link, type LinkCounters, type LinkOptions, noCounters } from "./link.ts";

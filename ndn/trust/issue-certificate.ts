@@ -1,14 +1,14 @@
 /**
- * Signs packets and certificates with a private key of any kind that is trusted.
+ * Names keys and issues certificates for them (NDN certificate format).
  */
 import { createPublicKey, type KeyObject, randomBytes } from "node:crypto";
 import { Version } from "@ndn/naming-convention2";
-import { Component, LLSign, Name as NdnName, Signer, ValidityPeriod } from "@ndn/packet";
+import { Component, Name as NdnName, type Signer, ValidityPeriod } from "@ndn/packet";
 import { Encoder } from "@ndn/tlv";
 import { componentsOf, generic, joinName, type Name, numberOf } from "../packet/name.ts";
 import { TT } from "../packet/tlv.ts";
 import { type Certificate, keyComponent, readCertificate } from "./certificate.ts";
-import { keyTypeOf, signatureTypes, signBytes } from "./public-key.ts";
+import { createSigner } from "./signing-key.ts";
 
 const dayMs = 86_400_000;
 const validityMs = 3650 * dayMs;
@@ -16,17 +16,6 @@ const validityMs = 3650 * dayMs;
 const backdatedMs = dayMs;
 /** Caches may keep a certificate for this long. */
 const freshnessMs = 24 * 3_600_000;
-
-/** A signer whose packets name `keyLocator`, a certificate or a key. */
-export function createSigner(privateKey: KeyObject, keyLocator: Name): Signer {
-  const type = signatureTypes[keyTypeOf(privateKey)];
-  return {
-    sign(packet) {
-      Signer.putSigInfo(packet, type, new NdnName(keyLocator));
-      return packet[LLSign.OP]((bytes) => signBytes(privateKey, bytes));
-    },
-  };
-}
 
 /** A new name for a key of this identity: `<identity>/KEY/<16 random digits>`. */
 export function newKeyName(identity: Name): Name {

@@ -4,6 +4,8 @@
  */
 import { createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import { promisify } from "node:util";
+import { LLSign, Name as NdnName, Signer } from "@ndn/packet";
+import type { Name } from "../packet/name.ts";
 
 /** SignatureType numbers. */
 export const signatureTypes = { RSA: 1, ECDSA: 3, Ed25519: 5 } as const;
@@ -57,4 +59,15 @@ export async function signBytes(key: KeyObject, bytes: Uint8Array): Promise<Uint
   const keyType = keyTypeOf(key);
   if (keyType === "RSA") return signAside("sha256", bytes, key);
   return sign(keyType === "Ed25519" ? null : "sha256", bytes, key);
+}
+
+/** A signer whose packets name `keyLocator`, a certificate or a key. */
+export function createSigner(privateKey: KeyObject, keyLocator: Name): Signer {
+  const type = signatureTypes[keyTypeOf(privateKey)];
+  return {
+    sign(packet) {
+      Signer.putSigInfo(packet, type, new NdnName(keyLocator));
+      return packet[LLSign.OP]((bytes) => signBytes(privateKey, bytes));
+    },
+  };
 }
