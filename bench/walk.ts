@@ -21,9 +21,8 @@ import { createClientMetrics } from "#client/status/metrics.ts";
 import { parseFaceUrl } from "#ndn/face/face-url.ts";
 import { SocketUplink } from "#ndn/face/uplink.ts";
 import { parseName } from "#ndn/packet/name.ts";
-import { openIdentity } from "#ndn/trust/keychain.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
-import { BlobServer } from "#server/server.ts";
+import { createServer } from "#server/create-server.ts";
 import { BlobStore } from "#store/blob-store.ts";
 import { freePort } from "#test/support/free-port.ts";
 import { patternBlob, startRegistry } from "#test/support/registry.ts";
@@ -66,11 +65,11 @@ async function startBothHalves(base: URL, path: string): Promise<string> {
   const prefix = parseName("/walk/images");
   const face = parseFaceUrl(`tcp://127.0.0.1:${await freePort()}`);
   const log = pino({ level: "silent" });
-  const serverRegistry = new RegistryClient({ base });
-  await BlobServer.start({
+  await createServer({
     prefix,
-    identity: await openIdentity(path, prefix),
-    registry: serverRegistry,
+    keychain: path,
+    exportAnchor: undefined,
+    registry: { base },
     storage: undefined,
     publish: [],
     exclude: [],
@@ -78,6 +77,7 @@ async function startBothHalves(base: URL, path: string): Promise<string> {
     faces: [face],
     segmentBytes: 8192,
     stateDirectory: undefined,
+    status: undefined,
     log,
     metrics: new Registry(),
   });

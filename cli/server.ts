@@ -4,9 +4,7 @@
 import { readFileSync } from "node:fs";
 import { Registry } from "prom-client";
 import { parseFaceUrl } from "#ndn/face/face-url.ts";
-import { RegistryClient } from "#oci/registry-client.ts";
-import { createServer, ServerStartError } from "#server/create-server.ts";
-import type { BlobServer } from "#server/server.ts";
+import { createServer, type ServerOptions, ServerStartError } from "#server/create-server.ts";
 import { listenError } from "./errors.ts";
 import { runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
@@ -17,50 +15,44 @@ import { defaultUplink } from "./shared-options.ts";
 /** Run until a signal; resolves when everything is closed. @throws StartError, OptionError, KeychainError */
 export async function runServer(values: Values<typeof serverOptions>): Promise<void> {
   const log = createLogger(values);
-  const metrics = new Registry();
-  const registry = new RegistryClient({ base: values.registry, credentials: registryLogin(process.env) });
-  const noWay = values.uplink.length === 0 && values.face.length === 0;
-  const uplinks = noWay ? [parseFaceUrl(defaultUplink)] : values.uplink;
-  const server = await startBlobServer({ ...values, uplink: uplinks }, registry, metrics, log);
-  const status = values.status && (await openStatusPage(values.status, server, metrics));
+  const options = publishingOf(values, values.registry);
+  const noFace = values.uplink.length === 0 && values.face.length === 0;
+  const uplinks = noFace ? [parseFaceUrl(defaultUplink)] : values.uplink;
+  const { status } = values;
+  const server = await createServer({ ...options, uplinks, status, metrics: new Registry(), log }).catch(
+    (err: unknown) => {
+      throw serverError(err, values);
+    },
+  );
   log.info({ registry: values.registry.href, faces: values.face.map((face) => face.text) }, "server is running");
-  await runUntilSignal(log, async () => {
-    await server.close();
-    await status?.close();
-    await registry.close();
-  });
+  await runUntilSignal(log, () => server.close());
 }
 
 type PublishingValues = Omit<Values<typeof serverOptions>, "registry" | "status" | "logLevel" | "logFormat">;
 
-/** Start publishing. @throws StartError, OptionError, KeychainError */
-export async function startBlobServer(
-  values: PublishingValues,
-  registry: RegistryClient,
-  metrics: Registry,
-  log: ReturnType<typeof createLogger>,
-): Promise<BlobServer> {
+/** What options and environment say of publishing the registry at `base`. @throws OptionError */
+export function publishingOf(values: PublishingValues, base: URL): Omit<ServerOptions, "status" | "metrics" | "log"> {
   const { name: prefix, uplink: uplinks, face: faces, chunkSize: segmentBytes, state: stateDirectory } = values;
   const { keychain, exportAnchor, storage, publish, exclude } = values;
+  const registry = { base, credentials: registryLogin(process.env) };
   const paths = { keychain, exportAnchor, storage, stateDirectory };
-  const options = { prefix, registry, publish, exclude, uplinks, faces, segmentBytes, log, metrics, ...paths };
-  return createServer(options).catch((err: unknown) => {
-    if (!(err instanceof ServerStartError)) throw err;
-    const { option, cause } = err;
-    if (option === "face") throw listenError("face", faces.map((face) => face.text).join(", "), cause);
-    throw new OptionError(`--${option}: ${(cause as Error).message}`, { cause });
-  });
+  return { prefix, registry, publish, exclude, uplinks, faces, segmentBytes, ...paths };
 }
 
-async function openStatusPage(listen: { host: string; port: number }, server: BlobServer, metrics: Registry) {
-  const { openStatus } = await import("#server/status.ts"); // and the HTTP server
-  return openStatus(listen, server, metrics).catch((err: unknown) => {
-    throw listenError("status", `${listen.host}:${listen.port}`, err);
-  });
+/** Translate why a server cannot start into which option to change. */
+export function serverError(
+  err: unknown,
+  { face: faces, status }: Pick<Values<typeof serverOptions>, "face"> & Partial<Values<typeof serverOptions>>,
+): unknown {
+  if (!(err instanceof ServerStartError)) return err;
+  const { option, cause } = err;
+  if (option === "face") return listenError("face", faces.map((face) => face.text).join(", "), cause);
+  if (option === "status") return listenError("status", `${status?.host}:${status?.port}`, cause);
+  return new OptionError(`--${option}: ${(cause as Error).message}`, { cause });
 }
 
 /** The login of `DOCKER_NDN_REGISTRY_*`; environment only, so that it shows in no process list. @throws OptionError */
-export function registryLogin(env: Readonly<Record<string, string | undefined>>) {
+function registryLogin(env: Readonly<Record<string, string | undefined>>) {
   const username = env.DOCKER_NDN_REGISTRY_USERNAME;
   const file = env.DOCKER_NDN_REGISTRY_PASSWORD_FILE;
   const password = file ? readPassword(file) : env.DOCKER_NDN_REGISTRY_PASSWORD;

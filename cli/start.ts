@@ -7,14 +7,14 @@ import { MemoryUplink } from "#ndn/face/memory-face.ts";
 import { TrustAnchors } from "#ndn/trust/anchors.ts";
 import { readCertificate } from "#ndn/trust/certificate.ts";
 import type { Identity } from "#ndn/trust/keychain.ts";
-import { RegistryClient } from "#oci/registry-client.ts";
+import { createServer } from "#server/create-server.ts";
 import { UplinkBlobs } from "#uplinks/uplink-blobs.ts";
 import { consumerOptions } from "./client.ts";
 import { openEndpoint } from "./endpoint.ts";
 import { graceMs, runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
 import type { Values } from "./option.ts";
-import { registryLogin, startBlobServer } from "./server.ts";
+import { publishingOf, serverError } from "./server.ts";
 import type { startOptions } from "./start-options.ts";
 
 /** Client and server in one process. */
@@ -30,14 +30,15 @@ export async function startBothHalves(
   log: ReturnType<typeof createLogger>,
 ): Promise<BothHalves> {
   const metrics = new Registry();
-  const registry = new RegistryClient({ base: values.upstream, credentials: registryLogin(process.env) });
-  const server = await startBlobServer(values, registry, metrics, log);
+  const options = { ...publishingOf(values, values.upstream), status: undefined, metrics, log };
+  const server = await createServer(options).catch((err: unknown) => {
+    throw serverError(err, values);
+  });
   const ndn = new UplinkBlobs([new MemoryUplink(server.producer)], consumerOptions(values), log);
   ndn.open();
   const closeServer = async () => {
     ndn.close();
     await server.close();
-    await registry.close();
   };
   try {
     const client = await openEndpoint({

@@ -2,23 +2,45 @@
  * The composition root of the server: from parsed options to a server that answers Interests.
  */
 import type { Logger } from "pino";
-import { checkPrefixLength } from "#blob/names.ts";
-import { exportAnchor, openIdentity } from "#ndn/trust/keychain.ts";
-import { checkStorage } from "#publish/storage-range-reader.ts";
-import { BlobServer, type BlobServerOptions } from "./server.ts";
+import type { Registry } from "prom-client";
+import { checkPrefixLength, type SegmentSize } from "#blob/names.ts";
+import type { FaceUrl } from "#ndn/face/face-url.ts";
+import type { Name } from "#ndn/packet/name.ts";
+import { exportAnchor, type Identity, openIdentity } from "#ndn/trust/keychain.ts";
+import { RegistryClient, type RegistryClientOptions } from "#oci/registry-client.ts";
+import { createPublication, type PublicationOptions } from "#publish/publication.ts";
+import { RegistryRangeReader } from "#publish/registry-range-reader.ts";
+import { checkStorage, StorageRangeReader } from "#publish/storage-range-reader.ts";
+import { PublicCheck } from "./public-check.ts";
+import { type PublishOptions, PublishPolicy } from "./publish-policy.ts";
+import { BlobServer, type ListenAddress } from "./server.ts";
 
 /** What a server is created from; everything is already parsed. */
-export interface ServerOptions extends Omit<BlobServerOptions, "identity"> {
-  /** Directory of the key that signs; a new key is made when it has none for the prefix. */
-  readonly keychain: string;
+export interface ServerOptions extends PublishOptions {
+  /** Names of all that is published begin with it. */
+  readonly prefix: Name;
+  /** Where the blobs come from, and the login there. */
+  readonly registry: Pick<RegistryClientOptions, "base" | "credentials">;
+  /** Root of the registry's filesystem storage, to read blobs from disk instead of over HTTP. */
+  readonly storage: string | undefined;
+  /** Directory of the key that signs (a new key is made when it has none for the prefix), or the identity itself. */
+  readonly keychain: string | Identity;
   /** File to write the certificate to, for those who are to trust this server. */
   readonly exportAnchor: string | undefined;
+  readonly uplinks: readonly FaceUrl[];
+  readonly faces: readonly FaceUrl[];
+  readonly segmentBytes: SegmentSize;
+  readonly stateDirectory: string | undefined;
+  /** Where `/healthz`, `/readyz` and `/metrics` are served; undefined for nowhere. */
+  readonly status: ListenAddress | undefined;
+  readonly log: Logger;
+  readonly metrics: Registry;
 }
 
 /** The option that keeps a server from starting; `cause` says why. */
 export class ServerStartError extends Error {
   override readonly name = "ServerStartError";
-  readonly option: "name" | "storage" | "export-anchor" | "face";
+  readonly option: "name" | "storage" | "export-anchor" | "face" | "status";
 
   constructor(option: ServerStartError["option"], cause: Error) {
     super(`${option}: ${cause.message}`, { cause });
@@ -26,14 +48,48 @@ export class ServerStartError extends Error {
   }
 }
 
-/** Check the options, open the identity and start. @throws ServerStartError, KeychainError */
+/**
+ * Check the options, open the identity and start. Uplinks that are down are tried again without end; an address that
+ * cannot be listened on is an error.
+ *
+ * @throws ServerStartError, KeychainError
+ */
 export async function createServer(options: ServerOptions): Promise<BlobServer> {
-  const { prefix, storage, keychain, exportAnchor: anchor, log } = options;
+  const { prefix, storage, keychain, exportAnchor: anchor, log, metrics, status } = options;
   await naming("name", () => checkPrefixLength(prefix));
   if (storage !== undefined) await naming("storage", () => warnIfEmpty(storage, log));
-  const identity = await openIdentity(keychain, prefix);
+  const identity = typeof keychain === "string" ? await openIdentity(keychain, prefix) : keychain;
   if (anchor !== undefined) await naming("export-anchor", () => exportAnchor(identity, anchor));
-  return naming("face", () => BlobServer.start({ ...options, identity }));
+  const registry = new RegistryClient(options.registry);
+  const publication = createPublication({ ...options, identity, ...readingOf(registry, options) });
+  const server = new BlobServer({ prefix, identity, registry, publication, log });
+  try {
+    for (const url of options.faces) await naming("face", () => server.listen(url));
+    const { certificateName, digest } = identity;
+    log.info({ certificate: certificateName, digest }, "lists and metadata are signed with this certificate");
+    server.warnOfExpiry();
+    for (const url of options.uplinks) server.connect(url);
+    if (status) await naming("status", () => server.openStatusPage(status, metrics));
+  } catch (err: unknown) {
+    await server.close();
+    throw err;
+  }
+  return server;
+}
+
+/** What may be published, and where it is read: from the disk behind the registry's own word, or from the registry. */
+function readingOf(
+  registry: RegistryClient,
+  options: ServerOptions,
+): Pick<PublicationOptions, "policy" | "reader" | "search"> {
+  const policy = new PublishPolicy(options);
+  if (options.storage === undefined) return { policy, reader: new RegistryRangeReader(registry, policy) };
+  const disk = new StorageRangeReader(options.storage);
+  return {
+    policy,
+    reader: new PublicCheck(disk, registry, policy),
+    search: (digest) => disk.repositoriesWith(digest),
+  };
 }
 
 async function naming<T>(option: ServerStartError["option"], work: () => T | Promise<T>): Promise<T> {

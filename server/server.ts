@@ -1,77 +1,100 @@
 /**
- * The registry host's program: publishes the blobs of one registry under one prefix, on uplinks to forwarders and on
- * faces of its own.
+ * The registry host's program while it runs: publishes the blobs of one registry under one prefix, on uplinks to
+ * forwarders and on faces of its own, and serves `/healthz`, `/readyz` and `/metrics`.
  */
+import type { Logger } from "pino";
+import type { Registry } from "prom-client";
 import { ControlPlane } from "#ndn/control-plane.ts";
 import type { PacketHandler } from "#ndn/face/face.ts";
 import { FaceListener } from "#ndn/face/face-listener.ts";
 import type { FaceUrl } from "#ndn/face/face-url.ts";
 import { logUplink, SocketUplink } from "#ndn/face/uplink.ts";
-import { formatName } from "#ndn/packet/name.ts";
+import { formatName, type Name } from "#ndn/packet/name.ts";
 import type { SegmentProducer } from "#ndn/producer.ts";
 import { PrefixRegistration } from "#ndn/registration.ts";
 import type { Identity } from "#ndn/trust/keychain.ts";
 import { expiryWarning } from "#ndn/trust/validity.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
-import { createPublication, type Publication, type PublicationOptions } from "#publish/publication.ts";
-import { RegistryRangeReader } from "#publish/registry-range-reader.ts";
-import { StorageRangeReader } from "#publish/storage-range-reader.ts";
-import { PublicCheck } from "./public-check.ts";
-import { type PublishOptions, PublishPolicy } from "./publish-policy.ts";
+import type { Publication } from "#publish/publication.ts";
 
 const dayMs = 86_400_000;
 
-/** What a server needs; everything is already parsed and validated. */
-export interface BlobServerOptions extends Omit<PublicationOptions, "policy" | "reader" | "search">, PublishOptions {
+/** Where to listen for HTTP. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** The parts of a server. */
+export interface ServerParts {
+  readonly prefix: Name;
+  readonly identity: Identity;
+  /** What the publication reads from; closed with the server, as the publication is. */
   readonly registry: RegistryClient;
-  /** Root of the registry's filesystem storage, to read blobs from disk instead of over HTTP. */
-  readonly storage: string | undefined;
-  readonly uplinks: readonly FaceUrl[];
-  readonly faces: readonly FaceUrl[];
+  readonly publication: Publication;
+  readonly log: Logger;
 }
 
 /** A running server. */
 export class BlobServer {
-  readonly #options: BlobServerOptions;
-  readonly #publication: Publication;
+  /** The key that signs, and its certificate. */
+  readonly identity: Identity;
+  readonly #parts: ServerParts;
   readonly #uplinks: SocketUplink[] = [];
   readonly #registrations: PrefixRegistration[] = [];
   readonly #listeners: FaceListener[] = [];
   readonly #expiryTimer: NodeJS.Timeout;
+  #statusPage: { close(): Promise<void> } | undefined;
 
-  private constructor(options: BlobServerOptions) {
-    this.#options = options;
-    this.#publication = createPublication({ ...options, ...readingOf(options) });
-    this.#expiryTimer = setInterval(() => this.#warnOfExpiry(), dayMs).unref();
-  }
-
-  /**
-   * Start. Uplinks that are down are tried again without end; only a listener that cannot be opened is an error.
-   * @throws Error when the address of a `--face` is taken.
-   */
-  static async start(options: BlobServerOptions): Promise<BlobServer> {
-    const server = new BlobServer(options);
-    try {
-      for (const url of options.faces) server.#listeners.push(await FaceListener.listen(url, server.#handler()));
-    } catch (err: unknown) {
-      await server.close();
-      throw err;
-    }
-    const { certificateName, digest } = options.identity;
-    options.log.info({ certificate: certificateName, digest }, "lists and metadata are signed with this certificate");
-    server.#warnOfExpiry();
-    for (const url of options.uplinks) server.#connect(url);
-    return server;
-  }
-
-  /** The key that signs, and its certificate. */
-  get identity(): Identity {
-    return this.#options.identity;
+  constructor(parts: ServerParts) {
+    this.identity = parts.identity;
+    this.#parts = parts;
+    this.#expiryTimer = setInterval(() => this.warnOfExpiry(), dayMs).unref();
   }
 
   /** Answers under the prefix, on any face. */
   get producer(): SegmentProducer {
-    return this.#publication.producer;
+    return this.#parts.publication.producer;
+  }
+
+  /** Take Interests on a face of its own. @throws Error when the address is taken. */
+  async listen(url: FaceUrl): Promise<void> {
+    this.#listeners.push(await FaceListener.listen(url, this.#handler()));
+  }
+
+  /** Take Interests from a forwarder, and register the prefix there whenever it is up. */
+  connect(url: FaceUrl): void {
+    const { log, prefix, identity, publication } = this.#parts;
+    const uplink = new SocketUplink(url);
+    uplink.addHandler(this.#handler());
+    const control = new ControlPlane(uplink);
+    logUplink(uplink, log);
+    for (const name of [prefix, ...publication.others.map((other) => other.prefix)]) {
+      const fields = { uplink: url.text, prefix: formatName(name) };
+      this.#registrations.push(
+        new PrefixRegistration(uplink, control, name, identity.signer, {
+          onRegistered: () => log.info(fields, "prefix is registered"),
+          onRefused: (_, reason, advice) =>
+            log.warn({ ...fields, reason: reason.message, advice }, "prefix registration was refused"),
+        }),
+      );
+    }
+    this.#uplinks.push(uplink);
+    uplink.open();
+  }
+
+  /** Serve `/healthz`, `/readyz` and `/metrics`. @throws Error when the address cannot be listened on. */
+  async openStatusPage(listen: ListenAddress, metrics: Registry): Promise<void> {
+    const { default: fastify } = await import("fastify"); // the HTTP server is large, and mostly not needed
+    const app = fastify({ logger: false, forceCloseConnections: true });
+    app.get("/healthz", async () => ({ status: "live" }));
+    app.get("/readyz", async (_request, reply) => {
+      const [ready, missing] = [this.isReachable(), this.missing()];
+      return reply.code(ready ? 200 : 503).send({ ready, missing });
+    });
+    app.get("/metrics", async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
+    await app.listen({ ...listen, listenTextResolver: () => "" });
+    this.#statusPage = app;
   }
 
   /** What does not work at the moment; empty when everything does. */
@@ -90,61 +113,28 @@ export class BlobServer {
     return this.#listeners.length > 0 || this.#uplinks.some((uplink) => uplink.face !== undefined);
   }
 
-  /** Withdraw the prefix, then close all faces and write the state. */
+  /** Log a warning when the certificate has expired or soon will; done each day. */
+  warnOfExpiry(): void {
+    const warning = expiryWarning(this.identity, Date.now());
+    if (warning !== undefined) this.#parts.log.warn({ certificate: this.identity.certificateName }, warning);
+  }
+
+  /** Withdraw the prefix, then close all faces, write the state, and close the rest. */
   async close(): Promise<void> {
     clearInterval(this.#expiryTimer);
     await Promise.all(this.#registrations.map((registration) => registration.close()));
     for (const uplink of this.#uplinks) uplink.close();
     await Promise.all(this.#listeners.map((listener) => listener.close()));
-    await this.#publication.close();
+    await this.#parts.publication.close();
+    await this.#statusPage?.close();
+    await this.#parts.registry.close();
   }
 
   #handler(): PacketHandler {
-    const { producer, others } = this.#publication;
+    const { producer, others } = this.#parts.publication;
     if (others.length === 0) return producer;
     return {
       accept: (view, face) => producer.accept(view, face) || others.some((other) => other.producer.accept(view, face)),
     };
   }
-
-  #connect(url: FaceUrl): void {
-    const { log, prefix, identity } = this.#options;
-    const uplink = new SocketUplink(url);
-    uplink.addHandler(this.#handler());
-    const control = new ControlPlane(uplink);
-    logUplink(uplink, log);
-    for (const name of [prefix, ...this.#publication.others.map((other) => other.prefix)]) {
-      const fields = { uplink: url.text, prefix: formatName(name) };
-      this.#registrations.push(
-        new PrefixRegistration(uplink, control, name, identity.signer, {
-          onRegistered: () => log.info(fields, "prefix is registered"),
-          onRefused: (_, reason, advice) =>
-            log.warn({ ...fields, reason: reason.message, advice }, "prefix registration was refused"),
-        }),
-      );
-    }
-    this.#uplinks.push(uplink);
-    uplink.open();
-  }
-
-  #warnOfExpiry(): void {
-    const { identity, log } = this.#options;
-    const warning = expiryWarning(identity, Date.now());
-    if (warning !== undefined) log.warn({ certificate: identity.certificateName }, warning);
-  }
-}
-
-/** What may be published, and where it is read: from the disk behind the registry's own word, or from the registry. */
-function readingOf(options: BlobServerOptions): Pick<PublicationOptions, "policy" | "reader" | "search"> {
-  const { registry, storage } = options;
-  const policy = new PublishPolicy(options);
-  if (storage === undefined) {
-    return { policy, reader: new RegistryRangeReader(registry, policy) };
-  }
-  const disk = new StorageRangeReader(storage);
-  return {
-    policy,
-    reader: new PublicCheck(disk, registry, policy),
-    search: (digest) => disk.repositoriesWith(digest),
-  };
 }

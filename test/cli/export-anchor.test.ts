@@ -5,10 +5,10 @@ import { pino } from "pino";
 import { Registry } from "prom-client";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { OptionError } from "#cli/option.ts";
-import { startBlobServer } from "#cli/server.ts";
+import { publishingOf, serverError } from "#cli/server.ts";
 import { parseName } from "#ndn/packet/name.ts";
 import { parseCertificates } from "#ndn/trust/certificate-file.ts";
-import { RegistryClient } from "#oci/registry-client.ts";
+import { createServer } from "#server/create-server.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -20,7 +20,6 @@ afterEach(() => rm(folder, { recursive: true }));
 async function start(exportAnchor: string): Promise<string[]> {
   const lines: string[] = [];
   const log = pino({}, { write: (line: string) => void lines.push(line) });
-  const registry = new RegistryClient({ base: new URL("http://127.0.0.1:9/") });
   const values = {
     name: parseName("/test"),
     uplink: [],
@@ -33,13 +32,12 @@ async function start(exportAnchor: string): Promise<string[]> {
     exportAnchor,
     state: join(folder, "state"),
   } as const;
-  try {
-    const server = await startBlobServer(values, registry, new Registry(), log);
-    await server.close();
-    return lines;
-  } finally {
-    await registry.close();
-  }
+  const options = publishingOf(values, new URL("http://127.0.0.1:9/"));
+  const server = await createServer({ ...options, status: undefined, metrics: new Registry(), log }).catch((err) => {
+    throw serverError(err, values);
+  });
+  await server.close();
+  return lines;
 }
 
 test("the certificate that is written at the start is the one that the log names", async () => {

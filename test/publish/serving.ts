@@ -10,8 +10,10 @@ import { InterestClient, type InterestOptions, type RetryLimits } from "#ndn/con
 import { MemoryUplink } from "#ndn/face/memory-face.ts";
 import { encodeInterest } from "#ndn/packet/interest.ts";
 import { type Name, parseName } from "#ndn/packet/name.ts";
-import { RegistryClient } from "#oci/registry-client.ts";
-import { BlobServer, type BlobServerOptions } from "#server/server.ts";
+import type { Identity } from "#ndn/trust/keychain.ts";
+import type { RegistryClientOptions } from "#oci/registry-client.ts";
+import { createServer, type ServerOptions } from "#server/create-server.ts";
+import type { BlobServer } from "#server/server.ts";
 import type { TestRegistry } from "#test/support/registry.ts";
 import { makeIdentity } from "./identity.ts";
 
@@ -48,15 +50,15 @@ export interface Reader {
 /** Start a server for this registry. */
 export async function serve(
   registry: TestRegistry,
-  options: Partial<BlobServerOptions> & Pick<ConstructorParameters<typeof RegistryClient>[0], "credentials"> = {},
+  options: Partial<ServerOptions> & Pick<RegistryClientOptions, "credentials"> & { identity?: Identity } = {},
 ): Promise<Serving> {
   const log: LogLine[] = [];
-  const { credentials, ...rest } = options;
-  const client = new RegistryClient({ base: registry.url, credentials });
-  const server = await BlobServer.start({
+  const { credentials, identity, ...rest } = options;
+  const server = await createServer({
     prefix,
-    identity: await makeIdentity(prefix),
-    registry: client,
+    keychain: identity ?? (await makeIdentity(prefix)),
+    exportAnchor: undefined,
+    registry: { base: registry.url, credentials },
     storage: undefined,
     publish: [],
     exclude: [],
@@ -64,6 +66,7 @@ export async function serve(
     faces: [],
     segmentBytes: 8192,
     stateDirectory: undefined,
+    status: undefined,
     log: pino({}, { write: (line: string) => void log.push(JSON.parse(line) as LogLine) }),
     metrics: new Registry(),
     ...rest,
@@ -80,7 +83,6 @@ export async function serve(
     async [Symbol.asyncDispose]() {
       for (const uplink of uplinks) uplink.close();
       await server.close();
-      await client.close();
     },
   };
 }

@@ -1,10 +1,8 @@
 import { once } from "node:events";
 import { connect } from "node:net";
-import { Registry } from "prom-client";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { FaceListener } from "#ndn/face/face-listener.ts";
 import { parseFaceUrl } from "#ndn/face/face-url.ts";
-import { openStatus } from "#server/status.ts";
 import { freePort } from "#test/support/free-port.ts";
 import { startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { serve } from "../publish/serving.ts";
@@ -27,14 +25,12 @@ test("when one of several faces is taken the others are given back", async () =>
 
 test("a server whose only uplink is down stays up and says what is missing", async () => {
   const port = await freePort();
-  const metrics = new Registry();
-  await using serving = await serve(registry, { uplinks: [parseFaceUrl("unix:///nobody/here.sock")], metrics });
-  const status = await openStatus({ host: "127.0.0.1", port }, serving.server, metrics);
+  const status = { host: "127.0.0.1", port };
+  await using _serving = await serve(registry, { uplinks: [parseFaceUrl("unix:///not/there.sock")], status });
   const url = `http://127.0.0.1:${port}`;
   expect((await fetch(`${url}/healthz`)).status).toBe(200);
   const ready = await fetch(`${url}/readyz`);
   expect(ready.status).toBe(503);
-  expect(await ready.text()).toContain("uplink unix:///nobody/here.sock is down");
+  expect(await ready.text()).toContain("uplink unix:///not/there.sock is down");
   expect(await (await fetch(`${url}/metrics`)).text()).toContain("ndn_registry_server_interests_total 0");
-  await status.close();
 });
