@@ -1,7 +1,8 @@
 /**
- * The blobs that are cached, least recently used first.
+ * The blobs that are cached, least recently used first, and the files of those used last, which stay open.
  */
 import type { Digest } from "#oci/digest.ts";
+import { OpenFile } from "./open-file.ts";
 
 /** What is known of one blob; kept small, for there may be hundreds of thousands. */
 export interface BlobEntry {
@@ -15,28 +16,13 @@ export interface BlobEntry {
 
 /** The order of use is that of the map, not of any clock. */
 export class BlobIndex {
+  /** What all blobs take on the disk, those included that are removed but still open; counted here only. */
+  bytes = 0;
+  /** What eviction could free now; counted here only. */
+  idleBytes = 0;
   readonly #entries = new Map<Digest, BlobEntry>();
-  #bytes = 0;
-  #pinnedBytes = 0;
-  #lingeringBytes = 0;
-
-  get count(): number {
-    return this.#entries.size;
-  }
-
-  /** What all of them take on the disk, those included that are removed but still open. */
-  get bytes(): number {
-    return this.#bytes + this.#lingeringBytes;
-  }
-
-  /** What eviction could free now. */
-  get idleBytes(): number {
-    return this.#bytes - this.#pinnedBytes;
-  }
-
-  get(digest: Digest): BlobEntry | undefined {
-    return this.#entries.get(digest);
-  }
+  /** Least recently used first. */
+  readonly entries: ReadonlyMap<Digest, BlobEntry> = this.#entries;
 
   /** Add as the most recently used one. */
   add(digest: Digest, sizeBytes: number, lastUsedAt: number): BlobEntry {
@@ -44,7 +30,8 @@ export class BlobIndex {
     if (before) this.remove(before);
     const entry = { digest, sizeBytes, lastUsedAt, pins: 0 };
     this.#entries.set(digest, entry);
-    this.#bytes += sizeBytes;
+    this.bytes += sizeBytes;
+    this.idleBytes += sizeBytes;
     return entry;
   }
 
@@ -56,34 +43,100 @@ export class BlobIndex {
 
   pin(entry: BlobEntry): void {
     entry.pins += 1;
-    if (entry.pins === 1 && this.#has(entry)) this.#pinnedBytes += entry.sizeBytes;
+    if (entry.pins === 1 && this.#has(entry)) this.idleBytes -= entry.sizeBytes;
   }
 
   unpin(entry: BlobEntry): void {
     entry.pins -= 1;
     if (entry.pins > 0) return;
-    if (this.#has(entry)) this.#pinnedBytes -= entry.sizeBytes;
-    else this.#lingeringBytes -= entry.sizeBytes;
+    if (this.#has(entry)) this.idleBytes += entry.sizeBytes;
+    else this.bytes -= entry.sizeBytes;
   }
 
   /** False when it was removed before. */
   remove(entry: BlobEntry): boolean {
     if (!this.#has(entry)) return false;
     this.#entries.delete(entry.digest);
-    this.#bytes -= entry.sizeBytes;
-    if (entry.pins > 0) {
-      this.#pinnedBytes -= entry.sizeBytes;
-      this.#lingeringBytes += entry.sizeBytes;
-    }
+    if (entry.pins > 0) return true; // its bytes count until the last one that uses it is done
+    this.bytes -= entry.sizeBytes;
+    this.idleBytes -= entry.sizeBytes;
     return true;
-  }
-
-  /** All of them, least recently used first. */
-  all(): Iterable<BlobEntry> {
-    return this.#entries.values();
   }
 
   #has(entry: BlobEntry): boolean {
     return this.#entries.get(entry.digest) === entry;
+  }
+}
+
+/** At most this many descriptors beyond those that readers hold. */
+const keptOpen = 128;
+
+/** For small blobs opening and closing costs more than reading. */
+export class OpenFiles {
+  readonly #files = new Map<BlobEntry, OpenFile>();
+  #isClosed = false;
+
+  /**
+   * The blob's file, to be released by the caller.
+   *
+   * @returns undefined when it vanished, or is not what was written.
+   * @throws Error of the operating system when it cannot be opened now.
+   */
+  async open(entry: BlobEntry, path: string): Promise<OpenFile | undefined> {
+    const known = this.#files.get(entry);
+    if (known) return this.#checked(entry, known.retain());
+    const file = await OpenFile.openForReading(path);
+    if (!this.#files.has(entry)) this.keep(entry, file);
+    return this.#checked(entry, file);
+  }
+
+  has(entry: BlobEntry): boolean {
+    return this.#files.has(entry);
+  }
+
+  /** Keep this file open as the blob's, beside those that use it now. */
+  keep(entry: BlobEntry, file: OpenFile): void {
+    if (this.#isClosed) return;
+    this.#files.set(entry, file.retain());
+    for (const oldest of this.#files.keys()) {
+      if (this.#files.size <= keptOpen) return;
+      void this.drop(oldest);
+    }
+  }
+
+  /** The blob is gone: its bytes leave the disk when its last reader has ended. */
+  async drop(entry: BlobEntry): Promise<void> {
+    const file = this.#files.get(entry);
+    this.#files.delete(entry);
+    await file?.release();
+  }
+
+  /** The blob is wrong: those that read it now get no further byte. */
+  poison(entry: BlobEntry, reason: Error): void {
+    this.#files.get(entry)?.poison(reason);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const files = [...this.#files.values()];
+    this.#files.clear();
+    await Promise.all(files.map((file) => file.release()));
+  }
+
+  async #checked(entry: BlobEntry, file: OpenFile): Promise<OpenFile | undefined> {
+    if (file.isIntact(entry.sizeBytes)) {
+      this.#used(entry);
+      return file;
+    }
+    await this.drop(entry);
+    await file.release();
+    return undefined;
+  }
+
+  #used(entry: BlobEntry): void {
+    const file = this.#files.get(entry);
+    if (!file) return;
+    this.#files.delete(entry);
+    this.#files.set(entry, file);
   }
 }

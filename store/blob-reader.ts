@@ -4,12 +4,11 @@
 
 import { errorCode } from "#base/errors.ts";
 import type { Digest } from "#oci/digest.ts";
-import type { BlobEntry } from "./blob-index.ts";
+import type { BlobEntry, OpenFiles } from "./blob-index.ts";
 import type { DiskHealth } from "./disk-health.ts";
 import type { DiskSpace } from "./disk-space.ts";
 import type { ImageLayout } from "./image-layout.ts";
 import { type OpenFile, readPieces } from "./open-file.ts";
-import type { OpenFiles } from "./open-files.ts";
 import type { CachedBlob } from "./store-port.ts";
 import type { VerifiableBlobs } from "./verify-blobs.ts";
 
@@ -30,13 +29,13 @@ export class BlobReader implements VerifiableBlobs {
   }
 
   digests(): Digest[] {
-    return Array.from(this.#parts.space.blobs.all(), ({ digest }) => digest);
+    return Array.from(this.#parts.space.blobs.entries.values(), ({ digest }) => digest);
   }
 
   /** Open a blob; one that vanished, or has another size than was written, is forgotten. */
   async inspect(digest: Digest): Promise<StoredBlob | undefined> {
     const { blobs } = this.#parts.space;
-    const entry = blobs.get(digest);
+    const entry = blobs.entries.get(digest);
     if (!entry) return undefined;
     // Before the first await: it is not evicted while it is being opened.
     blobs.pin(entry);
@@ -48,7 +47,7 @@ export class BlobReader implements VerifiableBlobs {
 
   async condemn(digest: Digest, reason: Error): Promise<void> {
     const { space, files, health } = this.#parts;
-    const entry = space.blobs.get(digest);
+    const entry = space.blobs.entries.get(digest);
     if (!entry) return;
     health.unreadable(reason, { digest });
     files.poison(entry, reason);
@@ -61,7 +60,7 @@ export class BlobReader implements VerifiableBlobs {
       // One that is being synced has not got its name yet; mostly its file is open still.
       if (!files.has(entry)) await space.jobs.idle(entry.digest);
       const file = await files.open(entry, layout.blob(entry.digest));
-      if (file && space.blobs.get(entry.digest) === entry) return file;
+      if (file && space.blobs.entries.get(entry.digest) === entry) return file;
       await files.drop(entry); // deleted meanwhile: no one comes to close what the cache has just opened
       await file?.release();
       await space.removeBlob(entry);

@@ -7,11 +7,10 @@ import { createHash } from "node:crypto";
 import { resolve } from "node:path";
 import { reasonOf } from "#base/errors.ts";
 import { type Digest, digestOfHash } from "#oci/digest.ts";
-import type { BlobEntry } from "./blob-index.ts";
+import { type BlobEntry, OpenFiles } from "./blob-index.ts";
 import { BlobReader } from "./blob-reader.ts";
 import { DiskHealth, type StoreEvents, type StoreLog } from "./disk-health.ts";
 import { DiskSpace, type Freed, type Partial } from "./disk-space.ts";
-import { OpenFiles } from "./open-files.ts";
 import { findBlobs, findPartials } from "./scan.ts";
 import { StoreDirectory } from "./store-directory.ts";
 import type { BlobStorePort, BlobWriter, CachedBlob } from "./store-port.ts";
@@ -103,23 +102,23 @@ export class BlobStore implements BlobStorePort {
   }
 
   get count(): number {
-    return this.#space.blobs.count;
+    return this.#space.blobs.entries.size;
   }
 
   /** What broke off and waits to be continued, oldest first. */
   get partials(): Partial[] {
-    return this.#space.partials;
+    return [...this.#space.partials.values()];
   }
 
   async open(digest: Digest): Promise<CachedBlob | undefined> {
-    const entry = this.#space.blobs.get(digest);
+    const entry = this.#space.blobs.entries.get(digest);
     const blob = entry && (await this.#reader.inspect(digest));
     if (blob) this.#use(entry);
     return blob;
   }
 
   has(digest: Digest): boolean {
-    return this.#space.blobs.get(digest) !== undefined;
+    return this.#space.blobs.entries.has(digest);
   }
 
   begin(digest: Digest, sizeBytes: number): Promise<BlobWriter | undefined> {
@@ -127,12 +126,12 @@ export class BlobStore implements BlobStorePort {
   }
 
   partial(digest: Digest): Partial | undefined {
-    return this.#space.partial(digest);
+    return this.#space.partials.get(digest);
   }
 
   async put(digest: Digest, bytes: Uint8Array): Promise<boolean> {
     if (digestOfHash(createHash("sha256").update(bytes).digest()) !== digest) return false;
-    const entry = this.#space.blobs.get(digest);
+    const entry = this.#space.blobs.entries.get(digest);
     if (entry) {
       this.#use(entry);
       return true;
@@ -150,8 +149,8 @@ export class BlobStore implements BlobStorePort {
   }
 
   async delete(digest: Digest): Promise<boolean> {
-    const entry = this.#space.blobs.get(digest);
-    const partial = this.#space.partial(digest);
+    const entry = this.#space.blobs.entries.get(digest);
+    const partial = this.#space.partials.get(digest);
     // All is forgotten before the first await, so that nothing is begun or opened on what is to go.
     await Promise.all([
       entry && this.#space.removeBlob(entry),
@@ -163,7 +162,7 @@ export class BlobStore implements BlobStorePort {
 
   /** Everything that is cached, least recently used first. */
   list(): BlobListing[] {
-    return Array.from(this.#space.blobs.all(), ({ digest, sizeBytes, lastUsedAt, pins }) => {
+    return Array.from(this.#space.blobs.entries.values(), ({ digest, sizeBytes, lastUsedAt, pins }) => {
       return { digest, sizeBytes, lastUsedAt, isOpen: pins > 0 };
     });
   }
@@ -208,7 +207,10 @@ export class BlobStore implements BlobStorePort {
     }
     const { removed } = await this.#space.shrinkTo(this.maxBytes);
     const ms = Math.round(performance.now() - startedAt);
-    log.info({ directory: this.directory, blobs: blobs.count, bytes: this.usedBytes, removed, ms }, "store opened");
+    log.info(
+      { directory: this.directory, blobs: blobs.entries.size, bytes: this.usedBytes, removed, ms },
+      "store opened",
+    );
   }
 
   #use(entry: BlobEntry): void {

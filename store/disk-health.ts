@@ -19,10 +19,11 @@ const logEveryMs = 60_000;
 
 // Everything here is measured with the monotonic clock: people set the other one.
 export class DiskHealth {
+  /** Nothing is to be written before. */
+  pausedUntil = 0;
   readonly #log: StoreLog;
   readonly #events: StoreEvents;
   readonly #pauseMs: number;
-  #pausedUntil = 0;
   #nextLogAt = 0;
   #unlogged = 0;
 
@@ -32,14 +33,10 @@ export class DiskHealth {
     this.#pauseMs = pauseMs;
   }
 
-  get isPaused(): boolean {
-    return performance.now() < this.#pausedUntil;
-  }
-
   /** The disk refused something: write nothing for a while, and say so once a minute at most. */
   failed(err: unknown, doing: string): void {
     const now = performance.now();
-    this.#pausedUntil = Math.max(this.#pausedUntil, now + this.#pauseMs);
+    this.pausedUntil = Math.max(this.pausedUntil, now + this.#pauseMs);
     this.#events.failed?.(err);
     this.#warn({ err, pauseMs: this.#pauseMs }, `${doing} failed: the store takes nothing for a while`);
   }
@@ -52,7 +49,7 @@ export class DiskHealth {
 
   /** The directory is another's now. */
   giveUp(err: unknown): void {
-    this.#pausedUntil = Number.POSITIVE_INFINITY;
+    this.pausedUntil = Number.POSITIVE_INFINITY;
     this.#events.failed?.(err);
     this.#log.warn({ err }, "the store takes nothing until the next start");
   }

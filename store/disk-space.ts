@@ -5,10 +5,9 @@ import { access, unlink } from "node:fs/promises";
 import { errorCode } from "#base/errors.ts";
 import { Semaphore } from "#base/semaphore.ts";
 import type { Digest } from "#oci/digest.ts";
-import { type BlobEntry, BlobIndex } from "./blob-index.ts";
+import { type BlobEntry, BlobIndex, type OpenFiles } from "./blob-index.ts";
 import type { DiskHealth, StoreEvents } from "./disk-health.ts";
 import type { ImageLayout } from "./image-layout.ts";
-import type { OpenFiles } from "./open-files.ts";
 
 /** What broke off of a blob, and no one is writing now. */
 export interface Partial {
@@ -38,7 +37,11 @@ export class DiskSpace {
   readonly maxBytes: number;
   readonly blobs = new BlobIndex();
   readonly jobs = new FileJobs();
+  /** Bytes that are promised to writers; they may be written once `shrinkTo(maxBytes)` is through. */
+  reservedBytes = 0;
   readonly #partials = new Map<Digest, Partial>();
+  /** What broke off and waits to be continued, oldest first. */
+  readonly partials: ReadonlyMap<Digest, Partial> = this.#partials;
   readonly #layout: ImageLayout;
   readonly #files: OpenFiles;
   readonly #health: DiskHealth;
@@ -46,7 +49,6 @@ export class DiskSpace {
   readonly #unlinks = new Semaphore(unlinksAtOnce);
   readonly #removing = new Set<Promise<boolean>>();
   #partialBytes = 0;
-  #reservedBytes = 0;
 
   constructor(maxBytes: number, layout: ImageLayout, files: OpenFiles, health: DiskHealth, events: StoreEvents) {
     this.maxBytes = maxBytes;
@@ -58,15 +60,7 @@ export class DiskSpace {
 
   /** Everything that is there or promised to a writer. */
   get usedBytes(): number {
-    return this.blobs.bytes + this.#partialBytes + this.#reservedBytes;
-  }
-
-  get partials(): Partial[] {
-    return [...this.#partials.values()];
-  }
-
-  partial(digest: Digest): Partial | undefined {
-    return this.#partials.get(digest);
+    return this.blobs.bytes + this.#partialBytes + this.reservedBytes;
   }
 
   /** Keep what broke off, as the most recent one. */
@@ -83,17 +77,8 @@ export class DiskSpace {
 
   /** Whether evicting everything that is idle would make room for this. */
   couldHold(sizeBytes: number): boolean {
-    const busyBytes = this.blobs.bytes - this.blobs.idleBytes + this.#reservedBytes;
+    const busyBytes = this.blobs.bytes - this.blobs.idleBytes + this.reservedBytes;
     return busyBytes + sizeBytes <= this.maxBytes;
-  }
-
-  /** Count bytes that are going to be written; they may be written once `shrinkTo(maxBytes)` is through. */
-  reserve(sizeBytes: number): void {
-    this.#reservedBytes += sizeBytes;
-  }
-
-  release(sizeBytes: number): void {
-    this.#reservedBytes -= sizeBytes;
   }
 
   /** Evict until at most this much is used, as far as things are idle: what broke off first, then blobs. */
@@ -104,7 +89,7 @@ export class DiskSpace {
       if (this.usedBytes <= targetBytes) break;
       evictions.push(this.#evictPartial(partial));
     }
-    for (const entry of this.blobs.all()) {
+    for (const entry of this.blobs.entries.values()) {
       if (this.usedBytes <= targetBytes) break;
       if (entry.pins === 0) evictions.push(this.#evictBlob(entry));
     }
@@ -130,7 +115,7 @@ export class DiskSpace {
     const removed = this.remove(entry.digest, this.#layout.blob(entry.digest));
     await this.#files.drop(entry); // its bytes leave the disk with its last descriptor
     if (await removed) return this.#evicted(entry.sizeBytes);
-    // Still there, still right: on a disk that has become read-only all of them go on being served.
+    // Still there, still right: on a disk that has become read-only all of them are served as before.
     this.blobs.add(entry.digest, entry.sizeBytes, entry.lastUsedAt);
     return undefined;
   }
@@ -145,22 +130,22 @@ export class DiskSpace {
     if (!this.blobs.remove(entry)) return false;
     void this.#files.drop(entry);
     // Where the disk refuses, it is forgotten all the same; its bytes count until the next start finds it again.
-    if (!(await this.remove(entry.digest, this.#layout.blob(entry.digest)))) this.reserve(entry.sizeBytes);
+    if (!(await this.remove(entry.digest, this.#layout.blob(entry.digest)))) this.reservedBytes += entry.sizeBytes;
     return true;
   }
 
   async removePartial(partial: Partial): Promise<void> {
     if (!this.takePartial(partial.digest)) return;
     const path = this.#layout.partial(partial.digest, partial.sizeBytes);
-    if (!(await this.remove(partial.digest, path))) this.reserve(partial.writtenBytes);
+    if (!(await this.remove(partial.digest, path))) this.reservedBytes += partial.writtenBytes;
   }
 
   /** Forget what is gone from the directory. */
   async forgetMissing(): Promise<void> {
-    for (const { digest, sizeBytes } of this.partials) {
+    for (const { digest, sizeBytes } of [...this.#partials.values()]) {
       if (await isMissing(this.#layout.partial(digest, sizeBytes))) this.takePartial(digest);
     }
-    for (const entry of [...this.blobs.all()]) {
+    for (const entry of [...this.blobs.entries.values()]) {
       if (entry.pins > 0 || !(await isMissing(this.#layout.blob(entry.digest)))) continue;
       this.blobs.remove(entry);
       void this.#files.drop(entry);
@@ -169,8 +154,8 @@ export class DiskSpace {
 
   /** Know of nothing any more: the directory is another's. */
   forgetAll(): void {
-    for (const { digest } of this.partials) this.takePartial(digest);
-    for (const entry of [...this.blobs.all()]) this.blobs.remove(entry);
+    for (const digest of [...this.#partials.keys()]) this.takePartial(digest);
+    for (const entry of [...this.blobs.entries.values()]) this.blobs.remove(entry);
   }
 
   /** Remove a file of this blob when what is being done to its files is through; false when the disk refuses. */
@@ -201,17 +186,17 @@ async function isMissing(path: string): Promise<boolean> {
   );
 }
 
-/** Work on the files of one blob goes one after the other: a late unlink must not hit what was written since. */
+/** What is done to the files of one blob is done in turn: a late unlink must not hit what was written since. */
 class FileJobs {
   readonly #last = new Map<Digest, Promise<void>>();
 
   /** Run `job` when everything before it, for this blob, has ended. */
   run<T>(digest: Digest, job: () => Promise<T>): Promise<T> {
     const running = (this.#last.get(digest) ?? Promise.resolve()).then(job);
-    const ended: Promise<void> = running.then(
-      () => this.#ended(digest, ended),
-      () => this.#ended(digest, ended),
-    );
+    const onEnd = () => {
+      if (this.#last.get(digest) === ended) this.#last.delete(digest);
+    };
+    const ended = running.then(onEnd, onEnd);
     this.#last.set(digest, ended);
     return running;
   }
@@ -224,9 +209,5 @@ class FileJobs {
   /** Resolves when nothing is to be done at all. */
   async allIdle(): Promise<void> {
     while (this.#last.size > 0) await Promise.all(this.#last.values());
-  }
-
-  #ended(digest: Digest, job: Promise<void>): void {
-    if (this.#last.get(digest) === job) this.#last.delete(digest);
   }
 }

@@ -76,7 +76,7 @@ export class OpenFile {
     this.retain();
     try {
       for (let filled = 0; filled < bytes.length; ) {
-        const got = await this.#read(bytes, filled, position + filled);
+        const got = await move(read, this.#fd, bytes, filled, position + filled);
         if (this.#failure) throw this.#failure;
         if (got === 0)
           throw new Error(`the file ends at byte ${position + filled}, before byte ${position + bytes.length}`);
@@ -92,25 +92,32 @@ export class OpenFile {
     this.retain();
     try {
       for (let written = 0; written < bytes.length; ) {
-        written += await this.#write(bytes, written, position + written);
+        written += await move(write, this.#fd, bytes, written, position + written);
       }
     } finally {
       await this.release();
     }
   }
+}
 
-  // By callback: a FileHandle costs several objects and promises more for each piece.
-  #read(bytes: Uint8Array, offset: number, position: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      read(this.#fd, bytes, offset, bytes.length - offset, position, (err, got) => (err ? reject(err) : resolve(got)));
-    });
-  }
+/** `read` or `write` of `node:fs`. */
+type Transfer = (
+  fd: number,
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  position: number,
+  done: (err: Error | null, count: number) => void,
+) => void;
 
-  #write(bytes: Uint8Array, offset: number, position: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      write(this.#fd, bytes, offset, bytes.length - offset, position, (err, n) => (err ? reject(err) : resolve(n)));
-    });
-  }
+/**
+ * Bytes that were moved between `bytes` from `offset` on and the file from `position` on.
+ * By callback: a FileHandle costs several objects and promises more for each piece.
+ */
+function move(transfer: Transfer, fd: number, bytes: Uint8Array, offset: number, position: number): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  transfer(fd, bytes, offset, bytes.length - offset, position, (err, count) => (err ? reject(err) : resolve(count)));
+  return promise;
 }
 
 /** Size of a piece; the last one may be shorter. */
@@ -132,7 +139,11 @@ export async function* readPieces(
   check: () => void,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   if (end - start <= pieceBytes) {
-    if (end > start) yield await readWhole(file, start, end, check);
+    if (start >= end) return;
+    check();
+    const bytes = Buffer.allocUnsafe(end - start);
+    await file.fill(bytes, start);
+    yield bytes;
     return;
   }
   const buffers: [Buffer, Buffer] = [pool.take(), pool.take()];
@@ -143,7 +154,7 @@ export async function* readPieces(
       const piece = await (ahead ?? fill(file, buffers[turn as 0 | 1], position, end));
       const next = position + pieceBytes;
       ahead = next < end ? fill(file, buffers[(turn ^ 1) as 0 | 1], next, end) : undefined;
-      ahead?.catch(() => {}); // heard when it is this piece's turn
+      ahead?.catch(() => {}); // thrown when it is this piece's turn
       yield piece;
     }
     // Only here, where the reader is done with all of them: one that leaves early may have a piece on its way to a socket.
@@ -151,13 +162,6 @@ export async function* readPieces(
   } finally {
     await ahead?.catch(() => {}); // so that what has left the loop knows that the file is at rest
   }
-}
-
-async function readWhole(file: OpenFile, start: number, end: number, check: () => void): Promise<Uint8Array> {
-  check();
-  const bytes = Buffer.allocUnsafe(end - start);
-  await file.fill(bytes, start);
-  return bytes;
 }
 
 async function fill(file: OpenFile, buffer: Buffer, position: number, end: number): Promise<Uint8Array> {

@@ -42,7 +42,7 @@ export interface BlobStorePort {
   /** Whether it is cached whole, without counting as a use. */
   has(digest: Digest): boolean;
   /**
-   * Begin to write a blob, or go on with one that broke off.
+   * Begin to write a blob, or continue one that broke off.
    * @returns undefined when it cannot be stored now: too large for the budget, disk full or broken, already being written.
    */
   begin(digest: Digest, sizeBytes: number): Promise<BlobWriter | undefined>;
