@@ -5,7 +5,7 @@ import { LRUCache } from "lru-cache";
 import { layersOf } from "#oci/manifest.ts";
 import type { BlobServices } from "./blobs/blob-request.ts";
 import { sourcesFor } from "./blobs/blob-sources.ts";
-import type { ServedManifest } from "./manifests/ports.ts";
+import type { ServedManifest } from "./manifests/manifest-request.ts";
 import { createPrefetch, type PrefetchWish } from "./manifests/prefetch.ts";
 import type { Puller } from "./registries/request-context.ts";
 

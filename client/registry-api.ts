@@ -14,11 +14,10 @@ import { createBlobRoute } from "./blobs/blob-route.ts";
 import { prefetchOf } from "./fetch-ahead.ts";
 import { isConditional } from "./http/blob-range.ts";
 import { isRead } from "./http/semantics.ts";
-import type { ManifestCache } from "./manifests/manifest-cache.ts";
-import { createManifestRoute } from "./manifests/manifest-route.ts";
-import { createPingRoute } from "./manifests/ping-route.ts";
-import type { ManifestContents, ManifestServices } from "./manifests/ports.ts";
-import { repositoryKey } from "./manifests/repository-key.ts";
+import type { ManifestContents } from "./manifests/contents.ts";
+import { type ManifestCache, repositoryKey } from "./manifests/manifest-cache.ts";
+import { createManifestRoute, type ManifestHandler, type ManifestServices } from "./manifests/manifest-route.ts";
+import { createPingRoute, type PingHandler } from "./manifests/ping-route.ts";
 import type { Mirror } from "./mirror.ts";
 import { contextOf, type RequestContext } from "./registries/request-context.ts";
 import { namespaceHeader, type Route } from "./registries/router.ts";
@@ -28,6 +27,7 @@ import { noteUpstreamAnswer } from "./status/upstream-answer.ts";
 import { upstreamErrorKind } from "./status/upstream-error.ts";
 import { blobsWithoutChallenge } from "./upstream/no-challenges.ts";
 import { createProxy } from "./upstream/proxy.ts";
+import type { Upstream } from "./upstream/upstream.ts";
 import { askOf } from "./upstream/upstream-question.ts";
 
 /** What all registries of an endpoint share. */
@@ -77,7 +77,6 @@ export function createRegistryApi({ config, registry, ndn }: Mirror, shared: Sha
   };
   const prefetch = config.prefetch ? prefetchOf(blobs) : undefined;
   const manifests: ManifestServices = {
-    registry: name,
     upstream: proxy,
     cache: manifestCache,
     contents,
@@ -88,9 +87,15 @@ export function createRegistryApi({ config, registry, ndn }: Mirror, shared: Sha
     onUpstreamError: (failure) => {
       if (typeof failure !== "number") metrics.upstreamErrors.inc(upstreamErrorKind(failure));
     },
-    hidesChallenges,
   };
-  const routes = createRoutes(manifests, blobs);
+  const ask = askOf({ upstream: proxy });
+  const routes = createRoutes({
+    blobs,
+    cache: manifestCache,
+    upstream: proxy,
+    answerManifest: createManifestRoute(manifests, ask),
+    answerPing: createPingRoute({ ...manifests, hidesChallenges }, ask),
+  });
 
   const answer = async (request: IncomingMessage, response: ServerResponse, route: Route) => {
     const context = await contextOf(request, response, route, config, registry);
@@ -116,13 +121,18 @@ export function createRegistryApi({ config, registry, ndn }: Mirror, shared: Sha
 
 type Routes = (context: RequestContext) => Promise<unknown>;
 
-function createRoutes(manifests: ManifestServices, blobs: BlobServices): Routes {
-  const ask = askOf(manifests);
-  const [answerManifest, answerPing, answerBlob] = [
-    createManifestRoute(manifests, ask),
-    createPingRoute(manifests, ask),
-    createBlobRoute(blobs),
-  ];
+/** Who answers for one registry, and what its writes change. */
+interface RouteParts {
+  readonly blobs: BlobServices;
+  readonly cache: ManifestCache;
+  /** Answers everything else. */
+  readonly upstream: Pick<Upstream, "pass">;
+  readonly answerManifest: ManifestHandler;
+  readonly answerPing: PingHandler;
+}
+
+function createRoutes({ blobs, cache, upstream, answerManifest, answerPing }: RouteParts): Routes {
+  const answerBlob = createBlobRoute(blobs);
   return async (context) => {
     const { method, headers } = context.request;
     const [path = ""] = context.url.split("?", 1);
@@ -136,9 +146,9 @@ function createRoutes(manifests: ManifestServices, blobs: BlobServices): Routes 
       return seen(blobs.pulls, context, manifest);
     }
     if (isRead(method) && (path === "/v2/" || path === "/v2")) return answerPing(context);
-    const status = await manifests.upstream.pass(context);
+    const status = await upstream.pass(context);
     if (status === undefined || status >= 300) return undefined;
-    if (manifest) return changedManifest(manifests, context, manifest);
+    if (manifest) return changedManifest(cache, context, manifest);
     return blob && method === "DELETE" ? deletedBlob(blobs, context, blob) : undefined;
   };
 }
@@ -154,7 +164,7 @@ function seen(
 
 /** A push or a deletion of a manifest went through here: what was remembered of it is over. */
 async function changedManifest(
-  { cache }: ManifestServices,
+  cache: ManifestCache,
   { request: { method }, response, registry }: RequestContext,
   { repository, reference }: { repository: string; reference: string },
 ): Promise<void> {

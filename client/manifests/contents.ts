@@ -6,7 +6,17 @@ import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
 import { type Digest, digestOfHash } from "#oci/digest.ts";
 import type { BlobStorePort, CachedBlob } from "#store/store-port.ts";
-import type { ManifestContents } from "./ports.ts";
+
+/** Bytes of manifests by digest. */
+export interface ManifestContents {
+  has(digest: Digest): boolean;
+  /** The verified bytes; undefined when they are not cached, or not as they should be. */
+  get(digest: Digest): Promise<Buffer | undefined>;
+  /** Keep bytes that hash to `digest`; false when they cannot be kept now. */
+  put(digest: Digest, bytes: Buffer): Promise<boolean>;
+  /** Never rejects. */
+  delete(digest: Digest): Promise<void>;
+}
 
 /** Larger manifests pass by; distribution and Docker Hub take 4 MiB at most. */
 export const maxManifestBytes = 8 * 1024 * 1024;

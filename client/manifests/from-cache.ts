@@ -9,12 +9,13 @@ import { apiVersion, provenance } from "../http/answers.ts";
 import { isConditional } from "../http/blob-range.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";
 import type { CachedManifest } from "./manifest-cache.ts";
-import type { ManifestRequest } from "./manifest-request.ts";
-import type { AnsweredBy, ManifestServices } from "./ports.ts";
+import type { AnswerEvents, AnsweredBy, CachedManifests, ManifestRequest } from "./manifest-request.ts";
 
 /** What the cache would serve to this puller while the upstream does not answer, best first. */
-export function staleCandidates(services: ManifestServices, wanted: ManifestRequest): CachedManifest[] {
-  const { cache, rights } = services;
+export function staleCandidates(
+  { cache, rights }: Pick<CachedManifests, "cache" | "rights">,
+  wanted: ManifestRequest,
+): CachedManifest[] {
   const { request, repository, key, tag, digest, credential } = wanted;
   const found = digest ? [cache.byDigest(key, digest) ?? []].flat() : cache.byTag(key, tag!);
   return found.filter(
@@ -31,7 +32,7 @@ export function staleCandidates(services: ManifestServices, wanted: ManifestRequ
  * @param failure - The status that the upstream answered with, or the error that it gave no answer with.
  */
 export async function sendStale(
-  services: ManifestServices,
+  services: Pick<CachedManifests, "contents"> & AnswerEvents,
   wanted: ManifestRequest,
   manifests: readonly CachedManifest[],
   failure: number | RegistryUnreachable,
@@ -40,10 +41,10 @@ export async function sendStale(
     const bytes = await services.contents.get(manifest.digest);
     wanted.signal.throwIfAborted();
     if (!bytes) continue;
-    const { registry, log } = services;
+    const { registry } = wanted;
     const warning = staleWarning(registry, failure, `this is the manifest last seen ${httpDate(manifest.seenMs)}`);
     send(wanted, bytes, { ...cachedHeaders(manifest), ...staleHeaders(warning) });
-    log.warn(
+    services.log.warn(
       { registry, repository: wanted.repository, reference: wanted.tag ?? wanted.digest, failure: describe(failure) },
       "manifest answered from cache: the upstream does not",
     );
@@ -54,7 +55,7 @@ export async function sendStale(
 }
 
 /** Answer a GET by digest without asking the upstream, where it has granted just that lately; false with nothing sent. */
-export async function sendFresh(services: ManifestServices, wanted: ManifestRequest): Promise<boolean> {
+export async function sendFresh(services: CachedManifests & AnswerEvents, wanted: ManifestRequest): Promise<boolean> {
   const { cache, contents, rights } = services;
   const { request, repository, key, digest, credential } = wanted;
   if (!digest || isConditional(request.headers) || !rights.isFresh(credential, repository, digest)) return false;
@@ -71,7 +72,7 @@ export async function sendFresh(services: ManifestServices, wanted: ManifestRequ
 
 /** Answer a GET with cached bytes and the headers of the upstream's 200 to a HEAD; false, with nothing sent, when they do not fit. */
 export async function sendCached(
-  services: ManifestServices,
+  services: Pick<CachedManifests, "cache" | "contents"> & AnswerEvents,
   wanted: ManifestRequest,
   { headers }: UpstreamReply,
 ): Promise<boolean> {
@@ -90,7 +91,7 @@ export async function sendCached(
 
 /** Report what was served, and from where. */
 export function announce(
-  { onManifest, onAnswer, log }: ManifestServices,
+  { onManifest, onAnswer, log }: AnswerEvents,
   { request, repository, credential }: ManifestRequest,
   served: { digest: Digest; mediaType: string; bytes: Buffer },
   by: AnsweredBy,

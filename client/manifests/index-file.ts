@@ -10,8 +10,15 @@ import { z } from "zod";
 import { writeFileAtomic } from "#base/atomic-file.ts";
 import { parseSha256 } from "#oci/digest.ts";
 import { bareType } from "#oci/media-type.ts";
-import type { CachedManifest, ManifestCache, PingAnswer, TaggedDigest } from "./manifest-cache.ts";
-import { digestName, parseName, tagName } from "./repository-key.ts";
+import {
+  type CachedManifest,
+  digestName,
+  type ManifestCache,
+  type PingAnswer,
+  parseName,
+  type TaggedDigest,
+  tagName,
+} from "./manifest-cache.ts";
 
 export interface IndexFileOptions {
   /** The cache directory; it is there. No one else writes its `index.json` while it is open. */

@@ -3,10 +3,18 @@
  * registry answers a ping. Shared by all registries; the bytes are elsewhere (`ManifestContents`).
  */
 import { LRUCache } from "lru-cache";
-import type { Digest } from "#oci/digest.ts";
+import { type Digest, parseSha256 } from "#oci/digest.ts";
 import { bareType } from "#oci/media-type.ts";
-import type { ManifestContents } from "./ports.ts";
-import { digestName, type RepositoryKey, tagName } from "./repository-key.ts";
+import { isRepository, isTag } from "#oci/reference.ts";
+import type { ManifestContents } from "./contents.ts";
+
+/** `<registry>/<repository>`, e.g. `docker.io/library/alpine`. */
+export type RepositoryKey = string & { readonly __brand: "RepositoryKey" };
+
+/** What a name means. */
+export type Named =
+  | { readonly key: RepositoryKey; readonly tag: string; readonly digest?: undefined }
+  | { readonly key: RepositoryKey; readonly digest: Digest; readonly tag?: undefined };
 
 /** What is known of a manifest in a repository. */
 export interface CachedManifest {
@@ -204,4 +212,29 @@ export class ManifestCache {
     }
     return kept;
   }
+}
+
+/** @param registry - In its one spelling; it has no slash. */
+export function repositoryKey(registry: string, repository: string): RepositoryKey {
+  return `${registry}/${repository}` as RepositoryKey;
+}
+
+/** `<repository key>:<tag>`, as tools know it. */
+export function tagName(key: RepositoryKey, tag: string): string {
+  return `${key}:${tag}`;
+}
+
+/** `<repository key>@<digest>`. */
+export function digestName(key: RepositoryKey, digest: Digest): string {
+  return `${key}@${digest}`;
+}
+
+/** The inverse of `tagName` and `digestName`; undefined for anything else. */
+export function parseName(name: string): Named | undefined {
+  const [, registry, repository, separator, reference] = /^([^/]+)\/([^:@]+)([:@])(.+)$/.exec(name) ?? [];
+  if (!registry || !repository || !reference || !isRepository(repository)) return undefined;
+  const key = repositoryKey(registry, repository);
+  if (separator === ":") return isTag(reference) ? { key, tag: reference } : undefined;
+  const digest = parseSha256(reference);
+  return digest && { key, digest };
 }

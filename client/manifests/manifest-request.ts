@@ -1,8 +1,51 @@
+/**
+ * One GET or HEAD of a manifest, what it may be answered from, and who is notified of the answer.
+ */
+import type { Logger } from "pino";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
 import type { RequestContext } from "../registries/request-context.ts";
+import type { Rights } from "../rights/rights.ts";
 import { sentBy } from "../upstream/proxy-headers.ts";
 import type { Question } from "../upstream/upstream.ts";
-import { type RepositoryKey, repositoryKey } from "./repository-key.ts";
+import type { ManifestContents } from "./contents.ts";
+import { type ManifestCache, type RepositoryKey, repositoryKey } from "./manifest-cache.ts";
+
+/** The manifests that are cached, of all registries, and who may have them. */
+export interface CachedManifests {
+  readonly cache: ManifestCache;
+  /** The same that `cache` was made with. */
+  readonly contents: ManifestContents;
+  /** Of this registry. */
+  readonly rights: ManifestRights;
+}
+
+/** Who may pull what, as far as it is remembered. */
+export type ManifestRights = Pick<Rights, "offline" | "granted" | "refused" | "isFresh" | "mayOffline" | "isKnown">;
+
+/** A manifest that has just been served, with its verified bytes. */
+export interface ServedManifest {
+  readonly repository: string;
+  readonly digest: Digest;
+  /** Content-Type as it was sent. */
+  readonly mediaType: string;
+  readonly bytes: Buffer;
+  readonly credential: string | undefined;
+  readonly by: AnsweredBy;
+}
+
+/** What answered a request: the upstream, the cache with the upstream's consent, or the cache in its place. */
+export type AnsweredBy = "upstream" | "cache" | "stale";
+
+/** Who is notified of answers. */
+export interface AnswerEvents {
+  readonly log: Logger;
+  /** Called when a manifest has been served to a GET, whole and verified; what it throws is logged. */
+  readonly onManifest?: ((manifest: ServedManifest) => void) | undefined;
+  /** Called with each answer that is not broken off, for the metrics. */
+  readonly onAnswer?: ((what: "ping" | "manifest", by: AnsweredBy) => void) | undefined;
+  /** Called when the upstream gave no answer: with the error, or the status that is its own failure. */
+  readonly onUpstreamError?: ((failure: unknown) => void) | undefined;
+}
 
 /** A GET or HEAD of a manifest that is being answered. */
 export interface ManifestRequest extends RequestContext {

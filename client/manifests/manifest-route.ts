@@ -10,13 +10,18 @@ import { sendError, upstreamUnavailable } from "../http/answers.ts";
 import { PullerGone } from "../http/response-body.ts";
 import type { RequestContext } from "../registries/request-context.ts";
 import { hasBody } from "../upstream/proxy-headers.ts";
-import type { UpstreamReply } from "../upstream/upstream.ts";
-import { type Ask, askOf, discard, type InItsPlace, isFailure } from "../upstream/upstream-question.ts";
+import type { Upstream, UpstreamReply } from "../upstream/upstream.ts";
+import { type Ask, discard, type InItsPlace, isFailure } from "../upstream/upstream-question.ts";
 import { digestIn, sendCached, sendFresh, sendStale, staleCandidates } from "./from-cache.ts";
 import type { ManifestCache } from "./manifest-cache.ts";
-import { type ManifestRequest, manifestRequest } from "./manifest-request.ts";
+import { type AnswerEvents, type CachedManifests, type ManifestRequest, manifestRequest } from "./manifest-request.ts";
 import { passManifest } from "./pass-manifest.ts";
-import type { ManifestServices } from "./ports.ts";
+
+/** What the manifest route of one registry uses. */
+export interface ManifestServices extends CachedManifests, AnswerEvents {
+  /** For what is not answered here. */
+  readonly upstream: Pick<Upstream, "base" | "pass">;
+}
 
 /** A request whose path names a manifest (`parseManifestPath`). */
 export type ManifestHandler = (
@@ -27,9 +32,9 @@ export type ManifestHandler = (
 /**
  * The handler of GET and HEAD of manifests; it always ends or breaks off the response, and never rejects.
  *
- * @param ask - To be shared with `createPingRoute`, so that one of them waiting in vain is enough.
+ * @param ask - Asks the upstream; to be shared with `createPingRoute`, so that one of them waiting in vain is enough.
  */
-export function createManifestRoute(services: ManifestServices, ask: Ask = askOf(services)): ManifestHandler {
+export function createManifestRoute(services: ManifestServices, ask: Ask): ManifestHandler {
   return async (context, path) => {
     const wanted = hasBody(context.request) ? undefined : manifestRequest(context, path);
     if (!wanted) return void (await services.upstream.pass(context));
@@ -109,7 +114,11 @@ async function askOrServeStale(
 }
 
 /** What an answer of the upstream says about tag, manifest and puller. */
-function learn({ cache, rights }: ManifestServices, wanted: ManifestRequest, { status, headers }: UpstreamReply): void {
+function learn(
+  { cache, rights }: Pick<CachedManifests, "cache" | "rights">,
+  wanted: ManifestRequest,
+  { status, headers }: UpstreamReply,
+): void {
   const { key, repository, tag, credential } = wanted;
   const known = wanted.digest ? [wanted.digest] : cache.digestsOf(key, tag!);
   if (status === 404 && !isAboutMediaType(cache, wanted, known)) forget({ cache, rights }, wanted, known);
@@ -132,7 +141,7 @@ function isAboutMediaType(cache: ManifestCache, { request, key }: ManifestReques
 
 /** A registry may say 404 to those who must not know: only who may have a manifest can make it forgotten. */
 function forget(
-  { cache, rights }: Pick<ManifestServices, "cache" | "rights">,
+  { cache, rights }: Pick<CachedManifests, "cache" | "rights">,
   { key, repository, tag, credential }: ManifestRequest,
   known: readonly Digest[],
 ): void {

@@ -9,12 +9,11 @@ import type { UpstreamReply } from "../upstream/upstream.ts";
 import { discard } from "../upstream/upstream-question.ts";
 import { digestOf, maxManifestBytes } from "./contents.ts";
 import { announce, digestIn, isEncoded } from "./from-cache.ts";
-import type { ManifestRequest } from "./manifest-request.ts";
-import type { ManifestServices } from "./ports.ts";
+import type { AnswerEvents, CachedManifests, ManifestRequest } from "./manifest-request.ts";
 
 /** Answer a GET with the upstream's answer, whatever it is. A manifest is kept once all its bytes were seen to be right. */
 export async function passManifest(
-  services: ManifestServices,
+  services: CachedManifests & AnswerEvents,
   wanted: ManifestRequest,
   { status, headers, body }: UpstreamReply,
 ): Promise<void> {
@@ -68,7 +67,7 @@ async function* kept(body: Readable, onWhole: (bytes: Buffer) => Promise<void>):
 }
 
 async function keep(
-  services: ManifestServices,
+  services: CachedManifests & AnswerEvents,
   wanted: ManifestRequest,
   { digest, contentType, etag }: Expected,
   bytes: Buffer,

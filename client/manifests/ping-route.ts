@@ -8,26 +8,31 @@ import { PullerGone, writeAll } from "../http/response-body.ts";
 import { isRead } from "../http/semantics.ts";
 import type { RequestContext } from "../registries/request-context.ts";
 import { hasBody, sentBy } from "../upstream/proxy-headers.ts";
-import type { UpstreamReply } from "../upstream/upstream.ts";
-import { type Ask, askOf, discard, isFailure } from "../upstream/upstream-question.ts";
+import type { Upstream, UpstreamReply } from "../upstream/upstream.ts";
+import { type Ask, discard, isFailure } from "../upstream/upstream-question.ts";
 import { staleHeaders, staleWarning } from "./from-cache.ts";
-import type { PingAnswer } from "./manifest-cache.ts";
-import type { ManifestServices } from "./ports.ts";
+import type { ManifestCache, PingAnswer } from "./manifest-cache.ts";
+import type { AnswerEvents, ManifestRights } from "./manifest-request.ts";
 
 /** What the ping route uses of one registry. */
-export type PingServices = Omit<ManifestServices, "contents" | "rights" | "onManifest"> & {
-  readonly rights: Pick<ManifestServices["rights"], "offline" | "isKnown">;
-};
+export interface PingServices extends Omit<AnswerEvents, "onManifest"> {
+  /** For what is not answered here. */
+  readonly upstream: Pick<Upstream, "base" | "pass">;
+  readonly cache: Pick<ManifestCache, "knows" | "ping" | "sawPing">;
+  readonly rights: Pick<ManifestRights, "offline" | "isKnown">;
+  /** Whether pullers have a login of this endpoint, and so must not answer the upstream's challenges. @defaultValue false */
+  readonly hidesChallenges?: boolean | undefined;
+}
+
+/** A request for `/v2/`. */
+export type PingHandler = (context: RequestContext) => Promise<void>;
 
 /**
  * The handler of `/v2/`; it always ends or breaks off the response, and never rejects.
  *
  * @param ask - As for `createManifestRoute`.
  */
-export function createPingRoute(
-  services: PingServices,
-  ask: Ask = askOf(services),
-): (context: RequestContext) => Promise<void> {
+export function createPingRoute(services: PingServices, ask: Ask): PingHandler {
   const { upstream, log, onUpstreamError } = services;
 
   const answer = async (context: RequestContext) => {
@@ -40,14 +45,14 @@ export function createPingRoute(
       const reply = await ask({ ping: path, accept, puller, method, sent: sentBy(context), signal }, inItsPlace);
       if (!isFailure(reply.status)) return await pass(services, context, reply);
       onUpstreamError?.(reply.status);
-      const ping = pingFor(services, puller.identity, reply.status);
+      const ping = pingFor(services, context, reply.status);
       if (!ping) return await pass(services, context, reply);
       discard(reply.body);
       replay(services, context, ping, reply.status);
     } catch (err: unknown) {
       if (!(err instanceof RegistryUnreachable) || response.headersSent) throw err;
       onUpstreamError?.(err);
-      const ping = pingFor(services, puller.identity, err);
+      const ping = pingFor(services, context, err);
       if (!ping) return sendError(response, upstreamUnavailable(upstream.base, err));
       replay(services, context, ping, err);
     }
@@ -75,27 +80,27 @@ const openPing: PingAnswer = { status: 200, challenges: [] };
  * registry is out of reach its token service may be as well, and then those who need no login must not be sent there.
  */
 function pingFor(
-  { cache, registry, rights, hidesChallenges }: PingServices,
-  credential: string | undefined,
+  { cache, rights, hidesChallenges }: PingServices,
+  { registry, puller: { identity } }: RequestContext,
   failure: number | RegistryUnreachable,
 ): PingAnswer | undefined {
   if (rights.offline === "nobody" || !cache.knows(registry)) return undefined;
   if (hidesChallenges) return openPing; // also where a challenge was remembered before the endpoint had logins
   const isOutOfReach = typeof failure !== "number";
   if (rights.offline === "anyone" && isOutOfReach) return openPing;
-  if (credential !== undefined && rights.isKnown(credential)) return openPing;
+  if (identity !== undefined && rights.isKnown(identity)) return openPing;
   return cache.ping(registry) ?? openPing;
 }
 
 function replay(
   services: PingServices,
-  { request, response }: RequestContext,
+  { request, response, registry }: RequestContext,
   { status, challenges }: PingAnswer,
   failure: number | RegistryUnreachable,
 ): void {
   const body = status === 200 ? "{}" : challengeBody;
   const headers: OutgoingHttpHeaders = {
-    ...staleHeaders(staleWarning(services.registry, failure, "this is what it answered last")),
+    ...staleHeaders(staleWarning(registry, failure, "this is what it answered last")),
     "content-type": "application/json",
     "content-length": body.length,
     ...(challenges.length > 0 && { "www-authenticate": [...challenges] }),
@@ -108,13 +113,13 @@ const challengeBody = JSON.stringify({ errors: [{ code: "UNAUTHORIZED", message:
 
 async function pass(
   services: PingServices,
-  { request, response, puller, signal }: RequestContext,
+  { request, response, registry, puller, signal }: RequestContext,
   { status, headers, body }: UpstreamReply,
 ): Promise<void> {
   const isAnonymous = request.headers.authorization === undefined && puller.identity === undefined;
   if (isAnonymous && (status === 200 || status === 401)) {
     // Several WWW-Authenticate lines may come as an array, or joined.
-    services.cache.sawPing(services.registry, { status, challenges: [headers["www-authenticate"] ?? []].flat() });
+    services.cache.sawPing(registry, { status, challenges: [headers["www-authenticate"] ?? []].flat() });
   }
   response.writeHead(status, headers);
   services.onAnswer?.("ping", "upstream");

@@ -4,8 +4,7 @@ import pino from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { digestOf, memoryContents } from "#client/manifests/contents.ts";
 import { type IndexFile, openIndexFile } from "#client/manifests/index-file.ts";
-import { ManifestCache } from "#client/manifests/manifest-cache.ts";
-import { repositoryKey } from "#client/manifests/repository-key.ts";
+import { ManifestCache, repositoryKey } from "#client/manifests/manifest-cache.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 import { until } from "#test/support/until.ts";
 

@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import { digestOf, memoryContents } from "#client/manifests/contents.ts";
-import { ManifestCache } from "#client/manifests/manifest-cache.ts";
-import { digestName, parseName, repositoryKey, tagName } from "#client/manifests/repository-key.ts";
+import { digestName, ManifestCache, parseName, repositoryKey, tagName } from "#client/manifests/manifest-cache.ts";
 
 const key = repositoryKey("docker.io", "library/alpine");
 

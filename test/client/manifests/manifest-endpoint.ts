@@ -5,9 +5,9 @@ import pino from "pino";
 import { Registry } from "prom-client";
 import { memoryContents } from "#client/manifests/contents.ts";
 import { ManifestCache } from "#client/manifests/manifest-cache.ts";
-import { createManifestRoute } from "#client/manifests/manifest-route.ts";
+import type { ServedManifest } from "#client/manifests/manifest-request.ts";
+import { createManifestRoute, type ManifestServices } from "#client/manifests/manifest-route.ts";
 import { createPingRoute } from "#client/manifests/ping-route.ts";
-import type { ManifestServices, ServedManifest } from "#client/manifests/ports.ts";
 import type { OfflinePolicy } from "#client/rights/rights.ts";
 import { createClientMetrics } from "#client/status/metrics.ts";
 import { createProxy } from "#client/upstream/proxy.ts";
@@ -33,6 +33,10 @@ export interface ManifestEndpoint extends AsyncDisposable {
 
 export interface ManifestEndpointOptions extends Partial<ManifestServices> {
   readonly offline?: OfflinePolicy;
+  /** @defaultValue registry.test */
+  readonly registry?: string;
+  readonly hidesChallenges?: boolean;
+  readonly timeouts?: Partial<HeadTimeouts>;
 }
 
 /** Timeouts for upstreams that never answer; a test in which they should answer must not race against these. */
@@ -41,7 +45,13 @@ export const impatient: HeadTimeouts = { aloneMs: 150, withMemoryMs: 100, afterS
 /** Start one on a free port; its registry is called `registry.test`. */
 export async function startManifestEndpoint(
   upstreamUrl: URL,
-  { offline = "anyone", ...options }: ManifestEndpointOptions = {},
+  {
+    offline = "anyone",
+    registry = "registry.test",
+    hidesChallenges,
+    timeouts,
+    ...options
+  }: ManifestEndpointOptions = {},
 ): Promise<ManifestEndpoint> {
   const logs: string[] = [];
   const log = pino({}, { write: (line) => logs.push((JSON.parse(line) as { msg: string }).msg) });
@@ -53,7 +63,6 @@ export async function startManifestEndpoint(
   const rights = new RightsDouble(offline);
   const served: ServedManifest[] = [];
   const services: ManifestServices = {
-    registry: "registry.test",
     upstream: proxy,
     cache,
     contents,
@@ -62,12 +71,13 @@ export async function startManifestEndpoint(
     onManifest: (manifest) => served.push(manifest),
     ...options,
   };
-  const ask = askOf(services);
-  const [serve, ping] = [createManifestRoute(services, ask), createPingRoute(services, ask)];
+  const ask = askOf({ upstream: proxy, timeouts });
+  const serve = createManifestRoute(services, ask);
+  const ping = createPingRoute({ ...services, hidesChallenges }, ask);
   const server = createServer((request, response) => {
     const path = request.url!.split("?", 1)[0]!;
     const manifest = request.method === "GET" || request.method === "HEAD" ? parseManifestPath(path) : undefined;
-    const context = contextFor(request, response, services.registry);
+    const context = contextFor(request, response, registry);
     void (manifest ? serve(context, manifest) : ping(context));
   }).listen(0, "127.0.0.1");
   await once(server, "listening");

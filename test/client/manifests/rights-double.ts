@@ -1,4 +1,4 @@
-import type { ManifestRights } from "#client/manifests/ports.ts";
+import type { ManifestRights } from "#client/manifests/manifest-request.ts";
 import type { OfflinePolicy } from "#client/rights/rights.ts";
 import type { Digest } from "#oci/digest.ts";
 
