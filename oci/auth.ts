@@ -1,9 +1,18 @@
 /**
- * In whose name the registry is asked, and for what.
+ * In whose name the registry is asked, and the answers to its challenges: the login itself (Basic), or a token that the
+ * registry's token service gives for it (Bearer; distribution-spec, "Token Authentication Specification").
+ *
+ * Credentials go to the registry itself and to the realm that the registry itself names, nowhere else.
  */
 import { createHash } from "node:crypto";
+import { LRUCache } from "lru-cache";
+import type { Dispatcher } from "undici";
+import { raceAbort } from "#base/waiting.ts";
+import type { Challenge } from "./challenge.ts";
+import type { Credentials } from "./credentials.ts";
+import { RegistryUnreachable } from "./errors.ts";
 import { isRepository } from "./reference.ts";
-import type { Access } from "./token-auth.ts";
+import { basic, fetchToken } from "./token-service.ts";
 
 /**
  * In whose name a request is made.
@@ -36,4 +45,113 @@ export function accessTo(rawPath: string): Access {
   if (repository === undefined || !isRepository(repository)) return { key: path, scope: undefined };
   const scope = `repository:${repository}:pull`;
   return { key: scope, scope };
+}
+
+/** What a request needs an Authorization for. */
+export interface Access {
+  /** Requests with the same key can share a token. */
+  readonly key: string;
+  /** Asked for when the challenge names no scope, e.g. `repository:team/app:pull`. */
+  readonly scope: string | undefined;
+}
+
+/** An Authorization header value, and for whom it is. */
+export interface Need extends Access {
+  /** The login that may be used; undefined for none. */
+  readonly credentials: Credentials | undefined;
+}
+
+const maxTokens = 1000;
+// A token is not used in its last 30 s: it has to live until the registry has read it.
+const marginMs = 30_000;
+const refusedMs = 60_000;
+// Looked up at each call, so that a test can set it.
+const clock = { now: () => performance.now() };
+
+/** Tokens for one registry, anonymous or with a login; cached per scope until shortly before they expire. */
+export class TokenAuth {
+  readonly #registry: URL;
+  readonly #dispatcher: Dispatcher;
+  readonly #headers = new LRUCache<string, string>({ max: maxTokens, ttlResolution: 0, perf: clock });
+  readonly #refused = new LRUCache<string, true>({ max: maxTokens, ttl: refusedMs, ttlResolution: 0, perf: clock });
+  readonly #pending = new Map<string, Promise<string | undefined>>();
+
+  /** @param options - `dispatcher` carries the token requests and stays the caller's to close. */
+  constructor(options: { registry: URL; dispatcher: Dispatcher }) {
+    this.#registry = options.registry;
+    this.#dispatcher = options.dispatcher;
+  }
+
+  /** The value given before for this need, if it is still good: saves the round trip of being challenged. */
+  cached(need: Need): string | undefined {
+    return this.#headers.get(keyOf(need));
+  }
+
+  /** The registry refused `value`: never give it again. A newer one for the same need stays; a password rests for a minute. */
+  forget(need: Need, value: string): void {
+    const key = keyOf(need);
+    if (this.#headers.peek(key) === value) this.#headers.delete(key);
+    if (value.startsWith("Basic ")) this.#refused.set(key, true);
+  }
+
+  /**
+   * Authorization header value for this challenge, or undefined when there is none to give: no login, or the token
+   * service refuses it. Requests for the same need are made once; a login that was refused, by the service or by the
+   * registry itself, rests for a minute, lest the account be locked.
+   *
+   * @throws RegistryUnreachable when the token service fails, or when its realm is no place for a password.
+   */
+  authorize(challenge: Challenge, need: Need, signal: AbortSignal): Promise<string | undefined> {
+    const key = keyOf(need);
+    const known = this.#headers.get(key);
+    if (known !== undefined || this.#refused.has(key)) return Promise.resolve(known);
+    const pending =
+      this.#pending.get(key) ?? this.#answer(challenge, need, key).finally(() => this.#pending.delete(key));
+    this.#pending.set(key, pending);
+    return raceAbort(pending, signal);
+  }
+
+  async #answer(challenge: Challenge, { credentials, scope }: Need, key: string): Promise<string | undefined> {
+    if (challenge.scheme === "basic") {
+      if (credentials === undefined || "identityToken" in credentials) return undefined;
+      this.#headers.set(key, basic(credentials));
+      return basic(credentials);
+    }
+    const realm = parseRealm(challenge.parameters.realm);
+    if (credentials !== undefined) requireSafe(realm, this.#registry);
+    const scopes = (challenge.parameters.scope ?? scope ?? "").split(" ").filter((one) => one !== "");
+    const query = { realm, service: challenge.parameters.service, scopes };
+    const token = await fetchToken(this.#dispatcher, query, credentials);
+    if (token === undefined && credentials !== undefined) this.#refused.set(key, true);
+    if (token === undefined) return undefined;
+    const ttl = Math.floor(token.lifetimeMs - marginMs);
+    if (ttl > 0) this.#headers.set(key, `Bearer ${token.value}`, { ttl });
+    return `Bearer ${token.value}`;
+  }
+}
+
+// The login as a hash: with another one, tokens and refusals of the former no longer count.
+function keyOf({ key, credentials }: Need): string {
+  const login = credentials && createHash("sha256").update(JSON.stringify(credentials)).digest("base64");
+  return `${login ?? "anonymous"} ${key}`;
+}
+
+function parseRealm(realm = ""): URL {
+  const url = URL.parse(realm);
+  if (url?.protocol === "https:" || url?.protocol === "http:") {
+    url.username = url.password = url.hash = "";
+    return url;
+  }
+  throw new RegistryUnreachable(`token realm "${realm}" is not an http or https URL`);
+}
+
+// A registry that is itself asked in the clear may name a realm on its own host; one behind TLS cannot talk us out of it.
+function requireSafe(realm: URL, registry: URL): void {
+  const sameHost = realm.hostname === registry.hostname && registry.protocol === "http:";
+  if (realm.protocol === "https:" || isLoopback(realm.hostname) || sameHost) return;
+  throw new RegistryUnreachable(`token realm ${realm.origin}${realm.pathname} is not https: no password goes there`);
+}
+
+function isLoopback(hostname: string): boolean {
+  return /^(?:127\.\d+\.\d+\.\d+|\[::1\]|(?:.+\.)?localhost)$/.test(hostname);
 }

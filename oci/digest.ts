@@ -22,5 +22,5 @@ export function hexOf(digest: Digest): string {
 
 /** The 32 bytes of the hash value. */
 export function hashOf(digest: Digest): Buffer {
-  return Buffer.from(hexOf(digest), "hex");
+  return Buffer.from(digest.slice("sha256:".length), "hex");
 }

@@ -21,6 +21,7 @@ export interface DirectAnswer {
 
 const scratchBytes = 64 * 1024;
 const maxHeadBytes = 32 * 1024;
+const tooLong = "the registry sent more than Content-Length";
 
 /**
  * Ask; the body has to be read or cancelled.
@@ -35,154 +36,174 @@ export async function directGet(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<DirectAnswer | undefined> {
-  const connection = new Connection(url, signal);
-  const timer = setTimeout(() => connection.destroy(), timeoutMs);
+  const connection = new Connection(url, requestHead(url, headers), signal);
+  const timer = setTimeout(connection.cancel, timeoutMs);
   try {
-    connection.send(requestHead(url, headers));
     const head = parseHead(await connection.head);
-    if (head) return { ...head, body: connection.body(head.length) };
+    if (head) {
+      connection.leftBytes = head.length;
+      return { ...head, body: connection };
+    }
   } catch {
     // the library asks again, and says what is wrong
   } finally {
     clearTimeout(timer);
   }
-  connection.destroy();
+  connection.cancel();
   signal.throwIfAborted();
   return undefined;
 }
 
-class Connection {
+// A registry that redirects every blob, for example, need not be asked twice for each.
+const maxMisses = 4;
+
+/** Direct GETs of one registry, for as long as it has plain answers. */
+export class DirectReads {
+  readonly #base: URL;
+  readonly #timeoutMs: number;
+  #misses = 0;
+
+  /** @param timeoutMs - How long the registry may take to begin its answer. */
+  constructor(base: URL, timeoutMs: number) {
+    this.#base = base;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** Whether a try is worth it: only what is asked in the clear can be read directly. */
+  get isPromising(): boolean {
+    return this.#base.protocol === "http:" && this.#misses < maxMisses;
+  }
+
+  /** Undefined when the HTTP library has to ask. @param path - Below the base. */
+  async get(
+    path: string,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<DirectAnswer | undefined> {
+    const url = new URL(this.#base.pathname.replace(/\/+$/, "") + path, this.#base);
+    const answer = await directGet(url, headers, this.#timeoutMs, signal);
+    this.#misses = answer ? 0 : this.#misses + 1;
+    return answer;
+  }
+}
+
+/** A connection for one request, and the body of its answer. */
+class Connection implements Body {
   /** What comes before the body. */
   readonly head: Promise<string>;
-  private readonly socket: Socket;
-  private readonly signal: AbortSignal;
-  private readonly onAbort = () => this.destroy();
-  private readonly scratch = Buffer.allocUnsafe(scratchBytes);
-  /** Bytes that have come and that nobody has taken: the head, and what came with it. */
-  private early = Buffer.alloc(0);
-  private readonly headDone = Promise.withResolvers<string>();
-  private readonly bodyDone = Promise.withResolvers<void>();
-  private sink: BodySink | undefined;
-  private space: Uint8Array;
-  private leftBytes = 0;
-  private isPaused = false;
+  /** Bytes of the body that are still to come; set before it is read. */
+  leftBytes = 0;
+  readonly #socket: Socket;
+  readonly #signal: AbortSignal;
+  readonly #scratch = Buffer.allocUnsafe(scratchBytes);
+  /** Bytes that have come and have not been taken: the head, and what came with it. */
+  #early = Buffer.alloc(0);
+  readonly #headDone = Promise.withResolvers<string>();
+  readonly #bodyDone = Promise.withResolvers<void>();
+  #sink: BodySink | undefined;
+  #space: Uint8Array = this.#scratch;
+  #isPaused = false;
 
-  constructor(url: URL, signal: AbortSignal) {
-    this.signal = signal;
-    this.head = this.headDone.promise;
-    this.space = this.scratch;
-    this.head.catch(() => {}); // whoever waits for it hears of it
-    this.bodyDone.promise.catch(() => {});
-    this.socket = connect({
+  constructor(url: URL, request: string, signal: AbortSignal) {
+    this.#signal = signal;
+    this.head = this.#headDone.promise;
+    this.head.catch(() => {}); // it is thrown where it is waited for
+    this.#bodyDone.promise.catch(() => {});
+    this.#socket = connect({
       host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
       port: Number(url.port || 80),
-      onread: { buffer: () => this.nextSpace(), callback: (bytes, buf) => this.onRead(bytes, buf as Buffer) },
+      onread: { buffer: this.#nextSpace, callback: this.#onRead },
     });
-    this.socket.setNoDelay(true);
-    this.socket.on("error", (err) => this.fail(err));
-    this.socket.on("end", () => this.fail(new Error("the registry ended the connection early")));
-    this.socket.on("close", () => this.fail(new Error("connection closed")));
-    if (signal.aborted) this.destroy();
-    else signal.addEventListener("abort", this.onAbort, { once: true });
-    this.socket.resume();
+    this.#socket.setNoDelay(true);
+    this.#socket.on("error", this.#fail);
+    this.#socket.on("end", () => this.#fail(new Error("the registry ended the connection early")));
+    this.#socket.on("close", () => this.#fail(new Error("connection closed")));
+    if (signal.aborted) this.cancel();
+    else signal.addEventListener("abort", this.cancel, { once: true });
+    this.#socket.resume();
+    this.#socket.write(request, "latin1");
   }
 
-  send(text: string): void {
-    this.socket.write(text, "latin1");
-  }
+  readonly cancel = (): void => {
+    this.#signal.removeEventListener("abort", this.cancel);
+    this.#socket.destroy();
+  };
 
-  destroy(): void {
-    this.signal.removeEventListener("abort", this.onAbort);
-    this.socket.destroy();
-  }
-
-  body(length: number): Body {
-    this.leftBytes = length;
-    return {
-      pourInto: async (sink) => {
-        try {
-          await this.pour(sink);
-        } catch (err: unknown) {
-          this.signal.throwIfAborted();
-          throw err;
-        } finally {
-          this.destroy();
-        }
-      },
-      cancel: () => this.destroy(),
-    };
-  }
-
-  private async pour(sink: BodySink): Promise<void> {
-    const { early } = this;
-    if (early.length > this.leftBytes) throw new RegistryUnreachable("the registry sent more than Content-Length");
-    this.leftBytes -= early.length;
-    if (!(await copyInto(sink, early)) || this.leftBytes === 0) return;
-    this.sink = sink;
-    this.goOn(true);
-    await this.bodyDone.promise;
+  async pourInto(sink: BodySink): Promise<void> {
+    try {
+      const early = this.#early;
+      if (early.length > this.leftBytes) throw new RegistryUnreachable(tooLong);
+      this.leftBytes -= early.length;
+      if (!(await copyInto(sink, early)) || this.leftBytes === 0) return;
+      this.#sink = sink;
+      this.#continue(true);
+      await this.#bodyDone.promise;
+    } catch (err: unknown) {
+      this.#signal.throwIfAborted();
+      throw err;
+    } finally {
+      this.cancel();
+    }
   }
 
   /** The kernel's next bytes go here. While reading pauses the reader's memory is its own. */
-  private nextSpace(): Uint8Array {
-    this.space = this.sink && !this.isPaused && this.leftBytes > 0 ? this.sink.space() : this.scratch;
-    return this.space;
-  }
+  readonly #nextSpace = (): Uint8Array => {
+    this.#space = this.#sink && !this.#isPaused && this.leftBytes > 0 ? this.#sink.space() : this.#scratch;
+    return this.#space;
+  };
 
-  private onRead(bytes: number, buf: Buffer): boolean {
-    if (!this.sink) return this.takeEarly(buf.subarray(0, bytes));
+  readonly #onRead = (bytes: number, buf: Uint8Array): boolean => {
+    if (!this.#sink) return this.#takeEarly(buf.subarray(0, bytes));
     if (bytes > this.leftBytes) {
-      this.fail(new RegistryUnreachable("the registry sent more than Content-Length"));
+      this.#fail(new RegistryUnreachable(tooLong));
       return false;
     }
     this.leftBytes -= bytes;
     // A first read after a pause has gone to the scratch buffer.
-    const wanted = this.space === this.scratch ? copyInto(this.sink, buf.subarray(0, bytes)) : this.sink.filled(bytes);
+    const isScratch = this.#space === this.#scratch;
+    const wanted = isScratch ? copyInto(this.#sink, buf.subarray(0, bytes)) : this.#sink.filled(bytes);
     if (wanted === true && this.leftBytes > 0) return true;
-    this.isPaused = true;
-    if (typeof wanted === "boolean") this.goOn(wanted);
-    else
-      wanted.then(
-        (more) => this.goOn(more),
-        (err: Error) => this.fail(err),
-      );
+    this.#isPaused = true;
+    if (typeof wanted === "boolean") this.#continue(wanted);
+    else wanted.then(this.#continue, this.#fail);
     return false;
-  }
+  };
 
-  private goOn(isMoreWanted: boolean): void {
+  readonly #continue = (isMoreWanted: boolean): void => {
     if (!isMoreWanted || this.leftBytes === 0) {
-      this.bodyDone.resolve();
+      this.#bodyDone.resolve();
       return;
     }
-    this.isPaused = false;
-    this.socket.resume();
-  }
+    this.#isPaused = false;
+    this.#socket.resume();
+  };
 
-  private takeEarly(bytes: Buffer): boolean {
-    this.early = Buffer.concat([this.early, bytes]);
-    const end = this.early.indexOf("\r\n\r\n");
+  #takeEarly(bytes: Uint8Array): boolean {
+    this.#early = Buffer.concat([this.#early, bytes]);
+    const end = this.#early.indexOf("\r\n\r\n");
     if (end < 0) {
-      if (this.early.length > maxHeadBytes) this.fail(new Error("the registry's headers are too long"));
+      if (this.#early.length > maxHeadBytes) this.#fail(new Error("the registry's headers are too long"));
       return true;
     }
-    this.headDone.resolve(this.early.toString("latin1", 0, end));
-    this.early = this.early.subarray(end + 4);
-    this.isPaused = true;
+    this.#headDone.resolve(this.#early.toString("latin1", 0, end));
+    this.#early = this.#early.subarray(end + 4);
+    this.#isPaused = true;
     return false;
   }
 
-  private fail(err: Error): void {
-    this.headDone.reject(err);
-    this.bodyDone.reject(
+  readonly #fail = (err: Error): void => {
+    this.#headDone.reject(err);
+    this.#bodyDone.reject(
       err instanceof RegistryUnreachable ? err : new RegistryUnreachable(err.message, { cause: err }),
     );
-    this.destroy();
-  }
+    this.cancel();
+  };
 }
 
 function requestHead(url: URL, headers: Readonly<Record<string, string>>): string {
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  return `GET ${url.pathname}${url.search} HTTP/1.1\r\nhost: ${url.host}\r\nconnection: close\r\n${lines.join("")}\r\n`;
+  let head = `GET ${url.pathname}${url.search} HTTP/1.1\r\nhost: ${url.host}\r\nconnection: close\r\n`;
+  for (const [name, value] of Object.entries(headers)) head += `${name}: ${value}\r\n`;
+  return `${head}\r\n`;
 }
 
 /** Status and headers of an answer that can be read here (RFC 9112 § 4 to § 6). */

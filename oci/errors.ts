@@ -1,6 +1,9 @@
 /**
- * How a registry says no (OCI distribution-spec § Error codes), and what is thrown when it says nothing at all.
+ * How a registry says no (OCI distribution-spec § Error codes), and what is thrown when it says nothing at all: whatever
+ * breaks in undici, before the headers or within the body, leaves this room as `RegistryUnreachable`; an abort stays
+ * what it is.
  */
+import type { Dispatcher } from "undici";
 
 const statusOfCode = {
   BLOB_UNKNOWN: 404,
@@ -62,4 +65,35 @@ export class RegistryUnreachable extends Error {
 
 function errorBody(code: ErrorCode, message: string, detail: unknown): ErrorBody {
   return { errors: [detail === undefined ? { code, message } : { code, message, detail }] };
+}
+
+/** Interceptor for `dispatcher.compose()`: errors of undici become `RegistryUnreachable`, all else is passed on. */
+export function translateErrors(dispatch: Dispatcher.Dispatch): Dispatcher.Dispatch {
+  return (options, handler) =>
+    dispatch(options, {
+      onRequestStart: handler.onRequestStart?.bind(handler),
+      onResponseStart: handler.onResponseStart?.bind(handler),
+      onResponseData: handler.onResponseData?.bind(handler),
+      onResponseEnd: handler.onResponseEnd?.bind(handler),
+      onResponseError(controller, err) {
+        handler.onResponseError?.(controller, controller?.aborted ? err : unreachable(describe(options), err));
+      },
+    } as Dispatcher.DispatchHandler);
+}
+
+/** `GET https://host/path`, without the query: that of a redirect is often a signature. */
+function describe({ method, origin = "", path }: Dispatcher.DispatchOptions): string {
+  return `${method} ${String(origin)}${path.split("?", 1)[0]}`;
+}
+
+/** `err` as this room's own; `what` is the request that it ended. */
+export function unreachable(what: string, err: unknown): RegistryUnreachable {
+  if (err instanceof RegistryUnreachable) return err;
+  return new RegistryUnreachable(`${what}: ${reason(err)}`, { cause: err });
+}
+
+// A connection that failed on every address is an AggregateError with a code and no message.
+function reason(err: unknown): string {
+  if (!(err instanceof Error)) return String(err);
+  return err.message || ("code" in err ? String(err.code) : err.name);
 }

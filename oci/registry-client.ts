@@ -4,17 +4,15 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
 import { Agent, type Dispatcher } from "undici";
-import { type Auth, pullerIdentity } from "./auth.ts";
+import { type Auth, pullerIdentity, TokenAuth } from "./auth.ts";
 import { type Body, bodyOf } from "./body.ts";
-import { ChallengedHttp } from "./challenged-http.ts";
 import type { CredentialSource, Credentials } from "./credentials.ts";
 import type { Digest } from "./digest.ts";
-import { DirectReads } from "./direct-reads.ts";
-import { translateErrors } from "./foreign-errors.ts";
+import { DirectReads } from "./direct-get.ts";
+import { translateErrors } from "./errors.ts";
 import { formatRange } from "./range.ts";
 import { parseBlobPath } from "./reference.ts";
-import { drain, type HttpAnswer, RegistryHttp } from "./registry-http.ts";
-import { TokenAuth } from "./token-auth.ts";
+import { ChallengedHttp, drain, type HttpAnswer, RegistryHttp } from "./registry-http.ts";
 
 export type { Auth } from "./auth.ts";
 export { RegistryUnreachable } from "./errors.ts";
@@ -69,7 +67,7 @@ export class RegistryClient {
   readonly #http: RegistryHttp;
   readonly #authenticated: ChallengedHttp;
   readonly #ownAgent: Agent | undefined;
-  readonly #userAgent: string;
+  readonly #ownHeaders: { readonly "user-agent": string; readonly "accept-encoding": string };
   readonly #direct: DirectReads;
 
   constructor(options: RegistryClientOptions) {
@@ -78,14 +76,14 @@ export class RegistryClient {
     const limits = { connectTimeout: connectTimeoutMs, connections: maxConnectionsPerOrigin };
     this.#ownAgent = options.dispatcher ? undefined : new Agent(limits);
     const dispatcher = (options.dispatcher ?? this.#ownAgent!).compose(translateErrors);
-    this.#userAgent = options.userAgent ?? "ndn-registry";
+    this.#ownHeaders = { "user-agent": options.userAgent ?? "ndn-registry", "accept-encoding": "identity" };
     const timeouts = {
       headersTimeout: options.headersTimeoutMs ?? 30_000,
       bodyTimeout: options.bodyTimeoutMs ?? 30_000,
     };
     this.#direct = new DirectReads(base, timeouts.headersTimeout);
-    this.#http = new RegistryHttp({ base, dispatcher, timeouts, onAnswer: options.onAnswer ?? (() => {}) });
-    const login = typeof credentials === "function" ? credentials : () => Promise.resolve(credentials);
+    this.#http = new RegistryHttp({ base, dispatcher, timeouts, onAnswer: options.onAnswer });
+    const login = typeof credentials === "object" ? () => Promise.resolve(credentials) : credentials;
     this.#authenticated = new ChallengedHttp(this.#http, new TokenAuth({ registry: base, dispatcher }), login);
   }
 
@@ -101,10 +99,10 @@ export class RegistryClient {
     options: RequestOptions & { range?: { start: number; end?: number } | undefined },
   ): Promise<BlobResponse> {
     const range = options.range ? { range: formatRange(options.range.start, options.range.end) } : {};
-    const headers = { ...lowerCased(options.headers ?? {}), ...range, ...this.#ownHeaders() };
+    const headers = { ...lowerCased(options.headers ?? {}), ...range, ...this.#ownHeaders };
     const path = `/v2/${repository}/blobs/${digest}`;
-    const question = { method: "GET", path, headers, followsRedirects: true } as const;
-    return responseOf(await this.#authenticated.ask(question, options.auth, options.signal));
+    const request = { method: "GET", path, headers, followsRedirects: true } as const;
+    return responseOf(await this.#authenticated.ask(request, options.auth, options.signal));
   }
 
   /**
@@ -122,7 +120,7 @@ export class RegistryClient {
     if (this.#ownAgent && this.#direct.isPromising) {
       const path = `/v2/${repository}/blobs/${digest}`;
       const authorization = await this.#authenticated.cached(path, auth, signal);
-      const headers = { range: formatRange(range.start, range.end), "user-agent": this.#userAgent };
+      const headers = { range: formatRange(range.start, range.end), "user-agent": this.#ownHeaders["user-agent"] };
       const answer = await this.#direct.get(path, { ...headers, ...(authorization && { authorization }) }, signal);
       if (answer) return answer;
     }
@@ -137,8 +135,8 @@ export class RegistryClient {
     options: { auth: Auth; signal: AbortSignal },
   ): Promise<{ status: number; headers: IncomingHttpHeaders }> {
     const path = `/v2/${repository}/blobs/${digest}`;
-    const question = { method: "HEAD", path, headers: this.#ownHeaders(), followsRedirects: true } as const;
-    const answer = await this.#authenticated.ask(question, options.auth, options.signal);
+    const request = { method: "HEAD", path, headers: this.#ownHeaders, followsRedirects: true } as const;
+    const answer = await this.#authenticated.ask(request, options.auth, options.signal);
     await drain(answer, options.signal);
     return { status: answer.statusCode, headers: answer.headers };
   }
@@ -154,10 +152,10 @@ export class RegistryClient {
     path: string,
     options: RequestOptions & { headersTimeoutMs?: number | undefined; followRedirects?: boolean | undefined },
   ): Promise<RegistryResponse> {
-    const headers = { ...this.#ownHeaders(), ...lowerCased(options.headers ?? {}) };
+    const headers = { ...this.#ownHeaders, ...lowerCased(options.headers ?? {}) };
     const followsRedirects = options.followRedirects ?? parseBlobPath(path.split("?", 1)[0]!) !== undefined;
-    const question = { method, path, headers, followsRedirects, headersTimeoutMs: options.headersTimeoutMs };
-    return responseOf(await this.#authenticated.ask(question, options.auth, options.signal));
+    const request = { method, path, headers, followsRedirects, headersTimeoutMs: options.headersTimeoutMs };
+    return responseOf(await this.#authenticated.ask(request, options.auth, options.signal));
   }
 
   /**
@@ -172,8 +170,8 @@ export class RegistryClient {
   /** Whether the registry answers at all, whatever it says, within the signal's time. */
   async isReachable(signal: AbortSignal): Promise<boolean> {
     try {
-      const question = { method: "GET", path: "/v2/", headers: {}, followsRedirects: false } as const;
-      await drain(await this.#http.ask(question, undefined, signal), signal);
+      const request = { method: "GET", path: "/v2/", headers: {}, followsRedirects: false } as const;
+      await drain(await this.#http.ask(request, undefined, signal), signal);
       return true;
     } catch {
       return false; // that is the answer
@@ -183,10 +181,6 @@ export class RegistryClient {
   /** Ends the client's own connections; reads that are still running break off. */
   async close(): Promise<void> {
     await this.#ownAgent?.destroy();
-  }
-
-  #ownHeaders() {
-    return { "user-agent": this.#userAgent, "accept-encoding": "identity" };
   }
 }
 

@@ -1,17 +1,20 @@
 /**
- * Requests to one registry as they go over the wire: raw paths, redirects, and errors in this room's terms.
+ * Requests to one registry: `RegistryHttp` makes them as they go over the wire (raw paths, redirects, errors in this
+ * room's terms), `ChallengedHttp` in a puller's or the client's name, with the registry's challenges answered.
  */
 import type { IncomingHttpHeaders } from "node:http";
 import type { Dispatcher } from "undici";
 import { raceAbort } from "#base/waiting.ts";
-import { RegistryUnreachable } from "./errors.ts";
-import { unreachable } from "./foreign-errors.ts";
+import { type Auth, accessTo, type Need, type TokenAuth } from "./auth.ts";
+import { parseChallenges } from "./challenge.ts";
+import type { CredentialSource, Credentials } from "./credentials.ts";
+import { RegistryUnreachable, unreachable } from "./errors.ts";
 
 /** Names in lower case. */
 export type Headers = Readonly<Record<string, string>>;
 
 /** A request, without the Authorization. */
-export interface Question {
+export interface HttpRequest {
   readonly method: "GET" | "HEAD";
   /** Below the registry's base, with query, as it goes over the wire. */
   readonly path: string;
@@ -28,7 +31,8 @@ export interface RegistryHttpOptions {
   base: URL;
   dispatcher: Dispatcher;
   timeouts: { headersTimeout: number; bodyTimeout: number };
-  onAnswer: (answer: { status: number; headers: IncomingHttpHeaders }) => void;
+  /** Called with every answer of the registry itself. */
+  onAnswer: ((answer: { status: number; headers: IncomingHttpHeaders }) => void) | undefined;
 }
 
 interface Target {
@@ -39,6 +43,7 @@ interface Target {
 const maxRedirects = 5;
 const redirects = new Set([301, 302, 303, 307, 308]);
 
+/** Requests as they are, with the Authorization that they are given. */
 export class RegistryHttp {
   readonly #options: RegistryHttpOptions;
   readonly #home: Target;
@@ -49,53 +54,145 @@ export class RegistryHttp {
   }
 
   /**
-   * Ask, and follow at most 5 redirects if the question says so, without Authorization and cookies once the origin has
+   * Ask, and follow at most 5 redirects if `followsRedirects`, without Authorization and cookies once the origin has
    * changed. The caller reads the body or destroys it.
    *
    * @throws RegistryUnreachable when there is no answer.
    */
-  async ask(question: Question, authorization: string | undefined, signal: AbortSignal): Promise<HttpAnswer> {
-    let target: Target = { origin: this.#home.origin, path: this.#home.path + question.path };
-    let headers = authorized(question.headers, authorization);
+  async ask(request: HttpRequest, authorization: string | undefined, signal: AbortSignal): Promise<HttpAnswer> {
+    let target: Target = { origin: this.#home.origin, path: this.#home.path + request.path };
+    let headers = authorized(request.headers, authorization);
     for (let hops = 0; hops <= maxRedirects; hops++) {
-      const answer = await this.#requestTwice(question, target, headers, signal);
-      if (!question.followsRedirects || !redirects.has(answer.statusCode)) return answer;
+      const answer = await this.#requestTwice(request, target, headers, signal);
+      if (!request.followsRedirects || !redirects.has(answer.statusCode)) return answer;
       const next = redirectTarget(answer, target);
       await drain(answer, signal);
       if (next.origin !== target.origin) headers = withoutSecrets(headers);
       target = next;
     }
-    throw new RegistryUnreachable(`${describe(question, this.#home)}: more than ${maxRedirects} redirects`);
+    throw new RegistryUnreachable(`${describe(request, this.#home)}: more than ${maxRedirects} redirects`);
   }
 
-  /** A registry may close a connection after an answer, which may go unseen until the next question: then once more. */
-  async #requestTwice(question: Question, target: Target, headers: Headers, signal: AbortSignal): Promise<HttpAnswer> {
+  /** A registry may close a connection after an answer, which may go unseen until the next request: then once more. */
+  async #requestTwice(
+    request: HttpRequest,
+    target: Target,
+    headers: Headers,
+    signal: AbortSignal,
+  ): Promise<HttpAnswer> {
     try {
-      return await this.#request(question, target, headers, signal);
+      return await this.#request(request, target, headers, signal);
     } catch (err: unknown) {
-      if (isLostConnection(err)) return this.#request(question, target, headers, signal);
+      if (isLostConnection(err)) return this.#request(request, target, headers, signal);
       throw err;
     }
   }
 
-  async #request(question: Question, target: Target, headers: Headers, signal: AbortSignal): Promise<HttpAnswer> {
+  async #request(request: HttpRequest, target: Target, headers: Headers, signal: AbortSignal): Promise<HttpAnswer> {
     const { dispatcher, timeouts, onAnswer } = this.#options;
-    const { method, headersTimeoutMs: headersTimeout = timeouts.headersTimeout } = question;
+    const { method, headersTimeoutMs: headersTimeout = timeouts.headersTimeout } = request;
     // undici ends the connection after a HEAD unless it is told not to.
-    const request = { ...target, method, headers, signal, reset: false, ...timeouts, headersTimeout };
+    const options = { ...target, method, headers, signal, reset: false, ...timeouts, headersTimeout };
     try {
       // undici looks at the signal only when connected: an abort does not wait for that.
-      const response = await raceAbort(dispatcher.request(request), signal);
+      const response = await raceAbort(dispatcher.request(options), signal);
       // A body that is destroyed early, or breaks while nobody reads, emits its error: without a listener that ends the
-      // process. Whoever reads still gets it.
+      // process. Its reader still gets it.
       response.body.on("error", () => {});
       const atHome = target.origin === this.#home.origin;
-      if (atHome) onAnswer({ status: response.statusCode, headers: response.headers });
+      if (atHome) onAnswer?.({ status: response.statusCode, headers: response.headers });
       return { ...response, atHome };
     } catch (err: unknown) {
       signal.throwIfAborted();
-      throw unreachable(describe(question, target), err);
+      throw unreachable(describe(request, target), err);
     }
+  }
+}
+
+/** Requests in a puller's or the client's name: the registry's challenges are answered once, as far as that name allows. */
+export class ChallengedHttp {
+  readonly #http: RegistryHttp;
+  readonly #tokens: TokenAuth;
+  readonly #credentials: CredentialSource | undefined;
+
+  /** @param credentials - Never rejects. */
+  constructor(http: RegistryHttp, tokens: TokenAuth, credentials: CredentialSource | undefined) {
+    this.#http = http;
+    this.#tokens = tokens;
+    this.#credentials = credentials;
+  }
+
+  /** @throws RegistryUnreachable when the registry, or its token service, gives no answer. */
+  async ask(request: HttpRequest, auth: Auth, signal: AbortSignal): Promise<HttpAnswer> {
+    if (auth.kind !== "puller") return (await this.#askAs(request, [await this.loginFor(auth, signal)], signal)).answer;
+    if (auth.value !== undefined) {
+      const answer = await this.#http.ask(request, auth.value, signal);
+      if (!auth.orWithout || !isRefusal(answer)) return answer;
+      await drain(answer, signal);
+    }
+    return this.#askForPuller(request, signal);
+  }
+
+  /** The Authorization that is at hand for this path, without asking the registry. */
+  async cached(
+    path: string,
+    auth: Exclude<Auth, { kind: "puller" }>,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    return this.#tokens.cached({ ...accessTo(path), credentials: await this.loginFor(auth, signal) });
+  }
+
+  /** The credentials that this name may use. */
+  async loginFor(auth: Auth, signal: AbortSignal): Promise<Credentials | undefined> {
+    if (auth.kind === "anonymous" || this.#credentials === undefined) return undefined;
+    return raceAbort(this.#credentials(), signal);
+  }
+
+  /** A login that is no longer good must not keep public images away: then it is anonymous. */
+  async #askForPuller(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
+    const login = await this.loginFor({ kind: "login" }, signal);
+    const { answer, sent } = await this.#askAs(request, login ? [login, undefined] : [undefined], signal);
+    if (sent === undefined || !isRefusal(answer)) return answer;
+    // What the registry says to our token ("insufficient_scope", "denied") is not what tells a puller to log in.
+    await drain(answer, signal);
+    return this.#http.ask(request, undefined, signal);
+  }
+
+  /** Ask with a token that is at hand, else as the challenge demands: with the first of `logins` that gets an answer. */
+  async #askAs(
+    request: HttpRequest,
+    logins: readonly (Credentials | undefined)[],
+    signal: AbortSignal,
+  ): Promise<{ answer: HttpAnswer /** The Authorization. */; sent: string | undefined }> {
+    const needs = logins.map((credentials) => ({ ...accessTo(request.path), credentials }));
+    const first = this.#tokens.cached(needs[0]!);
+    const answer = await this.#http.ask(request, first, signal);
+    if (answer.statusCode !== 401 || !answer.atHome) return { answer, sent: first };
+    if (first !== undefined) this.#tokens.forget(needs[0]!, first);
+    try {
+      const authorization = await this.#authorize(answer, needs, signal);
+      if (authorization === undefined) return { answer, sent: first };
+      await drain(answer, signal);
+      const { value } = authorization;
+      const second = await this.#http.ask(request, value, signal);
+      if (second.statusCode === 401 && second.atHome) this.#tokens.forget(authorization.need, value);
+      return { answer: second, sent: value };
+    } catch (err: unknown) {
+      answer.body.destroy();
+      throw err;
+    }
+  }
+
+  /** An Authorization for the first need and challenge that has one; Bearer before Basic. */
+  async #authorize({ headers }: HttpAnswer, needs: readonly Need[], signal: AbortSignal) {
+    const challenges = parseChallenges(headers["www-authenticate"]).sort((a, b) => b.scheme.localeCompare(a.scheme));
+    for (const need of needs) {
+      for (const challenge of challenges) {
+        const value = await this.#tokens.authorize(challenge, need, signal);
+        if (value !== undefined) return { need, value };
+      }
+    }
+    return undefined;
   }
 }
 
@@ -112,7 +209,7 @@ export function isLostConnection(err: unknown): boolean {
 }
 
 // Without the query: that of a redirect is often a signature.
-function describe({ method }: Question, { origin, path }: Target): string {
+function describe({ method }: HttpRequest, { origin, path }: Target): string {
   return `${method} ${origin}${path.split("?", 1)[0]}`;
 }
 
@@ -136,4 +233,8 @@ function authorized(headers: Headers, authorization: string | undefined): Header
 function withoutSecrets(headers: Headers): Headers {
   const { authorization: _a, cookie: _c, "proxy-authorization": _p, ...others } = headers;
   return others;
+}
+
+function isRefusal({ statusCode, atHome }: HttpAnswer): boolean {
+  return atHome && (statusCode === 401 || statusCode === 403);
 }

@@ -1,8 +1,7 @@
 /** One request to a token service. */
 import type { Dispatcher } from "undici";
 import type { Credentials, IdentityToken, PasswordLogin } from "./credentials.ts";
-import { RegistryUnreachable } from "./errors.ts";
-import { unreachable } from "./foreign-errors.ts";
+import { RegistryUnreachable, unreachable } from "./errors.ts";
 
 const clientId = "ndn-registry";
 const timeoutMs = 15_000;

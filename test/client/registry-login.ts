@@ -1,4 +1,4 @@
-import { parseChallenges } from "#oci/token-auth.ts";
+import { parseChallenges } from "#oci/challenge.ts";
 import { ask } from "./endpoint.ts";
 
 /** What a registry asks for. */

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { parseChallenges } from "#oci/token-auth.ts";
+import { parseChallenges } from "#oci/challenge.ts";
 
 test("Docker Hub's challenge", () => {
   const header =

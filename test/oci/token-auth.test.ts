@@ -1,7 +1,7 @@
 import { MockAgent } from "undici";
 import { afterEach, expect, test, vi } from "vitest";
+import { type Need, TokenAuth } from "#oci/auth.ts";
 import { RegistryUnreachable } from "#oci/errors.ts";
-import { type Need, TokenAuth } from "#oci/token-auth.ts";
 
 const credentials = { username: "ann", password: "pw" };
 const needOf = (scope: string, login: boolean): Need => ({

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createRights } from "#client/rights/rights.ts";
-import { parseChallenges } from "#oci/token-auth.ts";
+import { parseChallenges } from "#oci/challenge.ts";
 import { blobOf, holds, repository } from "#test/blob/faulty-sources.ts";
 import { startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { ask, startEndpoint } from "../endpoint.ts";
