@@ -18,9 +18,14 @@ import { addStatusRoutes, type Readiness } from "./http/status-routes.ts";
 import { isRegistryPath } from "./http/upstream-location.ts";
 import type { BasicAuth } from "./listener/basic-auth.ts";
 import { answerBrokenRequest } from "./listener/broken-request.ts";
-import { connectionLimits, defaultMaxConnections, keepAliveTimeoutMs, limitConnections } from "./listener/limits.ts";
+import {
+  boundPipelining,
+  connectionLimits,
+  defaultMaxConnections,
+  keepAliveTimeoutMs,
+  limitConnections,
+} from "./listener/limits.ts";
 import { createLoginGate } from "./listener/login-gate.ts";
-import { boundPipelining } from "./listener/pipelining.ts";
 import type { TlsOptions } from "./listener/tls.ts";
 import { memoryContents, storedContents } from "./manifests/contents.ts";
 import { type IndexFile, openIndexFile } from "./manifests/index-file.ts";

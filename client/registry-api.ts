@@ -23,8 +23,7 @@ import { contextOf, type RequestContext } from "./registries/request-context.ts"
 import { namespaceHeader, type Route } from "./registries/router.ts";
 import { createRights } from "./rights/rights.ts";
 import type { PullLog } from "./status/pull-log.ts";
-import { noteUpstreamAnswer } from "./status/upstream-answer.ts";
-import { upstreamErrorKind } from "./status/upstream-error.ts";
+import { noteUpstreamAnswer, upstreamErrorKind } from "./status/upstream-answer.ts";
 import { blobsWithoutChallenge } from "./upstream/no-challenges.ts";
 import { createProxy } from "./upstream/proxy.ts";
 import type { Upstream } from "./upstream/upstream.ts";

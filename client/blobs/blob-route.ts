@@ -14,7 +14,7 @@ import { PullerGone } from "../http/response-body.ts";
 import type { RequestContext } from "../registries/request-context.ts";
 import { learnRight } from "../rights/rights.ts";
 import { BlobRecord, type Outcome } from "../status/blob-record.ts";
-import { upstreamErrorKind } from "../status/upstream-error.ts";
+import { upstreamErrorKind } from "../status/upstream-answer.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";
 import { mayUseCached, trustedNdn } from "./blob-sources.ts";
 import { passBlob, passHead } from "./pass-blob.ts";

@@ -4,8 +4,7 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
-import { costOf, type Logins, parseHtpasswd } from "./htpasswd.ts";
-import { createPasswordCheck, type PasswordCheck } from "./password-check.ts";
+import { costOf, createPasswordCheck, type Logins, type PasswordCheck, parseHtpasswd } from "./htpasswd.ts";
 import { readText, versionOf } from "./watched-file.ts";
 
 /** Too many logins are being checked: try again. */

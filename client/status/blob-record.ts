@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import { reasonOf } from "#base/errors.ts";
 import type { SourceName } from "#blob/source.ts";
 import type { BlobResult, ClientMetrics } from "./metrics.ts";
-import { upstreamErrorKind } from "./upstream-error.ts";
+import { upstreamErrorKind } from "./upstream-answer.ts";
 
 /** How a blob request ended. */
 export type Outcome =

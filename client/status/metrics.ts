@@ -2,7 +2,6 @@
  * What the puller's endpoint counts (Prometheus). Labels take their values from closed lists, or from the configuration.
  */
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
-import { type UpstreamErrorKind, upstreamErrorKinds } from "./upstream-error.ts";
 
 /** How a blob request was met; hits are the first two. */
 export type BlobResult =
@@ -17,6 +16,12 @@ export type BlobResult =
 
 /** All of them. */
 export const blobResults = ["store", "follower", "miss", "bypass"] as const satisfies readonly BlobResult[];
+
+/** In which ways the upstream fails. */
+export const upstreamErrorKinds = ["unreachable", "timeout", "429", "5xx", "broken"] as const;
+
+/** `unreachable`: no connection; `timeout`: silence; `broken`: an answer that ended early or cannot be right. */
+export type UpstreamErrorKind = (typeof upstreamErrorKinds)[number];
 
 /** The endpoint's counters, to be written to as things happen. */
 export interface ClientMetrics {

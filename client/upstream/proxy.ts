@@ -16,7 +16,7 @@ import { UpstreamLocation } from "../http/upstream-location.ts";
 import type { Puller } from "../registries/request-context.ts";
 import { plain } from "../registries/router.ts";
 import type { ClientMetrics } from "../status/metrics.ts";
-import { upstreamErrorKind } from "../status/upstream-error.ts";
+import { upstreamErrorKind } from "../status/upstream-answer.ts";
 import { isPing, withoutChallenge } from "./no-challenges.ts";
 import { hasBody, sentBy } from "./proxy-headers.ts";
 import type { Question, SentByPuller, Upstream, UpstreamReply } from "./upstream.ts";

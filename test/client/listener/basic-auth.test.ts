@@ -3,8 +3,7 @@ import { join } from "node:path";
 import { hashSync } from "bcryptjs";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type BasicAuth, createBasicAuth, LoginsBusy } from "#client/listener/basic-auth.ts";
-import { parseHtpasswd } from "#client/listener/htpasswd.ts";
-import type { PasswordCheck } from "#client/listener/password-check.ts";
+import { type PasswordCheck, parseHtpasswd } from "#client/listener/htpasswd.ts";
 import { makeTemporaryFolder, type TemporaryFolder } from "#test/support/tmp.ts";
 
 // As cheap as bcrypt can be: the real cost is not what is tested.

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createPrefetch, type PrefetchWish } from "#client/manifests/prefetch.ts";
+import { createPrefetch, type PrefetchWish } from "#client/fetch-ahead.ts";
 import { digestOfHash } from "#oci/digest.ts";
 
 const wish = (n: number): PrefetchWish => ({
@@ -60,7 +60,7 @@ test("what does not fit into the queue is dropped", async () => {
   await prefetch.close();
 });
 
-test("a fetch that fails is told, and the next one begins", async () => {
+test("a fetch that fails is reported, and the next one begins", async () => {
   const { prefetch, begun, errors, sizes } = controlled();
   for (const n of [1, 2, 3]) prefetch.add(wish(n));
   await turn();
