@@ -1,5 +1,6 @@
 /** The file of a shared fetch: begun, or continued. A store that fails is a store that has no room. */
 import type { Logger } from "pino";
+import type { ReadEvents } from "#blob/fallback.ts";
 import { type BlobRead, type BlobRef, type BlobSource, BlobUnavailable, type ResumePoint } from "#blob/source.ts";
 import { collectBytes } from "#blob/verify.ts";
 import type { Digest } from "#oci/digest.ts";
@@ -58,6 +59,16 @@ async function beginFile(
 
 /** Everything that is in the file has been read: not a failure, the next source continues from there. */
 export class RestMissing extends BlobUnavailable {}
+
+/** The same events, without the end of a partial, which is no failure. */
+export function withoutRestMissing(events: ReadEvents = {}): ReadEvents {
+  return {
+    ...events,
+    unavailable: (source, offset, err) => {
+      if (!(err instanceof RestMissing)) events.unavailable?.(source, offset, err);
+    },
+  };
+}
 
 /**
  * The bytes that a broken-off fetch left on disk, as the first of several sources: so they are hashed with the rest,

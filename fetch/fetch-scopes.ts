@@ -18,17 +18,11 @@ const maxRemembered = 10_000;
 
 /** Who fetches into a store, and for whom the files of fetches that broke off are; forgotten with the process. */
 export class FetchScopes {
-  readonly #registries = new Set<string>();
+  /** Those that fetch into the store. */
+  readonly registries = new Set<string>();
+  /** Fetches that run, of all registries. */
+  running = 0;
   readonly #begunFor = new LRUCache<Digest, string>({ max: maxRemembered });
-
-  add({ registry }: FetchingRegistry): void {
-    this.#registries.add(registry);
-  }
-
-  /** Whether what the store has for one registry may be there because of another. */
-  get areSeveral(): boolean {
-    return this.#registries.size > 1;
-  }
 
   /**
    * The store for a fetch of one registry.
@@ -44,7 +38,7 @@ export class FetchScopes {
       begin: async (digest, sizeBytes) => {
         const wasOwn = isOwn(digest);
         const writer = await store.begin(digest, sizeBytes);
-        // Not when another's bytes are in it: who got it so throws it away.
+        // Not when another's bytes are in it: the fetch that got it so throws it away.
         if (writer && (wasOwn || writer.writtenBytes === 0)) this.#begunFor.set(digest, registry);
         return writer;
       },

@@ -6,7 +6,7 @@
  * saves one trip to the thread pool per 64 KiB chunk of an upstream's body.
  */
 import { ChangeNotifier } from "#base/waiting.ts";
-import { BlobCorrupt, type SourceName } from "#blob/source.ts";
+import { BlobCorrupt, type BlobSource, type SourceName } from "#blob/source.ts";
 import type { VerifiedRead } from "#blob/verify.ts";
 import type { BlobWriter } from "#store/store-port.ts";
 import { BufferRing, bufferBytes } from "./buffer-ring.ts";
@@ -18,8 +18,7 @@ export interface WrittenRead {
   readonly read: Pick<VerifiedRead, "chunks">;
   /** Brought the first bytes, which are in the file already. */
   readonly partial: PartialSource | undefined;
-  /** Sources whose pieces can be believed without the rest of the blob. */
-  readonly trusted: ReadonlySet<SourceName>;
+  readonly sources: readonly BlobSource[];
   /** Whose own sources are being read. */
   readonly fetchedFor: object;
 }
@@ -45,7 +44,7 @@ export class FetchWriter {
     this.#appendedBytes = this.#writtenBytes = file?.writtenBytes ?? 0;
     const capacity = Math.max(1, Math.min(bufferBytes, inFlight.sizeBytes - this.#writtenBytes));
     this.#ring = new BufferRing(capacity, this.#writtenBytes);
-    if (file) inFlight.leaseFrom(this.#ring);
+    if (file) inFlight.leaser = this.#ring;
     else inFlight.beginBroadcast();
   }
 
@@ -55,9 +54,10 @@ export class FetchWriter {
    * @throws The errors of the read.
    * @throws BlobCorrupt when the size is not what was said.
    */
-  async write({ read, partial, trusted, fetchedFor }: WrittenRead): Promise<void> {
+  async write({ read, partial, sources, fetchedFor }: WrittenRead): Promise<void> {
     const inFlight = this.#inFlight;
     const { sizeBytes } = inFlight;
+    const trusted = trustedOf(sources);
     let offset = 0;
     for await (const { source, bytes } of read.chunks) {
       const end = offset + bytes.length;
@@ -136,4 +136,12 @@ export class FetchWriter {
       at += bytes.length;
     }
   }
+}
+
+/** Sources whose pieces can be believed without the rest of the blob: the upstream's own, or checked one by one. */
+function trustedOf(sources: readonly BlobSource[]): ReadonlySet<SourceName> {
+  const trusted = new Set<SourceName>();
+  for (const { name } of sources) trusted.add(name);
+  for (const { name, isVerified } of sources) if (!isVerified) trusted.delete(name);
+  return trusted.add("upstream");
 }

@@ -56,7 +56,7 @@ export interface Fetcher {
 /**
  * A fetcher without a store: each puller reads for itself, and ranges are the upstream's.
  *
- * @param onChange - Told when a read begins (1) and when its signal fires (-1), which the caller does in any case.
+ * @param onChange - Called when a read begins (1) and when its signal fires (-1), which the caller does in any case.
  */
 export function createDirectFetcher(onChange: (change: 1 | -1) => void): Fetcher {
   return {

@@ -4,35 +4,10 @@
 import { ChangeNotifier } from "#base/waiting.ts";
 import type { SourcedChunk } from "#blob/fallback.ts";
 import { BlobUnavailable } from "#blob/source.ts";
+import type { BlobWriter } from "#store/store-port.ts";
 import { BroadcastBarrier } from "./broadcast-barrier.ts";
-import type { Lease } from "./buffer-ring.ts";
-import { ByteOrigins } from "./byte-origins.ts";
-
-/** Where bytes that are there can be read again. */
-export interface ReadableFile {
-  /** Bytes `[start, end)` in pieces; a piece is valid until the next one is asked for. */
-  read(start: number, end: number): AsyncIterable<Uint8Array>;
-}
-
-/** Where the newest bytes are before they are in the file, and need not be read from it. */
-export interface LeasedBytes {
-  /** A piece of what is there from `position` on; undefined when it is to come from the file. */
-  lease(position: number): Lease | undefined;
-}
-
-/** One of the readers, as the in-flight blob sees it. */
-export interface InFlightReader {
-  /** The reader has taken all bytes before this one. */
-  position: number;
-  /** It wants none from this one on. */
-  end: number;
-  /** What it gets instead of further bytes. */
-  readonly failure: unknown;
-  /** End it now, with this error; what sends its bytes on must stop at once. */
-  breakOff(err: unknown): void;
-  /** Take it off the list of those who are present. */
-  leave(): void;
-}
+import type { BufferRing, Lease } from "./buffer-ring.ts";
+import { ByteOrigins, type InFlightReader } from "./fetch-reader.ts";
 
 interface BroadcastChunk {
   readonly start: number;
@@ -54,12 +29,14 @@ export class InFlightBlob {
   isBroadcasting = false;
   /** Bytes `[0, releasedBytes)` can be read. */
   releasedBytes = 0;
-  readonly #file: ReadableFile | undefined;
+  /** Where readers that have caught up lease bytes, as long as they go into the file. */
+  leaser: Pick<BufferRing, "lease"> | undefined;
+  /** Notified when anything has changed; also to be when a reader has left or failed. */
+  readonly changes = new ChangeNotifier();
+  readonly #file: Pick<BlobWriter, "read"> | undefined;
   readonly #readers: ReadonlySet<InFlightReader>;
   readonly #slowReaderBudgetMs: number | undefined;
-  readonly #changes = new ChangeNotifier();
   #barrier: BroadcastBarrier | undefined;
-  #leaser: LeasedBytes | undefined;
   #inFileBytes = 0;
   #inMemoryBytes = 0;
   #broadcast: BroadcastChunk | undefined;
@@ -72,7 +49,7 @@ export class InFlightBlob {
    */
   constructor(
     sizeBytes: number,
-    file: ReadableFile | undefined,
+    file: Pick<BlobWriter, "read"> | undefined,
     readers: ReadonlySet<InFlightReader>,
     slowReaderBudgetMs?: number,
   ) {
@@ -86,54 +63,42 @@ export class InFlightBlob {
   release(end: number): void {
     if (end <= this.#inFileBytes) return;
     this.#inFileBytes = end;
-    this.#released(end);
-  }
-
-  /** Readers that have caught up lease bytes here, as long as they go into the file. */
-  leaseFrom(leaser: LeasedBytes): void {
-    this.#leaser = leaser;
+    this.releasedBytes = Math.max(this.releasedBytes, end);
+    this.changes.notify();
   }
 
   /** All bytes before `end` are in memory or in the file, and those that can be leased may be read. */
   hold(end: number): void {
     if (end <= this.#inMemoryBytes) return;
     this.#inMemoryBytes = end;
-    this.#released(end);
-  }
-
-  #released(end: number): void {
-    if (end > this.releasedBytes) this.releasedBytes = end;
-    this.#changes.notify();
+    this.releasedBytes = Math.max(this.releasedBytes, end);
+    this.changes.notify();
   }
 
   beginBroadcast(): void {
     this.isBroadcasting = true;
-    this.#changes.notify();
+    this.changes.notify();
   }
 
   /** Give the bytes to all present readers and wait until they have taken them; valid until this resolves. */
   async broadcast(start: number, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
     const end = start + bytes.length;
     this.#broadcast = { start, end, bytes };
-    this.#released(end);
-    this.#barrier ??= new BroadcastBarrier(this.#readers, this.#changes, this.#slowReaderBudgetMs);
+    this.releasedBytes = Math.max(this.releasedBytes, end);
+    this.changes.notify();
+    this.#barrier ??= new BroadcastBarrier(this.#readers, this.changes, this.#slowReaderBudgetMs);
     await this.#barrier.taken(end, signal);
     this.#broadcast = undefined;
   }
 
-  /** Something else has changed: a reader has left or failed. */
-  notify(): void {
-    this.#changes.notify();
-  }
-
   /** Wait until no one is in the middle of reading the file. */
   async idle(signal: AbortSignal): Promise<void> {
-    while (this.#fileReads > 0) await this.#changes.wait(signal);
+    while (this.#fileReads > 0) await this.changes.wait(signal);
   }
 
   /** Wait until all readers have left. */
   async noReadersLeft(signal: AbortSignal): Promise<void> {
-    while (this.#readers.size > 0) await this.#changes.wait(signal);
+    while (this.#readers.size > 0) await this.changes.wait(signal);
   }
 
   /**
@@ -160,12 +125,13 @@ export class InFlightBlob {
         const until = this.#mayReadUntil(position, end);
         // In a broadcast the same bytes are given to all: there is one path for them.
         const isInMemory = !this.isBroadcasting && position < Math.min(this.#inMemoryBytes, until);
-        const lease = isInMemory ? this.#leaser?.lease(position) : undefined;
+        const lease = isInMemory ? this.leaser?.lease(position) : undefined;
         if (lease) yield* this.#fromLease(reader, lease, Math.min(this.#inMemoryBytes, until));
         else if (position < Math.min(this.#inFileBytes, until)) yield* this.#fromFile(reader, until, signal);
-        else if (this.#isBroadcast(position, until)) yield* this.#fromBroadcast(reader, until, signal);
+        else if (this.isBroadcasting && this.#isBroadcast(position, until))
+          yield* this.#fromBroadcast(reader, until, signal);
         else if (this.isBroadcasting && position >= until) throw new BlobUnavailable("the range is not verified");
-        else await this.#changes.changed(); // `wait` would add a listener to the signal for each piece
+        else await this.changes.changed(); // `wait` would add a listener to the signal for each piece
       }
     } finally {
       reader.leave();
@@ -185,7 +151,7 @@ export class InFlightBlob {
     } finally {
       giveBack(isTaken); // one that leaves early may have the bytes on their way to a socket
     }
-    if (this.isBroadcasting) this.#changes.notify(); // which may have begun meanwhile, and waits for all to have these bytes
+    if (this.isBroadcasting) this.changes.notify(); // which may have begun meanwhile, and waits for all to have these bytes
   }
 
   #isBroadcast(position: number, until: number): boolean {
@@ -199,7 +165,7 @@ export class InFlightBlob {
       yield chunk;
       check(reader, signal); // broken off, its bytes are used for others
     }
-    this.#changes.notify();
+    this.changes.notify();
   }
 
   async *#fromFile(reader: InFlightReader, until: number, signal: AbortSignal): AsyncGenerator<SourcedChunk> {
@@ -227,7 +193,7 @@ export class InFlightBlob {
       throw new BlobUnavailable("the store cannot be read", { cause: err });
     } finally {
       this.#fileReads -= 1;
-      if (this.#fileReads === 0) this.#changes.notify();
+      if (this.#fileReads === 0) this.changes.notify();
     }
   }
 }

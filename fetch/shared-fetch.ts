@@ -1,18 +1,18 @@
 /**
  * One fetch of one blob for all who want it: from the sources of one reader into a file that all readers follow.
  */
-import type { ReadEvents } from "#blob/fallback.ts";
-import { BlobCorrupt, type BlobSource, BlobUnavailable, type SourceName } from "#blob/source.ts";
+import { BlobCorrupt, BlobUnavailable, type SourceName } from "#blob/source.ts";
 import { collectBytes, openVerified } from "#blob/verify.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { BlobStorePort, BlobWriter, CachedBlob } from "#store/store-port.ts";
-import { closeFile, type FetchLog, newFile, PartialSource, RestMissing, resumeFile } from "./fetch-file.ts";
-import { FetchReader, type PullerSources } from "./fetch-reader.ts";
+import { closeFile, type FetchLog, newFile, PartialSource, resumeFile, withoutRestMissing } from "./fetch-file.ts";
+import { FetchReader } from "./fetch-reader.ts";
 import { FetchWriter } from "./fetch-writer.ts";
+import type { FetchedBlob, FetchRequest } from "./fetcher.ts";
 import { InFlightBlob } from "./in-flight-blob.ts";
 
 /** A reader that brought sources. */
-type Leader = FetchReader & { readonly puller: PullerSources };
+type Leader = FetchReader & { readonly request: FetchRequest };
 
 const never = new AbortController().signal;
 
@@ -50,27 +50,38 @@ export class SharedFetch {
     return !this.isEnding && !this.inFlight?.isBroadcasting;
   }
 
-  /** What the first byte comes from, for this reader; undefined for one that follows. */
-  ownSource(reader: FetchReader): SourceName | undefined {
-    return this.#leader === reader ? this.#firstSource : undefined;
-  }
-
-  /** Take part until the signal fires or all is read. Without `puller` only as long as others fetch. */
-  join(puller: PullerSources | undefined, signal: AbortSignal): FetchReader {
+  /** Take part until the signal fires or all is read. Without `request` only as long as others fetch. */
+  join(request: FetchRequest | undefined, signal: AbortSignal): FetchReader {
     const onAbort = () => {
-      reader.opened.reject(signal.reason);
+      reader.isShared.reject(signal.reason);
       reader.leave();
     };
-    const reader = new FetchReader(puller, () => {
+    const reader: FetchReader = new FetchReader(request, () => {
       signal.removeEventListener("abort", onAbort);
       if (!this.readers.delete(reader)) return;
-      this.inFlight?.notify();
+      this.inFlight?.changes.notify();
       if (this.readers.size === 0 && !this.isEnding) this.cancel();
     });
     this.readers.add(reader);
     signal.addEventListener("abort", onAbort, { once: true });
-    if (this.inFlight) reader.opened.resolve(this.inFlight);
+    if (this.inFlight) reader.isShared.resolve(true);
     return reader;
+  }
+
+  /** What a reader gets of the blob, whose size is known. @param range - By default all of it. */
+  readBy(reader: FetchReader, range: FetchedBlob["range"] | undefined, signal: AbortSignal): FetchedBlob {
+    const inFlight = this.inFlight!;
+    const { start, end } = range ?? { start: 0, end: inFlight.sizeBytes };
+    [reader.position, reader.end] = [start, end]; // also before its first chunk is asked for
+    const isFollower = this.#leader !== reader;
+    return {
+      sizeBytes: inFlight.sizeBytes,
+      source: isFollower ? "store" : this.#firstSource,
+      isFollower,
+      range: { start, end },
+      chunks: inFlight.read(reader, start, end, signal),
+      brokenOff: reader.brokenOff.signal,
+    };
   }
 
   /** Break off; what is there stays as a partial. */
@@ -131,7 +142,7 @@ export class SharedFetch {
     this.#leader = undefined;
     this.#firstSource = "store"; // what an earlier one's sources have granted is not this one's
     for (const reader of this.readers) {
-      if (reader.hasLed || !reader.puller) continue;
+      if (reader.hasLed || !reader.request) continue;
       reader.hasLed = true;
       this.#leader = reader as Leader;
       break;
@@ -141,18 +152,18 @@ export class SharedFetch {
 
   async #fetchWith(leader: Leader): Promise<void> {
     const partial = this.#file && this.#file.writtenBytes > 0 ? new PartialSource(this.#file) : undefined;
-    const { blob, sources, events } = leader.puller;
+    const { blob, sources, events } = leader.request;
     const failed = new AbortController();
     const signal = AbortSignal.any([this.#cancelled.signal, failed.signal]);
     try {
       const read = partial
-        ? await openVerified([partial, ...sources], blob, signal, withoutEnd(events))
+        ? await openVerified([partial, ...sources], blob, signal, withoutRestMissing(events))
         : await openVerified(sources, blob, signal, events);
       this.#firstSource = read.source;
       this.#writer ??= await this.#begin(read.sizeBytes, leader);
       const { sizeBytes } = this.inFlight!;
       if (read.sizeBytes !== sizeBytes) throw new BlobCorrupt(`${read.sizeBytes} bytes of a blob of ${sizeBytes}`);
-      await this.#writer.write({ read, partial, trusted: trustedOf(sources), fetchedFor: leader });
+      await this.#writer.write({ read, partial, sources, fetchedFor: leader });
     } catch (err: unknown) {
       failed.abort(err); // a read that was opened is also ended when no one has begun to take its chunks
       throw err;
@@ -172,14 +183,14 @@ export class SharedFetch {
   /** Without a file no one can follow: everyone else reads on their own. */
   #dismissAllBut(leader: Leader): void {
     for (const reader of [...this.readers].filter((other) => other !== leader)) {
-      reader.opened.resolve(undefined);
+      reader.isShared.resolve(false);
       reader.leave();
     }
   }
 
   #announce(inFlight: InFlightBlob): void {
     this.inFlight = inFlight;
-    for (const { opened } of this.readers) opened.resolve(inFlight);
+    for (const { isShared } of this.readers) isShared.resolve(true);
   }
 
   /** Return when others may continue where this one failed. */
@@ -208,7 +219,7 @@ export class SharedFetch {
       const ofOthers = err instanceof BlobCorrupt ? err : new BlobUnavailable("the shared fetch ended", { cause: err });
       reader.fail(reader.ownFailure ?? ofOthers);
     }
-    this.inFlight?.notify();
+    this.inFlight?.changes.notify();
   }
 
   async #close(keep: boolean): Promise<void> {
@@ -224,21 +235,4 @@ export class SharedFetch {
 
 async function closeCached(cached: CachedBlob, log: FetchLog): Promise<void> {
   await cached.close().catch((err: unknown) => log.warn({ err }, "a cached blob could not be closed"));
-}
-
-/** Sources whose pieces can be believed without the rest of the blob: the upstream's own, or checked one by one. */
-function trustedOf(sources: readonly BlobSource[]): ReadonlySet<SourceName> {
-  const trusted = new Set<SourceName>(sources.map(({ name }) => name));
-  for (const { name, isVerified } of sources) if (!isVerified) trusted.delete(name);
-  return trusted.add("upstream");
-}
-
-/** That the partial ends is no failure to be told. */
-function withoutEnd(events: ReadEvents): ReadEvents {
-  return {
-    ...events,
-    unavailable: (source, offset, err) => {
-      if (!(err instanceof RestMissing)) events.unavailable?.(source, offset, err);
-    },
-  };
 }

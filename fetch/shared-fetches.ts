@@ -2,8 +2,6 @@
  * One fetch per registry and blob: who wants a blob that is being fetched follows that fetch.
  */
 import { raceAbort } from "#base/waiting.ts";
-import type { ReadEvents } from "#blob/fallback.ts";
-import type { BlobRef, BlobSource, SourceName } from "#blob/source.ts";
 import { openVerified } from "#blob/verify.ts";
 import type { Digest } from "#oci/digest.ts";
 import { type RangeRequest, resolveRange } from "#oci/range.ts";
@@ -12,7 +10,6 @@ import type { FetchLog } from "./fetch-file.ts";
 import type { FetchReader } from "./fetch-reader.ts";
 import { type FetchingRegistry, FetchScopes } from "./fetch-scopes.ts";
 import type { FetchedBlob, Fetcher, FetchRequest } from "./fetcher.ts";
-import type { InFlightBlob } from "./in-flight-blob.ts";
 import { SharedFetch } from "./shared-fetch.ts";
 
 /** A running fetch, for those who watch. */
@@ -49,7 +46,7 @@ export class SharedFetches implements Fetcher {
   readonly #all = new Map<SharedFetch, Promise<void>>();
 
   /**
-   * @param onCount - Told how many fetches run whenever that changes.
+   * @param onCount - Called with the number of fetches that run, those of all registries, whenever that changes.
    * @param scope - Given by `of`.
    */
   constructor(
@@ -72,17 +69,16 @@ export class SharedFetches implements Fetcher {
    * pace. To be called once for each registry, before the first read.
    */
   of(registry: FetchingRegistry): SharedFetches {
-    const onCount = () => this.#onCount([...this.progress()].length);
     const scope = { scopes: this.#scopes, registry };
-    const fetches = new SharedFetches(this.#store, this.#log, onCount, this.#options, scope);
-    this.#scopes.add(registry);
+    const fetches = new SharedFetches(this.#store, this.#log, this.#onCount, this.#options, scope);
+    this.#scopes.registries.add(registry.registry);
     this.#inside.push(fetches);
     return fetches;
   }
 
   /** Whether what the store has may be there because of another registry. */
   get areOthers(): boolean {
-    return this.#scopes.areSeveral;
+    return this.#scopes.registries.size > 1;
   }
 
   /**
@@ -93,67 +89,18 @@ export class SharedFetches implements Fetcher {
    * by the chunks, is what the puller's own sources said, never what the upstream said to another's credential. With a
    * partial on disk the size is known before a source is asked: a refusal then comes from the chunks, as BlobUnavailable.
    *
-   * A range starts a fetch only where each piece is verified.
+   * A range starts a fetch, of all of the blob, only where each piece is verified. One that ends before the blob does
+   * waits until its bytes are verified, unless they come from "upstream" or a source that verifies each piece. It is the
+   * upstream's when the blob cannot be shared, has no such bytes, or they are so far ahead that the upstream has them
+   * earlier.
    */
-  async fetch({ blob, sources, range, events, mayUseCached }: FetchRequest, signal: AbortSignal) {
-    if (!range) return this.read(blob, sources, signal, events, mayUseCached);
-    const joined = this.joinRange(blob.digest, range, signal);
-    if (joined || !sources[0]?.isVerified) return joined;
-    return this.readRange(blob, range, sources, signal, events, mayUseCached);
-  }
-
-  /** Read all of a blob. */
-  async read(
-    blob: BlobRef,
-    sources: readonly BlobSource[],
-    signal: AbortSignal,
-    events: ReadEvents = {},
-    mayUseCached = this.#mayUseCached,
-  ): Promise<FetchedBlob> {
-    const shared = await this.#join(blob, sources, signal, events, mayUseCached);
-    if (shared) return readOf(shared, { start: 0, end: shared.inFlight.sizeBytes }, signal);
+  async fetch(request: FetchRequest, signal: AbortSignal): Promise<FetchedBlob | undefined> {
+    const { blob, sources, range, events } = request;
+    if (range) return this.#followRange(blob.digest, range, signal) ?? this.#startRange(request, range, signal);
+    const joined = await this.#join(request, signal);
+    if (joined) return joined.fetch.readBy(joined.reader, undefined, signal);
     const read = await openVerified(sources, blob, signal, events);
     return { ...read, isFollower: false, range: { start: 0, end: read.sizeBytes } };
-  }
-
-  /**
-   * The same for a part, for callers that want all of the blob fetched because of it. A part that ends before the blob
-   * does waits until its bytes are verified, unless they come from "upstream" or a source that verifies each piece.
-   *
-   * @returns Undefined when the blob cannot be shared, has no such bytes, or they are so far ahead that the upstream has
-   * them earlier: it is to be asked for the range.
-   */
-  async readRange(
-    blob: BlobRef,
-    range: RangeRequest,
-    sources: readonly BlobSource[],
-    signal: AbortSignal,
-    events: ReadEvents = {},
-    mayUseCached = this.#mayUseCached,
-  ): Promise<FetchedBlob | undefined> {
-    const resumedBytes = this.#storeFor(mayUseCached).partial(blob.digest)?.writtenBytes ?? 0;
-    const shared = await this.#join(blob, sources, signal, events, mayUseCached);
-    const part = shared && resolveRange(range, shared.inFlight.sizeBytes);
-    const isFar = part && part.start > Math.max(resumedBytes, shared.inFlight.releasedBytes) + aheadBytes;
-    if (part && !isFar) return readOf(shared, part, signal);
-    shared?.reader.leave();
-    return undefined;
-  }
-
-  /**
-   * Follow the fetch that runs for a part of the blob, if it will be there soon and may be given out as it comes. The
-   * caller's duties are those of `read`.
-   *
-   * @returns Undefined when there is no such fetch: the upstream is to be asked for the range.
-   */
-  joinRange(digest: Digest, range: RangeRequest, signal: AbortSignal): FetchedBlob | undefined {
-    const fetch = this.#running.get(digest);
-    const inFlight = fetch?.isOpen ? fetch.inFlight : undefined;
-    const part = inFlight && resolveRange(range, inFlight.sizeBytes);
-    if (!fetch || !part || signal.aborted) return undefined;
-    if (part.start > inFlight.releasedBytes + aheadBytes || !inFlight.mayRelease(part.start, part.end))
-      return undefined;
-    return readOf({ reader: fetch.join(undefined, signal), inFlight, source: undefined }, part, signal);
   }
 
   /** The fetches that run. */
@@ -171,75 +118,79 @@ export class SharedFetches implements Fetcher {
     await Promise.all([...this.#all.values(), ...this.#inside.map((fetches) => fetches.close())]);
   }
 
-  get #mayUseCached(): boolean {
-    return this.#registry?.authorize !== "none" || !this.areOthers;
+  /**
+   * Follow the fetch that runs for a part of the blob, if it will be there soon and may be given out as it comes.
+   * Undefined when there is no such fetch.
+   */
+  #followRange(digest: Digest, range: RangeRequest, signal: AbortSignal): FetchedBlob | undefined {
+    const fetch = this.#running.get(digest);
+    const inFlight = fetch?.isOpen ? fetch.inFlight : undefined;
+    const part = inFlight && resolveRange(range, inFlight.sizeBytes);
+    if (!fetch || !part || signal.aborted) return undefined;
+    if (part.start > inFlight.releasedBytes + aheadBytes || !inFlight.mayRelease(part.start, part.end))
+      return undefined;
+    return fetch.readBy(fetch.join(undefined, signal), part, signal);
   }
 
-  /** Undefined when the puller is on its own. */
-  async #join(
-    blob: BlobRef,
-    sources: readonly BlobSource[],
-    signal: AbortSignal,
-    events: ReadEvents,
-    mayUseCached: boolean,
-  ): Promise<Shared | undefined> {
-    const { digest } = blob;
+  /** Have all of the blob fetched because of a part, where each piece is verified. Undefined when that is the upstream's. */
+  async #startRange(request: FetchRequest, range: RangeRequest, signal: AbortSignal): Promise<FetchedBlob | undefined> {
+    if (!request.sources[0]?.isVerified) return undefined;
+    const resumedBytes = this.#storeFor(request).partial(request.blob.digest)?.writtenBytes ?? 0;
+    const joined = await this.#join(request, signal);
+    if (!joined) return undefined;
+    const { fetch, reader } = joined;
+    const { sizeBytes, releasedBytes } = fetch.inFlight!;
+    const part = resolveRange(range, sizeBytes);
+    const isFar = part && part.start > Math.max(resumedBytes, releasedBytes) + aheadBytes;
+    if (part && !isFar) return fetch.readBy(reader, part, signal);
+    reader.leave();
+    return undefined;
+  }
+
+  /** Take part in the fetch of this blob, once its size is known. Undefined when the puller is on its own. */
+  async #join(request: FetchRequest, signal: AbortSignal): Promise<Joined | undefined> {
+    const { digest } = request.blob;
     for (let fetch = this.#running.get(digest); fetch && !fetch.isOpen; fetch = this.#running.get(digest)) {
       if (!fetch.isEnding) return undefined;
       await raceAbort(fetch.ended, signal);
     }
     signal.throwIfAborted();
-    const fetch = this.#running.get(digest) ?? this.#create(digest, mayUseCached);
-    const reader = fetch.join({ blob, sources, events }, signal);
-    if (!this.#all.has(fetch)) this.#run(fetch);
+    const fetch = this.#running.get(digest) ?? this.#create(request);
+    const reader = fetch.join(request, signal);
+    if (!this.#all.has(fetch)) {
+      const running = fetch.run().finally(() => this.#all.delete(fetch));
+      this.#all.set(fetch, running);
+    }
     try {
-      const inFlight = await reader.opened.promise;
-      return inFlight && { reader, inFlight, source: fetch.ownSource(reader) };
+      return (await reader.isShared.promise) ? { fetch, reader } : undefined;
     } catch (err: unknown) {
       reader.leave();
       throw err;
     }
   }
 
-  #create(digest: Digest, mayUseCached: boolean): SharedFetch {
-    const fetch = new SharedFetch(this.#storeFor(mayUseCached), digest, this.#log, this.#options.slowReaderBudgetMs);
+  #create(request: FetchRequest): SharedFetch {
+    const { digest } = request.blob;
+    const fetch = new SharedFetch(this.#storeFor(request), digest, this.#log, this.#options.slowReaderBudgetMs);
     this.#running.set(digest, fetch);
-    this.#onCount(this.#running.size);
+    this.#onCount(++this.#scopes.running);
     void fetch.ended.then(() => {
       this.#running.delete(digest);
-      this.#onCount(this.#running.size);
+      this.#onCount(--this.#scopes.running);
     });
     return fetch;
   }
 
-  #storeFor(mayUseCached: boolean): BlobStorePort {
-    if (mayUseCached && !this.areOthers) return this.#store;
-    return this.#scopes.storeFor(this.#store, this.#registry?.registry ?? "", mayUseCached);
-  }
-
-  #run(fetch: SharedFetch): void {
-    const running = fetch.run().finally(() => this.#all.delete(fetch));
-    this.#all.set(fetch, running);
+  /** The store as this request may use it. */
+  #storeFor({ mayUseCached }: FetchRequest): BlobStorePort {
+    if (!this.areOthers && mayUseCached !== false) return this.#store;
+    const { authorize = "upstream", registry = "" } = this.#registry ?? {};
+    return this.#scopes.storeFor(this.#store, registry, mayUseCached ?? authorize === "upstream");
   }
 }
 
 /** A reader of a fetch whose size is known. */
-interface Shared {
+interface Joined {
+  readonly fetch: SharedFetch;
   readonly reader: FetchReader;
-  readonly inFlight: InFlightBlob;
-  /** What the first byte comes from; undefined for one that follows. */
-  readonly source: SourceName | undefined;
-}
-
-function readOf({ reader, inFlight, source }: Shared, range: FetchedBlob["range"], signal: AbortSignal): FetchedBlob {
-  const { start, end } = range;
-  [reader.position, reader.end] = [start, end]; // also before its first chunk is asked for
-  return {
-    sizeBytes: inFlight.sizeBytes,
-    source: source ?? "store",
-    isFollower: source === undefined,
-    range,
-    chunks: inFlight.read(reader, start, end, signal),
-    brokenOff: reader.brokenOff.signal,
-  };
 }

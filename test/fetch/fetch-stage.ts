@@ -1,17 +1,47 @@
 import { createHash } from "node:crypto";
-import type { SourcedChunk } from "#blob/fallback.ts";
+import type { ReadEvents, SourcedChunk } from "#blob/fallback.ts";
+import type { BlobRef, BlobSource } from "#blob/source.ts";
 import type { FetchedBlob } from "#fetch/fetcher.ts";
 import { SharedFetches, type SharedFetchOptions } from "#fetch/shared-fetches.ts";
+import type { RangeRequest } from "#oci/range.ts";
 import type { TestBlob } from "#test/blob/faulty-sources.ts";
 import { until } from "#test/support/until.ts";
 import { MemoryStore } from "./memory-store.ts";
+
+/** The one entrance of the fetches, as pullers use it. */
+export class StagedFetches extends SharedFetches {
+  /** Read all of a blob. */
+  async read(
+    blob: BlobRef,
+    sources: readonly BlobSource[],
+    signal: AbortSignal,
+    events?: ReadEvents,
+  ): Promise<FetchedBlob> {
+    return (await this.fetch({ blob, sources, events }, signal))!;
+  }
+
+  /** Read a range, for which a fetch may be started where the first source verifies each piece. */
+  readRange(blob: BlobRef, range: RangeRequest, sources: readonly BlobSource[], signal: AbortSignal) {
+    return this.fetch({ blob, sources, range }, signal);
+  }
+
+  /** Read a range of a fetch that runs, and start none. */
+  followRange(blob: BlobRef, range: RangeRequest, signal: AbortSignal) {
+    return this.readRange(blob, range, [], signal);
+  }
+}
+
+/** A source each piece of which is verified. */
+export function verified<S extends BlobSource>(source: S): S {
+  return { ...source, isVerified: true };
+}
 
 /** A store in memory, the fetches into it, and what was logged. */
 export function stageFetches(options: SharedFetchOptions = {}) {
   const store = new MemoryStore();
   const warnings: unknown[] = [];
   const log = { warn: (...line: unknown[]) => void warnings.push(line) };
-  const fetches = new SharedFetches(store, log, undefined, options);
+  const fetches = new StagedFetches(store, log, undefined, options);
   return { store, fetches, warnings };
 }
 

@@ -89,11 +89,11 @@ test("when the disk refuses the bytes that a reader has in its hands, they are n
   await reader.until(1);
   await until("the disk to refuse them", () => store.refusedWrites > 0);
   source.allow(size);
-  await until("no newcomer to be let in", () => {
+  await until("no newcomer to be let in", async () => {
     const { signal, leave } = leaver();
-    const newcomer = fetches.joinRange(big.ref.digest, { start: 0, end: undefined }, signal);
+    const newcomer = fetches.followRange(big.ref, { start: 0, end: undefined }, signal);
     leave();
-    return newcomer === undefined;
+    return (await newcomer) === undefined;
   });
   expect(await reader.toEnd()).toMatchObject({ bytes: size, digest: big.ref.digest });
   await filesClosed(store);
@@ -102,7 +102,7 @@ test("when the disk refuses the bytes that a reader has in its hands, they are n
 
 test("of what is leased nothing is read that is not released", async () => {
   const inFlight = new InFlightBlob(10, undefined, new Set());
-  inFlight.leaseFrom({ lease: (position) => ({ bytes: bytesOf(1, 10 - position), giveBack: () => {} }) });
+  inFlight.leaser = { lease: (position) => ({ bytes: bytesOf(1, 10 - position), giveBack: () => {} }) };
   inFlight.hold(5);
   const reader = { position: 0, end: 10, failure: undefined, breakOff: () => {}, leave: () => {} };
   const chunks = inFlight.read(reader, 0, 10, stays);

@@ -3,13 +3,12 @@ import { join } from "node:path";
 import pino from "pino";
 import { expect, test } from "vitest";
 import { collectBytes } from "#blob/verify.ts";
-import { SharedFetches } from "#fetch/shared-fetches.ts";
 import { hexOf } from "#oci/digest.ts";
 import { BlobStore } from "#store/blob-store.ts";
 import { blobOf, holds } from "#test/blob/faulty-sources.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 import { until } from "#test/support/until.ts";
-import { leaver, Taker, takeAll } from "./fetch-stage.ts";
+import { leaver, StagedFetches, Taker, takeAll } from "./fetch-stage.ts";
 import { gated } from "./gated-source.ts";
 
 const big = blobOf("shared on disk", collectBytes + 2_000_000);
@@ -21,7 +20,7 @@ test("a fetch that a restart cut off goes on from the bytes on disk, and its rea
   await using folder = await makeTemporaryFolder();
   const options = { directory: folder.path, maxBytes: 100_000_000, log };
   const before = await BlobStore.open(options);
-  const cut = new SharedFetches(before, log);
+  const cut = new StagedFetches(before, log);
   const source = gated(big);
   const { signal, leave } = leaver();
   const first = new Taker(await cut.read(big.ref, [source], signal));
@@ -32,7 +31,7 @@ test("a fetch that a restart cut off goes on from the bytes on disk, and its rea
   await before.close();
 
   const store = await BlobStore.open(options);
-  const fetches = new SharedFetches(store, log);
+  const fetches = new StagedFetches(store, log);
   const rest = holds(big, "upstream");
   const reads = await Promise.all([1, 2, 3].map(() => fetches.read(big.ref, [rest], stays)));
   const all = await Promise.all(reads.map(takeAll));

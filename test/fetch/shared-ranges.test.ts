@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { collectBytes } from "#blob/verify.ts";
 import { blobOf, holds, unavailable, wrongBytes } from "#test/blob/faulty-sources.ts";
 import { digestOf } from "#test/support/random-bytes.ts";
-import { filesClosed, leaver, stageFetches, stored, Taker, takeAll } from "./fetch-stage.ts";
+import { filesClosed, leaver, stageFetches, stored, Taker, takeAll, verified } from "./fetch-stage.ts";
 import { gated } from "./gated-source.ts";
 
 const big = blobOf("shared ranges", collectBytes + 12_000_000);
@@ -15,10 +15,10 @@ test("a closed range of a running fetch is given as it comes from the upstream, 
   for (const source of [gated(big), gated(big, "ndn", true)]) {
     const { fetches } = stageFetches();
     const whole = new Taker(await fetches.read(big.ref, [source], stays));
-    expect(fetches.joinRange(big.ref.digest, { start: 0, end: 100 }, stays)).toBeUndefined(); // nobody knows yet whose bytes come
+    expect(await fetches.followRange(big.ref, { start: 0, end: 100 }, stays)).toBeUndefined(); // nobody knows yet whose bytes come
     source.allow(mib);
     await whole.until(mib);
-    const range = fetches.joinRange(big.ref.digest, { start: 1_000, end: 2 * mib }, stays)!;
+    const range = (await fetches.followRange(big.ref, { start: 1_000, end: 2 * mib }, stays))!;
     expect(range).toMatchObject({ sizeBytes: size, source: "store", range: { start: 1_000, end: 2 * mib } });
     source.allow(3 * mib);
     expect(await takeAll(range)).toMatchObject({
@@ -36,8 +36,8 @@ test("a closed range is not given from bytes that nobody has verified, one that 
   const whole = new Taker(await fetches.read(big.ref, [source], stays));
   source.allow(mib);
   await whole.until(mib);
-  expect(fetches.joinRange(big.ref.digest, { start: 0, end: 100 }, stays)).toBeUndefined();
-  const tail = new Taker(fetches.joinRange(big.ref.digest, { start: 500_000, end: undefined }, stays)!);
+  expect(await fetches.followRange(big.ref, { start: 0, end: 100 }, stays)).toBeUndefined();
+  const tail = new Taker((await fetches.followRange(big.ref, { start: 500_000, end: undefined }, stays))!);
   await tail.until(400_000);
   source.allow(size);
   expect((await tail.toEnd()).digest).toBe(part(500_000, size));
@@ -49,7 +49,7 @@ test("a range far ahead of everything that is there is left to the upstream, one
   const source = gated(big, "ndn", true);
   const far = { start: 9 * mib, end: 9 * mib + 100 };
   expect(await fetches.readRange(big.ref, far, [source], stays)).toBeUndefined();
-  expect(fetches.joinRange(big.ref.digest, far, stays)).toBeUndefined();
+  expect(await fetches.followRange(big.ref, far, stays)).toBeUndefined();
   await filesClosed(store);
   const writer = (await store.begin(big.ref.digest, size))!;
   await writer.write(big.bytes.subarray(0, 2 * mib));
@@ -62,7 +62,7 @@ test("a range far ahead of everything that is there is left to the upstream, one
 test("a range that reaches the end of a wrong blob does not get its last bytes", async () => {
   const { fetches } = stageFetches();
   const whole = await fetches.read(big.ref, [wrongBytes(big, "ndn", 5)], stays);
-  const tail = fetches.joinRange(big.ref.digest, { suffix: size - 8 }, stays)!;
+  const tail = (await fetches.followRange(big.ref, { suffix: size - 8 }, stays))!;
   expect((await takeAll(tail)).error).toMatchObject({ name: "BlobCorrupt" });
   expect((await takeAll(whole)).error).toMatchObject({ name: "BlobCorrupt" });
 });
@@ -73,7 +73,7 @@ test("a range waits for the digest when the fetch goes on with a source that is 
   const whole = new Taker(await fetches.read(big.ref, [source, next], stays));
   source.allow(mib);
   await whole.until(mib);
-  const range = new Taker(fetches.joinRange(big.ref.digest, { start: 0, end: 2 * mib }, stays)!);
+  const range = new Taker((await fetches.followRange(big.ref, { start: 0, end: 2 * mib }, stays))!);
   source.breakOff();
   next.allow(4 * mib);
   await whole.until(4 * mib);
@@ -90,7 +90,7 @@ test("such a range breaks off when the disk fills up, and holds nobody up", asyn
   const whole = new Taker(await fetches.read(big.ref, [source, next], stays));
   source.allow(mib);
   await whole.until(mib);
-  const range = takeAll(fetches.joinRange(big.ref.digest, { start: 0, end: 2 * mib }, stays)!);
+  const range = takeAll((await fetches.followRange(big.ref, { start: 0, end: 2 * mib }, stays))!);
   store.roomBytes = mib;
   source.breakOff();
   next.allow(size);
@@ -104,9 +104,9 @@ test("a range far ahead of what is there is the upstream's", async () => {
   const whole = new Taker(await fetches.read(big.ref, [source], stays));
   source.allow(mib);
   await whole.until(mib);
-  expect(fetches.joinRange(big.ref.digest, { start: 10 * mib, end: 11 * mib }, stays)).toBeUndefined();
-  expect(fetches.joinRange(big.ref.digest, { start: size, end: undefined }, stays)).toBeUndefined();
-  expect(fetches.joinRange(blobOf("another", 5).ref.digest, { start: 0, end: 1 }, stays)).toBeUndefined();
+  expect(await fetches.followRange(big.ref, { start: 10 * mib, end: 11 * mib }, stays)).toBeUndefined();
+  expect(await fetches.followRange(big.ref, { start: size, end: undefined }, stays)).toBeUndefined();
+  expect(await fetches.followRange(blobOf("another", 5).ref, { start: 0, end: 1 }, stays)).toBeUndefined();
   source.allow(size);
   await whole.toEnd();
 });
@@ -118,8 +118,8 @@ test("a range keeps a fetch running whose other readers have left, and cannot fe
   const whole = new Taker(await fetches.read(big.ref, [source], gone.signal));
   source.allow(mib);
   await whole.until(mib);
-  const range = takeAll(fetches.joinRange(big.ref.digest, { start: 0, end: 2 * mib }, stays)!);
-  const broken = takeAll(fetches.joinRange(big.ref.digest, { start: 0, end: 4 * mib }, stays)!);
+  const range = takeAll((await fetches.followRange(big.ref, { start: 0, end: 2 * mib }, stays))!);
+  const broken = takeAll((await fetches.followRange(big.ref, { start: 0, end: 4 * mib }, stays))!);
   gone.leave();
   source.allow(2 * mib);
   expect((await range).digest).toBe(part(0, 2 * mib));
@@ -131,7 +131,7 @@ test("a range keeps a fetch running whose other readers have left, and cannot fe
 test("a range that begins a fetch goes on from what is on disk", async () => {
   const { store, fetches } = stageFetches();
   store.partials.set(big.ref.digest, { bytes: Buffer.from(big.bytes), writtenBytes: 4 * mib });
-  const source = holds(big, "upstream");
+  const source = verified(holds(big, "upstream"));
   const read = await fetches.readRange(big.ref, { start: 3 * mib, end: undefined }, [source], stays);
   expect(await takeAll(read!)).toMatchObject({
     digest: part(3 * mib, size),
@@ -141,14 +141,24 @@ test("a range that begins a fetch goes on from what is on disk", async () => {
   await stored(store, big);
 });
 
+test("a range starts no fetch from a first source whose pieces are not verified", async () => {
+  const { store, fetches } = stageFetches();
+  const [first, second] = [holds(big), verified(holds(big))];
+  expect(await fetches.readRange(big.ref, { start: 0, end: 100 }, [first, second], stays)).toBeUndefined();
+  expect([...fetches.progress()]).toEqual([]);
+  expect([first.openedAt, second.openedAt, store.openFiles]).toEqual([[], [], 0]);
+});
+
 test("a range that cannot be satisfied, or has to be shared but cannot, starts nothing", async () => {
   const { store, fetches } = stageFetches();
-  expect(await fetches.readRange(big.ref, { start: size, end: undefined }, [holds(big)], stays)).toBeUndefined();
+  expect(
+    await fetches.readRange(big.ref, { start: size, end: undefined }, [verified(holds(big))], stays),
+  ).toBeUndefined();
   await filesClosed(store);
   store.isFull = true;
   const reads = [
     fetches.read(big.ref, [holds(big)], stays),
-    fetches.readRange(big.ref, { start: 5, end: undefined }, [unavailable()], stays),
+    fetches.readRange(big.ref, { start: 5, end: undefined }, [verified(unavailable())], stays),
   ] as const;
   expect(await reads[1]).toBeUndefined();
   expect((await takeAll(await reads[0])).digest).toBe(big.ref.digest);
