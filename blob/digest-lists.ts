@@ -3,8 +3,8 @@
  */
 
 import { reasonOf } from "#base/errors.ts";
+import { FetchFailed } from "#ndn/consumer/object-to-fetch.ts";
 import type { Repair, SegmentCheck } from "#ndn/consumer/segment-check.ts";
-import { FetchFailed } from "#ndn/consumer/segment-fetch.ts";
 import type { SegmentDataEncoder } from "#ndn/packet/data.ts";
 import { digestListOf, digestListRange } from "./names.ts";
 

@@ -4,8 +4,8 @@
 import { reasonOf } from "#base/errors.ts";
 import type { SegmentConsumer } from "#ndn/consumer/consumer.ts";
 import type { InterestClient, RetryLimits } from "#ndn/consumer/interest-client.ts";
+import { FetchFailed } from "#ndn/consumer/object-to-fetch.ts";
 import type { Repair } from "#ndn/consumer/segment-check.ts";
-import { FetchFailed } from "#ndn/consumer/segment-fetch.ts";
 import { contentTypes, decodeMetadata, type Metadata } from "#ndn/packet/data.ts";
 import type { Name } from "#ndn/packet/name.ts";
 import { Untrusted } from "#ndn/trust/errors.ts";

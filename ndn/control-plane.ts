@@ -1,5 +1,5 @@
 /**
- * The slow lane of an uplink: what nobody else takes goes to an `@ndn` forwarder of our own, where management commands
+ * The control plane of an uplink: what no other handler takes goes to an `@ndn` forwarder of our own, where management commands
  * are ordinary NDNts code. It shares the uplink's one socket.
  */
 import { Forwarder, type FwFace } from "@ndn/fw";
@@ -66,7 +66,7 @@ class ControlFace {
   }
 }
 
-/** The slow lane of one uplink; add it as the last handler, it takes every packet. */
+/** The control plane of one uplink; add it as the last handler, it takes every packet. */
 export class ControlPlane implements PacketHandler {
   #current: ControlFace | undefined;
 

@@ -226,13 +226,12 @@ export class SegmentProducer implements PacketHandler {
 
 /** Let an Interest wait with others; false for a retransmission of one of them, which the same answer will answer. */
 function join(others: Waiting[], one: Waiting): boolean {
-  const isRepeated = others
-    .slice(-maxCompared)
-    .some(
-      (other) => other.segmentNumber === one.segmentNumber && other.face === one.face && other.token.equals(one.token),
-    );
-  if (!isRepeated) others.push(one);
-  return !isRepeated;
+  for (let i = Math.max(0, others.length - maxCompared); i < others.length; i++) {
+    const { segmentNumber, face, token } = others[i]!;
+    if (segmentNumber === one.segmentNumber && face === one.face && token.equals(one.token)) return false;
+  }
+  others.push(one);
+  return true;
 }
 
 /** Answer with a ready packet, under the PIT token of the Interest. */

@@ -39,7 +39,7 @@ export class PrefixRegistration {
   #timer: NodeJS.Timeout | undefined;
   #retryMs = firstRetryMs;
 
-  /** @param control - Slow lane of the same uplink, made before this. */
+  /** @param control - Control plane of the same uplink, made before this. */
   constructor(uplink: Uplink, control: ControlPlane, prefix: Name, signer: Signer, events: RegistrationEvents) {
     this.uplink = uplink;
     this.#control = control;

@@ -17,17 +17,17 @@ import { basic, fetchToken } from "./token-service.ts";
 /**
  * In whose name a request is made.
  *
- * `login` is the client's own credentials, where it has them. `puller` is somebody's Authorization, passed on verbatim: a
+ * `login` is the client's own credentials, where it has them. `puller` is a puller's Authorization, passed on verbatim: a
  * challenge to it is the puller's to answer. A puller without one gets what `login` gets, or else what is anonymous; when
  * that is refused, the registry's own challenge comes back, so that the puller can log in.
  */
 export type Auth = { readonly kind: "anonymous" } | { readonly kind: "login" } | PullerAuth;
 
-/** Somebody's Authorization. */
+/** A puller's Authorization. */
 export interface PullerAuth {
   readonly kind: "puller";
   readonly value: string | undefined;
-  /** When `value` is refused, go on as without it. @defaultValue false */
+  /** When `value` is refused, continue as without it. @defaultValue false */
   readonly orWithout?: boolean;
 }
 
@@ -87,7 +87,7 @@ export class TokenAuth {
     return this.#headers.get(keyOf(need));
   }
 
-  /** The registry refused `value`: never give it again. A newer one for the same need stays; a password rests for a minute. */
+  /** The registry refused `value`: never give it again. A newer one for the same need stays; a password backs off for a minute. */
   forget(need: Need, value: string): void {
     const key = keyOf(need);
     if (this.#headers.peek(key) === value) this.#headers.delete(key);
@@ -97,7 +97,7 @@ export class TokenAuth {
   /**
    * Authorization header value for this challenge, or undefined when there is none to give: no login, or the token
    * service refuses it. Requests for the same need are made once; a login that was refused, by the service or by the
-   * registry itself, rests for a minute, lest the account be locked.
+   * registry itself, backs off for a minute, lest the account be locked.
    *
    * @throws RegistryUnreachable when the token service fails, or when its realm is no place for a password.
    */

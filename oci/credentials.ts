@@ -22,7 +22,7 @@ export type CredentialSource = () => Promise<Credentials | undefined>;
 
 /** What a source is made with. */
 export interface SourceOptions {
-  /** Told in one sentence, without secrets, why there is no login although there should be one. */
+  /** Called with one sentence, without secrets, why there is no login although there should be one. */
   warn: (message: string) => void;
   /** Milliseconds on a steady clock; for tests. */
   now?: (() => number) | undefined;
@@ -83,7 +83,7 @@ async function stateOf(file: string): Promise<string> {
     const { mtimeNs, size, ino } = await stat(file, { bigint: true });
     return `${mtimeNs} ${size} ${ino}`;
   } catch {
-    return "absent"; // whoever reads it says so
+    return "absent"; // its reader says so
   }
 }
 

@@ -1,16 +1,26 @@
 /**
- * What a manifest refers to.
+ * What a manifest refers to (OCI image-spec, manifest.md and image-index.md; Docker image manifest v2 schema 2).
+ *
+ * An image is a tree of content addresses. A tag names an index or a manifest. An index lists one manifest for each
+ * platform; a manifest lists one configuration (JSON: command, environment, digests of the unpacked layers) and the
+ * layers in the order in which they are unpacked, each with media type, digest and size: a descriptor. Manifests and
+ * indexes are fetched by `/manifests/`, configuration and layers by `/blobs/`. Whatever copies an image takes the
+ * children before the parent, so that no manifest is ever there without its blobs; what only wants to know which blobs
+ * a puller will ask for next reads them here.
  */
 import { z } from "zod";
 import { type Digest, parseSha256 } from "./digest.ts";
 import { bareType } from "./media-type.ts";
 
-/** A descriptor in a manifest or an index. */
+/** A descriptor in a manifest or an index (OCI image-spec, descriptor.md). */
 export interface Referred {
-  /** `manifest`: a child of an index; the others are blobs. */
+  /** `manifest`: a child of an index, itself a manifest or an index; the others are blobs. */
   readonly kind: "config" | "layer" | "manifest";
+  /** As the descriptor has it, parameters included. */
   readonly mediaType: string;
+  /** Always sha256: other algorithms are left out. */
   readonly digest: Digest;
+  /** Length of the content; as claimed, not checked. Not negative. */
   readonly sizeBytes: number;
 }
 
@@ -33,11 +43,11 @@ const manifestSchema = z.object({ config: descriptor, layers: z.array(descriptor
 const indexSchema = z.object({ manifests: z.array(descriptor) });
 
 /**
- * Configuration and layers of an image manifest, in this order, or the children of an index (OCI image-spec, Docker
- * image manifest v2 schema 2). Left out: layers that lie elsewhere (`urls`), digests that are not sha256, repeats.
+ * Configuration and layers of an image manifest, in this order, or the children of an index. Left out: layers that lie elsewhere (`urls`), digests that are not sha256, repeats.
  *
- * @param mediaType - As in Content-Type.
- * @returns Nothing for other media types, and for what cannot be read.
+ * @param mediaType - As in Content-Type, which decides how the bytes are read; its parameters do not matter.
+ * @param bytes - The manifest as it was sent; it is not checked against a digest.
+ * @returns nothing for other media types, and for what cannot be read: it is the puller's to complain. Never throws.
  */
 export function layersOf(mediaType: string, bytes: Uint8Array): Referred[] {
   const type = bareType(mediaType);

@@ -1,7 +1,19 @@
 /**
- * Whether an Accept header admits a media type (RFC 9110 § 12.5.1); without one, everything is welcome.
+ * Media types, as they say what a manifest is (RFC 9110 § 8.3 and § 12.5.1).
  *
+ * One tag or digest may be had in several forms: an index of several platforms or the manifest of one, each in OCI's
+ * format or in Docker's. A puller lists in Accept those that it understands, and the registry names in Content-Type the
+ * one that it sends. What answers in the registry's place must not send a form that the puller has not asked for, and
+ * must not take a refusal of one puller's forms as a sign that the manifest is gone. Weights other than `q=0` do not
+ * matter here, as there is only one form to offer.
+ */
+
+/**
+ * Whether an Accept header admits a media type; without one, or with an empty one, everything is welcome.
+ *
+ * @param accept - The header's value; several lines joined by commas, as Node does.
  * @param mediaType - As in Content-Type; its parameters do not matter.
+ * @returns the word of the most specific range that matches: a refusal of `text/html` beside an "anything" admits all but one.
  */
 export function admits(accept: string | undefined, mediaType: string): boolean {
   if (accept === undefined || accept.trim() === "") return true;
@@ -11,12 +23,11 @@ export function admits(accept: string | undefined, mediaType: string): boolean {
     const specificity = [`*/*`, `${type}/*`, `${type}/${subtype}`].indexOf(range);
     return specificity < 0 ? [] : [{ specificity, isRefusal: parameters.some((text) => /^q=0(\.0*)?$/.test(text)) }];
   });
-  // The most specific range decides, so that `*/*, text/html;q=0` admits all but one.
   const decisive = Math.max(...ranges.map(({ specificity }) => specificity));
   return ranges.some(({ specificity, isRefusal }) => specificity === decisive && !isRefusal);
 }
 
-/** A media type without parameters, in lower case. */
+/** A media type without parameters, in lower case: the form in which two can be compared. */
 export function bareType(mediaType: string): string {
   return mediaType.split(";", 1)[0]!.trim().toLowerCase();
 }

@@ -42,7 +42,7 @@ export interface RegistryClientOptions {
   headersTimeoutMs?: number | undefined;
   /** How long it may pause within a body that is being read. @defaultValue 30000 */
   bodyTimeoutMs?: number | undefined;
-  /** Told of every answer of the registry itself, challenges too, but for `getRange`: of `ratelimit-*`, of 429. Must not throw. */
+  /** Called with every answer of the registry itself, challenges too, but for `getRange`: of `ratelimit-*`, of 429. Must not throw. */
   onAnswer?: ((answer: { status: number; headers: IncomingHttpHeaders }) => void) | undefined;
 }
 

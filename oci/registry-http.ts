@@ -96,7 +96,7 @@ export class RegistryHttp {
     try {
       // undici looks at the signal only when connected: an abort does not wait for that.
       const response = await raceAbort(dispatcher.request(options), signal);
-      // A body that is destroyed early, or breaks while nobody reads, emits its error: without a listener that ends the
+      // A body that is destroyed early, or breaks while no one reads, emits its error: without a listener that ends the
       // process. Its reader still gets it.
       response.body.on("error", () => {});
       const atHome = target.origin === this.#home.origin;

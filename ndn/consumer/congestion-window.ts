@@ -34,6 +34,8 @@ const lossFactor = 0.7;
 
 /** The window of one uplink, shared by all blobs on it. */
 export class CongestionWindow {
+  /** Interests that may be in flight now. */
+  size: number;
   readonly #limits: WindowLimits;
   #cwnd: number;
   #startup = true;
@@ -49,11 +51,7 @@ export class CongestionWindow {
   constructor(limits: WindowLimits) {
     this.#limits = limits;
     this.#cwnd = Math.min(firstWindow, limits.maxWindow);
-  }
-
-  /** Interests that may be in flight now. */
-  get size(): number {
-    return Math.floor(this.#cwnd);
+    this.size = Math.floor(this.#cwnd);
   }
 
   /** A segment arrived. `rttMs` is undefined when it was asked for more than once; `inflight` counts what is left. */
@@ -119,6 +117,7 @@ export class CongestionWindow {
 
   #setWindow(window: number): void {
     this.#cwnd = Math.min(this.#limits.maxWindow, Math.max(minWindow, window));
+    this.size = Math.floor(this.#cwnd);
   }
 }
 

@@ -11,7 +11,8 @@ import { DataFields } from "../packet/data.ts";
 import { nackReasons, type PacketView } from "../packet/packet-view.ts";
 import { TT } from "../packet/tlv.ts";
 import { CongestionWindow, RttEstimator } from "./congestion-window.ts";
-import { FetchFailed, type ObjectToFetch, SegmentFetch } from "./segment-fetch.ts";
+import { FetchFailed, type ObjectToFetch } from "./object-to-fetch.ts";
+import { SegmentFetch } from "./segment-fetch.ts";
 
 /** Settings of a consumer. */
 export interface ConsumerOptions {
@@ -118,7 +119,6 @@ export class SegmentConsumer implements PacketHandler {
       this.#newestAnsweredMs = Math.max(this.#newestAnsweredMs, sentAt);
     }
     this.window.delivered(now, rttMs, this.inflight);
-    if (fetch.isComplete) fetch.notify();
   }
 
   /** On a local face the forwarder marks at a handful of queued packets: that says nothing about the path. */

@@ -4,22 +4,13 @@
  * Hot path: payloads are copied once, to where they belong; what is handed on are slices of blocks of 32 segments, so
  * that hashing and the HTTP response see quarter megabytes instead of 8 KB (`npm run bench`, row "server, ndnd, client").
  */
+import type { SegmentSizes } from "./object-to-fetch.ts";
 
 /** States of a segment. */
 const [absent, held, admitted] = [0, 1, 2];
 
 /** Segments in a block. */
 const blockSegments = 32;
-
-/** Which segments are wanted, and the payload that each has. */
-export interface SegmentSizes {
-  /** First segment wanted and last one of the object. */
-  readonly firstSegment: number;
-  readonly lastSegment: number;
-  /** Payload of every segment but the last, and of the last, in bytes. */
-  readonly segmentBytes: number;
-  readonly lastSegmentBytes: number;
-}
 
 /** Segments `[base, base + capacity)` of an object; what is contiguous from `base` can be taken. */
 export class ReorderBuffer {

@@ -15,7 +15,7 @@ export type Repair = "implicit-digest" | "elsewhere";
 
 /** What is known of the packets of an object; made for one fetch. */
 export interface SegmentCheck {
-  /** Encoder of the object: the same bytes from everybody who is honest. */
+  /** Encoder of the object: the same bytes from every honest producer. */
   readonly encoder: SegmentDataEncoder;
   /** Segment `n` is about to be asked for: its digest will be needed. */
   expect(n: number): void;
@@ -82,7 +82,7 @@ export class CheckedSegments {
 
   /**
    * A packet of `n` was wrong.
-   * @returns how to replace it; undefined when that is under way, and this was an answer to an older question.
+   * @returns how to replace it; undefined when that is under way, and this was an answer to an older Interest.
    */
   wrong(n: number): Repair | undefined {
     this.check.onWrong(n);

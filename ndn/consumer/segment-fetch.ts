@@ -1,35 +1,19 @@
 /**
- * One object on its way: which segments are asked for, which are missing, and what can be handed to the reader.
+ * One object that is being fetched: which segments are asked for, which are missing, and what can be handed to the reader.
  * Hot path: state of segments is kept in typed arrays indexed by number modulo capacity.
  */
 
 import type { Face } from "../face/face.ts";
 import { contentTypes, type DataFields } from "../packet/data.ts";
 import { encodeInterest, SegmentInterestTemplate } from "../packet/interest.ts";
-import { type Name, nameKey } from "../packet/name.ts";
+import { nameKey } from "../packet/name.ts";
 import type { PacketView } from "../packet/packet-view.ts";
-import { ReorderBuffer, type SegmentSizes } from "./reorder-buffer.ts";
-import { CheckedSegments, type SegmentCheck, type Verdict } from "./segment-check.ts";
+import { FetchFailed, type ObjectToFetch } from "./object-to-fetch.ts";
+import { ReorderBuffer } from "./reorder-buffer.ts";
+import { CheckedSegments, type Verdict } from "./segment-check.ts";
 
 /** Segments between the reader and the newest Interest: the bound on memory for a slow reader (8 MiB of 8192). */
 export const fetchCapacity = 1024;
-
-/** What to fetch. */
-export interface ObjectToFetch extends SegmentSizes {
-  /** Name of the object: all before the segment component. */
-  readonly object: Name;
-  /** ForwardingHint of every Interest. */
-  readonly hint?: Name;
-  /** Another name for the same segments that is asked when the first one stays unanswered (plain form). */
-  readonly alternative?: Name;
-  /** Given, every segment is compared before it is handed on, and a wrong one replaced. */
-  readonly check?: SegmentCheck;
-}
-
-/** Why a fetch ended early. */
-export class FetchFailed extends Error {
-  override readonly name = "FetchFailed";
-}
 
 /** Tries that are given up as soon as they are overtaken; a forwarder may suppress them, so the next ones wait an RTO. */
 const maxEarlyTries = 3;
@@ -78,10 +62,6 @@ export class SegmentFetch {
     if (!what.check) return;
     this.#checked = new CheckedSegments(what.check, what.object, fetchCapacity);
     what.check.listener = (failure) => (failure ? this.fail(failure) : this.#checkEarly());
-  }
-
-  get isComplete(): boolean {
-    return this.buffer.contiguous > this.what.lastSegment;
   }
 
   /** The segment to ask for next; -1 when there is nothing to ask now. */
@@ -255,7 +235,7 @@ export class SegmentFetch {
         yield block;
         continue;
       }
-      if (this.isComplete) return;
+      if (this.buffer.contiguous > this.what.lastSegment) return;
       if (this.failure) throw this.failure;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;

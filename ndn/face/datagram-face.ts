@@ -62,7 +62,7 @@ export class DatagramFace extends Face {
   }
 
   protected setReading(): void {
-    // Datagrams are dropped by the kernel when nobody reads; there is nothing to hold back.
+    // Datagrams are dropped by the kernel when no one reads; there is nothing to hold back.
   }
 
   #sendDatagrams(packet: Buffer): void {
@@ -105,7 +105,7 @@ export class DatagramFace extends Face {
       const whole = this.#reassembler.accept(new Decoder(datagram).decode(LpPacket));
       return whole === undefined ? undefined : Buffer.from(Encoder.encode(whole));
     } catch {
-      return undefined; // anybody can send a broken fragment: it is dropped like any other malformed packet
+      return undefined; // anyone can send a broken fragment: it is dropped like any other malformed packet
     }
   }
 

@@ -10,7 +10,7 @@ import { StreamFace } from "./stream-face.ts";
 const defaultMaxFaces = 256;
 /** How often all faces are looked at. */
 const lookMs = 5_000;
-/** A face whose output waits for 30 s without any progress is closed: it holds megabytes for nobody. */
+/** A face whose output waits for 30 s without any progress is closed: it holds megabytes for no one. */
 const maxStuckLooks = 6;
 /** From 10 s of silence on a face may have to give its place to another. */
 const idleLooks = 2;
@@ -163,7 +163,7 @@ function takenBy(socket: Socket): string {
   return `${socket.bytesWritten - socket.writableLength} ${_handle?.writeQueueSize}`;
 }
 
-/** A socket file that nobody listens on any more is left over from a crash; a live one stays and is an error. */
+/** A socket file that no one listens on any more is left over from a crash; a live one stays and is an error. */
 async function removeStaleSocket(path: string): Promise<void> {
   const code = await new Promise<string | undefined>((resolve) => {
     const probe = connect(path, () => {

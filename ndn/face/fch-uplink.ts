@@ -60,7 +60,7 @@ export class FchUplink extends BaseUplink {
     this.#current?.close();
   }
 
-  /** The router is up but of no use: nobody answers through it. The next one gets its turn. */
+  /** The router is up but of no use: no one answers through it. The next one gets its turn. */
   leaveRouter(reason: Error): void {
     if (this.#current) this.#leave(this.#current, reason);
   }
@@ -85,7 +85,7 @@ export class FchUplink extends BaseUplink {
     const inner = new SocketUplink(url);
     this.#current = inner;
     this.#shortFaces = 0;
-    // A router that was left may still have something to say: it is not heard any more.
+    // A router that was left may still have something to say: that is dropped.
     const ifCurrent = (act: () => void) => {
       if (this.#current === inner) act();
     };

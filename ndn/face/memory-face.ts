@@ -1,5 +1,5 @@
 /**
- * Two faces joined in memory: both halves of the gateway in one process, without a forwarder.
+ * Two faces joined in memory: server and client in one process, without a forwarder.
  */
 
 import { PacketScanner, PacketView } from "../packet/packet-view.ts";

@@ -1,5 +1,5 @@
 /**
- * The way to a forwarder (or straight to a peer): a face that is opened again whenever it breaks.
+ * The path to a forwarder (or straight to a peer): a face that is opened again whenever it breaks.
  */
 import type { Socket } from "node:net";
 import { UdpTransport } from "@ndn/node-transport";
@@ -9,7 +9,7 @@ import type { Face, PacketHandler } from "./face.ts";
 import type { FaceUrl } from "./face-url.ts";
 import { connectReusing, type FaceSocket, StreamFace } from "./stream-face.ts";
 
-/** Told of an uplink's ups and downs. */
+/** Is notified of an uplink's ups and downs. */
 export interface UplinkListener {
   onUp?(face: Face): void;
   /** `reason` is undefined when the uplink was closed on purpose. */
@@ -18,7 +18,7 @@ export interface UplinkListener {
   onConnectFailed?(reason: Error, retryMs: number): void;
 }
 
-/** A way out for packets: a face that may come and go, and who is told of it. */
+/** A path for packets: a face that may come and go, and the listeners that are notified of it. */
 export interface Uplink {
   /** For logs: its URL. */
   readonly describe: string;
@@ -29,7 +29,7 @@ export interface Uplink {
   /** Packets are offered to handlers in the order in which they were added. */
   addHandler(handler: PacketHandler): void;
   addListener(listener: UplinkListener): void;
-  /** Begin to connect, and go on trying until `close`. */
+  /** Begin to connect, and continue trying until `close`. */
   open(): void;
   close(): void;
 }

@@ -151,7 +151,7 @@ export function writeLpHeader(
 
 /** RDR metadata, which one has to know before asking for segments; file fields as in NDNts and ndn6-file-server. */
 const metadataFields = { SegmentSize: 0xf500, Size: 0xf502, Mode: 0xf504, Mtime: 0xf50c } as const;
-/** A regular file that everybody may read, as `stat` says it. */
+/** A regular file that everyone may read, as `stat` says it. */
 const modeReadOnlyFile = 0o100444;
 /** Content never changes under a content address, so its time is a constant: 2000-01-01 in nanoseconds. */
 const mtimeNs = 946_684_800_000_000_000n;

@@ -46,7 +46,7 @@ export class PacketView {
       const object = objects.get(nameKey(buf, nameStart, at));
       if (object === undefined) continue;
       this.segmentNumber = readNni(buf, at + 2, nameEnd);
-      // Numbers have their shortest form: any other is a name that nobody publishes.
+      // Numbers have their shortest form: any other is a name that no one publishes.
       return nniBytes(this.segmentNumber) === size ? object : undefined;
     }
     return undefined;
@@ -135,7 +135,7 @@ function nackReasonIn(buf: Buffer, start: number, end: number): number {
   return length < 0 ? 0 : Math.max(0, readNni(buf, start + 4, Math.min(end, start + 4 + length)));
 }
 
-/** The stream is not NDN, or carries a packet above the limit: there is no way to find the next packet. */
+/** The stream is not NDN, or carries a packet above the limit: the next packet cannot be found. */
 export class FramingError extends Error {
   override readonly name = "FramingError";
 }

@@ -41,7 +41,7 @@ export class TrustAnchors {
     }
   }
 
-  /** Believe this certificate: `start` trusts itself. */
+  /** Trust this certificate: `start` trusts itself. */
   trust(certificate: Certificate): void {
     this.#digests.add(certificate.digest);
     this.#known.set(certificate.digest, certificate);

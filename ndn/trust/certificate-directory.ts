@@ -13,7 +13,7 @@ import { isValidAt } from "./validity.ts";
 /** What is published, best first. */
 type Published = readonly Pick<Certificate, "name" | "wire" | "validity">[];
 
-/** Only whoever asked has use for an answer to a unique question. */
+/** Only the consumer that asked has use for the answer to a unique Interest. */
 const uniqueFreshnessMs = 1_000;
 
 /** Certificates by name, or by a part of it that goes at least to `<identity>/KEY`. */

@@ -16,7 +16,7 @@ const maxDigests = 4;
 /**
  * A fetch that gives up after 4 s.
  *
- * @param anchors - Those that nobody has seen yet are also asked for by their digests, when it has to be past the caches.
+ * @param anchors - Those that have not been seen yet are also asked for by their digests, when it has to be past the caches.
  */
 export function certificateFetcher(
   interests: Pick<InterestClient, "express">,

@@ -13,7 +13,7 @@ const maxConcurrent = 64;
 /**
  * Get the wire encoding of the certificate with this name or below it (CanBePrefix); gives up by itself.
  *
- * @param isPastCaches - Ask so that no cache on the way can answer with something else.
+ * @param isPastCaches - Ask so that no cache on the path can answer with something else.
  */
 export type FetchCertificate = (name: Name, signal: AbortSignal, isPastCaches?: boolean) => Promise<Uint8Array>;
 

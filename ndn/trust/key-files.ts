@@ -1,6 +1,6 @@
 /**
  * The files of a keychain directory. A key and its certificate are replaced together: the new certificate waits in a
- * file of its own until the new key is in place, and whoever reads next finishes what was interrupted in between.
+ * file of its own until the new key is in place, and the next reader finishes what was interrupted in between.
  */
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";

@@ -1,5 +1,5 @@
 /**
- * Takes over an identity from elsewhere: a SafeBag with its key, or a certificate that somebody issued for our key.
+ * Takes over an identity from elsewhere: a SafeBag with its key, or a certificate that someone else issued for our key.
  */
 import type { Certificate } from "./certificate.ts";
 import { parseCertificates } from "./certificate-file.ts";

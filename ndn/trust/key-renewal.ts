@@ -1,6 +1,6 @@
 /**
  * A new certificate for an identity, with the same key or a new one. The old certificate signs the new one, so that
- * pullers who trust the old one follow without being told, until it ends. One that somebody else issued has its issuer
+ * pullers who trust the old one follow without any notice, until it ends. One that someone else issued has its issuer
  * for that: a new key in its place signs itself until it is issued a certificate as well.
  */
 import type { KeyObject } from "node:crypto";
@@ -20,7 +20,7 @@ export interface Renewal {
   readonly previous: Certificate;
   /** Whether who trusts the previous certificate trusts the new one as well. */
   readonly isFollowed: boolean;
-  /** Whether the previous certificate was issued by somebody else, who has to issue one for the new key. */
+  /** Whether the previous certificate was issued by someone else, who has to issue one for the new key. */
   readonly wasIssued: boolean;
   /** Folder with the previous key, when there is a new one. */
   readonly backup: string | undefined;
@@ -31,14 +31,14 @@ export function followed(certificates: readonly Certificate[], nowMs: number): C
   return certificates.filter(({ validity }) => nowMs <= validity.notAfterMs).slice(0, maxFollowed);
 }
 
-/** Whether a certificate was made here, by its own key or one before it, rather than issued by somebody else. */
+/** Whether a certificate was made here, by its own key or one before it, rather than issued by someone else. */
 export function isOwn(certificate: Certificate, previous: readonly Certificate[]): boolean {
   const issuer = issuerOf(certificate);
   return [certificate, ...previous].some(({ keyName }) => issuer?.keyName.equals(keyName) === true);
 }
 
 /**
- * Replace the certificate in `directory`, and the key as well when `newKey` is given. A running server goes on with
+ * Replace the certificate in `directory`, and the key as well when `newKey` is given. A running server continues with
  * what it has until it is started again.
  * @throws KeychainError when there is nothing to renew, or only its issuer could without a new key.
  */
@@ -82,6 +82,6 @@ export function noKey(directory: string): KeychainError {
 
 function issuedElsewhere(directory: string, { certificateName }: Certificate): KeychainError {
   return new KeychainError(
-    `keychain ${directory}: ${certificateName} was issued by somebody else: have them issue a new one for this key, and import it; for a key that was stolen, --new-key`,
+    `keychain ${directory}: ${certificateName} was issued by someone else: have them issue a new one for this key, and import it; for a key that was stolen, --new-key`,
   );
 }

@@ -1,5 +1,5 @@
 /**
- * Certificates that were asked for once more, past the caches, because what came at first led to no anchor. One question
+ * Certificates that were asked for once more, past the caches, because what came at first led to no anchor. One Interest
  * for each in a few seconds: strangers' packets decide which certificates are looked at.
  */
 import { LRUCache } from "lru-cache";
@@ -29,13 +29,13 @@ export class SecondAnswers {
     this.#options = options;
   }
 
-  /** The second answer to this name; undefined when it was not asked again lately, or nobody answered. */
+  /** The second answer to this name; undefined when it was not asked again lately, or no one answered. */
   find(name: Name): Certificate | undefined {
     return this.#recent(name)?.certificate;
   }
 
   /**
-   * Ask once more, unless that was done lately; undefined when nobody answers.
+   * Ask once more, unless that was done lately; undefined when no one answers.
    * @throws Untrusted when too many are asked for at a time; the reason of `signal` when that fires.
    */
   async get(name: Name, signal: AbortSignal): Promise<Certificate | undefined> {

@@ -1,5 +1,5 @@
 /**
- * Decides whether a signed packet under a prefix is believed: signature of type RSA, ECDSA or Ed25519; KeyLocator
+ * Decides whether a signed packet under a prefix is trusted: signature of type RSA, ECDSA or Ed25519; KeyLocator
  * `A/KEY/…` with A a prefix of the prefix or the prefix itself; a chain of certificates to an anchor, each issuer's identity a prefix of
  * its subject's; validity of all of them covers now.
  */
@@ -42,7 +42,7 @@ export interface Verifier {
   verify(packet: Uint8Array, signal: AbortSignal): Promise<SignedData>;
 }
 
-/** What the network gave for a name on the way to an anchor; no certificate when it was none. */
+/** What the network gave for a name on the path to an anchor; no certificate when it was none. */
 interface Step {
   readonly name: Name;
   readonly certificate: Certificate | undefined;
@@ -93,7 +93,7 @@ class ChainVerifier implements Verifier {
     }
   }
 
-  /** A cache may have given what somebody forged: while a second answer differs from the first, climb again with it. */
+  /** A cache may have given a forgery: while a second answer differs from the first, climb again with it. */
   async #climb(first: KeyReference, signal: AbortSignal): Promise<TrustedCertificate> {
     for (let again = 0; ; again++) {
       const steps: Step[] = [];

@@ -73,7 +73,7 @@ test("renew --new-key replaces a key whose certificate was issued, and says how 
   const { status, stderr } = await key(["renew"]);
   expect({ status, stderr }).toEqual({
     status: 1,
-    stderr: expect.stringMatching(/issued by somebody else.*--new-key/),
+    stderr: expect.stringMatching(/issued by someone else.*--new-key/),
   });
 
   const renewed = await key(["renew", "--new-key"]);

@@ -1,7 +1,7 @@
 /** A producer of objects in memory and the ways to it: in memory, over a unix socket, over TCP. */
 import { join } from "node:path";
 import { SegmentConsumer } from "#ndn/consumer/consumer.ts";
-import type { ObjectToFetch } from "#ndn/consumer/segment-fetch.ts";
+import type { ObjectToFetch } from "#ndn/consumer/object-to-fetch.ts";
 import type { Face, PacketHandler } from "#ndn/face/face.ts";
 import { FaceListener } from "#ndn/face/face-listener.ts";
 import { parseFaceUrl } from "#ndn/face/face-url.ts";

@@ -38,7 +38,7 @@ interface Flying {
 
 const intervalMs = 250;
 const stepMs = 0.5;
-/** How much later than an answer in order a gap is believed. */
+/** How much later than an answer in order a gap counts as a loss. */
 const reorderingMs = 10;
 
 /** Ask for segments for `durationMs` from `startMs` on over the link, as many at a time as the window allows. */

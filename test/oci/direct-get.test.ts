@@ -47,7 +47,7 @@ test("the body arrives as it was sent, however it is cut and whatever space ther
   expect(asked).toContain("range: bytes=0-9\r\n");
 });
 
-test("a sink that pauses gets nothing until it goes on, and then all of it", async () => {
+test("a sink that pauses gets nothing until it continues, and then all of it", async () => {
   answer = (socket) => socket.end(Buffer.concat([Buffer.from(head(blob.length)), blob]));
   const pieces: Buffer[] = [];
   const space = Buffer.alloc(10_000);

@@ -12,7 +12,7 @@ const signal = AbortSignal.timeout(60_000);
 const credentials = { username: "ann", password: "pw" };
 const wrong = { username: "ann", password: "no" };
 const secret: AuthOptions = { users: { ann: "pw" }, privateRepositories: ["team/app"] };
-const nobody: Auth = { kind: "puller", value: undefined };
+const withoutAuthorization: Auth = { kind: "puller", value: undefined };
 const basic = (login: string) => `Basic ${Buffer.from(login).toString("base64")}`;
 
 async function stage(options: RegistryOptions, clientOptions: Partial<RegistryClientOptions> = {}) {
@@ -36,8 +36,8 @@ async function tokenFor(url: URL, login: string): Promise<string> {
 
 test("a puller without Authorization pulls what is public, and does nothing for it", async () => {
   const { registry, get } = await stage({ auth: { users: {} } });
-  expect(await get("library/alpine", nobody)).toMatchObject({ status: 200 });
-  await get("library/alpine", nobody);
+  expect(await get("library/alpine", withoutAuthorization)).toMatchObject({ status: 200 });
+  await get("library/alpine", withoutAuthorization);
   expect(registry.tokenRequests).toHaveLength(1);
   expect(registry.requests).toHaveLength(3);
 });
@@ -47,14 +47,17 @@ test.each(["bearer", "basic"] as const)(
   async (kind) => {
     const { registry, get } = await stage({ auth: { ...secret, kind } });
     const straight = await fetch(new URL("/v2/team/app/manifests/latest", registry.url));
-    expect(await get("team/app", nobody)).toEqual({ status: 401, challenge: straight.headers.get("www-authenticate") });
+    expect(await get("team/app", withoutAuthorization)).toEqual({
+      status: 401,
+      challenge: straight.headers.get("www-authenticate"),
+    });
     if (kind === "basic") expect(registry.requests).toHaveLength(2);
   },
 );
 
-test.each(["bearer", "basic"] as const)("the gateway's login is for pullers that have none (%s)", async (kind) => {
+test.each(["bearer", "basic"] as const)("the client's login is for pullers that have none (%s)", async (kind) => {
   const { get } = await stage({ auth: { ...secret, kind } }, { credentials });
-  expect(await get("team/app", nobody)).toMatchObject({ status: 200 });
+  expect(await get("team/app", withoutAuthorization)).toMatchObject({ status: 200 });
   expect(await get("team/app", { kind: "puller", value: basic("bob:x") })).toMatchObject({ status: 401 });
 });
 
@@ -66,7 +69,7 @@ test("a puller's own Authorization goes verbatim, and its challenge comes back u
   expect(registry.requests.map(({ headers }) => headers.authorization)).toEqual(["Bearer stale"]);
 });
 
-test("where its token may be for another name, a refused puller goes on as one without Authorization", async () => {
+test("where its token may be for another name, a refused puller continues as one without Authorization", async () => {
   const { registry, get } = await stage({ auth: { ...secret, realm: "same" } });
   const useless: Auth = { kind: "puller", value: "Bearer useless", orWithout: true };
   expect(await get("library/alpine", useless)).toMatchObject({ status: 200 });
@@ -77,25 +80,25 @@ test("where its token may be for another name, a refused puller goes on as one w
   expect(registry.tokenRequests).toHaveLength(before);
 });
 
-test("a gateway's login that is no longer good leaves public images, and is not tried at each request", async () => {
+test("a client's login that is no longer good leaves public images, and is not tried at each request", async () => {
   const { registry, get } = await stage({ auth: secret }, { credentials: wrong });
-  for (let i = 0; i < 5; i++) expect(await get("library/alpine", nobody)).toMatchObject({ status: 200 });
+  for (let i = 0; i < 5; i++) expect(await get("library/alpine", withoutAuthorization)).toMatchObject({ status: 200 });
   expect(registry.tokenRequests.map(({ status }) => status)).toEqual([401, 200]);
-  expect(await get("team/app", nobody)).toMatchObject({ status: 401 });
+  expect(await get("team/app", withoutAuthorization)).toMatchObject({ status: 401 });
 });
 
 test("credentials may change while the client runs", async () => {
   let current = wrong;
   const { get } = await stage({ auth: secret }, { credentials: () => Promise.resolve(current) });
-  expect(await get("team/app", nobody)).toMatchObject({ status: 401 });
+  expect(await get("team/app", withoutAuthorization)).toMatchObject({ status: 401 });
   current = credentials;
-  expect(await get("team/app", nobody)).toMatchObject({ status: 200 });
+  expect(await get("team/app", withoutAuthorization)).toMatchObject({ status: 200 });
 });
 
 test("what has no repository gets the token that its challenge asks for", async () => {
   const { registry, client } = await stage({ auth: { ...secret, anonymous: false } }, { credentials });
   for (const path of ["/v2/", "/v2/_catalog?n=1"]) {
-    const { status, body } = await client.request("GET", path, { auth: nobody, signal });
+    const { status, body } = await client.request("GET", path, { auth: withoutAuthorization, signal });
     await buffer(body);
     expect(status).toBe(200);
   }
@@ -109,8 +112,8 @@ test("identities are told apart, and no header can be read from them", async () 
   const { client } = await stage({});
   const { client: withLogin } = await stage({}, { credentials });
   const puller: Auth = { kind: "puller", value: "Basic secret" };
-  expect(await client.identityOf(nobody, signal)).toBe("anonymous");
-  expect(await withLogin.identityOf(nobody, signal)).toBe("gateway");
+  expect(await client.identityOf(withoutAuthorization, signal)).toBe("anonymous");
+  expect(await withLogin.identityOf(withoutAuthorization, signal)).toBe("gateway");
   expect(await withLogin.identityOf({ kind: "anonymous" }, signal)).toBe("anonymous");
   const name = await withLogin.identityOf(puller, signal);
   expect(name).toBe(await client.identityOf(puller, signal));
@@ -124,7 +127,7 @@ test("every answer of the registry is told of, with what it says of its limits",
   const onAnswer: RegistryClientOptions["onAnswer"] = ({ status, headers }) =>
     told.push([status, headers["ratelimit-remaining"]]);
   const { get } = await stage({ rateLimit: { limit: 2 } }, { onAnswer });
-  for (let i = 0; i < 3; i++) await get("library/alpine", nobody);
+  for (let i = 0; i < 3; i++) await get("library/alpine", withoutAuthorization);
   expect(told).toEqual([
     [200, "1;w=21600"],
     [200, "0;w=21600"],

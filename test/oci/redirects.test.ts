@@ -64,7 +64,7 @@ test.each(["ftp://host/blob", "file:///etc/passwd", "http://", undefined])(
   },
 );
 
-test("a challenge from where a redirect led is nobody's to answer", async () => {
+test("a challenge from where a redirect led is for no one to answer", async () => {
   let asked = 0;
   const port = await serve((_req, res) => {
     asked++;

@@ -180,7 +180,7 @@ test("an abort is not a failure: it keeps its reason, before and within the body
   await expect(pending).rejects.toBe(reason);
 });
 
-test("a body that is destroyed early, or never read, harms nobody", async () => {
+test("a body that is destroyed early, or never read, harms no one", async () => {
   const { registry, client, digest } = await stage();
   const early = await client.getBlob("team/app", digest, { auth: anonymous, signal });
   early.body.destroy();

@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import type { SegmentConsumer } from "#ndn/consumer/consumer.ts";
-import { FetchFailed, SegmentFetch } from "#ndn/consumer/segment-fetch.ts";
+import { FetchFailed } from "#ndn/consumer/object-to-fetch.ts";
+import { SegmentFetch } from "#ndn/consumer/segment-fetch.ts";
 import type { Face, PacketHandler } from "#ndn/face/face.ts";
 import { DataFields, SegmentDataEncoder } from "#ndn/packet/data.ts";
 import { componentsOf, numberOf, startsWith } from "#ndn/packet/name.ts";
@@ -125,7 +126,7 @@ describe("the bytes are right", () => {
 });
 
 describe("a fetch fails", () => {
-  test("within the stall bound when nobody answers", async () => {
+  test("within the stall bound when no one answers", async () => {
     await using way = await inMemory(silent, { stallTimeoutMs: 150 });
     const began = performance.now();
     await expect(readAll(way.consumer.fetch(oneBlob().what, patience()))).rejects.toThrow(FetchFailed);

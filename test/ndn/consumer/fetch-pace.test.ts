@@ -15,7 +15,7 @@ function oneBlob() {
   return { what, producer: producerOf(objects) };
 }
 
-test("a reader that stops reading bounds what is asked for, and gets the rest when it goes on", async () => {
+test("a reader that stops reading bounds what is asked for, and gets the rest when it continues", async () => {
   const { what, producer } = oneBlob();
   await using way = await inMemory(producer);
   const chunks = way.consumer.fetch(what, never);

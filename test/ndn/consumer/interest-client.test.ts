@@ -80,7 +80,7 @@ test("an exact Interest is only answered by its very name, fresh or not", async 
   expect(Buffer.from(interest!.fwHint!.delegations[0]!.value).equals(forwardingHint)).toBe(true);
 });
 
-test.each([true, false])("a unique Interest has a name that nobody knows before (exact: %s)", async (isExact) => {
+test.each([true, false])("a unique Interest has a name that no one knows before (exact: %s)", async (isExact) => {
   answers = (interest) => [data("/A"), data(new Decoder(interest).decode(Interest).name.value, "unique")];
   for (let i = 0; i < 2; i++) {
     const packet = await ask({ isUnique: true, isExact });

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import { expect, test } from "vitest";
+import { FetchFailed, type ObjectToFetch } from "#ndn/consumer/object-to-fetch.ts";
 import type { Repair, SegmentCheck } from "#ndn/consumer/segment-check.ts";
-import { FetchFailed, type ObjectToFetch } from "#ndn/consumer/segment-fetch.ts";
 import type { PacketHandler } from "#ndn/face/face.ts";
 import { SegmentDataEncoder } from "#ndn/packet/data.ts";
 import { componentsOf, numberOf } from "#ndn/packet/name.ts";

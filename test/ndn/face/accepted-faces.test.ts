@@ -40,7 +40,7 @@ async function listen(handler: PacketHandler, maxFaces: number) {
   };
 }
 
-/** Counts packets, and sends so many bytes to whoever sends one. */
+/** Counts packets, and sends so many bytes to the peer that sends one. */
 class Counting implements PacketHandler {
   packets = 0;
   private readonly floodBytes: number;
@@ -113,7 +113,7 @@ test("while there is room, a face that is merely idle stays", async () => {
   expect(peers.listener.faceCount).toBe(2);
 });
 
-test("a face that asks and does not read is closed after half a minute, even if it goes on asking", async () => {
+test("a face that asks and does not read is closed after half a minute, even if it continues asking", async () => {
   const handler = new Counting(manyBytes);
   await using peers = await listen(handler, 2);
   const socket = await joinUnread(peers, handler);

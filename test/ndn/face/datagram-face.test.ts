@@ -22,7 +22,7 @@ import { up } from "../objects.ts";
 
 const content = patternBlob(8000);
 
-/** A bound socket that speaks to whoever spoke to it first. */
+/** A bound socket that speaks to the peer that spoke to it first. */
 async function bindPeer(): Promise<{ socket: Socket; port: number }> {
   const socket = createSocket("udp4");
   socket.bind(0, "127.0.0.1");

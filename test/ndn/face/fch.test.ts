@@ -140,13 +140,13 @@ test("a router of no use is left for the next one, and after the last one the se
   uplink.open();
   for (const { named } of [one, two, one]) {
     await until("the router to be used", () => uplink.face?.describe === `tcp://${named.connect}`);
-    uplink.leaveRouter(new Error("nobody answers"));
+    uplink.leaveRouter(new Error("no one answers"));
   }
   await until("both to be used", () => uplink.face?.describe === `tcp://${two.named.connect}`);
   await until("the router that was left to be free", () => one.listener.faceCount === 0);
   expect(uplink.face?.describe).toBe(`tcp://${two.named.connect}`);
   expect(asked).toHaveLength(2);
-  expect(events.filter((event) => event === "down nobody answers")).toHaveLength(3);
+  expect(events.filter((event) => event === "down no one answers")).toHaveLength(3);
   uplink.close();
   await until("the end", () => uplink.face === undefined);
 });

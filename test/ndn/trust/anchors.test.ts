@@ -88,7 +88,7 @@ describe("a digest is an anchor", () => {
   });
 });
 
-test("with an old and a new anchor, packets of both are believed, and the old one's only until it ends", async () => {
+test("with an old and a new anchor, packets of both are trusted, and the old one's only until it ends", async () => {
   const old = await Authority.make("/example/registry", { toMs: nowMs + 60_000 });
   const next = await Authority.make("/example/registry");
   let now = nowMs;

@@ -27,9 +27,9 @@ const nameOf = (authority: Authority) => authority.ours.certificateName;
 
 test.each([
   ["signed by itself", () => forgeryOf(server.wire, forger, server.name)],
-  ["signed by somebody who is not there", () => forgeryOf(server.wire, forger)],
+  ["signed by an issuer that is not there", () => forgeryOf(server.wire, forger)],
   ["said to be signed by its issuer", () => forgeryOf(server.wire, forger, site.name)],
-  ["signed by somebody who may not", () => forgeryOf(server.wire, forger, "/other/KEY/k/i/v")],
+  ["signed by an issuer that may not", () => forgeryOf(server.wire, forger, "/other/KEY/k/i/v")],
   ["of an ended time", async () => (await server.again({ issuer: site, toMs: nowMs - 1000 })).wire],
   ["that is none", () => forger.sign(server.name)],
   ["that is no packet", () => Promise.resolve(Buffer.from("0600", "hex"))],
@@ -135,9 +135,9 @@ test("that too many certificates are asked for is no answer: the second question
   expect(second.find(name)?.digest).toBe(digest);
 });
 
-test("where nobody answers the second question, what the first one brought is what counts", async () => {
+test("where no one answers the second question, what the first one brought is what counts", async () => {
   const fetchCertificate: typeof network.fetch = (name, signal, isPastCaches) =>
-    isPastCaches ? Promise.reject(new Error("nobody answers")) : network.fetch(name, signal);
+    isPastCaches ? Promise.reject(new Error("no one answers")) : network.fetch(name, signal);
   const anchors = TrustAnchors.load([root.ours.digest]);
   const verifier = createVerifier({ anchors, prefix, fetchCertificate, now: () => nowMs });
   const stranger = await Authority.make("/example/registry", { issuer: forger });

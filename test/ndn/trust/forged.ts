@@ -1,5 +1,5 @@
 /**
- * Certificates under somebody else's name, as anybody can put them into a cache.
+ * Certificates under another's name, as anyone can put them into a cache.
  */
 import { Data, type Name } from "@ndn/packet";
 import { Decoder } from "@ndn/tlv";

@@ -31,7 +31,7 @@ function puller(anchor: string, identity: Identity, now = Date.now) {
   const directory = new CertificateDirectory(identity.certificates);
   const fetchCertificate = async (name: Buffer) => {
     const wire = directory.answer(name, true);
-    if (wire === undefined) throw new Error("nobody answers");
+    if (wire === undefined) throw new Error("no one answers");
     return wire;
   };
   return createVerifier({ anchors: TrustAnchors.load([anchor]), prefix, fetchCertificate, now });
@@ -68,7 +68,7 @@ test("a renewed certificate is what NDNts verifies packets with", async () => {
   await expect(verifier.verify(new Decoder(await packetOf(identity)).decode(Data))).resolves.toBeUndefined();
 });
 
-test("the same key goes on under a certificate of ten more years, which says so in its name", async () => {
+test("the same key continues under a certificate of ten more years, which says so in its name", async () => {
   await using folder = await makeTemporaryFolder();
   const first = await openIdentity(folder.path, prefix);
   const later = Date.now() + 3600 * dayMs;
@@ -186,7 +186,7 @@ test("at most eight old certificates are kept, the newest", async () => {
   expect(previous.map(({ digest }) => digest)).toEqual([newest.digest, ...Array(7).fill(older.digest)]);
 });
 
-test("the anchor is written for everybody to read", async () => {
+test("the anchor is written for everyone to read", async () => {
   await using folder = await makeTemporaryFolder();
   const identity = await openIdentity(join(folder.path, "keychain"), prefix);
   const path = join(folder.path, "registry.ndncert");

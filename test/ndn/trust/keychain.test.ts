@@ -60,7 +60,7 @@ test("who has changed the prefix and changes it back has the certificate that pu
   expect((await openIdentity(folder.path, parseName("/other"))).digest).toBe(other.digest);
 });
 
-test("a key of which nobody can tell whether it is there is not replaced", async () => {
+test("a key of which no one can tell whether it is there is not replaced", async () => {
   await using folder = await makeTemporaryFolder();
   const path = join(folder.path, "signing-key.pem");
   await symlink(path, path);
@@ -113,7 +113,7 @@ test("an identity says what others need to trust it", async () => {
   expect(data.freshnessPeriod).toBeGreaterThanOrEqual(3_600_000);
 });
 
-test("a name below the certificate's goes on with it, one beside it gets another, and the old one is kept", async () => {
+test("a name below the certificate's continues with it, one beside it gets another, and the old one is kept", async () => {
   await using folder = await makeTemporaryFolder();
   const first = await openIdentity(folder.path, prefix);
   expect((await openIdentity(folder.path, parseName("/our/prefix/below"))).digest).toBe(first.digest);

@@ -117,7 +117,7 @@ test("a forged packet that names a bad issuer leaves the good ones as they are",
   expect(await ruleBrokenBy(verifier, await server.sign(packetName))).toBeUndefined();
 });
 
-test("what was believed is no longer when its certificate, or one above it, has ended", async () => {
+test("what was trusted is no longer when its certificate, or one above it, has ended", async () => {
   for (const ends of ["server", "root"] as const) {
     const root = await Authority.make("/example", { toMs: nowMs + (ends === "root" ? 60_000 : 1e9) });
     const server = await serverUnder(root, nowMs + (ends === "server" ? 60_000 : 1e9));

@@ -38,7 +38,7 @@ export class CertificateNetwork {
       this.published.map(({ ours }) => ours),
       () => nowMs,
     ).answer(name, true);
-    if (wire === undefined) throw new Error("nobody answers");
+    if (wire === undefined) throw new Error("no one answers");
     return wire;
   };
 }
@@ -63,7 +63,7 @@ export async function verifierFor(
 /** A signal that never fires before the test is over. */
 export const inTime = (): AbortSignal => AbortSignal.timeout(5_000);
 
-/** The rule that a packet breaks; undefined when it is believed. */
+/** The rule that a packet breaks; undefined when it is trusted. */
 export async function ruleBrokenBy(verifier: Verifier, packet: Uint8Array): Promise<string | undefined> {
   try {
     await verifier.verify(packet, inTime());

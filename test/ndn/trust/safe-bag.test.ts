@@ -121,7 +121,7 @@ describe("an imported identity", () => {
   });
 });
 
-describe("a certificate that somebody issued for our key", () => {
+describe("a certificate that someone else issued for our key", () => {
   test("takes the place of our own, which is published on; only its issuer renews it", async () => {
     await using folder = await makeTemporaryFolder();
     const own = await openIdentity(folder.path, prefix);
@@ -136,7 +136,7 @@ describe("a certificate that somebody issued for our key", () => {
     const network = new CertificateNetwork();
     Object.assign(network, { fetch: () => Promise.resolve(issued.wire) });
     expect(await ruleBrokenBy(await verifierFor([issuer], network, Date.now), packet)).toBeUndefined();
-    await expect(renewCertificate(folder.path, undefined, Date.now())).rejects.toThrow(/issued by somebody else/);
+    await expect(renewCertificate(folder.path, undefined, Date.now())).rejects.toThrow(/issued by someone else/);
   });
 
   test("is refused when it is of another key, or there is none", async () => {

@@ -20,7 +20,7 @@ async function signedBy(signer: Signer): Promise<Buffer> {
   return wireOf(data);
 }
 
-describe("a packet is believed", () => {
+describe("a packet is trusted", () => {
   test.each(Object.keys(kinds) as Kind[])("when it is signed with an anchor's own key of kind %s", async (kind) => {
     const anchor = await Authority.make("/example/registry", { kind });
     const network = new CertificateNetwork();
@@ -191,12 +191,12 @@ describe("a packet is refused", () => {
     const verifier = await verifierFor([root], new CertificateNetwork());
     await expect(verifier.verify(await server.sign(packetName), inTime())).rejects.toMatchObject({
       rule: "unavailable",
-      message: expect.stringContaining("nobody answers"),
+      message: expect.stringContaining("no one answers"),
     });
   });
 });
 
-test.each(Object.keys(kinds) as Kind[])("no packet is believed after a bit was flipped (%s)", async (kind) => {
+test.each(Object.keys(kinds) as Kind[])("no packet is trusted after a bit was flipped (%s)", async (kind) => {
   const anchor = await Authority.make("/example", { kind });
   const verifier = await verifierFor([anchor], new CertificateNetwork());
   const packet = await anchor.sign(packetName);
@@ -207,7 +207,7 @@ test.each(Object.keys(kinds) as Kind[])("no packet is believed after a bit was f
   }
 });
 
-test("no packet is believed after bytes were put in or taken out", async () => {
+test("no packet is trusted after bytes were put in or taken out", async () => {
   const anchor = await Authority.make("/example");
   const verifier = await verifierFor([anchor], new CertificateNetwork());
   const packet = await anchor.sign(packetName);
