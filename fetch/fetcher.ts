@@ -41,7 +41,7 @@ export interface Fetcher {
    * Begin to read; resolves when the size is known. What is wrong never completes, as with `openVerified`.
    *
    * No rights are checked here, and others' sources or the disk may deliver: the caller asks for the puller's own right
-   * beside this call, and awaits it before it takes the first chunk or tells the size. A puller that is refused just
+   * beside this call, and awaits it before it takes the first chunk or gives out the size. A puller that is refused just
    * leaves: the caller fires `signal`.
    *
    * @param signal - Leaves, at any time; to be fired when all is over.

@@ -128,7 +128,7 @@ export class SharedFetch {
         await this.#fetchWith(leader);
         return await this.#commit();
       } catch (err: unknown) {
-        // Wrong bytes are thrown away, whether or not a reader is left to hear of it.
+        // Wrong bytes are thrown away, whether or not a reader is left.
         if (!(err instanceof BlobCorrupt)) this.#cancelled.signal.throwIfAborted();
         failure = err;
         await this.#overcome(leader, err);

@@ -68,7 +68,7 @@ export class BlobIndex {
   }
 }
 
-/** At most this many descriptors beyond those that readers hold. */
+/** At most this many descriptors beyond those that readers use. */
 const keptOpen = 128;
 
 /** For small blobs opening and closing costs more than reading. */

@@ -1,6 +1,6 @@
 /**
- * Verified blobs on disk, within a budget. A disk that is full or broken is no one else's business: a store that
- * fails holds less, never a wrong byte, and makes no one wait.
+ * Verified blobs on disk, within a budget. With a disk that is full or broken it keeps less, but
+ * never a wrong byte, and makes no one wait.
  */
 
 import { createHash } from "node:crypto";

@@ -1,7 +1,8 @@
 /**
  * When the disk is full or broken nothing is written for a while: the client continues to serve without its store.
  */
-/** What a store tells its metrics. */
+
+/** What a store reports to its metrics. */
 export interface StoreEvents {
   /** A blob, or what broke off of one, made room for another. */
   evicted?(sizeBytes: number): void;

@@ -30,7 +30,7 @@ export class ImageLayout {
     return `${this.blobs}/${hexOf(digest)}`;
   }
 
-  /** The whole size is part of the name: what broke off tells it without a second file. */
+  /** The whole size is part of the name: it is known of what broke off without a second file. */
   partial(digest: Digest, sizeBytes: number): string {
     return `${this.partials}/${hexOf(digest)}.${sizeBytes}`;
   }

@@ -54,7 +54,7 @@ export interface BlobStorePort {
   delete(digest: Digest): Promise<boolean>;
 }
 
-/** The store's directory cannot be used: tell the one who starts the program. The message names the directory and what to do. */
+/** The store's directory cannot be used: for the one who starts the program. The message names the directory and what to do. */
 export class StoreError extends Error {
   override readonly name = "StoreError";
 }

@@ -30,7 +30,7 @@ export interface VerifiableBlobs {
 }
 
 /**
- * Hash every blob, resting as long as working, for pullers are served meanwhile.
+ * Hash every blob, pausing as long as working, for pullers are served meanwhile.
  *
  * @throws the signal's reason.
  */
@@ -65,7 +65,7 @@ async function faultOf(blob: CachedBlob, signal: AbortSignal): Promise<Error | u
     let since = performance.now();
     for await (const piece of blob.read(0, blob.sizeBytes)) {
       hash.update(piece);
-      await delay(Math.min(performance.now() - since, longestRestMs), undefined, { signal });
+      await delay(Math.min(performance.now() - since, longestPauseMs), undefined, { signal });
       since = performance.now();
     }
   } catch (err: unknown) {
@@ -78,4 +78,4 @@ async function faultOf(blob: CachedBlob, signal: AbortSignal): Promise<Error | u
   return found === blob.digest ? undefined : new Error(`${blob.digest} has the bytes of ${found}`);
 }
 
-const longestRestMs = 1_000;
+const longestPauseMs = 1_000;

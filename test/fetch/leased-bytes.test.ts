@@ -1,4 +1,4 @@
-/** Readers that have caught up get their bytes from memory, and hold nobody up with it. */
+/** Readers that have caught up get their bytes from memory, and hold up no one with it. */
 import { expect, test } from "vitest";
 import { collectBytes } from "#blob/verify.ts";
 import { BufferRing, bufferBytes } from "#fetch/buffer-ring.ts";
@@ -32,7 +32,7 @@ test.each([
 test.each([
   ["small", small],
   ["big", big],
-])("nobody is served a %s blob to its end before all of it is in the file", async (_, blob) => {
+])("no one is served a %s blob to its end before all of it is in the file", async (_, blob) => {
   const { store, fetches } = stageFetches();
   const source = gated(blob);
   source.allow(blob.bytes.length);
@@ -43,7 +43,7 @@ test.each([
   expect(store.has(blob.ref.digest)).toBe(true);
 });
 
-test("readers that stop with a leased piece in their hands hold up neither the fetch nor the others", async () => {
+test("readers that stop with a leased piece hold up neither the fetch nor the others", async () => {
   const { store, fetches } = stageFetches();
   const source = gated(big);
   const stuck = [];
@@ -80,7 +80,7 @@ test("a piece of one who left with it never changes", async () => {
   expect(Buffer.compare(value.bytes, big.bytes.subarray(0, length))).toBe(0);
 });
 
-test("when the disk refuses the bytes that a reader has in its hands, they are not handed to it again", async () => {
+test("when the disk refuses the bytes that a reader has leased, it does not get them again", async () => {
   const { store, fetches } = stageFetches();
   store.roomBytes = 0;
   const source = gated(big);
@@ -111,16 +111,16 @@ test("of what is leased nothing is read that is not released", async () => {
 });
 
 test("two buffers are never leased, and leased ones are not filled again", () => {
-  const tail = new BufferRing(10, 100);
+  const ring = new BufferRing(10, 100);
   const fill = (value: number) => {
-    const taken = tail.append(bytesOf(value, 10));
-    for (const { length } of tail.unwritten) tail.written(length);
+    const taken = ring.append(bytesOf(value, 10));
+    for (const { length } of ring.unwritten) ring.written(length);
     return taken;
   };
   const leases = [];
   for (let turn = 0; turn < 6; turn++) {
     expect(fill(turn)).toBe(10);
-    leases.push(tail.lease(100 + 10 * turn + 3));
+    leases.push(ring.lease(100 + 10 * turn + 3));
   }
   expect(leases.map((lease) => lease && [...lease.bytes])).toEqual([
     Array(7).fill(0),
@@ -128,19 +128,19 @@ test("two buffers are never leased, and leased ones are not filled again", () =>
     ...Array(4).fill(undefined),
   ]);
   leases[0]!.giveBack(true);
-  expect(tail.lease(100 + 50)?.bytes.length).toBe(10);
+  expect(ring.lease(100 + 50)?.bytes.length).toBe(10);
 });
 
 test("without a lease at most two buffers wait to be written", () => {
-  const tail = new BufferRing(10, 0);
-  expect(tail.append(bytesOf(1, 25))).toBe(10);
-  expect(tail.append(bytesOf(2, 15))).toBe(10);
-  expect(tail.append(bytesOf(3, 5))).toBe(0);
-  expect(tail.unwritten.map((bytes) => bytes.length)).toEqual([10, 10]);
-  tail.written(4);
-  expect(tail.append(bytesOf(3, 5))).toBe(0);
-  tail.written(6);
-  expect(tail.append(bytesOf(3, 5))).toBe(5);
-  expect(tail.unwritten.map((bytes) => [...bytes])).toEqual([Array(10).fill(2), Array(5).fill(3)]);
-  expect(tail.lease(5)).toBeUndefined();
+  const ring = new BufferRing(10, 0);
+  expect(ring.append(bytesOf(1, 25))).toBe(10);
+  expect(ring.append(bytesOf(2, 15))).toBe(10);
+  expect(ring.append(bytesOf(3, 5))).toBe(0);
+  expect(ring.unwritten.map((bytes) => bytes.length)).toEqual([10, 10]);
+  ring.written(4);
+  expect(ring.append(bytesOf(3, 5))).toBe(0);
+  ring.written(6);
+  expect(ring.append(bytesOf(3, 5))).toBe(5);
+  expect(ring.unwritten.map((bytes) => [...bytes])).toEqual([Array(10).fill(2), Array(5).fill(3)]);
+  expect(ring.lease(5)).toBeUndefined();
 });

@@ -28,7 +28,7 @@ async function turns(count: number): Promise<void> {
 }
 
 test.each(Array.from({ length: 12 }, (_, seed) => seed))(
-  "whoever reads to the end has the blob (seed %i)",
+  "a reader that reads to the end has the blob (seed %i)",
   async (seed) => {
     const { store, fetches } = stageFetches();
     const random = randomOf(seed);

@@ -43,7 +43,7 @@ test("when the disk fills up in the middle all present readers still get everyth
   expect([store.blobs.size, store.partials.size, warnings.length]).toEqual([0, 0, 1]);
 });
 
-test("in broadcast a reader that leaves holds nobody up, and newcomers read on their own", async () => {
+test("in broadcast a reader that leaves holds up no one, and newcomers read on their own", async () => {
   const { store, fetches } = stageFetches();
   store.roomBytes = mib;
   const source = gated(big);
@@ -87,7 +87,7 @@ test("a wrong digest in broadcast breaks everyone off before the last bytes", as
   await filesClosed(store);
 });
 
-test("a partial that cannot be read to its end is gone on with from the source", async () => {
+test("a partial that cannot be read to its end is continued from the source", async () => {
   const { store, fetches } = stageFetches();
   store.pieceBytes = 256 * 1024;
   store.readableBytes = mib;

@@ -16,7 +16,7 @@ const size = big.bytes.length;
 const log = pino({ level: "silent" });
 const stays = new AbortController().signal;
 
-test("a fetch that a restart cut off goes on from the bytes on disk, and its readers share the file", async () => {
+test("a fetch that a restart cut off continues from the bytes on disk, and its readers share the file", async () => {
   await using folder = await makeTemporaryFolder();
   const options = { directory: folder.path, maxBytes: 100_000_000, log };
   const before = await BlobStore.open(options);

@@ -162,7 +162,7 @@ test("a refused reader gets its refusal, one that follows is served with its own
   expect(all[0]!.from).toEqual({ upstream: size });
 });
 
-test("when the sources stop in the middle, those of the next reader go on at the same byte, for both", async () => {
+test("when the sources stop in the middle, those of the next reader continue at the same byte, for both", async () => {
   const { store, fetches } = stageFetches();
   const [source, next] = [gated(big, "ndn"), holds(big, "upstream")];
   const first = new Taker(await fetches.read(big.ref, [source], stays));
@@ -180,7 +180,7 @@ test("when the sources stop in the middle, those of the next reader go on at the
   await stored(store, big);
 });
 
-test("when nobody's sources go on, each reader hears of its own only, and the bytes stay", async () => {
+test("when no one's sources continue, each reader gets its own failure only, and the bytes stay", async () => {
   const { store, fetches } = stageFetches();
   const [source, other] = [gated(big), gated(big)];
   const first = new Taker(await fetches.read(big.ref, [source], stays));

@@ -15,7 +15,7 @@ test("a closed range of a running fetch is given as it comes from the upstream, 
   for (const source of [gated(big), gated(big, "ndn", true)]) {
     const { fetches } = stageFetches();
     const whole = new Taker(await fetches.read(big.ref, [source], stays));
-    expect(await fetches.followRange(big.ref, { start: 0, end: 100 }, stays)).toBeUndefined(); // nobody knows yet whose bytes come
+    expect(await fetches.followRange(big.ref, { start: 0, end: 100 }, stays)).toBeUndefined(); // not known yet whose bytes come
     source.allow(mib);
     await whole.until(mib);
     const range = (await fetches.followRange(big.ref, { start: 1_000, end: 2 * mib }, stays))!;
@@ -30,7 +30,7 @@ test("a closed range of a running fetch is given as it comes from the upstream, 
   }
 });
 
-test("a closed range is not given from bytes that nobody has verified, one that reaches the end is", async () => {
+test("a closed range is not given from bytes that are not verified, one that reaches the end is", async () => {
   const { fetches } = stageFetches();
   const source = gated(big, "ndn");
   const whole = new Taker(await fetches.read(big.ref, [source], stays));
@@ -44,7 +44,7 @@ test("a closed range is not given from bytes that nobody has verified, one that 
   await whole.toEnd();
 });
 
-test("a range far ahead of everything that is there is left to the upstream, one that goes on with what broke off is not", async () => {
+test("a range far ahead of everything that is there is left to the upstream, one that continues what broke off is not", async () => {
   const { fetches, store } = stageFetches();
   const source = gated(big, "ndn", true);
   const far = { start: 9 * mib, end: 9 * mib + 100 };
@@ -67,7 +67,7 @@ test("a range that reaches the end of a wrong blob does not get its last bytes",
   expect((await takeAll(whole)).error).toMatchObject({ name: "BlobCorrupt" });
 });
 
-test("a range waits for the digest when the fetch goes on with a source that is not trusted", async () => {
+test("a range waits for the digest when the fetch continues with a source that is not trusted", async () => {
   const { fetches } = stageFetches();
   const [source, next] = [gated(big), gated(big, "ndn")];
   const whole = new Taker(await fetches.read(big.ref, [source, next], stays));
@@ -84,7 +84,7 @@ test("a range waits for the digest when the fetch goes on with a source that is 
   await whole.toEnd();
 });
 
-test("such a range breaks off when the disk fills up, and holds nobody up", async () => {
+test("such a range breaks off when the disk fills up, and holds up no one", async () => {
   const { store, fetches } = stageFetches();
   const [source, next] = [gated(big), gated(big, "ndn")];
   const whole = new Taker(await fetches.read(big.ref, [source, next], stays));
@@ -128,7 +128,7 @@ test("a range keeps a fetch running whose other readers have left, and cannot fe
   await filesClosed(store);
 });
 
-test("a range that begins a fetch goes on from what is on disk", async () => {
+test("a range that begins a fetch continues from what is on disk", async () => {
   const { store, fetches } = stageFetches();
   store.partials.set(big.ref.digest, { bytes: Buffer.from(big.bytes), writtenBytes: 4 * mib });
   const source = verified(holds(big, "upstream"));

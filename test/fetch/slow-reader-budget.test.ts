@@ -50,7 +50,7 @@ test.each([
   await filesClosed(store);
 });
 
-test("a reader that goes on, but much more slowly than the others, is broken off as well", async () => {
+test("a reader that continues, but much more slowly than the others, is broken off as well", async () => {
   const { source, takers } = await stageReaders([undefined, () => work(1_000)]);
   source.allow(size);
   const [fast, slow] = await Promise.all(takers.map((taker) => taker.toEnd()));
@@ -58,13 +58,13 @@ test("a reader that goes on, but much more slowly than the others, is broken off
   expect(slow!.error).toBeInstanceOf(BlobUnavailable);
 });
 
-test("one that nobody waits for has all the time that it takes", async () => {
+test("one that no one waits for has all the time that it takes", async () => {
   const { source, takers } = await stageReaders([() => work(2 * slowReaderBudgetMs)]);
   source.allow(size);
   expect((await takers[0]!.toEnd()).digest).toBe(big.ref.digest);
 });
 
-test("what was handed to a reader before it was broken off is followed by nothing else", async () => {
+test("what was given to a reader before it was broken off is followed by nothing else", async () => {
   const { source, reads, takers } = await stageReaders([undefined, undefined]);
   const stuck = reads[1]!.chunks[Symbol.asyncIterator]();
   let at = 0;

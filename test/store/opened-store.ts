@@ -9,7 +9,7 @@ export interface StoreLogLine {
   readonly text: string;
 }
 
-/** An open store with what it told its log and metrics. */
+/** An open store, and what it gave its log and metrics. */
 export interface OpenedStore extends AsyncDisposable {
   readonly store: BlobStore;
   readonly warnings: StoreLogLine[];

@@ -122,7 +122,7 @@ test("many readers and writers at once keep the budget and get the right bytes",
   const { store } = opened;
   const all = Array.from({ length: 40 }, (_, n) => blobOf(`many ${n}`, 20_000 + n * 3_000));
   let served = 0;
-  const lane = async (first: number) => {
+  const worker = async (first: number) => {
     for (let turn = 0; turn < 60; turn++) {
       const blob = all[(first * 7 + turn * 11) % all.length]!;
       const bytes = await readBlob(store, blob.digest);
@@ -133,14 +133,14 @@ test("many readers and writers at once keep the budget and get the right bytes",
       if (store.usedBytes > maxBytes) throw new Error(`${store.usedBytes} bytes used`);
     }
   };
-  await Promise.all(Array.from({ length: 8 }, (_, n) => lane(n)));
+  await Promise.all(Array.from({ length: 8 }, (_, n) => worker(n)));
   expect(served).toBeGreaterThan(20);
   await store.settled();
   expect(await filesOnDisk()).toBe(store.usedBytes);
   expect(opened.failures).toEqual([]);
 });
 
-/** `begin` gives undefined while another lane writes the same blob. */
+/** `begin` gives undefined while another worker writes the same blob. */
 function ignoreBusy(err: unknown): void {
   if (!(err instanceof TypeError)) throw err;
 }

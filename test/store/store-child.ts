@@ -1,6 +1,6 @@
 /**
  * Writes blobs in a loop until it is killed: `store-child.ts DIRECTORY SEED MAX_BYTES`. Says `ready` when the store is
- * open, `committed` for every blob, `resumed N` when it went on with N bytes that were there, `wrong` when those were
+ * open, `committed` for every blob, `resumed N` when it continued with N bytes that were there, `wrong` when those were
  * not the blob's, and `named` when all that was committed until then has its name. Without arguments it ends.
  */
 import { writeSync } from "node:fs";

@@ -16,7 +16,7 @@ const moments = [
   ["named", 2],
 ] as const;
 
-test("killed at 50 random moments: every visible blob is right, the budget holds, what broke off is gone on with", {
+test("killed at 50 random moments: every visible blob is right, the budget holds, what broke off is continued", {
   timeout: 120_000,
 }, async () => {
   await using folder = await makeTemporaryFolder();
