@@ -6,7 +6,7 @@
 import { formatName, type Name } from "../packet/name.ts";
 import type { TrustAnchors } from "./anchors.ts";
 import { type Certificate, isNamedBy, type KeyReference } from "./certificate.ts";
-import { CertificateFetches, type FetchCertificate } from "./certificate-fetches.ts";
+import { CertificateFetches, type FetchCertificate, SecondAnswers } from "./certificate-fetches.ts";
 import { Untrusted } from "./errors.ts";
 import {
   chainTooLong,
@@ -18,7 +18,6 @@ import {
   maxChainLength,
   signerOf,
 } from "./rules.ts";
-import { SecondAnswers } from "./second-answers.ts";
 import { readSignedData, type SignedData } from "./signed-data.ts";
 import { isValidAt, type Validity } from "./validity.ts";
 import { type TrustedCertificate, Verdicts } from "./verdicts.ts";

@@ -1,8 +1,7 @@
 import { beforeEach, expect, test } from "vitest";
 import { parseName } from "#ndn/packet/name.ts";
 import { TrustAnchors } from "#ndn/trust/anchors.ts";
-import { CertificateFetches } from "#ndn/trust/certificate-fetches.ts";
-import { SecondAnswers } from "#ndn/trust/second-answers.ts";
+import { CertificateFetches, SecondAnswers } from "#ndn/trust/certificate-fetches.ts";
 import { createVerifier } from "#ndn/trust/verifier.ts";
 import { Authority, nowMs } from "./authority.ts";
 import { forgeryOf } from "./forged.ts";
