@@ -13,7 +13,8 @@ import { answerCached } from "../http/cached-answer.ts";
 import { PullerGone } from "../http/response-body.ts";
 import type { RequestContext } from "../registries/request-context.ts";
 import { learnRight } from "../rights/rights.ts";
-import { BlobRecord, type Outcome } from "../status/blob-record.ts";
+import { BlobRecord } from "../status/blob-record.ts";
+import type { Outcome } from "../status/metrics.ts";
 import { upstreamErrorKind } from "../status/upstream-answer.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";
 import { mayUseCached, trustedNdn } from "./blob-sources.ts";
@@ -30,8 +31,7 @@ export function createBlobRoute(services: BlobServices): BlobHandler {
     const asked = { ...context, repository };
     if (request.method === "HEAD") return answerHead(services, asked, digest);
     const client = request.socket.remoteAddress ?? "";
-    const watch = services.pulls.began({ client, registry, repository, digest });
-    const record = new BlobRecord(services.log, services.metrics, { repository, digest }, watch);
+    const record = new BlobRecord(services, { client, registry, repository, digest });
     try {
       await answerGet(services, { ...asked, record }, digest);
       record.end(response.statusCode < 400 ? "complete" : "refused");

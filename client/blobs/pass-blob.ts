@@ -43,7 +43,7 @@ export async function passBlob(services: BlobServices, blob: BlobRequest, digest
   response.flushHeaders(); // docker-registry breaks off the bodies of its own refusals: the status must be out by then
   if (isBlob) record.met("bypass");
   const length = Number(answer.headers["content-length"]);
-  if (isBlob && length >= 0) record.sized(length);
+  if (isBlob && length >= 0) record.sizeBytes = length;
   await writeAll<Uint8Array>(
     response,
     limitedStream(answer.body as AsyncIterable<Buffer>, bandwidth.upstream, signal),

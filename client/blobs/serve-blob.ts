@@ -29,7 +29,7 @@ export async function serveCached(services: BlobServices, asked: BlobRequest, di
   try {
     if (!mayUseCached(services, asked.repository, digest) || !(await isGranted(services, asked, digest))) return false;
     record.met("store");
-    record.sized(cached.sizeBytes);
+    record.sizeBytes = cached.sizeBytes;
     return await answerCached(request, response, cached, { signal, wrote: (bytes) => record.wrote("store", bytes) });
   } finally {
     await cached.close();
@@ -56,7 +56,7 @@ export async function servePart(services: BlobServices, asked: BlobRequest, dige
     const read = await services.fetcher.fetch(wanted, signal);
     if (!read) return false;
     record.met(read.isFollower ? "follower" : "miss");
-    record.sized(read.range.end - read.range.start);
+    record.sizeBytes = read.range.end - read.range.start;
     response.writeHead(206, headersOf(digest, read));
     await sendRead(services, asked, digest, read, signal);
     return true;
@@ -109,7 +109,7 @@ export async function serveWhole(
     if (range && !isWhole(range, read.sizeBytes)) return false;
     if (!(await mayHave(services, asked, digest, read))) return false;
     record.met(read.isFollower ? "follower" : "miss");
-    record.sized(read.sizeBytes);
+    record.sizeBytes = read.sizeBytes;
     response.writeHead(range ? 206 : 200, blobHeaders(digest, read.sizeBytes, read.source, range !== undefined));
     await sendRead(services, asked, digest, read, signal);
     return true;

@@ -1,70 +1,47 @@
+/**
+ * One GET of a blob while it runs.
+ */
 import type { Logger } from "pino";
 import { reasonOf } from "#base/errors.ts";
 import type { SourceName } from "#blob/source.ts";
-import type { BlobResult, ClientMetrics } from "./metrics.ts";
+import type { BlobResult, ClientMetrics, Outcome } from "./metrics.ts";
+import type { BlobProgress, PullKey, PullLog } from "./pull-log.ts";
 import { upstreamErrorKind } from "./upstream-answer.ts";
 
-/** How a blob request ended. */
-export type Outcome =
-  /** All bytes were handed to the puller. */
-  | "complete"
-  /** The connection was broken off: no source could continue, or the digest was wrong. */
-  | "broken"
-  /** The puller went away. */
-  | "cancelled"
-  /** The upstream said no. */
-  | "refused"
-  /** No source could begin. */
-  | "unavailable";
-
-/** Someone who follows one blob request while it runs. */
-export interface BlobWatch {
-  /** The answer will have this many bytes. */
-  sized(sizeBytes: number): void;
-  wrote(source: SourceName, sizeBytes: number): void;
-  ended(outcome: Outcome): void;
-}
-
 /** What is remembered of one blob request while it runs: one log line and the metrics come out at its end. */
-export class BlobRecord {
+export class BlobRecord implements BlobProgress {
+  /** Of payload that was handed to the response; a source that gave none is missing. */
+  readonly bytes: Partial<Record<SourceName, number>> = {};
+  /** Bytes that the answer will have; null while unknown. */
+  sizeBytes: number | null = null;
   readonly #log: Logger;
   readonly #metrics: ClientMetrics;
   readonly #blob: Readonly<{ repository: string; digest: string }>;
-  readonly #watch: BlobWatch | undefined;
-  readonly #bytes: Partial<Record<SourceName, number>> = {};
+  readonly #ended: (outcome: Outcome) => void;
   readonly #failures: string[] = [];
   readonly #began = performance.now();
   #result: BlobResult | undefined;
 
-  /** @param watch - Told of the same; see `PullLog.began`. */
   constructor(
-    log: Logger,
-    metrics: ClientMetrics,
-    { repository, digest }: { repository: string; digest: string },
-    watch?: BlobWatch,
+    { log, metrics, pulls }: { readonly log: Logger; readonly metrics: ClientMetrics; readonly pulls: PullLog },
+    request: PullKey & { readonly digest: string },
   ) {
     this.#log = log;
     this.#metrics = metrics;
-    this.#blob = { repository, digest };
-    this.#watch = watch;
+    this.#blob = { repository: request.repository, digest: request.digest };
+    this.#ended = pulls.began(request, this);
     metrics.blobsInFlight.inc();
   }
 
-  /** The answer will have this many bytes. */
-  sized(sizeBytes: number): void {
-    this.#watch?.sized(sizeBytes);
-  }
-
-  /** How the request is met; the last word counts. Unsaid, it is told from where the bytes came from. */
+  /** How the request is met; the last word counts. Unsaid, it follows from where the bytes came from. */
   met(result: BlobResult): void {
     this.#result = result;
   }
 
   /** Payload was handed to the response. */
   wrote(source: SourceName, sizeBytes: number): void {
-    this.#bytes[source] = (this.#bytes[source] ?? 0) + sizeBytes;
+    this.bytes[source] = (this.bytes[source] ?? 0) + sizeBytes;
     this.#metrics.blobBytes.inc({ source }, sizeBytes);
-    this.#watch?.wrote(source, sizeBytes);
   }
 
   /** A source failed; the blob may still come from the next. Without `err` it counts as broken off. */
@@ -77,12 +54,12 @@ export class BlobRecord {
   end(outcome: Outcome, err?: unknown): void {
     const ms = performance.now() - this.#began;
     let total = 0;
-    for (const bytes of Object.values(this.#bytes)) total += bytes;
+    for (const bytes of Object.values(this.bytes)) total += bytes;
     this.#count(outcome, ms / 1000);
-    this.#watch?.ended(outcome);
+    this.#ended(outcome);
     const fields = {
       ...this.#blob,
-      bytes: this.#bytes,
+      bytes: this.bytes,
       ms: Math.round(ms),
       mbPerSecond: Math.round(total / ms / 100) / 10,
       outcome,
@@ -97,7 +74,7 @@ export class BlobRecord {
     this.#metrics.blobsInFlight.dec();
     this.#metrics.blobs.inc({ outcome });
     this.#metrics.blobSeconds.observe(seconds);
-    const sources = Object.keys(this.#bytes);
+    const sources = Object.keys(this.bytes);
     // Who was refused, or left before anything came, says nothing about the store.
     if (outcome !== "complete" && sources.length === 0) return;
     const isCached = sources.length === 1 && sources[0] === "store";

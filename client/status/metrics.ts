@@ -2,6 +2,7 @@
  * What the puller's endpoint counts (Prometheus). Labels take their values from closed lists, or from the configuration.
  */
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { SourceName } from "#blob/source.ts";
 
 /** How a blob request was met; hits are the first two. */
 export type BlobResult =
@@ -16,6 +17,25 @@ export type BlobResult =
 
 /** All of them. */
 export const blobResults = ["store", "follower", "miss", "bypass"] as const satisfies readonly BlobResult[];
+
+/** How a blob request ended. */
+export type Outcome =
+  /** All bytes were handed to the puller. */
+  | "complete"
+  /** The connection was broken off: no source could continue, or the digest was wrong. */
+  | "broken"
+  /** The puller went away. */
+  | "cancelled"
+  /** The upstream said no. */
+  | "refused"
+  /** No source could begin. */
+  | "unavailable";
+
+/** Bytes by where they came from. */
+export type BytesBySource = Readonly<Record<SourceName, number>>;
+
+/** No bytes yet. */
+export const noBytes: BytesBySource = { ndn: 0, store: 0, peer: 0, upstream: 0 };
 
 /** In which ways the upstream fails. */
 export const upstreamErrorKinds = ["unreachable", "timeout", "429", "5xx", "broken"] as const;
@@ -170,7 +190,7 @@ export function exposeStore(registry: Registry, use: () => StoreUse | undefined)
 function factory(registry: Registry) {
   const registers = [registry];
   return {
-    // A series that starts at 0 can be told from one that is missing.
+    // A series that starts at 0 differs from one that is missing.
     counter<L extends string>(name: string, help: string, labels: Record<L, readonly string[]>): Counter<L> {
       const counter = new Counter({ name, help, labelNames: Object.keys(labels) as L[], registers });
       for (const [label, values] of Object.entries<readonly string[]>(labels))

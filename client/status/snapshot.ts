@@ -2,9 +2,8 @@
  * Everything that the status page shows, at one moment.
  */
 import type { UplinkState } from "#uplinks/uplink-blobs.ts";
-import type { BlobResult, ClientMetrics, StoreUse } from "./metrics.ts";
-import { type BytesBySource, noBytes, type PullView } from "./pull.ts";
-import type { LiveBlob, PullLog } from "./pull-log.ts";
+import { type BlobResult, type BytesBySource, type ClientMetrics, noBytes, type StoreUse } from "./metrics.ts";
+import type { LiveBlob, PullLog, PullView } from "./pull-log.ts";
 import type { RateLimit } from "./upstream-answer.ts";
 
 /** Where a snapshot comes from; functions are asked each time. */
@@ -48,7 +47,7 @@ const maxLive = 100;
 /** Take a snapshot; counts begin with the process, and so does the uptime. */
 export async function takeSnapshot(sources: StatusSources): Promise<StatusSnapshot> {
   const { metrics, pulls } = sources;
-  const [totals, requests] = [noBytes(), { store: 0, follower: 0, miss: 0, bypass: 0 }];
+  const [totals, requests] = [{ ...noBytes }, { store: 0, follower: 0, miss: 0, bypass: 0 }];
   await addUp(totals, "source", metrics.blobBytes);
   await addUp(requests, "result", metrics.blobRequests);
   return {

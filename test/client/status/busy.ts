@@ -1,6 +1,6 @@
 import type { SourceName } from "#blob/source.ts";
-import type { Outcome } from "#client/status/blob-record.ts";
-import { digestOf, type StatusStage } from "./stage.ts";
+import type { Outcome } from "#client/status/metrics.ts";
+import { beginBlob, digestOf, type StatusStage } from "./stage.ts";
 
 type Bytes = Partial<Record<SourceName, number>>;
 
@@ -36,7 +36,7 @@ export function keepBusy(stage: StatusStage): () => void {
     const puller = { client, registry, repository: image.repository };
     pulls.manifest({ ...puller, reference: image.reference, status });
     return (digit: string, sizeBytes?: number) => {
-      const blob = pulls.began({ ...puller, digest: digestOf(digit) });
+      const blob = beginBlob(pulls, { ...puller, digest: digestOf(digit) });
       if (sizeBytes !== undefined) blob.sized(sizeBytes);
       const take = (bytes: Bytes) => {
         for (const [source, count] of Object.entries(bytes)) {

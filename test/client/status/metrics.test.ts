@@ -5,6 +5,7 @@ import { BlobUnavailable } from "#blob/source.ts";
 import { UpstreamAnswer } from "#blob/upstream-response.ts";
 import { BlobRecord } from "#client/status/blob-record.ts";
 import { createClientMetrics, exposeStore } from "#client/status/metrics.ts";
+import { PullLog } from "#client/status/pull-log.ts";
 import { noteUpstreamAnswer, parseRateLimit, upstreamErrorKind } from "#client/status/upstream-answer.ts";
 import { RegistryUnreachable } from "#oci/errors.ts";
 import { parseMetrics, sumOf } from "#test/support/metrics.ts";
@@ -83,7 +84,8 @@ test("how full the store is, is read when scraped", async () => {
 test("a blob request is a hit or a miss by where its bytes came from, unless said otherwise", async () => {
   const metrics = createClientMetrics(new Registry());
   const blob = { repository: "a", digest: digestOf("a") };
-  const begin = () => new BlobRecord(pino({ level: "silent" }), metrics, blob);
+  const services = { log: pino({ level: "silent" }), metrics, pulls: new PullLog() };
+  const begin = () => new BlobRecord(services, { client: "::1", registry: "docker.io", ...blob });
   const cached = begin();
   cached.wrote("store", 1);
   cached.end("complete");
@@ -102,17 +104,17 @@ test("a blob request is a hit or a miss by where its bytes came from, unless sai
   expect(samples.get("ndn_registry_blobs_in_flight")).toBe(0);
 });
 
-test("who watches a blob request hears of its size, its bytes and its end", () => {
-  const heard: unknown[] = [];
-  const watch = {
-    sized: (size: number) => heard.push(["sized", size]),
-    wrote: (source: string, size: number) => heard.push([source, size]),
-    ended: (outcome: string) => heard.push([outcome]),
-  };
-  const blob = { repository: "a", digest: digestOf("a") };
-  const record = new BlobRecord(pino({ level: "silent" }), createClientMetrics(new Registry()), blob, watch);
-  record.sized(9);
-  record.wrote("peer", 9);
+test("a running blob request is shown with its size and its bytes, until its end", () => {
+  const pulls = new PullLog();
+  const services = { log: pino({ level: "silent" }), metrics: createClientMetrics(new Registry()), pulls };
+  const request = { client: "::1", registry: "docker.io", repository: "a", digest: digestOf("a") };
+  const record = new BlobRecord(services, request);
+  expect(pulls.live(1)).toMatchObject([{ ...request, sizeBytes: null, bytes: { peer: 0 } }]);
+  record.sizeBytes = 9;
+  record.wrote("peer", 4);
+  record.wrote("peer", 5);
+  expect(pulls.live(1)).toMatchObject([{ ...request, sizeBytes: 9, bytes: { peer: 9, ndn: 0 } }]);
   record.end("complete");
-  expect(heard).toEqual([["sized", 9], ["peer", 9], ["complete"]]);
+  expect(pulls.live(1)).toEqual([]);
+  expect(pulls.pulls()).toMatchObject([{ bytes: { peer: 9 }, blobs: { live: 0, complete: 1, failed: 0 } }]);
 });

@@ -5,7 +5,7 @@ import { describeWith } from "#test/support/require-programs.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 import { inPage, openPage, startBrowser } from "./browser.ts";
 import { equip, keepBusy } from "./busy.ts";
-import { digestOf, puller, startStatus } from "./stage.ts";
+import { beginBlob, digestOf, puller, startStatus } from "./stage.ts";
 
 const phone = { width: 360, height: 740 };
 
@@ -32,7 +32,7 @@ describeWith(["chromium"], "the status page in a browser", () => {
     await using window = await openPage(browser, stage.url);
     const { page, complaints } = window;
     stage.pulls.manifest({ ...puller, reference: "3.22", status: 200 });
-    const blob = stage.pulls.began({ ...puller, digest: digestOf("a") });
+    const blob = beginBlob(stage.pulls, { ...puller, digest: digestOf("a") });
     blob.sized(4_000_000);
     blob.wrote("ndn", 1_000_000);
     const bar = page.getByRole("progressbar", { name: "library/alpine" });
@@ -61,7 +61,7 @@ describeWith(["chromium"], "the status page in a browser", () => {
     ];
     const names = { client: evil, registry: evil, repository: evil };
     stage.pulls.manifest({ ...names, reference: evil, status: 200 });
-    const blob = stage.pulls.began({ ...names, digest: evil });
+    const blob = beginBlob(stage.pulls, { ...names, digest: evil });
     await using window = await openPage(browser, stage.url);
     const { page, complaints } = window;
     await page.locator("#live b").getByText(evil, { exact: true }).waitFor();
@@ -72,7 +72,7 @@ describeWith(["chromium"], "the status page in a browser", () => {
     blob.ended("cancelled");
   });
 
-  test("a gateway that stops is told of, and so is its return", async () => {
+  test("an endpoint that stops is announced, and so is its return", async () => {
     await using stage = await startStatus();
     await using window = await openPage(browser, stage.url);
     const { page } = window;

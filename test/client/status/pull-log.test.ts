@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
-import type { Clock } from "#client/status/pull.ts";
-import { PullLog } from "#client/status/pull-log.ts";
-import { digestOf, puller } from "./stage.ts";
+import { type Clock, PullLog } from "#client/status/pull-log.ts";
+import { beginBlob, digestOf, puller } from "./stage.ts";
 
 function startLog() {
   const clock: Clock & { ms: number } = {
@@ -24,7 +23,7 @@ test("a manifest and the blobs that follow are one pull, with its bytes by sourc
   log.manifest({ ...puller, reference: "3.22", status: 401 });
   log.manifest({ ...puller, reference: "3.22", status: 200 });
   log.manifest({ ...puller, reference: digestOf("a"), status: 200 });
-  const blobs = [digestOf("b"), digestOf("c")].map((digest) => log.began({ ...puller, digest }));
+  const blobs = [digestOf("b"), digestOf("c")].map((digest) => beginBlob(log, { ...puller, digest }));
   blobs[0]!.wrote("ndn", 100);
   blobs[1]!.wrote("store", 20);
   blobs[1]!.wrote("upstream", 3);
@@ -49,7 +48,7 @@ test("a manifest and the blobs that follow are one pull, with its bytes by sourc
 
 test("a running blob shows its progress, and is gone when it ends", () => {
   const { log, clock } = startLog();
-  const blob = log.began({ ...puller, digest: digestOf("b") });
+  const blob = beginBlob(log, { ...puller, digest: digestOf("b") });
   expect(log.live(10)).toMatchObject([{ ...puller, digest: digestOf("b"), sizeBytes: null, bytes: { ndn: 0 } }]);
   blob.sized(300);
   blob.wrote("ndn", 100);
@@ -81,7 +80,7 @@ test("the same tag again after its blobs is another pull, with a blob running it
   const { log } = startLog();
   const askFor = () => log.manifest({ ...puller, reference: "a", status: 200 });
   askFor();
-  const blob = log.began({ ...puller, digest: digestOf("b") });
+  const blob = beginBlob(log, { ...puller, digest: digestOf("b") });
   askFor();
   expect(log.pulls()).toHaveLength(1);
   blob.ended("complete");
@@ -91,9 +90,9 @@ test("the same tag again after its blobs is another pull, with a blob running it
 
 test("a pull stays one while a blob takes longer than the pause that would end it", () => {
   const { log, clock } = startLog();
-  const blob = log.began({ ...puller, digest: digestOf("b") });
+  const blob = beginBlob(log, { ...puller, digest: digestOf("b") });
   clock.ms += 600_000;
-  log.began({ ...puller, digest: digestOf("c") }).ended("complete");
+  beginBlob(log, { ...puller, digest: digestOf("c") }).ended("complete");
   blob.ended("complete");
   expect(log.pulls()).toMatchObject([{ durationMs: 600_000, blobs: { complete: 2 } }]);
 });
@@ -108,14 +107,14 @@ test.each([
 ] as const)("what became of a blob last decides: $ends after $status is $outcome", ({ ends, status, outcome }) => {
   const { log, clock } = startLog();
   log.manifest({ ...puller, reference: "a", status });
-  for (const end of ends) log.began({ ...puller, digest: digestOf("b") }).ended(end);
+  for (const end of ends) beginBlob(log, { ...puller, digest: digestOf("b") }).ended(end);
   clock.ms += 3_000;
   expect(log.pulls()).toMatchObject([{ outcome }]);
 });
 
 test("the last 50 pulls are remembered, those that are running longer", () => {
   const { log } = startLog();
-  const running = log.began({ ...puller, repository: "first", digest: digestOf("b") });
+  const running = beginBlob(log, { ...puller, repository: "first", digest: digestOf("b") });
   for (let i = 0; i < 200; i++) log.manifest({ ...puller, repository: `r${i}`, reference: "a", status: 404 });
   const names = log.pulls().map(({ repository }) => repository);
   expect([names.length, names[0], names.at(-1)]).toEqual([50, "r199", "first"]);
@@ -125,7 +124,7 @@ test("the last 50 pulls are remembered, those that are running longer", () => {
 test("fifty running pulls do not keep the newest one out", () => {
   const { log } = startLog();
   const blobs = Array.from({ length: 60 }, (_, i) =>
-    log.began({ ...puller, repository: `r${i}`, digest: digestOf("b") }),
+    beginBlob(log, { ...puller, repository: `r${i}`, digest: digestOf("b") }),
   );
   expect(log.pulls()).toHaveLength(50);
   expect(log.pulls()[0]).toMatchObject({ repository: "r59", blobs: { live: 1 } });
@@ -135,7 +134,7 @@ test("fifty running pulls do not keep the newest one out", () => {
 
 test("what a stranger asks for takes a bounded amount of memory", () => {
   const { log } = startLog();
-  for (let i = 0; i < 10_000; i++) log.began({ ...puller, digest: `sha256:${i}` }).ended("refused");
+  for (let i = 0; i < 10_000; i++) beginBlob(log, { ...puller, digest: `sha256:${i}` }).ended("refused");
   log.manifest({ ...puller, reference: "x".repeat(100_000), status: 404 });
   const [newest, oldest] = log.pulls();
   expect(newest!.reference).toHaveLength(135);

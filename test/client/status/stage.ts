@@ -3,9 +3,10 @@ import { get, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import fastify from "fastify";
 import { Registry } from "prom-client";
+import type { SourceName } from "#blob/source.ts";
 import type { StatusAccess } from "#client/status/access.ts";
 import { type ClientMetrics, createClientMetrics, type StoreUse } from "#client/status/metrics.ts";
-import { PullLog } from "#client/status/pull-log.ts";
+import { type PullKey, PullLog } from "#client/status/pull-log.ts";
 import type { StatusSources } from "#client/status/snapshot.ts";
 import { addStatusPage } from "#client/status/status-page.ts";
 import type { UplinkState } from "#uplinks/uplink-blobs.ts";
@@ -78,6 +79,21 @@ export const puller = { client: "127.0.0.1", registry: "docker.io", repository: 
 /** A digest made of one hexadecimal digit. */
 export function digestOf(digit: string): string {
   return `sha256:${digit.repeat(64)}`;
+}
+
+/** A blob request that proceeds as the test says. */
+export function beginBlob(pulls: PullLog, request: PullKey & { digest: string }) {
+  const blob: { bytes: Partial<Record<SourceName, number>>; sizeBytes: number | null } = { bytes: {}, sizeBytes: null };
+  const ended = pulls.began(request, blob);
+  return {
+    sized(sizeBytes: number) {
+      blob.sizeBytes = sizeBytes;
+    },
+    wrote(source: SourceName, sizeBytes: number) {
+      blob.bytes[source] = (blob.bytes[source] ?? 0) + sizeBytes;
+    },
+    ended,
+  };
 }
 
 /** Ask with these headers; the answer with its text. */

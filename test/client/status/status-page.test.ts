@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { refusalOf } from "#client/status/access.ts";
 import type { StatusSnapshot } from "#client/status/snapshot.ts";
 import { isStatusPath, statusPaths } from "#client/status/status-page.ts";
-import { digestOf, puller, request, startStatus } from "./stage.ts";
+import { beginBlob, digestOf, puller, request, startStatus } from "./stage.ts";
 
 test("the snapshot has everything that the page shows, and no password", async () => {
   await using stage = await startStatus();
@@ -14,7 +14,7 @@ test("the snapshot has everything that the page shows, and no password", async (
   metrics.blobBytes.inc({ source: "ndn" }, 30);
   for (const result of ["store", "follower", "miss", "miss", "bypass"]) metrics.blobRequests.inc({ result });
   pulls.manifest({ ...puller, reference: "3.22", status: 200 });
-  pulls.began({ ...puller, digest: digestOf("a") }).sized(7);
+  beginBlob(pulls, { ...puller, digest: digestOf("a") }).sized(7);
   const { status, headers, text } = await request(stage.url, "/-/status.json");
   expect([status, headers["cache-control"]]).toEqual([200, "no-store"]);
   expect(text).not.toContain("secret");
@@ -39,7 +39,7 @@ test("before anything was pulled there is no hit ratio, and no store is null", a
   expect(JSON.parse(text)).toMatchObject({ hitRatio: null, store: null, live: [], pulls: [] });
 });
 
-test("the page's own paths are told from all others by the raw URL", () => {
+test("the page's own paths are known from all others by the raw URL", () => {
   for (const url of ["/", "/?", "/?a=/v2/", "/-/status.json?now", "/-/main.js"])
     expect([url, isStatusPath(url)]).toEqual([url, true]);
   for (const url of ["", "/v2/", "/-/", "/-/../-/main.js", "//", "/%2d/main.js", "/-/page/../../main.js"])
