@@ -11,7 +11,8 @@ export class SemaphoreFull extends Error {
 export class Semaphore {
   readonly #permits: number;
   readonly #maxWaiting: number;
-  #inUse = 0;
+  /** Permits that are in use; counted here only. */
+  inUse = 0;
   readonly #queue = new Set<() => void>();
 
   /**
@@ -21,11 +22,6 @@ export class Semaphore {
   constructor(permits: number, maxWaiting: number = Number.POSITIVE_INFINITY) {
     this.#permits = permits;
     this.#maxWaiting = maxWaiting;
-  }
-
-  /** Permits that are in use. */
-  get inUse(): number {
-    return this.#inUse;
   }
 
   /** How many wait for one. */
@@ -42,14 +38,14 @@ export class Semaphore {
    */
   async acquire(signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
-    if (this.#inUse < this.#permits) this.#inUse++;
+    if (this.inUse < this.#permits) this.inUse++;
     else await this.#turn(signal);
   }
 
   /** Give a permit back; the one that waits longest gets it. */
   release(): void {
     const [next] = this.#queue;
-    if (next === undefined) this.#inUse--;
+    if (next === undefined) this.inUse--;
     else next();
   }
 

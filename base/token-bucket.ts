@@ -25,7 +25,7 @@ export class TokenBucket {
   /** Take tokens if they are there and no one waits for them; false otherwise. */
   tryTake(count = 1, nowMs = performance.now()): boolean {
     this.#fill(nowMs);
-    if (this.#queue.size > 0 || !this.#isEnough(count)) return false;
+    if (this.#queue.size > 0 || this.#tokens < Math.min(count, this.#burst)) return false;
     this.#tokens -= count;
     return true;
   }
@@ -65,8 +65,8 @@ export class TokenBucket {
     this.#timer = undefined;
     this.#fill(performance.now());
     for (const waiting of this.#queue) {
-      if (!this.#isEnough(waiting.count)) {
-        const missing = this.#needed(waiting.count) - this.#tokens;
+      const missing = Math.min(waiting.count, this.#burst) - this.#tokens;
+      if (missing > 0) {
         this.#timer = setTimeout(() => this.#serve(), Math.max(1, Math.ceil(missing / this.#perMs)));
         return;
       }
@@ -74,14 +74,6 @@ export class TokenBucket {
       this.#queue.delete(waiting);
       waiting.admit();
     }
-  }
-
-  #isEnough(count: number): boolean {
-    return this.#tokens >= this.#needed(count);
-  }
-
-  #needed(count: number): number {
-    return Math.min(count, this.#burst);
   }
 
   #fill(nowMs: number): void {
