@@ -10,12 +10,11 @@ import { once } from "node:events";
 import { get, type IncomingMessage } from "node:http";
 import type { Profiler } from "node:inspector";
 import { Session } from "node:inspector/promises";
-import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import pino from "pino";
 import { Registry } from "prom-client";
-import { createClientApp } from "#client/app.ts";
+import { openClient } from "#client/client.ts";
 import { singleRegistry } from "#client/registries/client-config.ts";
 import { createClientMetrics } from "#client/status/metrics.ts";
 import { parseFaceUrl } from "#ndn/face/face-url.ts";
@@ -84,18 +83,18 @@ async function startBothHalves(base: URL, path: string): Promise<string> {
   const ndn = new UplinkBlobs([new SocketUplink(face)], { maxWindow: 512, stallTimeoutMs: undefined }, log);
   const { default: name, registries } = singleRegistry({ upstream: base, name: prefix });
   const registry = new RegistryClient({ base });
-  const client = await createClientApp({
+  const client = await openClient({
     mirrors: new Map([[name, { config: registries.get(name)!, registry, ndn: ndn.under(prefix) }]]),
     defaultRegistry: name,
+    listen: { host: "127.0.0.1", port: 0 },
     log,
     metrics: createClientMetrics(new Registry()),
     readiness: () => ({ ready: true, missing: [] }),
     store: await BlobStore.open({ directory: `${path}/cache`, maxBytes: 1e9, log }),
   });
-  await client.app.listen({ port: 0, host: "127.0.0.1" });
   ndn.open();
   await until("uplink", async () => ndn.isUp);
-  return `http://127.0.0.1:${(client.app.server.address() as AddressInfo).port}`;
+  return client.url;
 }
 
 /** @throws Error unless the whole blob comes over NDN. */

@@ -2,12 +2,14 @@
  * `ndn-registry client`: the puller's half.
  */
 import { Registry } from "prom-client";
+import { openClient } from "#client/client.ts";
+import { openParts } from "#client/parts.ts";
 import { type ClientConfig, singleRegistry } from "#client/registries/client-config.ts";
 import { parseFaceUrl } from "#ndn/face/face-url.ts";
 import { uplinkTo } from "#ndn/face/fch-uplink.ts";
 import { UplinkBlobs } from "#uplinks/uplink-blobs.ts";
 import { clientOptions } from "./client-options.ts";
-import { openEndpoint } from "./endpoint.ts";
+import { endpointError, endpointOptions } from "./endpoint.ts";
 import { graceMs, runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
 import { OptionError, type Values, variableOf } from "./option.ts";
@@ -22,7 +24,12 @@ export async function runClient(values: ClientValues): Promise<void> {
   const urls = values.uplink.length > 0 ? values.uplink : [parseFaceUrl(defaultUplink)];
   const uplinks = urls.map((url) => uplinkTo(url));
   const ndn = new UplinkBlobs(uplinks, consumerOptions(values), log);
-  const client = await openEndpoint({ ...values, config, ndn, metrics: new Registry(), log });
+  const options = endpointOptions({ ...values, config, ndn, metrics: new Registry(), log });
+  const client = await openParts(options)
+    .then(openClient)
+    .catch((err: unknown) => {
+      throw endpointError(err, values.listen);
+    });
   ndn.open();
   await runUntilSignal(log, async () => {
     await client.close(graceMs);

@@ -1,9 +1,10 @@
 /**
- * From the options of a verb to an open client.
+ * From the options of a verb to what a client is opened with, and from why it cannot be to which option to change.
  */
 import { readFileSync } from "node:fs";
-import { type Client, type ClientOptions, ListenFailed, openClient } from "#client/client.ts";
+import { ListenFailed } from "#client/client.ts";
 import { ClientOptionError } from "#client/mirror.ts";
+import type { ClientOptions } from "#client/parts.ts";
 import type { clientOptions } from "./client-options.ts";
 import { listenError } from "./errors.ts";
 import { OptionError, type Values } from "./option.ts";
@@ -12,16 +13,15 @@ import { OptionError, type Values } from "./option.ts";
 type ClientValues = Omit<ClientOptions, "tls" | "env" | "version"> &
   Pick<Values<typeof clientOptions>, "tlsCert" | "tlsKey">;
 
-/** Open a client, and tell which option to change when it cannot be. @throws StartError, OptionError */
-export async function openEndpoint({ tlsCert, tlsKey, ...values }: ClientValues): Promise<Client> {
-  const tls = tlsFiles({ tlsCert, tlsKey });
-  try {
-    return await openClient({ ...values, tls, env: process.env, version: packageVersion() });
-  } catch (err: unknown) {
-    if (err instanceof ClientOptionError) throw new OptionError(err.message, { cause: err.cause });
-    const { host, port } = values.listen;
-    throw err instanceof ListenFailed ? listenError("listen", `${host}:${port}`, err.cause) : err;
-  }
+/** What a client is opened with. @throws OptionError */
+export function endpointOptions({ tlsCert, tlsKey, ...values }: ClientValues): ClientOptions {
+  return { ...values, tls: tlsFiles({ tlsCert, tlsKey }), env: process.env, version: packageVersion() };
+}
+
+/** The StartError or OptionError that says which option to change; any other error as it is. */
+export function endpointError(err: unknown, { host, port }: ClientOptions["listen"]): unknown {
+  if (err instanceof ClientOptionError) return new OptionError(err.message, { cause: err.cause });
+  return err instanceof ListenFailed ? listenError("listen", `${host}:${port}`, err.cause) : err;
 }
 
 function tlsFiles({ tlsCert, tlsKey }: Pick<ClientValues, "tlsCert" | "tlsKey">): ClientOptions["tls"] {

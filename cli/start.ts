@@ -2,6 +2,8 @@
  * `ndn-registry start`: both halves in one process, joined by a private face. No forwarder is needed.
  */
 import { Registry } from "prom-client";
+import { openClient } from "#client/client.ts";
+import { openParts } from "#client/parts.ts";
 import { singleRegistry } from "#client/registries/client-config.ts";
 import { MemoryUplink } from "#ndn/face/memory-face.ts";
 import { TrustAnchors } from "#ndn/trust/anchors.ts";
@@ -10,7 +12,7 @@ import type { Identity } from "#ndn/trust/keychain.ts";
 import { createServer } from "#server/create-server.ts";
 import { UplinkBlobs } from "#uplinks/uplink-blobs.ts";
 import { consumerOptions } from "./client.ts";
-import { openEndpoint } from "./endpoint.ts";
+import { endpointError, endpointOptions } from "./endpoint.ts";
 import { graceMs, runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
 import type { Values } from "./option.ts";
@@ -41,7 +43,7 @@ export async function startBothHalves(
     await server.close();
   };
   try {
-    const client = await openEndpoint({
+    const options = endpointOptions({
       ...values,
       config: configOf(values),
       ndn,
@@ -51,6 +53,7 @@ export async function startBothHalves(
       trusted: trustedBy(server.identity),
       alsoMissing: () => server.missing(),
     });
+    const client = await openClient(await openParts(options));
     return {
       url: client.url,
       async close() {
@@ -60,7 +63,7 @@ export async function startBothHalves(
     };
   } catch (err: unknown) {
     await closeServer();
-    throw err;
+    throw endpointError(err, values.listen);
   }
 }
 

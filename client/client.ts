@@ -1,48 +1,30 @@
 /**
- * The client program: everything is made here, from the options down to the listening socket, and closed here.
+ * The client program, put together: from what it is made of to the handlers of each registry and the listening socket.
  */
-import { rm, writeFile } from "node:fs/promises";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import type { Logger } from "pino";
-import type { Registry } from "prom-client";
-import { createBandwidth } from "#blob/bandwidth.ts";
-import type { HedgeMode } from "#blob/hedge.ts";
-import { BlobStore } from "#store/blob-store.ts";
-import { StoreError } from "#store/store-port.ts";
-import type { UplinkBlobs } from "#uplinks/uplink-blobs.ts";
-import { type ClientApp, createClientApp } from "./app.ts";
-import { type BasicAuth, createBasicAuth } from "./listener/basic-auth.ts";
-import { readTls, reloadTls, type Tls, type TlsFiles } from "./listener/tls.ts";
-import { ListenerFileError } from "./listener/watched-file.ts";
-import { ClientOptionError, type Mirror, type MirrorParts, openMirror } from "./mirror.ts";
-import type { ClientConfig } from "./registries/client-config.ts";
-import { type ClientMetrics, createClientMetrics } from "./status/metrics.ts";
-
-/** What a client is opened with, as parsed from options and configuration; `ndn` stays the caller's to close. */
-export interface ClientOptions extends Omit<MirrorParts, "metrics"> {
-  readonly config: ClientConfig;
-  readonly metrics: Registry;
-  /** Of the package, for the status page. */
-  readonly version: string;
-  readonly listen: { readonly host: string; readonly port: number };
-  readonly cacheDir: string;
-  /** In bytes; 0 for no cache. */
-  readonly cacheSize: number;
-  /** Bytes per second. @defaultValue none */
-  readonly limitUpstream: number | undefined;
-  readonly limitNdn: number | undefined;
-  readonly hedge: HedgeMode;
-  readonly maxConnections: number;
-  /** Certificate and key, both or none. */
-  readonly tls: TlsFiles | undefined;
-  /** File of the users that may log in; without it no login is needed. */
-  readonly htpasswd: string | undefined;
-  readonly statusFor: "local" | "everyone";
-  readonly statusHost: readonly string[];
-  /** What `/readyz` is to name as well. */
-  readonly alsoMissing?: () => readonly string[];
-}
+import type { FastifyInstance } from "fastify";
+import { Semaphore } from "#base/semaphore.ts";
+import { createHedgeDelay } from "#blob/hedge.ts";
+import { createDirectFetcher } from "#fetch/fetcher.ts";
+import { SharedFetches } from "#fetch/shared-fetches.ts";
+import { type BlobServices, createDigestDenylist } from "./blobs/blob-request.ts";
+import { createBlobRoute } from "./blobs/blob-route.ts";
+import { prefetchOf } from "./fetch-ahead.ts";
+import { createHttpServer } from "./http-server.ts";
+import { memoryContents, storedContents } from "./manifests/contents.ts";
+import { openIndexFile } from "./manifests/index-file.ts";
+import { ManifestCache } from "./manifests/manifest-cache.ts";
+import { createManifestRoute, type ManifestServices } from "./manifests/manifest-route.ts";
+import { createPingRoute } from "./manifests/ping-route.ts";
+import type { ClientParts } from "./parts.ts";
+import { createRegistryHandler, type RegistryHandler } from "./registry-handler.ts";
+import { createRights } from "./rights/rights.ts";
+import type { ClientMetrics } from "./status/metrics.ts";
+import { PullLog } from "./status/pull-log.ts";
+import { noteUpstreamAnswer, upstreamErrorKind } from "./status/upstream-answer.ts";
+import { blobsWithoutChallenge } from "./upstream/no-challenges.ts";
+import { createProxy } from "./upstream/proxy.ts";
+import { createAsk } from "./upstream/upstream-question.ts";
 
 /** An open client. */
 export interface Client {
@@ -57,148 +39,107 @@ export class ListenFailed extends Error {
   override readonly name = "ListenFailed";
 }
 
-/** Open the endpoint and all that is behind it. @throws ClientOptionError, ListenFailed */
-export async function openClient(options: ClientOptions): Promise<Client> {
-  const { config, ndn, log } = options;
-  for (const warning of config.warnings) log.warn(warning);
-  const metrics = createClientMetrics(options.metrics);
-  ndn.expose(options.metrics);
-  const tls = options.tls && tlsOf(options.tls, log);
-  const login = loginOf(options);
-  const mirrors = new Map(
-    [...config.registries].map(([name, one]) => [name, openMirror(one, { ...options, metrics })]),
-  );
-  const store = await openStore(options, metrics);
-  const cached = store === "unusable" ? undefined : store;
-  const missing = () => [
-    ...(store === "unusable" ? ["the cache cannot be used, see the log"] : []),
-    ...(options.alsoMissing?.() ?? []),
-  ];
-  const endpoint = await createClientApp({
-    mirrors,
-    defaultRegistry: config.default,
-    store: cached,
-    log,
-    metrics,
-    readiness: () => readinessOf(ndn, mirrors, missing),
-    bandwidth: { upstream: createBandwidth(options.limitUpstream), ndn: createBandwidth(options.limitNdn) },
-    hedge: options.hedge,
-    tls: tls?.options,
-    login,
-    maxConnections: options.maxConnections,
-    status: {
-      version: options.version,
-      for: options.statusFor,
-      hostNames: options.statusHost,
-      uplinks: () => ndn.states(),
+/** Upstream GETs at a time that are made only because NDN is late. */
+const maxHedges = 8;
+
+/** Make the handlers of each registry and the server in front of them, and listen. @throws ListenFailed */
+export async function openClient(parts: ClientParts): Promise<Client> {
+  const { store, log, metrics, stallTimeoutMs, bandwidth = { upstream: undefined, ndn: undefined } } = parts;
+  const pulls = new PullLog({ onPull: () => metrics.pulls.inc() });
+  const contents = store ? storedContents(store, log) : memoryContents();
+  const cache = new ManifestCache({ contents });
+  const index = store && (await openIndexFile({ directory: store.directory, cache, log }));
+  const fetches = store && new SharedFetches(store, log, (running) => metrics.fetchesInFlight.set(running));
+  const hedges = new Semaphore(maxHedges);
+  const hidesChallenges = parts.login !== undefined;
+  const handlers = new Map<string, RegistryHandler>();
+  const closing = new AsyncDisposableStack();
+  closing.defer(async () => index?.close());
+
+  for (const [name, { config, registry, ndn }] of parts.mirrors) {
+    const { authorize, offline } = config;
+    const file = store && join(store.directory, `rights-${config.registry.replaceAll(":", "_")}.json`);
+    const rights = createRights({ registry, registryHost: config.registry, authorize, offline, log, file });
+    const onAnswer = (answer: Parameters<typeof noteUpstreamAnswer>[2]) =>
+      noteUpstreamAnswer(metrics, config.registry, answer);
+    const upstream = createProxy({ upstream: config.upstream, registry, log, metrics, onAnswer, hidesChallenges });
+    const blobs: BlobServices = {
+      registry: hidesChallenges ? blobsWithoutChallenge(registry) : registry,
+      ndn,
+      authorize,
+      rights,
+      denylist: createDigestDenylist(),
+      fetcher: fetches?.of(config) ?? createDirectFetcher((change) => metrics.fetchesInFlight.inc(change)),
+      store,
+      hedge: { delay: createHedgeDelay({ mode: parts.hedge ?? "auto" }), limit: hedges },
+      bandwidth,
+      metrics,
+      pulls,
+      log,
+      stallTimeoutMs,
+    };
+    const prefetch = config.prefetch ? prefetchOf(blobs) : undefined;
+    const manifests: ManifestServices = {
+      upstream,
+      cache,
+      contents,
+      rights,
+      log,
+      onManifest: (manifest) => prefetch?.served(manifest),
+      ...manifestCounters(metrics),
+    };
+    const ask = createAsk(upstream);
+    handlers.set(
+      name,
+      createRegistryHandler({
+        ...blobs,
+        config,
+        registry,
+        answerBlob: createBlobRoute(blobs),
+        answerManifest: createManifestRoute(manifests, ask),
+        answerPing: createPingRoute({ ...manifests, hidesChallenges }, ask),
+        upstream,
+        prefetch,
+        cache,
+      }),
+    );
+    closing.defer(async () => {
+      await prefetch?.close();
+      await upstream.close();
+      await rights.close();
+    });
+  }
+  closing.defer(async () => fetches?.close());
+
+  const app = await createHttpServer(parts, handlers, pulls);
+  app.addHook("onClose", () => closing.disposeAsync());
+  return listen(app, parts);
+}
+
+function manifestCounters(metrics: ClientMetrics): Pick<ManifestServices, "onAnswer" | "onUpstreamError"> {
+  return {
+    onAnswer: (what, by) => by === "stale" && metrics.offlineAnswers.inc({ what }),
+    onUpstreamError: (failure) => {
+      if (typeof failure !== "number") metrics.upstreamErrors.inc(upstreamErrorKind(failure));
     },
+  };
+}
+
+async function listen(app: FastifyInstance, { listen: { host, port }, onOpen }: ClientParts): Promise<Client> {
+  const url = await app.listen({ host, port, listenTextResolver: () => "" }).catch((err: unknown) => {
+    throw new ListenFailed(`cannot listen on ${host}:${port}`, { cause: err });
   });
-  const url = await listen(endpoint, options);
-  const stopReloading = tls && reloadTls(endpoint.app.server as never, options.tls!, tls.version, log);
-  const admin = cached && (await announce(endpoint, cached.directory, options));
-  log.info(
-    { listen: url, registries: [...mirrors.values()].map(({ config: { upstream } }) => upstream.href) },
-    "endpoint is open",
-  );
+  const closed = await onOpen?.(app.server, url);
   return {
     url,
     async close(graceMs) {
-      stopReloading?.();
-      await endpoint.shutdown(graceMs);
-      await login?.close();
-      for (const { registry } of mirrors.values()) await registry.close();
-      if (admin !== undefined) await rm(admin, { force: true });
-      await cached?.close();
+      const timer = setTimeout(() => app.server.closeAllConnections(), graceMs);
+      try {
+        await app.close();
+      } finally {
+        clearTimeout(timer);
+      }
+      await closed?.();
     },
-  };
-}
-
-async function listen({ app }: ClientApp, { listen: { host, port } }: ClientOptions): Promise<string> {
-  return app.listen({ host, port, listenTextResolver: () => "" }).catch((err: unknown) => {
-    throw new ListenFailed(`cannot listen on ${host}:${port}`, { cause: err });
-  });
-}
-
-function tlsOf(files: TlsFiles, log: Logger): Tls {
-  const tls = fromFile(() => readTls(files));
-  for (const warning of tls.warnings) log.warn(warning);
-  return tls;
-}
-
-function loginOf({ htpasswd, tls, listen: { host }, log }: ClientOptions): BasicAuth | undefined {
-  if (htpasswd === undefined) return undefined;
-  if (!tls && !/^(127\.|\[?::1\]?$|localhost$)/.test(host)) {
-    log.warn("--htpasswd without --tls-cert: passwords cross the network in the clear");
-  }
-  return fromFile(() => createBasicAuth(htpasswd, { log }));
-}
-
-function fromFile<T>(read: () => T): T {
-  try {
-    return read();
-  } catch (err: unknown) {
-    if (err instanceof ListenerFileError) throw new ClientOptionError(err.message, { cause: err });
-    throw err;
-  }
-}
-
-/** A store that cannot be used costs its bytes, never a pull. */
-async function openStore(
-  { cacheDir, cacheSize, log }: ClientOptions,
-  metrics: ClientMetrics,
-): Promise<BlobStore | "unusable" | undefined> {
-  if (cacheSize === 0) return undefined;
-  const evicted = (sizeBytes: number) => {
-    metrics.evictions.inc();
-    metrics.evictedBytes.inc(sizeBytes);
-  };
-  try {
-    return await BlobStore.open({ directory: cacheDir, maxBytes: cacheSize, log, events: { evicted } });
-  } catch (err: unknown) {
-    if (!(err instanceof StoreError)) throw err;
-    log.error({ reason: err.message }, "nothing is cached: name another directory with --cache-dir, or --cache-size 0");
-    return "unusable";
-  }
-}
-
-/** Tell `ndn-registry cache` where it may ask this process; undefined where it cannot. */
-async function announce(
-  { app }: ClientApp,
-  directory: string,
-  { tls, htpasswd, log }: ClientOptions,
-): Promise<string | undefined> {
-  if (tls || htpasswd !== undefined) return undefined;
-  const { port, family, address } = app.server.address() as AddressInfo;
-  const isAny = address === "::" || address === "0.0.0.0";
-  const host = isAny ? "127.0.0.1" : family === "IPv6" ? `[${address}]` : address;
-  const path = join(directory, "admin.json");
-  try {
-    await writeFile(path, `${JSON.stringify({ url: `http://${host}:${port}` })}\n`, { mode: 0o600 });
-    return path;
-  } catch (err: unknown) {
-    log.warn({ err }, "ndn-registry cache will not find this process");
-    return undefined;
-  }
-}
-
-/** How long `/readyz` waits for the upstream. */
-const readinessTimeoutMs = 2_000;
-
-/** Ready while anything can be served: from an upstream, or over NDN. */
-async function readinessOf(
-  ndn: UplinkBlobs,
-  mirrors: ReadonlyMap<string, Mirror>,
-  alsoMissing: () => readonly string[],
-) {
-  const signal = AbortSignal.timeout(readinessTimeoutMs);
-  const checks = [...mirrors.values()].map(async ({ registry }) => ({
-    href: registry.base.href,
-    isThere: await registry.isReachable(signal),
-  }));
-  const upstreams = await Promise.all(checks);
-  const missing = upstreams.filter(({ isThere }) => !isThere).map(({ href }) => `upstream ${href} cannot be reached`);
-  return {
-    ready: upstreams.some(({ isThere }) => isThere) || ndn.isUp,
-    missing: [...missing, ...ndn.missing(), ...alsoMissing()],
   };
 }

@@ -54,7 +54,7 @@ test("a shutdown waits no longer than it is told", async () => {
   const answer = await begin(endpoint.url, `/v2/${repository}/blobs/${blob.ref.digest}`);
   await once(answer, "data");
   const broken = once(answer.resume(), "error");
-  await endpoint.client.shutdown(50);
+  await endpoint.client.close(50);
   await broken;
   await registry.close();
 });

@@ -1,10 +1,10 @@
 import { once } from "node:events";
 import { get, type IncomingHttpHeaders, type IncomingMessage, request } from "node:http";
-import type { AddressInfo } from "node:net";
 import pino from "pino";
 import { Registry } from "prom-client";
 import type { BlobSource } from "#blob/source.ts";
-import { type ClientApp, type ClientAppOptions, createClientApp } from "#client/app.ts";
+import { type Client, openClient } from "#client/client.ts";
+import type { ClientParts } from "#client/parts.ts";
 import { type RegistryPolicy, singleRegistry } from "#client/registries/client-config.ts";
 import { createClientMetrics } from "#client/status/metrics.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
@@ -13,7 +13,7 @@ import type { NdnBlobs } from "#uplinks/uplink-blobs.ts";
 /** A running endpoint in front of some upstream. */
 export interface Endpoint extends AsyncDisposable {
   readonly url: URL;
-  readonly client: ClientApp;
+  readonly client: Client;
   /** What was logged, as objects. */
   readonly logs: Record<string, unknown>[];
   readonly metrics: Registry;
@@ -27,7 +27,7 @@ export interface Answer {
 }
 
 /** What an endpoint is started with besides. */
-export interface EndpointOptions extends Partial<ClientAppOptions>, Partial<RegistryPolicy> {
+export interface EndpointOptions extends Partial<ClientParts>, Partial<RegistryPolicy> {
   readonly credentials?: { readonly username: string; readonly password: string };
 }
 
@@ -48,21 +48,20 @@ export async function startEndpoint(
     ...(offline && { offline }),
     ...(prefetch !== undefined && { prefetch }),
   });
-  const client = await createClientApp({
+  const client = await openClient({
     mirrors: new Map([[name, { config: registries.get(name)!, registry, ndn: waysOf(source) }]]),
     defaultRegistry: name,
     log,
     metrics: createClientMetrics(metrics),
     readiness: () => ({ ready: true, missing: [] }),
+    listen: { host: "127.0.0.1", port: 0 },
     ...options,
   });
-  await client.app.listen({ port: 0, host: "127.0.0.1" });
-  const { port } = client.app.server.address() as AddressInfo;
   const close = async () => {
-    await client.shutdown(0);
+    await client.close(0);
     await registry.close();
   };
-  return { url: new URL(`http://127.0.0.1:${port}/`), client, logs, metrics, [Symbol.asyncDispose]: close };
+  return { url: new URL(client.url), client, logs, metrics, [Symbol.asyncDispose]: close };
 }
 
 function waysOf(source: () => BlobSource | undefined): NdnBlobs {

@@ -1,0 +1,140 @@
+/**
+ * The HTTP server of the endpoint: registries below `/v2/`, and the routes that are this program's own.
+ */
+import type { IncomingMessage } from "node:http";
+import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
+import { RegistryError } from "#oci/errors.ts";
+import { addAdminRoutes, adminPath, type CacheAdmin } from "./http/admin-routes.ts";
+import { sendError } from "./http/answers.ts";
+import { addStatusRoutes } from "./http/status-routes.ts";
+import { isRegistryPath } from "./http/upstream-location.ts";
+import { answerBrokenRequest } from "./listener/broken-request.ts";
+import {
+  boundPipelining,
+  connectionLimits,
+  defaultMaxConnections,
+  keepAliveTimeoutMs,
+  limitConnections,
+} from "./listener/limits.ts";
+import { createLoginGate } from "./listener/login-gate.ts";
+import type { ClientParts } from "./parts.ts";
+import { createRouter } from "./registries/router.ts";
+import type { RegistryHandler } from "./registry-handler.ts";
+import { exposeStore } from "./status/metrics.ts";
+import type { PullLog } from "./status/pull-log.ts";
+import { addStatusPage, isStatusPath } from "./status/status-page.ts";
+
+// Larger pieces per write(2); also what may wait in memory for a slow puller.
+const responseBufferBytes = 256 * 1024;
+
+/** Make the server of these registries, by their names in the configuration; the caller listens with it. */
+export async function createHttpServer(
+  parts: ClientParts,
+  registries: ReadonlyMap<string, RegistryHandler>,
+  pulls: PullLog,
+): Promise<FastifyInstance> {
+  const { log, metrics, store, maxConnections = defaultMaxConnections } = parts;
+  const app = createServer(parts);
+  addGates(app, parts);
+  addRegistries(app, parts, registries);
+  addStatusRoutes(app, metrics.registry, parts.readiness);
+  if (store) addAdminRoutes(app, store satisfies CacheAdmin, log);
+  await addPage(app, parts, pulls);
+  limitConnections(app.server, maxConnections, log, () => metrics.connectionsDropped.inc());
+  // Out of descriptors, for example: one puller is not served, the others are. Errors before that are the caller's.
+  const onError = (err: Error) => log.error({ err }, "accepting a connection failed");
+  app.server.once("listening", () => app.server.on("error", onError));
+  return app;
+}
+
+/** No route has a schema; without this fastify loads 5 MB of compilers for them. */
+const noSchemas = { compilersFactory: { buildValidator: refuseSchema, buildSerializer: refuseSchema } };
+
+function refuseSchema(): never {
+  throw new Error("routes have no schemas here");
+}
+
+function createServer({ tls }: Pick<ClientParts, "tls">): FastifyInstance {
+  const limits = { ...connectionLimits, highWaterMark: responseBufferBytes };
+  const common = {
+    logger: false as const,
+    requestTimeout: 0,
+    bodyLimit: Number.MAX_SAFE_INTEGER,
+    exposeHeadRoutes: false,
+    keepAliveTimeout: keepAliveTimeoutMs,
+    clientErrorHandler: answerBrokenRequest,
+    schemaController: noSchemas,
+    rewriteUrl: ({ url = "" }: IncomingMessage) => routed(url),
+  };
+  // What is behind it is the same for both; only the types are not.
+  const app = (tls
+    ? fastify({ ...common, https: { ...limits, ...tls } })
+    : fastify({ ...common, http: limits })) as unknown as FastifyInstance;
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", (_request, _payload, done) => done(null));
+  return app;
+}
+
+/** What every request passes before any work is done for it. */
+function addGates(app: FastifyInstance, { login, log }: ClientParts): void {
+  const isTaken = boundPipelining(log);
+  app.addHook("onRequest", async ({ raw }, reply) => {
+    if (!isTaken(raw, reply.raw)) reply.hijack();
+  });
+  if (!login) return;
+  const gate = createLoginGate(login, log);
+  app.addHook("onRequest", async ({ raw }, reply) => {
+    if (!(await gate(raw, reply.raw))) reply.hijack();
+  });
+}
+
+function addRegistries(
+  app: FastifyInstance,
+  { mirrors, defaultRegistry }: ClientParts,
+  registries: ReadonlyMap<string, RegistryHandler>,
+): void {
+  const router = createRouter({ default: defaultRegistry, registries: mirrors });
+  // Served before fastify looks at the body: media types that it cannot parse are the upstream's as well.
+  const onRequest = async (
+    { raw, originalUrl }: { raw: IncomingMessage; originalUrl: string },
+    reply: FastifyReply,
+  ) => {
+    reply.hijack();
+    raw.url = originalUrl;
+    const route = router(originalUrl);
+    if ("refused" in route) sendError(reply.raw, new RegistryError("NAME_UNKNOWN", route.refused));
+    else await registries.get(route.registry)!(raw, reply.raw, route);
+  };
+  app.all("/v2/", { onRequest }, () => {});
+  app.setNotFoundHandler(async (request, reply) => {
+    // Methods that the router does not know are the upstream's to judge as well.
+    if (isRegistryPath(request.originalUrl)) return onRequest(request, reply);
+    reply.hijack();
+    sendError(reply.raw, new RegistryError("NAME_UNKNOWN", "there is only /v2/ here"));
+  });
+}
+
+async function addPage(app: FastifyInstance, parts: ClientParts, pulls: PullLog): Promise<void> {
+  const { mirrors, metrics, store, login, status = {} } = parts;
+  const use = () => store && { usedBytes: store.usedBytes, maxBytes: store.maxBytes, blobs: store.count };
+  exposeStore(metrics.registry, use);
+  const sources = {
+    version: status.version ?? "",
+    listen: () => app.listeningOrigin,
+    registries: () => [...mirrors].map(([name, { config }]) => ({ name, upstream: config.upstream })),
+    pulls,
+    metrics,
+    store: use,
+    uplinks: status.uplinks ?? (() => []),
+  };
+  // A puller that has come through the gate is a user.
+  await addStatusPage(app, sources, { statusFor: login ? "everyone" : status.for, hostNames: status.hostNames });
+}
+
+/** The router decodes and may refuse; paths of the registry are the upstream's to judge, from their raw text. */
+function routed(url: string): string {
+  if (isRegistryPath(url)) return "/v2/";
+  const [path = ""] = url.split("?", 1);
+  const isOurs = isStatusPath(url) || path === adminPath || path.startsWith(`${adminPath}/`) || /^\/[a-z]+$/.test(path);
+  return isOurs ? url : "/-/unknown";
+}

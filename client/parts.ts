@@ -1,0 +1,217 @@
+/**
+ * What a client is made of, opened from options and configuration: registries, store, login, certificate.
+ */
+import { rm, writeFile } from "node:fs/promises";
+import type { Server } from "node:http";
+import type { Server as HttpsServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import type { Registry } from "prom-client";
+import { type Bandwidth, createBandwidth } from "#blob/bandwidth.ts";
+import type { HedgeMode } from "#blob/hedge.ts";
+import { BlobStore } from "#store/blob-store.ts";
+import { StoreError } from "#store/store-port.ts";
+import type { UplinkBlobs, UplinkState } from "#uplinks/uplink-blobs.ts";
+import type { Readiness } from "./http/status-routes.ts";
+import { type BasicAuth, createBasicAuth } from "./listener/basic-auth.ts";
+import { readTls, reloadTls, type Tls, type TlsFiles, type TlsOptions } from "./listener/tls.ts";
+import { ListenerFileError } from "./listener/watched-file.ts";
+import { ClientOptionError, type Mirror, type MirrorParts, openMirror } from "./mirror.ts";
+import type { ClientConfig } from "./registries/client-config.ts";
+import { type ClientMetrics, createClientMetrics } from "./status/metrics.ts";
+
+/** What a client is made of; it closes nothing of this itself, see `onOpen`. */
+export interface ClientParts {
+  /** By their name in the configuration. */
+  mirrors: ReadonlyMap<string, Mirror>;
+  /** The registry of names without one. */
+  defaultRegistry: string;
+  /** Without it nothing is cached but manifests, in memory. */
+  store?: BlobStore | undefined;
+  log: Logger;
+  metrics: ClientMetrics;
+  readonly listen: { readonly host: string; readonly port: number };
+  readiness(): Readiness | Promise<Readiness>;
+  /** An upstream that sends nothing for this long in the middle of a blob is broken off. @defaultValue 15000 */
+  stallTimeoutMs?: number | undefined;
+  /** When the upstream is asked as well because NDN is late. @defaultValue auto */
+  hedge?: HedgeMode | undefined;
+  /** Limits for all pullers together. @defaultValue none */
+  bandwidth?: { readonly upstream: Bandwidth | undefined; readonly ndn: Bandwidth | undefined };
+  tls?: TlsOptions | undefined;
+  /** Given, everyone needs a login of the endpoint. */
+  login?: BasicAuth | undefined;
+  /** @defaultValue 1024 */
+  maxConnections?: number | undefined;
+  /** What the status page shows and to whom; @defaultValue to this machine */
+  status?: {
+    readonly version?: string;
+    readonly for?: "local" | "everyone";
+    readonly hostNames?: readonly string[];
+    readonly uplinks?: () => readonly UplinkState[];
+  };
+  /** Called when the server listens; what it resolves with is called when the client has closed. */
+  onOpen?(server: Server, url: string): Promise<() => Promise<void>>;
+}
+
+/** What a client is opened with, as parsed from options and configuration; `ndn` stays the caller's to close. */
+export interface ClientOptions extends Omit<MirrorParts, "metrics"> {
+  readonly config: ClientConfig;
+  readonly metrics: Registry;
+  /** Of the package, for the status page. */
+  readonly version: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly cacheDir: string;
+  /** In bytes; 0 for no cache. */
+  readonly cacheSize: number;
+  /** Bytes per second. @defaultValue none */
+  readonly limitUpstream: number | undefined;
+  readonly limitNdn: number | undefined;
+  readonly hedge: HedgeMode;
+  readonly maxConnections: number;
+  /** Certificate and key, both or none. */
+  readonly tls: TlsFiles | undefined;
+  /** File of the users that may log in; without it no login is needed. */
+  readonly htpasswd: string | undefined;
+  readonly statusFor: "local" | "everyone";
+  readonly statusHost: readonly string[];
+  /** What `/readyz` is to name as well. */
+  readonly alsoMissing?: () => readonly string[];
+}
+
+/** Open everything; the client that is opened with it closes it. @throws ClientOptionError */
+export async function openParts(options: ClientOptions): Promise<ClientParts> {
+  const { config, ndn, log } = options;
+  for (const warning of config.warnings) log.warn(warning);
+  const metrics = createClientMetrics(options.metrics);
+  ndn.expose(options.metrics);
+  const tls = options.tls && tlsOf(options.tls, log);
+  const login = loginOf(options);
+  const mirrors = new Map(
+    [...config.registries].map(([name, one]) => [name, openMirror(one, { ...options, metrics })]),
+  );
+  const opened = await openStore(options, metrics);
+  const store = opened === "unusable" ? undefined : opened;
+  const missing = () => [
+    ...(opened === "unusable" ? ["the cache cannot be used, see the log"] : []),
+    ...(options.alsoMissing?.() ?? []),
+  ];
+  return {
+    mirrors,
+    defaultRegistry: config.default,
+    store,
+    log,
+    metrics,
+    listen: options.listen,
+    readiness: () => readinessOf(ndn, mirrors, missing),
+    bandwidth: { upstream: createBandwidth(options.limitUpstream), ndn: createBandwidth(options.limitNdn) },
+    hedge: options.hedge,
+    tls: tls?.options,
+    login,
+    maxConnections: options.maxConnections,
+    status: {
+      version: options.version,
+      for: options.statusFor,
+      hostNames: options.statusHost,
+      uplinks: () => ndn.states(),
+    },
+    async onOpen(server, url) {
+      const stopReloading = tls && reloadTls(server as HttpsServer, options.tls!, tls.version, log);
+      const admin = store && (await announce(server, store.directory, options));
+      const registries = [...mirrors.values()].map(({ config: { upstream } }) => upstream.href);
+      log.info({ listen: url, registries }, "endpoint is open");
+      return async () => {
+        stopReloading?.();
+        await login?.close();
+        for (const { registry } of mirrors.values()) await registry.close();
+        if (admin !== undefined) await rm(admin, { force: true });
+        await store?.close();
+      };
+    },
+  };
+}
+
+function tlsOf(files: TlsFiles, log: Logger): Tls {
+  const tls = fromFile(() => readTls(files));
+  for (const warning of tls.warnings) log.warn(warning);
+  return tls;
+}
+
+function loginOf({ htpasswd, tls, listen: { host }, log }: ClientOptions): BasicAuth | undefined {
+  if (htpasswd === undefined) return undefined;
+  if (!tls && !/^(127\.|\[?::1\]?$|localhost$)/.test(host)) {
+    log.warn("--htpasswd without --tls-cert: passwords cross the network in the clear");
+  }
+  return fromFile(() => createBasicAuth(htpasswd, { log }));
+}
+
+function fromFile<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (err: unknown) {
+    if (err instanceof ListenerFileError) throw new ClientOptionError(err.message, { cause: err });
+    throw err;
+  }
+}
+
+/** A store that cannot be used costs its bytes, never a pull. */
+async function openStore(
+  { cacheDir, cacheSize, log }: ClientOptions,
+  metrics: ClientMetrics,
+): Promise<BlobStore | "unusable" | undefined> {
+  if (cacheSize === 0) return undefined;
+  const evicted = (sizeBytes: number) => {
+    metrics.evictions.inc();
+    metrics.evictedBytes.inc(sizeBytes);
+  };
+  try {
+    return await BlobStore.open({ directory: cacheDir, maxBytes: cacheSize, log, events: { evicted } });
+  } catch (err: unknown) {
+    if (!(err instanceof StoreError)) throw err;
+    log.error({ reason: err.message }, "nothing is cached: name another directory with --cache-dir, or --cache-size 0");
+    return "unusable";
+  }
+}
+
+/** Tell `ndn-registry cache` where it may ask this process; undefined where it cannot. */
+async function announce(
+  server: Server,
+  directory: string,
+  { tls, htpasswd, log }: ClientOptions,
+): Promise<string | undefined> {
+  if (tls || htpasswd !== undefined) return undefined;
+  const { port, family, address } = server.address() as AddressInfo;
+  const isAny = address === "::" || address === "0.0.0.0";
+  const host = isAny ? "127.0.0.1" : family === "IPv6" ? `[${address}]` : address;
+  const path = join(directory, "admin.json");
+  try {
+    await writeFile(path, `${JSON.stringify({ url: `http://${host}:${port}` })}\n`, { mode: 0o600 });
+    return path;
+  } catch (err: unknown) {
+    log.warn({ err }, "ndn-registry cache will not find this process");
+    return undefined;
+  }
+}
+
+/** How long `/readyz` waits for the upstream. */
+const readinessTimeoutMs = 2_000;
+
+/** Ready while anything can be served: from an upstream, or over NDN. */
+async function readinessOf(
+  ndn: UplinkBlobs,
+  mirrors: ReadonlyMap<string, Mirror>,
+  alsoMissing: () => readonly string[],
+) {
+  const signal = AbortSignal.timeout(readinessTimeoutMs);
+  const checks = [...mirrors.values()].map(async ({ registry }) => ({
+    href: registry.base.href,
+    isThere: await registry.isReachable(signal),
+  }));
+  const upstreams = await Promise.all(checks);
+  const missing = upstreams.filter(({ isThere }) => !isThere).map(({ href }) => `upstream ${href} cannot be reached`);
+  return {
+    ready: upstreams.some(({ isThere }) => isThere) || ndn.isUp,
+    missing: [...missing, ...ndn.missing(), ...alsoMissing()],
+  };
+}

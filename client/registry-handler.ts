@@ -1,0 +1,118 @@
+/**
+ * Everything under `/v2/` of one registry: which handler answers, and what a write that goes through here ends.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Logger } from "pino";
+import { parseSha256 } from "#oci/digest.ts";
+import { parseBlobPath, parseManifestPath } from "#oci/reference.ts";
+import type { RegistryClient } from "#oci/registry-client.ts";
+import type { BlobStorePort } from "#store/store-port.ts";
+import type { DigestDenylist } from "./blobs/blob-request.ts";
+import type { BlobHandler } from "./blobs/blob-route.ts";
+import type { FetchAhead } from "./fetch-ahead.ts";
+import { isConditional } from "./http/blob-range.ts";
+import { isRead } from "./http/semantics.ts";
+import { type ManifestCache, repositoryKey } from "./manifests/manifest-cache.ts";
+import type { ManifestHandler } from "./manifests/manifest-route.ts";
+import type { PingHandler } from "./manifests/ping-route.ts";
+import type { RegistryConfig } from "./registries/client-config.ts";
+import { contextOf, type RequestContext } from "./registries/request-context.ts";
+import { namespaceHeader, type Route } from "./registries/router.ts";
+import type { Rights } from "./rights/rights.ts";
+import type { PullLog } from "./status/pull-log.ts";
+import type { Upstream } from "./upstream/upstream.ts";
+
+/** Answers the requests of one registry; never rejects. */
+export type RegistryHandler = (request: IncomingMessage, response: ServerResponse, route: Route) => Promise<void>;
+
+/** Who answers for one registry, and what its writes change. */
+export interface RegistryParts {
+  readonly config: RegistryConfig;
+  readonly registry: Pick<RegistryClient, "identityOf">;
+  readonly answerBlob: BlobHandler;
+  readonly answerManifest: ManifestHandler;
+  readonly answerPing: PingHandler;
+  /** Answers everything else. */
+  readonly upstream: Pick<Upstream, "pass">;
+  readonly prefetch: FetchAhead | undefined;
+  readonly cache: ManifestCache;
+  readonly store: BlobStorePort | undefined;
+  readonly rights: Rights;
+  readonly denylist: DigestDenylist;
+  readonly pulls: PullLog;
+  readonly log: Logger;
+}
+
+/** Make the handler of one registry. */
+export function createRegistryHandler(parts: RegistryParts): RegistryHandler {
+  const { config, registry, prefetch, log } = parts;
+  return async (request, response, route) => {
+    try {
+      const context = await contextOf(request, response, route, config, registry);
+      response.setHeader("oci-namespace", namespaceHeader(config.registry)["oci-namespace"]);
+      prefetch?.knows(context.puller);
+      await answer(parts, context);
+    } catch (err: unknown) {
+      log.error({ err }, "request failed");
+      response.destroy();
+    }
+  };
+}
+
+async function answer(parts: RegistryParts, context: RequestContext): Promise<void> {
+  const { method, headers } = context.request;
+  const [path = ""] = context.url.split("?", 1);
+  const blob = parseBlobPath(path);
+  const manifest = blob ? undefined : parseManifestPath(path);
+  if (blob && (method === "GET" || (method === "HEAD" && !isConditional(headers)))) {
+    return parts.answerBlob(context, blob);
+  }
+  if (manifest && isRead(method)) {
+    await parts.answerManifest(context, manifest);
+    return seen(parts.pulls, context, manifest);
+  }
+  if (isRead(method) && (path === "/v2/" || path === "/v2")) return parts.answerPing(context);
+  const status = await parts.upstream.pass(context);
+  if (status === undefined || status >= 300) return undefined;
+  if (manifest) return changedManifest(parts.cache, context, manifest);
+  return blob && method === "DELETE" ? deletedBlob(parts, context, blob) : undefined;
+}
+
+function seen(
+  pulls: PullLog,
+  { request, response, registry }: RequestContext,
+  manifest: { repository: string; reference: string },
+): void {
+  const client = request.socket.remoteAddress ?? "";
+  pulls.manifest({ client, registry, ...manifest, status: response.statusCode });
+}
+
+/** A push or a deletion of a manifest went through here: what is cached of it is no longer true. */
+async function changedManifest(
+  cache: ManifestCache,
+  { request: { method }, response, registry }: RequestContext,
+  { repository, reference }: { repository: string; reference: string },
+): Promise<void> {
+  const key = repositoryKey(registry, repository);
+  const digest = parseSha256(reference);
+  if (method === "PUT") {
+    const written = parseSha256(String(response.getHeader("docker-content-digest") ?? ""));
+    cache.wroteManifest(key, reference, written);
+  } else if (method === "DELETE") {
+    if (digest) await cache.forgetDigest(key, digest);
+    else cache.forgetTag(key, reference);
+  }
+}
+
+/** The blob is forgotten, and not asked for over NDN, whose caches do not hear of it. */
+async function deletedBlob(
+  { store, rights, denylist }: RegistryParts,
+  { puller: { identity } }: RequestContext,
+  { repository, digest: text }: { repository: string; digest: string },
+): Promise<void> {
+  const digest = parseSha256(text);
+  if (!digest) return;
+  denylist.add(digest);
+  for (const one of new Set([identity, undefined])) rights.refused(one, repository, digest);
+  await store?.delete(digest);
+}
