@@ -32,7 +32,7 @@ export interface ClientParts {
   log: Logger;
   metrics: ClientMetrics;
   readonly listen: { readonly host: string; readonly port: number };
-  readiness(): Readiness | Promise<Readiness>;
+  readiness: () => Readiness | Promise<Readiness>;
   /** An upstream that sends nothing for this long in the middle of a blob is broken off. @defaultValue 15000 */
   stallTimeoutMs?: number | undefined;
   /** When the upstream is asked as well because NDN is late. @defaultValue auto */
@@ -52,7 +52,7 @@ export interface ClientParts {
     readonly uplinks?: () => readonly UplinkState[];
   };
   /** Called when the server listens; what it resolves with is called when the client has closed. */
-  onOpen?(server: Server, url: string): Promise<() => Promise<void>>;
+  onOpen?: (server: Server, url: string) => Promise<() => Promise<void>>;
 }
 
 /** What a client is opened with, as parsed from options and configuration; `ndn` stays the caller's to close. */
