@@ -87,6 +87,11 @@ export class TokenAuth {
     return this.#headers.get(keyOf(need));
   }
 
+  /** The same for reading a path; at once when nothing is cached, as where all is public. */
+  cachedFor(path: string, credentials: Credentials | undefined): string | undefined {
+    return this.#headers.size === 0 ? undefined : this.cached({ ...accessTo(path), credentials });
+  }
+
   /** The registry refused `value`: never give it again. A newer one for the same need stays; a password backs off for a minute. */
   forget(need: Need, value: string): void {
     const key = keyOf(need);

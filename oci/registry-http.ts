@@ -61,9 +61,10 @@ export class RegistryHttp {
    */
   async ask(request: HttpRequest, authorization: string | undefined, signal: AbortSignal): Promise<HttpAnswer> {
     let target: Target = { origin: this.#home.origin, path: this.#home.path + request.path };
-    let headers = authorized(request.headers, authorization);
+    const { authorization: _, ...others } = request.headers;
+    let headers: Headers = authorization === undefined ? others : { ...others, authorization };
     for (let hops = 0; hops <= maxRedirects; hops++) {
-      const answer = await this.#requestTwice(request, target, headers, signal);
+      const answer = await this.#request(request, target, headers, signal);
       if (!request.followsRedirects || !redirects.has(answer.statusCode)) return answer;
       const next = redirectTarget(answer, target);
       await drain(answer, signal);
@@ -74,21 +75,13 @@ export class RegistryHttp {
   }
 
   /** A registry may close a connection after an answer, which may go unseen until the next request: then once more. */
-  async #requestTwice(
+  async #request(
     request: HttpRequest,
     target: Target,
     headers: Headers,
     signal: AbortSignal,
+    isRetry = false,
   ): Promise<HttpAnswer> {
-    try {
-      return await this.#request(request, target, headers, signal);
-    } catch (err: unknown) {
-      if (isLostConnection(err)) return this.#request(request, target, headers, signal);
-      throw err;
-    }
-  }
-
-  async #request(request: HttpRequest, target: Target, headers: Headers, signal: AbortSignal): Promise<HttpAnswer> {
     const { dispatcher, timeouts, onAnswer } = this.#options;
     const { method, headersTimeoutMs: headersTimeout = timeouts.headersTimeout } = request;
     // undici ends the connection after a HEAD unless it is told not to.
@@ -104,7 +97,9 @@ export class RegistryHttp {
       return { ...response, atHome };
     } catch (err: unknown) {
       signal.throwIfAborted();
-      throw unreachable(describe(request, target), err);
+      const failure = unreachable(describe(request, target), err);
+      if (isRetry || !isLostConnection(failure)) throw failure;
+      return this.#request(request, target, headers, signal, true);
     }
   }
 }
@@ -139,7 +134,7 @@ export class ChallengedHttp {
     auth: Exclude<Auth, { kind: "puller" }>,
     signal: AbortSignal,
   ): Promise<string | undefined> {
-    return this.#tokens.cached({ ...accessTo(path), credentials: await this.loginFor(auth, signal) });
+    return this.#tokens.cachedFor(path, await this.loginFor(auth, signal));
   }
 
   /** The credentials that this name may use. */
@@ -164,10 +159,10 @@ export class ChallengedHttp {
     logins: readonly (Credentials | undefined)[],
     signal: AbortSignal,
   ): Promise<{ answer: HttpAnswer /** The Authorization. */; sent: string | undefined }> {
-    const needs = logins.map((credentials) => ({ ...accessTo(request.path), credentials }));
-    const first = this.#tokens.cached(needs[0]!);
+    const first = this.#tokens.cachedFor(request.path, logins[0]);
     const answer = await this.#http.ask(request, first, signal);
     if (answer.statusCode !== 401 || !answer.atHome) return { answer, sent: first };
+    const needs = logins.map((credentials) => ({ ...accessTo(request.path), credentials }));
     if (first !== undefined) this.#tokens.forget(needs[0]!, first);
     try {
       const authorization = await this.#authorize(answer, needs, signal);
@@ -223,11 +218,6 @@ function redirectTarget(answer: HttpAnswer, from: Target): Target {
   throw new RegistryUnreachable(
     `${from.origin}${from.path.split("?", 1)[0]} redirects to nowhere that HTTP can follow`,
   );
-}
-
-function authorized(headers: Headers, authorization: string | undefined): Headers {
-  const { authorization: _, ...others } = headers;
-  return authorization === undefined ? others : { ...others, authorization };
 }
 
 function withoutSecrets(headers: Headers): Headers {
