@@ -5,11 +5,33 @@
  * For a server that reads a registry on the same host that was a third of its CPU time (`npm run bench`, row "server,
  * direct face, client"). Only the plain case is done here, everything else is the library's: no TLS, no login, no
  * redirect, no chunked body.
+ *
+ * `Body` is the body of any answer, read into memory that the reader provides: what is on its way to a page of a cache
+ * is not first put into a buffer of its own.
  */
 import type { IncomingHttpHeaders } from "node:http";
 import { connect, type Socket } from "node:net";
-import { type Body, type BodySink, copyInto } from "./body.ts";
+import type { Readable } from "node:stream";
 import { RegistryUnreachable } from "./errors.ts";
+
+/** Takes a body in order. */
+export interface BodySink {
+  /** Where the next bytes go; at least one byte long. It is filled before `space` is called again. */
+  space(): Uint8Array;
+  /** So many bytes are there now. False: no more are wanted; a promise: the answer comes later, no bytes before it. */
+  filled(bytes: number): boolean | Promise<boolean>;
+}
+
+/** A body that has not been read yet; the owner calls one of the two, once. */
+export interface Body {
+  /**
+   * Read to the end, or until the sink wants no more, and let go of the body.
+   * @throws Error when it breaks off before its length, or the request's signal fires.
+   */
+  pourInto(sink: BodySink): Promise<void>;
+  /** Give it up unread. */
+  cancel(): void;
+}
 
 /** An answer whose body is still to be read. */
 export interface DirectAnswer {
@@ -54,39 +76,6 @@ export async function directGet(
   return undefined;
 }
 
-// A registry that redirects every blob, for example, need not be asked twice for each.
-const maxMisses = 4;
-
-/** Direct GETs of one registry, for as long as it has plain answers. */
-export class DirectReads {
-  readonly #base: URL;
-  readonly #timeoutMs: number;
-  #misses = 0;
-
-  /** @param timeoutMs - How long the registry may take to begin its answer. */
-  constructor(base: URL, timeoutMs: number) {
-    this.#base = base;
-    this.#timeoutMs = timeoutMs;
-  }
-
-  /** Whether a try is worth it: only what is asked in the clear can be read directly. */
-  get isPromising(): boolean {
-    return this.#base.protocol === "http:" && this.#misses < maxMisses;
-  }
-
-  /** Undefined when the HTTP library has to ask. @param path - Below the base. */
-  async get(
-    path: string,
-    headers: Readonly<Record<string, string>>,
-    signal: AbortSignal,
-  ): Promise<DirectAnswer | undefined> {
-    const url = new URL(this.#base.pathname.replace(/\/+$/, "") + path, this.#base);
-    const answer = await directGet(url, headers, this.#timeoutMs, signal);
-    this.#misses = answer ? 0 : this.#misses + 1;
-    return answer;
-  }
-}
-
 /** A connection for one request, and the body of its answer. */
 class Connection implements Body {
   /** What comes before the body. */
@@ -117,7 +106,7 @@ class Connection implements Body {
     this.#socket.setNoDelay(true);
     this.#socket.on("error", this.#fail);
     this.#socket.on("end", () => this.#fail(new Error("the registry ended the connection early")));
-    this.#socket.on("close", () => this.#fail(new Error("connection closed")));
+    this.#socket.on("close", this.#onClose);
     if (signal.aborted) this.cancel();
     else signal.addEventListener("abort", this.cancel, { once: true });
     this.#socket.resume();
@@ -142,6 +131,7 @@ class Connection implements Body {
       this.#signal.throwIfAborted();
       throw err;
     } finally {
+      this.#socket.off("close", this.#onClose);
       this.cancel();
     }
   }
@@ -191,6 +181,8 @@ class Connection implements Body {
     return false;
   }
 
+  readonly #onClose = (): void => this.#fail(new Error("connection closed"));
+
   readonly #fail = (err: Error): void => {
     this.#headDone.reject(err);
     this.#bodyDone.reject(
@@ -222,4 +214,30 @@ function parseHead(text: string): { status: number; headers: IncomingHttpHeaders
   const length = headers["content-length"];
   const isPlain = (status === 200 || status === 206) && headers["transfer-encoding"] === undefined;
   return isPlain && /^\d{1,15}$/.test(length ?? "") ? { status, headers, length: Number(length) } : undefined;
+}
+
+/** A stream of buffers as a body: every byte is copied once. */
+export function bodyOf(stream: Readable): Body {
+  return {
+    async pourInto(sink) {
+      for await (const chunk of stream as AsyncIterable<Buffer>) {
+        if (!(await copyInto(sink, chunk))) return;
+      }
+    },
+    cancel: () => void stream.destroy(),
+  };
+}
+
+/** Hand over bytes that are somewhere else; false when no more are wanted. At once, unless the sink wants to be waited for. */
+export function copyInto(sink: BodySink, chunk: Uint8Array, from = 0): boolean | Promise<boolean> {
+  for (let at = from; at < chunk.length; ) {
+    const space = sink.space();
+    const piece = chunk.subarray(at, at + space.length);
+    space.set(piece);
+    at += piece.length;
+    const wanted = sink.filled(piece.length);
+    if (wanted === false) return false;
+    if (wanted !== true) return wanted.then((more) => more && copyInto(sink, chunk, at));
+  }
+  return true;
 }

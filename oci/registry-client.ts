@@ -5,10 +5,9 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
 import { Agent, type Dispatcher } from "undici";
 import { type Auth, pullerIdentity, TokenAuth } from "./auth.ts";
-import { type Body, bodyOf } from "./body.ts";
 import type { CredentialSource, Credentials } from "./credentials.ts";
 import type { Digest } from "./digest.ts";
-import { DirectReads } from "./direct-get.ts";
+import { type Body, bodyOf, directGet } from "./direct-get.ts";
 import { translateErrors } from "./errors.ts";
 import { formatRange } from "./range.ts";
 import { parseBlobPath } from "./reference.ts";
@@ -54,6 +53,8 @@ export interface RequestOptions {
 }
 
 const connectTimeoutMs = 10_000;
+// A registry that redirects every blob, for example, need not be asked twice for each.
+const maxDirectMisses = 4;
 
 /**
  * Connections to one host at a time. Each long upload or download holds one, and so does a puller that reads slowly;
@@ -68,7 +69,9 @@ export class RegistryClient {
   readonly #authenticated: ChallengedHttp;
   readonly #ownAgent: Agent | undefined;
   readonly #ownHeaders: { readonly "user-agent": string; readonly "accept-encoding": string };
-  readonly #direct: DirectReads;
+  readonly #headersTimeoutMs: number;
+  /** Direct GETs in succession that had no plain answer. */
+  #directMisses = 0;
 
   constructor(options: RegistryClientOptions) {
     const { base, credentials } = options;
@@ -77,11 +80,8 @@ export class RegistryClient {
     this.#ownAgent = options.dispatcher ? undefined : new Agent(limits);
     const dispatcher = (options.dispatcher ?? this.#ownAgent!).compose(translateErrors);
     this.#ownHeaders = { "user-agent": options.userAgent ?? "ndn-registry", "accept-encoding": "identity" };
-    const timeouts = {
-      headersTimeout: options.headersTimeoutMs ?? 30_000,
-      bodyTimeout: options.bodyTimeoutMs ?? 30_000,
-    };
-    this.#direct = new DirectReads(base, timeouts.headersTimeout);
+    this.#headersTimeoutMs = options.headersTimeoutMs ?? 30_000;
+    const timeouts = { headersTimeout: this.#headersTimeoutMs, bodyTimeout: options.bodyTimeoutMs ?? 30_000 };
     this.#http = new RegistryHttp({ base, dispatcher, timeouts, onAnswer: options.onAnswer });
     const login = typeof credentials === "object" ? () => Promise.resolve(credentials) : credentials;
     this.#authenticated = new ChallengedHttp(this.#http, new TokenAuth({ registry: base, dispatcher }), login);
@@ -117,11 +117,15 @@ export class RegistryClient {
     options: { auth: Exclude<Auth, { kind: "puller" }>; range: { start: number; end: number }; signal: AbortSignal },
   ): Promise<Omit<BlobResponse, "body"> & { body: Body }> {
     const { auth, range, signal } = options;
-    if (this.#ownAgent && this.#direct.isPromising) {
+    // Only what is asked in the clear can be read directly.
+    if (this.#ownAgent && this.base.protocol === "http:" && this.#directMisses < maxDirectMisses) {
       const path = `/v2/${repository}/blobs/${digest}`;
       const authorization = await this.#authenticated.cached(path, auth, signal);
       const headers = { range: formatRange(range.start, range.end), "user-agent": this.#ownHeaders["user-agent"] };
-      const answer = await this.#direct.get(path, { ...headers, ...(authorization && { authorization }) }, signal);
+      const url = new URL(this.base.pathname.replace(/\/+$/, "") + path, this.base);
+      const withLogin = { ...headers, ...(authorization && { authorization }) };
+      const answer = await directGet(url, withLogin, this.#headersTimeoutMs, signal);
+      this.#directMisses = answer ? 0 : this.#directMisses + 1;
       if (answer) return answer;
     }
     const response = await this.getBlob(repository, digest, options);

@@ -3,7 +3,7 @@
  */
 
 import type { BlobRef } from "#blob/source.ts";
-import type { Body } from "#oci/body.ts";
+import type { Body } from "#oci/direct-get.ts";
 
 /** A range on its way: the whole blob's size, and exactly the bytes asked for. */
 export interface RangeRead {

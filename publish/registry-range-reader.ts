@@ -3,7 +3,7 @@
  */
 
 import type { BlobRef } from "#blob/source.ts";
-import { type Body, copyInto } from "#oci/body.ts";
+import { type Body, copyInto } from "#oci/direct-get.ts";
 import { parseContentRange } from "#oci/range.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import type { RangeRead, RangeReader } from "./range-reader.ts";

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { BodySink } from "#oci/body.ts";
+import type { BodySink } from "#oci/direct-get.ts";
 import { directGet } from "#oci/direct-get.ts";
 import { RegistryUnreachable } from "#oci/errors.ts";
 import { randomBytesOf } from "../support/random-bytes.ts";

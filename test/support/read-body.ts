@@ -1,4 +1,4 @@
-import type { Body } from "#oci/body.ts";
+import type { Body } from "#oci/direct-get.ts";
 
 /** All bytes of a body; the memory that it is read into has `spaceBytes`. */
 export async function readBody(body: Body, spaceBytes = 1000): Promise<Buffer> {
