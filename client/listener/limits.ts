@@ -72,11 +72,6 @@ export function boundPipelining(
   const unanswered = new WeakMap<Socket, number>();
   let warnedAtMs = Number.NEGATIVE_INFINITY;
 
-  const count = (socket: Socket, change: 1 | -1): number => {
-    const requests = (unanswered.get(socket) ?? 0) + change;
-    unanswered.set(socket, requests);
-    return requests;
-  };
   const close = (socket: Socket) => {
     const { remoteAddress } = socket;
     socket.destroy();
@@ -88,8 +83,10 @@ export function boundPipelining(
   return ({ socket }, response) => {
     // Node goes on with the requests that it has read already.
     if (socket.destroyed) return false;
-    if (count(socket, 1) > maxUnansweredRequests) close(socket);
-    else response.once("close", () => count(socket, -1));
+    const requests = (unanswered.get(socket) ?? 0) + 1;
+    unanswered.set(socket, requests);
+    if (requests > maxUnansweredRequests) close(socket);
+    else response.once("close", () => unanswered.set(socket, unanswered.get(socket)! - 1));
     return !socket.destroyed;
   };
 }
