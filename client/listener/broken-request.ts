@@ -1,5 +1,5 @@
 /**
- * Requests that are no HTTP, too long, or too slow: what the puller is told.
+ * Requests that are no HTTP, too long, or too slow: how they are answered.
  */
 import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";

@@ -81,7 +81,7 @@ export function boundPipelining(
   };
 
   return ({ socket }, response) => {
-    // Node goes on with the requests that it has read already.
+    // Node continues with the requests that it has read already.
     if (socket.destroyed) return false;
     const requests = (unanswered.get(socket) ?? 0) + 1;
     unanswered.set(socket, requests);

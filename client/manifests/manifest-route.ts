@@ -1,6 +1,6 @@
 /**
  * GET and HEAD of a manifest: the upstream is always asked what a tag means, but its bytes are fetched only once; and
- * when it does not answer, what it said last goes on being served to those who may have it.
+ * when it does not answer, what it said last is still served to those who may have it.
  */
 import { reasonOf } from "#base/errors.ts";
 import type { Digest } from "#oci/digest.ts";
@@ -47,7 +47,7 @@ export function createManifestRoute(services: ManifestServices, ask: Ask): Manif
 }
 
 async function answerHead(services: ManifestServices, ask: Ask, wanted: ManifestRequest): Promise<void> {
-  const reply = await askOrServeStale(services, ask, wanted, { method: "HEAD", otherwise: "nobody" });
+  const reply = await askOrServeStale(services, ask, wanted, { method: "HEAD", otherwise: "nothing" });
   if (!reply) return;
   discard(reply.body);
   learn(services, wanted, reply);
@@ -61,7 +61,7 @@ async function answerGet(services: ManifestServices, ask: Ask, wanted: ManifestR
     const isAnswered = await answerByHead(services, ask, wanted);
     if (isAnswered) return;
   }
-  const reply = await askOrServeStale(services, ask, wanted, { method: "GET", otherwise: "nobody" });
+  const reply = await askOrServeStale(services, ask, wanted, { method: "GET", otherwise: "nothing" });
   if (!reply) return;
   learn(services, wanted, reply);
   try {
@@ -97,7 +97,7 @@ async function askOrServeStale(
   { method, otherwise }: { method: "GET" | "HEAD"; otherwise: InItsPlace },
 ): Promise<UpstreamReply | undefined> {
   const candidates = staleCandidates(services, wanted);
-  const inItsPlace = candidates.length > 0 ? "memory" : otherwise;
+  const inItsPlace = candidates.length > 0 ? "cache" : otherwise;
   try {
     const reply = await ask({ ...wanted.question, method }, inItsPlace);
     if (!isFailure(reply.status)) return reply;

@@ -40,7 +40,7 @@ export function createPingRoute(services: PingServices, ask: Ask): PingHandler {
     const method = request.method === "HEAD" ? "HEAD" : "GET";
     const [path = ""] = url.split("?", 1);
     const { accept } = request.headers;
-    const inItsPlace = services.rights.offline === "nobody" ? "nobody" : "memory";
+    const inItsPlace = services.rights.offline === "nobody" ? "nothing" : "cache";
     try {
       const reply = await ask({ ping: path, accept, puller, method, sent: sentBy(context), signal }, inItsPlace);
       if (!isFailure(reply.status)) return await pass(services, context, reply);
@@ -75,7 +75,7 @@ export function createPingRoute(services: PingServices, ask: Ask): PingHandler {
 const openPing: PingAnswer = { status: 200, challenges: [] };
 
 /**
- * What the puller hears in the upstream's place; undefined when nothing may be served. A puller that needs a login
+ * What the puller gets in the upstream's place; undefined when nothing may be served. A puller that needs a login
  * elsewhere in this registry only sends it when it is asked to, so the challenge goes before a 200; but where the
  * registry is out of reach its token service may be as well, and then those who need no login must not be sent there.
  */

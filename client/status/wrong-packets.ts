@@ -8,12 +8,13 @@ import { formatName } from "#ndn/packet/name.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { ClientMetrics } from "./metrics.ts";
 
-const maxTold = 1_000;
-const toldMs = 60_000;
+/** Blobs that are remembered as warned of. */
+const maxWarned = 1_000;
+const warnEveryMs = 60_000;
 
 /** What is done about wrong packets on one uplink. */
 export function wrongPackets(metrics: ClientMetrics, log: Logger): (uplink: string) => PacketEvents {
-  const told = new LRUCache<Digest, true>({ max: maxTold, ttl: toldMs });
+  const warned = new LRUCache<Digest, true>({ max: maxWarned, ttl: warnEveryMs });
   return (uplink) => ({
     untrusted(name, reason) {
       metrics.packetsUntrusted.inc();
@@ -22,9 +23,9 @@ export function wrongPackets(metrics: ClientMetrics, log: Logger): (uplink: stri
     wrong({ digest, repository }, segment) {
       metrics.segmentsWrong.inc();
       const fields = { uplink, repository, digest, segment };
-      if (told.has(digest)) log.debug(fields, "a segment is not the right one");
+      if (warned.has(digest)) log.debug(fields, "a segment is not the right one");
       else log.warn(fields, "a segment is not the right one; it is replaced, and so are others of this blob");
-      told.set(digest, true);
+      warned.set(digest, true);
     },
     repaired({ digest }, segment, how) {
       metrics.segmentsRepaired.inc({ how });

@@ -8,11 +8,11 @@ import type { HeadTimeouts, Question, Upstream, UpstreamReply } from "./upstream
 /** The upstream has not begun to answer in time; asked for longer, it may. */
 export class UpstreamSilent extends RegistryUnreachable {}
 
-/** Who answers when the upstream does not: the memory, another question to the upstream, or nothing. */
-export type InItsPlace = "memory" | "question" | "nobody";
+/** What answers when the upstream does not: the cache, another question to the upstream, or nothing. */
+export type InItsPlace = "cache" | "question" | "nothing";
 
 /**
- * Asks the upstream one question; the second argument says who answers when it does not.
+ * Asks the upstream one question; the second argument says what answers when it does not.
  *
  * @throws RegistryUnreachable; UpstreamSilent, never when nothing else could answer in its place.
  */
@@ -22,13 +22,13 @@ const silenceMs = 30_000;
 
 /** @param options - Times, and `now` in milliseconds for tests. */
 export function createAsk(upstream: Upstream, options: Partial<HeadTimeouts> & { now?: () => number } = {}): Ask {
-  const { aloneMs = 10_000, withMemoryMs = 5_000, afterSilenceMs = 1_000, now = () => performance.now() } = options;
+  const { aloneMs = 10_000, withCacheMs = 5_000, afterSilenceMs = 1_000, now = () => performance.now() } = options;
   let silentUntilMs = Number.NEGATIVE_INFINITY;
 
   const timeoutOf = (inItsPlace: InItsPlace): number | undefined => {
-    if (inItsPlace === "nobody") return undefined;
+    if (inItsPlace === "nothing") return undefined;
     if (inItsPlace === "question") return aloneMs;
-    return now() < silentUntilMs ? Math.min(afterSilenceMs, withMemoryMs) : withMemoryMs;
+    return now() < silentUntilMs ? Math.min(afterSilenceMs, withCacheMs) : withCacheMs;
   };
 
   return async (question, inItsPlace) => {
@@ -70,7 +70,7 @@ export function isFailure(status: number): boolean {
 
 const discardMs = 1_000;
 
-/** Read an answer's body that nobody wants, so that its connection can be used again; a long one is broken off. */
+/** Read an answer's body that is not wanted, so that its connection can be used again; a long one is broken off. */
 export function discard(body: Readable): void {
   body.on("error", () => {}); // also of our own destroy()
   const timer = setTimeout(() => body.destroy(), discardMs).unref();

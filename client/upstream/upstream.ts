@@ -61,8 +61,8 @@ export interface Upstream {
 export interface HeadTimeouts {
   /** When nothing else can answer: then a GET follows a HEAD that stayed silent. @defaultValue 10000 */
   readonly aloneMs: number;
-  /** When the memory can answer instead. @defaultValue 5000 */
-  readonly withMemoryMs: number;
+  /** When the cache can answer instead. @defaultValue 5000 */
+  readonly withCacheMs: number;
   /** The same, for 30 s after it was silent. @defaultValue 1000 */
   readonly afterSilenceMs: number;
 }

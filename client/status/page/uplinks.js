@@ -2,7 +2,7 @@
 import { byId, el, keep, setText, show } from "./dom.js";
 import { formatCount, formatShare } from "./format.js";
 
-const states = { up: "up", resting: "nobody answers", down: "down" };
+const states = { up: "up", resting: "no one answers", down: "down" };
 
 export function renderUplinks({ uplinks, registries }) {
   show(byId("uplinks-empty"), uplinks.length === 0);

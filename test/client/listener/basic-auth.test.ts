@@ -73,7 +73,7 @@ test("a login of the file is let in, also with a colon in the password; anything
     basic(":secret"),
     basic("reader:"),
     basic("reader:wrong"),
-    basic("nobody:secret"),
+    basic("stranger:secret"),
     `Bearer ${Buffer.from("reader:secret").toString("base64")}`,
   ])
     expect(await auth.check(bad), String(bad)).toBe(false);
@@ -82,7 +82,7 @@ test("a login of the file is let in, also with a colon in the password; anything
 test("an unknown user takes a comparison as well, as costly as the costliest of the file", async () => {
   writeFileSync(file, `a:${hashes.secret}\nb:${hashes.secret.replace("$04$", "$11$")}\n`);
   const passwords = slowPasswords();
-  const answer = start(passwords.check).check(basic("nobody:x"));
+  const answer = start(passwords.check).check(basic("stranger:x"));
   passwords.answer(true);
   expect(await answer).toBe(false);
   expect(passwords.hashesSeen[0]).toMatch(/^\$2b\$11\$/);

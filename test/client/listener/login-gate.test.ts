@@ -87,7 +87,7 @@ test("with too many logins in work, or a check that fails, the answer is 503 and
   expect(logged).toEqual([{ err: new Error("secret inside") }]);
 });
 
-test("who sends a body without a login is told no and cut off, and not listened to until its end", async () => {
+test("who sends a body without a login is refused and cut off, and not listened to until its end", async () => {
   using endpoint = await gateway();
   const { status, headers } = await ask(endpoint.url, "/v2/", { method: "POST", body: Buffer.alloc(1_000) });
   expect([status, headers.connection]).toEqual([401, "close"]);

@@ -40,7 +40,7 @@ export interface ManifestEndpointOptions extends Partial<ManifestServices> {
 }
 
 /** Timeouts for upstreams that never answer; a test in which they should answer must not race against these. */
-export const impatient: HeadTimeouts = { aloneMs: 150, withMemoryMs: 100, afterSilenceMs: 30 };
+export const impatient: HeadTimeouts = { aloneMs: 150, withCacheMs: 100, afterSilenceMs: 30 };
 
 /** Start one on a free port; its registry is called `registry.test`. */
 export async function startManifestEndpoint(

@@ -55,7 +55,7 @@ test("the pull limit is met by the GET only: the last manifest of a tag that has
   expect(through.headers.warning).toContain("answers 429");
 });
 
-test("a pull that is over the limit goes on where a HEAD is enough", async () => {
+test("a pull that is over the limit continues where a HEAD is enough", async () => {
   const endpoint = await stage.start();
   await ask(endpoint.url, byTag);
   stage.registry.rateLimit = { limit: 100, remaining: 0 };

@@ -149,7 +149,7 @@ test("a manifest of 4 MB is kept", async () => {
   }
 });
 
-test("what has been served is told, with who asked and the bytes", async () => {
+test("what has been served is reported, with who asked and the bytes", async () => {
   const endpoint = await stage.start();
   await ask(endpoint.url, byTag, { method: "HEAD" });
   const { body } = await ask(endpoint.url, byTag, { headers: { authorization: "Bearer mine" } });

@@ -81,7 +81,7 @@ test("where no ping is remembered everyone is let in, as far as anything may be 
   expect(through.headers["retry-after"]).toBe("60");
 });
 
-test("with `offline: nobody` an upstream out of reach is told", async () => {
+test("with `offline: nobody` an upstream out of reach is reported", async () => {
   const endpoint = owned.use(await startManifestEndpoint(new URL("http://127.0.0.1:1/"), { offline: "nobody" }));
   expect((await ask(endpoint.url, "/v2/")).status).toBe(503);
 });
