@@ -28,8 +28,8 @@ export interface SourceOptions {
   now?: (() => number) | undefined;
 }
 
-const heldMs = 5 * 60_000;
-const heldAfterFailureMs = 30_000;
+const cachedMs = 5 * 60_000;
+const cachedAfterFailureMs = 30_000;
 const maxPasswordBytes = 64 * 1024;
 
 /**
@@ -63,17 +63,17 @@ export function cachedCredentials(
   files: readonly string[],
   { warn, now = () => performance.now() }: SourceOptions,
 ): CredentialSource {
-  let held: { state: string; until: number; value: Promise<Credentials | undefined> } | undefined;
+  let cached: { state: string; until: number; value: Promise<Credentials | undefined> } | undefined;
   return async () => {
     const state = (await Promise.all(files.map((file) => stateOf(file)))).join();
-    if (held?.state === state && now() < held.until) return held.value;
-    const fresh = { state, until: now() + heldMs, value: Promise.resolve<Credentials | undefined>(undefined) };
+    if (cached?.state === state && now() < cached.until) return cached.value;
+    const fresh = { state, until: now() + cachedMs, value: Promise.resolve<Credentials | undefined>(undefined) };
     fresh.value = read().catch((err: unknown) => {
-      fresh.until = now() + heldAfterFailureMs;
+      fresh.until = now() + cachedAfterFailureMs;
       warn((err as Error).message);
       return undefined;
     });
-    held = fresh;
+    cached = fresh;
     return fresh.value;
   };
 }

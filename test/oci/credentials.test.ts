@@ -51,7 +51,7 @@ test("a password file is read again when it changes", async () => {
   expect(warnings).toEqual([expect.stringContaining("ENOENT")]);
 });
 
-test("a login is held for 5 minutes, none after a failure for 30 s, and read once for all who ask", async () => {
+test("a login is cached for 5 minutes, none after a failure for 30 s, and read once for all who ask", async () => {
   const { warnings, warn } = listen();
   let [reads, time, works] = [0, 0, true];
   const read = async (): Promise<Credentials> => {

@@ -122,7 +122,7 @@ test("identities are told apart, and no header can be read from them", async () 
   expect(await client.identityOf({ kind: "puller", value: "Basic other" }, signal)).not.toBe(name);
 });
 
-test("every answer of the registry is told of, with what it says of its limits", async () => {
+test("every answer of the registry is notified, with what it says of its limits", async () => {
   const told: [number, unknown][] = [];
   const onAnswer: RegistryClientOptions["onAnswer"] = ({ status, headers }) =>
     told.push([status, headers["ratelimit-remaining"]]);

@@ -155,7 +155,7 @@ test("Basic is the login itself, and nothing for anonymous", async () => {
   expect(await auth.authorize(challenge, needOf(scope, false), signal)).toBeUndefined();
 });
 
-test("a password that the registry itself refused rests for a minute", async () => {
+test("a password that the registry itself refused backs off for a minute", async () => {
   useFakeClock();
   const { auth } = stage(hub, hubRealm);
   const need = needOf(scope, true);
@@ -192,7 +192,7 @@ test("an identity token buys a token by POST, and is in no URL and no Authorizat
   expect(await auth.authorize({ scheme: "basic", parameters: {} }, { ...need, key: "other" }, signal)).toBeUndefined();
 });
 
-test("a login that was refused rests for a minute; another login does not", async () => {
+test("a login that was refused backs off for a minute; another login does not", async () => {
   useFakeClock();
   const { auth, authorize, seen } = stage(hub, hubRealm, { status: 401, body: {} });
   const challenge = { scheme: "bearer" as const, parameters: { realm: hubRealm } };
