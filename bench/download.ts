@@ -12,7 +12,7 @@ import type { Note } from "./scenario.ts";
 
 const execute = promisify(execFile);
 
-/** A blob's way from an endpoint to a file. */
+/** A blob's path from an endpoint to a file. */
 export interface Download {
   readonly endpoint: string;
   readonly digest: string;

@@ -9,7 +9,7 @@ import { measureEach, measureRounds, type Scenario, usualSizeBytes } from "./sce
 
 const goal = { needed: 30, aim: 10 };
 
-/** Both ways in every round, each with a fresh blob of which only the beginning is read. */
+/** Both paths in every round, each with a fresh blob of which only the beginning is read. */
 export const firstByte: Scenario = {
   name: "first-byte",
   title: "first-byte: until the first byte of a cold blob's body",

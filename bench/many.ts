@@ -7,7 +7,7 @@ import { type Rig, startRig } from "./rig.ts";
 import { measureEach, measureRounds, type Scenario, timed, usualSizeBytes } from "./scenario.ts";
 
 const count = 16;
-/** Below this a share of the size would be a blob of which nobody makes an image: the size is each one's then. */
+/** Below this a share of the size would be a blob of which no one makes an image: the size is each one's then. */
 const smallSizeBytes = 16_000_000;
 const goal = { needed: 0.9, aim: 1 };
 

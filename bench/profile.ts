@@ -24,15 +24,15 @@ interface Load {
 }
 
 /** Run a server and a client under the profiler; it writes when they end. */
-async function profileWay(rig: Rig, way: string, serverArgs: readonly string[], uplink: string, load: Load) {
-  const server = await rig.server(`${way}-server`, serverArgs, await profiled(`${way}-server`));
-  const client = await rig.client(`${way}-client`, uplink, await profiled(`${way}-client`));
+async function profilePath(rig: Rig, pathName: string, serverArgs: readonly string[], uplink: string, load: Load) {
+  const server = await rig.server(`${pathName}-server`, serverArgs, await profiled(`${pathName}-server`));
+  const client = await rig.client(`${pathName}-client`, uplink, await profiled(`${pathName}-client`));
   await transferAll(rig, client, { ...load, rounds: 1 }); // warms up
   const fromMicros = Number(process.hrtime.bigint() / 1000n);
   await transferAll(rig, client, load);
   await client.process.stop();
   await server.process.stop();
-  for (const program of ["server", "client"]) await print(`${way}-${program}`, fromMicros);
+  for (const program of ["server", "client"]) await print(`${pathName}-${program}`, fromMicros);
 }
 
 /** The environment that makes a program write a profile into a folder of its own. */
@@ -79,9 +79,9 @@ async function main(): Promise<void> {
   await using owned = new AsyncDisposableStack();
   const { path } = owned.use(await makeTemporaryFolder());
   const rig = await startRig({ folder: path }, owned);
-  await profileWay(rig, "ndnd", ["--uplink", rig.uplink], rig.uplink, load);
+  await profilePath(rig, "ndnd", ["--uplink", rig.uplink], rig.uplink, load);
   const face = `tcp://127.0.0.1:${await freePort()}`;
-  await profileWay(rig, "direct", ["--face", face], face, load);
+  await profilePath(rig, "direct", ["--face", face], face, load);
 }
 
 // An exit by itself, unlike one by a signal, stops what was started.

@@ -15,7 +15,7 @@ export const prefix = "/bench/images";
 /** Repository of the benchmark's blobs. */
 export const repository = "bench/blob";
 
-/** A blob in the registry that nobody has asked for. */
+/** A blob in the registry that no one has asked for. */
 export interface FreshBlob {
   readonly digest: string;
   readonly bytes: Buffer;

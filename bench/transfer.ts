@@ -1,5 +1,5 @@
 /**
- * "transfer": one cold blob by every way there is, this project's and others', and what the processes pay for it.
+ * "transfer": one cold blob by every path there is, this project's and others', and what the processes pay for it.
  */
 import { join } from "node:path";
 import { checkFile, watchUpstream } from "./download.ts";
@@ -42,16 +42,16 @@ const ratios: readonly Ratio[] = [
 /** Each round moves a fresh blob once by every row, so that a slow moment of the machine hits all alike. */
 export const transfer: Scenario = {
   name: "transfer",
-  title: "transfer: one cold blob by every way",
+  title: "transfer: one cold blob by every path",
   async run(context) {
     const wanted = context.rows?.map(rowAt) ?? (context.inTurn ? ourRows : rows);
     await using owned = new AsyncDisposableStack();
-    const ways = await startTransferRig(context, owned);
+    const paths = await startTransferRig(context, owned);
     const sizeBytes = context.sizeBytes ?? usualSizeBytes;
     const figures = await measureRounds(context, async (note, round) => {
       const seconds = new Map<string, number>();
       for (const row of thereAndBack(wanted, round)) {
-        seconds.set(row.name, await measure(row, ways, sizeBytes, note));
+        seconds.set(row.name, await measure(row, paths, sizeBytes, note));
         context.progress(`round ${round}: ${row.name}: ${seconds.get(row.name)!.toFixed(2)} s`);
       }
       noteRatios(seconds, note);
@@ -66,11 +66,11 @@ function rowAt(index: number): Row {
   return row;
 }
 
-async function measure(row: Row, ways: TransferRig, sizeBytes: number, note: Note): Promise<number> {
-  const file = join(ways.rig.folder, "output");
-  const client = row.client?.(ways);
+async function measure(row: Row, paths: TransferRig, sizeBytes: number, note: Note): Promise<number> {
+  const file = join(paths.rig.folder, "output");
+  const client = row.client?.(paths);
   const upstream = client && (await watchUpstream([client]));
-  const prepared = await row.prepare(ways, sizeBytes, file);
+  const prepared = await row.prepare(paths, sizeBytes, file);
   try {
     const meter = startMetering(prepared.processes);
     const seconds = await timed(() => prepared.transfer());

@@ -21,7 +21,7 @@ export const warm: Scenario = {
   async run(context) {
     await using owned = new AsyncDisposableStack();
     const rig = await startRig(context, owned);
-    const client = await rig.client("client", "unix:///nobody/here.sock"); // cached is cached: where from is no matter
+    const client = await rig.client("client", "unix:///none/here.sock"); // cached is cached: where from is no matter
     const sizeBytes = context.sizeBytes ?? usualSizeBytes;
     const ends: Ends = { registry: rig.registry.url, client: client.url };
     const [large] = await cached(rig, ends, 1, sizeBytes);

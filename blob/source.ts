@@ -52,7 +52,7 @@ export interface BlobSource {
   open(blob: BlobRef, from: ResumePoint, signal: AbortSignal): Promise<BlobRead>;
 }
 
-/** `inner`, opened in another way: the one place where a source is wrapped. */
+/** `inner`, opened by another function: the one place where a source is wrapped. */
 export function withOpen(inner: BlobSource, open: BlobSource["open"]): BlobSource {
   return { name: inner.name, isVerified: inner.isVerified, open };
 }

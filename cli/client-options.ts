@@ -21,7 +21,7 @@ export const pulling = {
   authorize: {
     flag: "authorize",
     value: "upstream|none",
-    help: "Who decides whether a puller may have a blob that NDN has: the upstream registry, or nobody.",
+    help: "Who decides whether a puller may have a blob that NDN has: the upstream registry, or no one.",
     fallback: "upstream",
     parse: oneOf("upstream", "none"),
   },
@@ -97,7 +97,7 @@ export const sharing = {
   htpasswd: {
     flag: "htpasswd",
     value: "FILE",
-    help: "Logins of the endpoint (bcrypt, as of htpasswd -B); then everybody needs one.",
+    help: "Logins of the endpoint (bcrypt, as of htpasswd -B); then everyone needs one.",
     parse: nonEmpty,
   },
   maxConnections: {
@@ -110,7 +110,7 @@ export const sharing = {
   statusFor: {
     flag: "status-for",
     value: "local|everyone",
-    help: "Who may see the status page: this machine, or whoever reaches the endpoint.",
+    help: "Who may see the status page: this machine, or everyone who reaches the endpoint.",
     fallback: "local",
     parse: oneOf("local", "everyone"),
   },

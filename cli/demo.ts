@@ -21,7 +21,7 @@ const smallLayerBytes = 2 * 1024 * 1024;
 const tag = "latest";
 const acceptManifests = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
 
-/** One blob of the sample image after its way over NDN. */
+/** One blob of the sample image after it came over NDN. */
 interface Row {
   readonly blob: string;
   readonly bytes: number;

@@ -1,6 +1,6 @@
 /**
  * The health check of the client's container: exits 0 when the endpoint of `DOCKER_NDN_LISTEN` answers `/healthz`, with
- * TLS if `DOCKER_NDN_TLS_CERT` is set. It asks over loopback only and tells nobody anything, so the certificate, which
+ * TLS if `DOCKER_NDN_TLS_CERT` is set. It asks over loopback only and tells no one anything, so the certificate, which
  * is for the name that pullers use, is not verified.
  */
 import { get as getPlain } from "node:http";

@@ -126,7 +126,7 @@ const keyExport: Verb<typeof keyExportOptions> = {
   name: "export",
   help: "Write the certificate in base64, for --anchor and for issuers",
   options: keyExportOptions,
-  examples: [["$0 key export registry.ndncert", "into a file that everybody may read"]],
+  examples: [["$0 key export registry.ndncert", "into a file that everyone may read"]],
   run: async (values) => (await import("./key.ts")).runKeyExport(values),
 };
 

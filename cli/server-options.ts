@@ -30,7 +30,7 @@ export const publishing = {
   chunkSize: {
     flag: "chunk-size",
     value: "BYTES",
-    help: "Segment size that metadata proposes: 8192, or 1200 where the way is UDP without fragmentation.",
+    help: "Segment size that metadata proposes: 8192, or 1200 where the path is UDP without fragmentation.",
     fallback: "8192",
     parse: (text: string) => {
       const size = segmentSizes.find((allowed) => String(allowed) === text);

@@ -1,5 +1,5 @@
 /**
- * The rig of "transfer": all the ways that its rows compare, up at the same time.
+ * The rig of "transfer": all the paths that its rows compare, up at the same time.
  */
 
 import { freePort } from "#test/support/free-port.ts";

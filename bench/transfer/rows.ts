@@ -15,13 +15,13 @@ import type { TransferRig } from "./rig.ts";
 
 const execute = promisify(execFile);
 
-/** A way to move a blob. */
+/** A path for a blob. */
 export interface Row {
   readonly name: string;
   /** The client whose bytes have to come over NDN, in the product's rows. */
-  client?(ways: TransferRig): RunningProgram;
+  client?(paths: TransferRig): RunningProgram;
   /** Make a fresh blob and everything up to the moment before the command. */
-  prepare(ways: TransferRig, sizeBytes: number, file: string): Promise<Prepared>;
+  prepare(paths: TransferRig, sizeBytes: number, file: string): Promise<Prepared>;
 }
 
 /** One round of one row. */
@@ -48,17 +48,17 @@ export const rowNames = {
 
 /** The rows that go through our programs. */
 export const ourRows: readonly Row[] = [
-  productRow(rowNames.forwarder, (ways) => ({
-    server: ways.server,
-    client: ways.throughForwarder,
-    others: { ndnd: ways.rig.forwarder, registry: ways.rig.registry.process },
+  productRow(rowNames.forwarder, (paths) => ({
+    server: paths.server,
+    client: paths.throughForwarder,
+    others: { ndnd: paths.rig.forwarder, registry: paths.rig.registry.process },
   })),
-  productRow(rowNames.direct, (ways) => ({
-    server: ways.server,
-    client: ways.overDirectFace,
-    others: { registry: ways.rig.registry.process },
+  productRow(rowNames.direct, (paths) => ({
+    server: paths.server,
+    client: paths.overDirectFace,
+    others: { registry: paths.rig.registry.process },
   })),
-  productRow(rowNames.storage, (ways) => ({ server: ways.storageServer, client: ways.fromStorage, others: {} })),
+  productRow(rowNames.storage, (paths) => ({ server: paths.storageServer, client: paths.fromStorage, others: {} })),
 ];
 
 /** All rows, ours first. */
@@ -70,22 +70,22 @@ export const rows: readonly Row[] = [
   producerRow(rowNames.ndnts, ndntsServe, ndntsFetch),
 ];
 
-type Pair = (ways: TransferRig) => { server: RunningProgram; client: RunningProgram; others: Processes };
+type Pair = (paths: TransferRig) => { server: RunningProgram; client: RunningProgram; others: Processes };
 
 function productRow(name: string, pair: Pair): Row {
-  const http = httpRow(name, (ways) => {
-    const { server, client, others } = pair(ways);
+  const http = httpRow(name, (paths) => {
+    const { server, client, others } = pair(paths);
     return [client.url, { server: server.process, client: client.process, ...others }];
   });
-  return { ...http, client: (ways) => pair(ways).client };
+  return { ...http, client: (paths) => pair(paths).client };
 }
 
-function httpRow(name: string, endpoint: (ways: TransferRig) => [url: string, processes: Processes]): Row {
+function httpRow(name: string, endpoint: (paths: TransferRig) => [url: string, processes: Processes]): Row {
   return {
     name,
-    async prepare(ways, sizeBytes, file) {
-      const { digest } = await ways.rig.freshBlob(sizeBytes);
-      const [url, processes] = endpoint(ways);
+    async prepare(paths, sizeBytes, file) {
+      const { digest } = await paths.rig.freshBlob(sizeBytes);
+      const [url, processes] = endpoint(paths);
       return { digest, processes, transfer: () => curl([{ endpoint: url, digest, file }]) };
     },
   };

@@ -1,5 +1,5 @@
 /**
- * The way to a cache directory: its files when nobody has it open, else the process that has.
+ * Access to a cache directory: its files when no process has it open, else the process that has.
  */
 import { access, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";

@@ -47,7 +47,7 @@ export async function planRemove(root: string, entry: Entry): Promise<Change> {
     const { before, backup } = found;
     const rest = before === undefined ? undefined : entry.remove(before, backup);
     if (rest === before || backup === undefined) return { ...found, after: rest };
-    // Nobody has changed the file since: then it becomes what it was, to the byte.
+    // The file has not been changed since: then it becomes what it was, to the byte.
     const restores = rest === backup || entry.add(backup) === before;
     return { ...found, after: restores ? backup : rest, restores };
   });

@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parse } from "smol-toml";
 
-/** Where containerd looks for registries when it is told to. */
+/** Where containerd looks for registries when it is configured to. */
 export const certsFolder = "/etc/containerd/certs.d";
 
 const configFile = "/etc/containerd/config.toml";

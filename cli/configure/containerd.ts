@@ -16,7 +16,7 @@ export async function planContainerd({ endpoint, registries, root, undo }: Reque
   return {
     entries: wanted.map((registry) => hostsToml(endpoint, registry)),
     notes: [
-      "A registry that the endpoint does not serve is answered with 404, and containerd goes on to the registry itself.",
+      "A registry that the endpoint does not serve is answered with 404, and containerd continues with the registry itself.",
       `nerdctl reads this by itself, ctr with --hosts-dir ${certsFolder}.`,
       ...(await notesOnCri(root)),
     ],

@@ -21,7 +21,7 @@ import { isPing, withoutChallenge } from "./no-challenges.ts";
 import { hasBody, sentBy } from "./proxy-headers.ts";
 import type { Question, SentByPuller, Upstream, UpstreamReply } from "./upstream.ts";
 
-/** The way to the upstream and back. */
+/** The path to the upstream and back. */
 export interface UpstreamProxy extends Upstream {
   /** Breaks off what is still running. */
   readonly close: () => Promise<void>;

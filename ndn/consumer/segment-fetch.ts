@@ -224,7 +224,7 @@ export class SegmentFetch {
 
   /**
    * Bytes in order, in blocks; ends after the last segment. Small pieces only while nothing larger is there. A piece is
-   * valid until the next one is asked for. A failure is thrown once all that is held has been taken, an abort at once.
+   * valid until the next one is asked for. A failure is thrown once all that is there has been taken, an abort at once.
    */
   async *read(onTaken: () => void, signal: AbortSignal): AsyncGenerator<Buffer> {
     for (;;) {
