@@ -1,8 +1,9 @@
 /**
  * `npm run bench -- --against DIR`: this checkout and another one, measured in turn by the code of this one.
  */
+
+import { median, rounded } from "./report.ts";
 import type { Context, Figure, Result, Scenario } from "./scenario.ts";
-import { median, rounded } from "./statistics.ts";
 
 /** Scenarios whose figures say how fast our own programs are. */
 export const comparable: readonly string[] = ["transfer", "first-byte", "many", "warm"];

@@ -2,8 +2,7 @@
  * `npm run bench:compare -- A.json B.json`: the medians of two runs side by side.
  */
 import { readFile } from "node:fs/promises";
-import { type FigureRecord, type RunRecord, reached } from "./report.ts";
-import { rounded } from "./statistics.ts";
+import { type FigureRecord, type RunRecord, reached, rounded } from "./report.ts";
 
 async function read(path: string): Promise<RunRecord> {
   return JSON.parse(await readFile(path, "utf8")) as RunRecord;

@@ -17,8 +17,8 @@ import { freePort } from "#test/support/free-port.ts";
 import { startProcess } from "#test/support/process.ts";
 import { checkout } from "#test/support/programs.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
+import { median, rounded } from "./report.ts";
 import { timed } from "./scenario.ts";
-import { median, rounded } from "./statistics.ts";
 
 const times = 5;
 const executable = join(checkout, "cli/main.js");

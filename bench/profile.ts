@@ -12,9 +12,9 @@ import type { RunningProgram } from "#test/support/running-program.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 import { checkFile, curl } from "./download.ts";
 import { type CpuProfile, hotSpots } from "./hot-spots.ts";
+import { rounded } from "./report.ts";
 import { type Rig, startRig } from "./rig.ts";
 import { usualSizeBytes } from "./scenario.ts";
-import { rounded } from "./statistics.ts";
 
 const profilesFolder = join(checkout, "runtime/profiles");
 

@@ -3,7 +3,6 @@
  */
 import { cpus, type } from "node:os";
 import type { Figure, Goal, Result } from "./scenario.ts";
-import { median, rounded } from "./statistics.ts";
 
 /** A whole run, as `--out` writes it. */
 export interface RunRecord {
@@ -70,4 +69,16 @@ function recordFigure({ name, unit, goal, values }: Figure): FigureRecord {
 export function describeRun(rounds: number): Omit<RunRecord, "scenarios"> {
   const machine = { cpus: cpus().length, model: cpus()[0]?.model, system: type(), node: process.version };
   return { date: new Date().toISOString(), machine, rounds };
+}
+
+/** The middle value; of an even number of values, the mean of the two in the middle; NaN of none. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** Three significant digits, so that figures of any unit fit one column. */
+export function rounded(value: number): number {
+  return Number(value.toPrecision(3));
 }

@@ -134,12 +134,12 @@ function ndndCat(rig: Rig, name: string, file: string): Promise<unknown> {
 function ndntsServe(rig: Rig, name: string, input: string): Promise<RunningProcess> {
   return startProcess({
     command: process.execPath,
-    args: [join(checkout, "bench/transfer/ndnts-serve.ts"), rig.socket, name, input],
+    args: [join(checkout, "bench/transfer/ndnts.ts"), "serve", rig.socket, name, input],
     logFile: join(rig.folder, "ndnts-serve.log"),
     ready: (program) => program.log().includes(`serving ${name}`),
   });
 }
 
 function ndntsFetch(rig: Rig, name: string, file: string): Promise<unknown> {
-  return execute(process.execPath, [join(checkout, "bench/transfer/ndnts-fetch.ts"), rig.socket, name, file]);
+  return execute(process.execPath, [join(checkout, "bench/transfer/ndnts.ts"), "fetch", rig.socket, name, file]);
 }
