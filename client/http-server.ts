@@ -6,8 +6,7 @@ import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
 import { RegistryError } from "#oci/errors.ts";
 import { addAdminRoutes, adminPath, type CacheAdmin } from "./http/admin-routes.ts";
 import { sendError } from "./http/answers.ts";
-import { addStatusRoutes } from "./http/status-routes.ts";
-import { isRegistryPath } from "./http/upstream-location.ts";
+import { isRegistryPath } from "./http/semantics.ts";
 import { answerBrokenRequest } from "./listener/broken-request.ts";
 import {
   boundPipelining,
@@ -37,7 +36,7 @@ export async function createHttpServer(
   const app = createServer(parts);
   addGates(app, parts);
   addRegistries(app, parts, registries);
-  addStatusRoutes(app, metrics.registry, parts.readiness);
+  addStatusRoutes(app, parts);
   if (store) addAdminRoutes(app, store satisfies CacheAdmin, log);
   await addPage(app, parts, pulls);
   limitConnections(app.server, maxConnections, log, () => metrics.connectionsDropped.inc());
@@ -112,6 +111,16 @@ function addRegistries(
     reply.hijack();
     sendError(reply.raw, new RegistryError("NAME_UNKNOWN", "there is only /v2/ here"));
   });
+}
+
+/** `/healthz` (the process lives), `/readyz` (503 only when nothing can be served) and `/metrics` (Prometheus). */
+function addStatusRoutes(app: FastifyInstance, { metrics: { registry }, readiness }: ClientParts): void {
+  app.get("/healthz", async () => ({ status: "ok" }));
+  app.get("/readyz", async (_request, reply) => {
+    const { ready, missing } = await readiness();
+    return reply.status(ready ? 200 : 503).send({ ready, missing });
+  });
+  app.get("/metrics", async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
 }
 
 async function addPage(app: FastifyInstance, parts: ClientParts, pulls: PullLog): Promise<void> {

@@ -13,13 +13,18 @@ import type { HedgeMode } from "#blob/hedge.ts";
 import { BlobStore } from "#store/blob-store.ts";
 import { StoreError } from "#store/store-port.ts";
 import type { UplinkBlobs, UplinkState } from "#uplinks/uplink-blobs.ts";
-import type { Readiness } from "./http/status-routes.ts";
 import { type BasicAuth, createBasicAuth } from "./listener/basic-auth.ts";
 import { readTls, reloadTls, type Tls, type TlsFiles, type TlsOptions } from "./listener/tls.ts";
 import { ListenerFileError } from "./listener/watched-file.ts";
 import { ClientOptionError, type Mirror, type MirrorParts, openMirror } from "./mirror.ts";
 import type { ClientConfig } from "./registries/client-config.ts";
 import { type ClientMetrics, createClientMetrics } from "./status/metrics.ts";
+
+/** Whether anything can be served, and what is missing: "NDN uplink", "upstream registry". */
+export interface Readiness {
+  ready: boolean;
+  missing: string[];
+}
 
 /** What a client is made of; it closes nothing of this itself, see `onOpen`. */
 export interface ClientParts {

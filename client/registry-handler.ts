@@ -10,8 +10,7 @@ import type { BlobStorePort } from "#store/store-port.ts";
 import type { DigestDenylist } from "./blobs/blob-request.ts";
 import type { BlobHandler } from "./blobs/blob-route.ts";
 import type { FetchAhead } from "./fetch-ahead.ts";
-import { isConditional } from "./http/blob-range.ts";
-import { isRead } from "./http/semantics.ts";
+import { isConditional, isRead } from "./http/semantics.ts";
 import { type ManifestCache, repositoryKey } from "./manifests/manifest-cache.ts";
 import type { ManifestHandler } from "./manifests/manifest-route.ts";
 import type { PingHandler } from "./manifests/ping-route.ts";
@@ -112,7 +111,7 @@ async function deletedBlob(
 ): Promise<void> {
   const digest = parseSha256(text);
   if (!digest) return;
-  denylist.add(digest);
+  denylist.set(digest, true);
   for (const one of new Set([identity, undefined])) rights.refused(one, repository, digest);
   await store?.delete(digest);
 }

@@ -41,13 +41,12 @@ export interface BlobRequest extends RequestContext {
 }
 
 /** Digests that came over NDN with wrong bytes: for an hour they are not asked for there again. */
-export type DigestDenylist = Pick<LRUCache<Digest, true>, "has"> & { add(digest: Digest): void };
+export type DigestDenylist = LRUCache<Digest, true>;
 
 const maxDigests = 10_000;
 const hourMs = 3_600_000;
 
 /** An empty list; the oldest entries go when it is full. */
 export function createDigestDenylist(): DigestDenylist {
-  const digests = new LRUCache<Digest, true>({ max: maxDigests, ttl: hourMs });
-  return { has: (digest) => digests.has(digest), add: (digest) => void digests.set(digest, true) };
+  return new LRUCache<Digest, true>({ max: maxDigests, ttl: hourMs });
 }

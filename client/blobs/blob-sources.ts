@@ -2,13 +2,13 @@
  * Where a blob can come from for one puller: NDN first, then the upstream from the byte where NDN stopped.
  */
 import { limited } from "#blob/bandwidth.ts";
-import { type HedgeOptions, hedgeFor } from "#blob/hedge.ts";
+import { hedgeFor } from "#blob/hedge.ts";
 import type { SegmentRepair } from "#blob/ndn-source.ts";
-import { type BlobSource, BlobUnavailable, withOpen } from "#blob/source.ts";
+import { type BlobRef, type BlobSource, BlobUnavailable, withOpen } from "#blob/source.ts";
 import { upstreamSource } from "#blob/upstream-source.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { Puller } from "../registries/request-context.ts";
-import type { Right } from "../rights/rights.ts";
+import type { Rights } from "../rights/rights.ts";
 import type { BlobServices } from "./blob-request.ts";
 
 const repairTimeoutMs = 10_000;
@@ -20,18 +20,27 @@ export function sourcesFor(
   repository: string,
   digest: Digest,
 ): readonly BlobSource[] {
-  const { registry, rights, bandwidth, stallTimeoutMs } = services;
+  const { registry, ndn, authorize, bandwidth, hedge, stallTimeoutMs, metrics, log } = services;
   const upstream = limited(upstreamSource({ registry, auth: puller.auth, stallTimeoutMs }), bandwidth.upstream);
   // Twice: a registry that has broken off and knows no ranges is asked once more, from the start and with proof.
   const always = [upstream, upstream];
-  if (!services.ndn || services.denylist.has(digest)) return always;
-  const { first, lastResort } = services.ndn.paths(repairFrom(services, puller));
-  const permitted = (ndn: BlobSource) => {
-    const paced = limited(ndn, bandwidth.ndn);
-    if (services.authorize === "none") return paced;
-    return authorizedSource(paced, () => rights.ask(puller, { repository, digest }));
+  if (!ndn || services.denylist.has(digest)) return always;
+  const { first, lastResort } = ndn.paths((...segment) => repairedSegment(services, puller, ...segment));
+  const permitted = (path: BlobSource) => {
+    const paced = limited(path, bandwidth.ndn);
+    return authorize === "none" ? paced : authorizedSource(paced, services.rights, puller, { repository, digest });
   };
-  const hedged = hedgeFor({ ...hedgeOf(services, digest), upstream });
+  const hedged = hedgeFor({
+    ...hedge,
+    upstream,
+    needsRight: authorize === "upstream",
+    events: {
+      started(waitedMs) {
+        log.debug({ digest, waitedMs: Math.round(waitedMs) }, "NDN is late, the upstream is asked as well");
+      },
+      lost: (source) => metrics.hedges.inc({ won: source === "ndn" ? "upstream" : "ndn" }),
+    },
+  });
   return [...first.map(permitted).map(hedged), ...always, ...(lastResort ? [permitted(lastResort)] : [])];
 }
 
@@ -56,38 +65,27 @@ export function trustedNdn(
   return denylist.has(digest) ? undefined : ndn?.paths().first[0];
 }
 
-function hedgeOf({ hedge, authorize, metrics, log }: BlobServices, digest: Digest): Omit<HedgeOptions, "upstream"> {
-  return {
-    ...hedge,
-    needsRight: authorize === "upstream",
-    events: {
-      started(waitedMs) {
-        log.debug({ digest, waitedMs: Math.round(waitedMs) }, "NDN is late, the upstream is asked as well");
-      },
-      lost: (source) => metrics.hedges.inc({ won: source === "ndn" ? "upstream" : "ndn" }),
-    },
-  };
-}
-
-/** A segment that nobody on NDN has right comes from the upstream; it is compared like any other. */
-function repairFrom({ registry, metrics }: BlobServices, { auth }: Puller): SegmentRepair {
-  return async ({ repository, digest }, start, end, signal) => {
-    const both = AbortSignal.any([signal, AbortSignal.timeout(repairTimeoutMs)]);
-    const { status, body } = await registry.getBlob(repository, digest, { auth, range: { start, end }, signal: both });
-    if (status !== 206) {
-      body.destroy();
-      return undefined;
-    }
-    const pieces: Buffer[] = [];
-    let size = 0;
-    for await (const piece of body as AsyncIterable<Buffer>) {
-      pieces.push(piece);
-      size += piece.length;
-      if (size > end - start) break; // more than was asked for
-    }
-    metrics.repairedBytes.inc(size);
-    return Buffer.concat(pieces);
-  };
+/** A segment that no one on NDN has right comes from the upstream; it is compared like any other. */
+async function repairedSegment(
+  { registry, metrics }: Pick<BlobServices, "registry" | "metrics">,
+  { auth }: Puller,
+  ...[{ repository, digest }, start, end, signal]: Parameters<SegmentRepair>
+): ReturnType<SegmentRepair> {
+  const both = AbortSignal.any([signal, AbortSignal.timeout(repairTimeoutMs)]);
+  const { status, body } = await registry.getBlob(repository, digest, { auth, range: { start, end }, signal: both });
+  if (status !== 206) {
+    body.destroy();
+    return undefined;
+  }
+  const pieces: Buffer[] = [];
+  let size = 0;
+  for await (const piece of body as AsyncIterable<Buffer>) {
+    pieces.push(piece);
+    size += piece.length;
+    if (size > end - start) break; // more than was asked for
+  }
+  metrics.repairedBytes.inc(size);
+  return Buffer.concat(pieces);
 }
 
 /**
@@ -95,17 +93,16 @@ function repairFrom({ registry, metrics }: BlobServices, { auth }: Puller): Segm
  * is granted, nor when the size is not the one that the upstream says. Refused, it is unavailable: the next source is
  * the upstream itself, which gives its own answer.
  */
-function authorizedSource(inner: BlobSource, ask: () => Promise<Right>): BlobSource {
+function authorizedSource(inner: BlobSource, rights: Pick<Rights, "ask">, puller: Puller, wanted: BlobRef): BlobSource {
   return withOpen(inner, async (blob, from, signal) => {
     const refused = new AbortController();
     try {
-      const [right, read] = await Promise.all([
-        ask().then(requireGranted),
+      const [sizeBytes, read] = await Promise.all([
+        grantedSize(rights, puller, wanted),
         inner.open(blob, from, AbortSignal.any([signal, refused.signal])),
       ]);
-      const expected = right.sizeBytes ?? read.sizeBytes;
-      if (read.sizeBytes === expected) return read;
-      throw new BlobUnavailable(`${inner.name} has ${read.sizeBytes} bytes, upstream ${expected}`);
+      if (sizeBytes === undefined || read.sizeBytes === sizeBytes) return read;
+      throw new BlobUnavailable(`${inner.name} has ${read.sizeBytes} bytes, upstream ${sizeBytes}`);
     } catch (err: unknown) {
       refused.abort(err);
       throw err;
@@ -113,7 +110,9 @@ function authorizedSource(inner: BlobSource, ask: () => Promise<Right>): BlobSou
   });
 }
 
-function requireGranted(right: Right): Right & { kind: "granted" } {
-  if (right.kind === "granted") return right;
+/** As the upstream says it, if it does. @throws BlobUnavailable when the puller may not have the blob */
+async function grantedSize(rights: Pick<Rights, "ask">, puller: Puller, wanted: BlobRef): Promise<number | undefined> {
+  const right = await rights.ask(puller, wanted);
+  if (right.kind === "granted") return right.sizeBytes;
   throw new BlobUnavailable(`upstream answers ${right.status} to the puller`);
 }

@@ -8,9 +8,9 @@ import type { FetchedBlob } from "#fetch/fetcher.ts";
 import type { Digest } from "#oci/digest.ts";
 import { formatContentRange, parseRange, type RangeRequest } from "#oci/range.ts";
 import { blobHeaders } from "../http/answers.ts";
-import { isConditional, isWhole } from "../http/blob-range.ts";
 import { answerCached } from "../http/cached-answer.ts";
-import { writeAll } from "../http/response-body.ts";
+import { endBody, writeChunk } from "../http/response-body.ts";
+import { isConditional, isWhole } from "../http/semantics.ts";
 import { learnRight } from "../rights/rights.ts";
 import type { BlobRequest, BlobServices } from "./blob-request.ts";
 import { mayUseCached, sourcesFor } from "./blob-sources.ts";
@@ -126,14 +126,13 @@ async function sendRead(
   read: Pick<FetchedBlob, "chunks" | "brokenOff">,
   signal: AbortSignal,
 ): Promise<void> {
-  await writeAll(
-    response,
-    read.chunks,
-    ({ bytes }) => bytes,
-    ({ source, bytes }) => record.wrote(source, bytes.length),
-    // A puller that holds up others for too long is broken off.
-    read.brokenOff ? AbortSignal.any([signal, read.brokenOff]) : signal,
-  );
+  // A puller that holds up others for too long is broken off.
+  const ends = read.brokenOff ? AbortSignal.any([signal, read.brokenOff]) : signal;
+  for await (const { source, bytes } of read.chunks) {
+    await writeChunk(response, bytes, ends);
+    record.wrote(source, bytes.length);
+  }
+  await endBody(response, ends);
   // A blob whose bytes have been proven and sent is one that this registry serves; before that NDN may have lied.
   if (services.authorize === "none") services.rights.served(digest);
 }
@@ -156,7 +155,7 @@ function eventsOf(services: BlobServices, { record }: BlobRequest, digest: Diges
     unavailable: (source, offset, err) => record.failed(source, `byte ${offset}: ${err.message}`, err),
     corrupt: (source, err) => {
       record.failed(source, err.message);
-      if (source === "ndn") services.denylist.add(digest);
+      if (source === "ndn") services.denylist.set(digest, true);
     },
   };
 }

@@ -31,25 +31,30 @@ export async function writeAll<T>(
   signal: AbortSignal,
 ): Promise<void> {
   for await (const chunk of chunks) {
-    signal.throwIfAborted();
-    await written(response, bytesOf(chunk), signal);
+    await writeChunk(response, bytesOf(chunk), signal);
     wrote(chunk);
   }
-  const finished = once(response, "finish", { signal });
-  response.end();
-  await finished;
+  await endBody(response, signal);
 }
 
 /** Resolves when the bytes are with the kernel: only then may their buffer be used for the next ones. */
-function written(response: ServerResponse, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    response.write(bytes, (err) => {
-      signal.removeEventListener("abort", onAbort);
-      // It may come before the connection's own end is seen.
-      if (err) reject(new PullerGone(`writing to the puller failed: ${err.message}`, { cause: err }));
-      else resolve();
-    });
+export async function writeChunk(response: ServerResponse, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  response.write(bytes, (err) => {
+    signal.removeEventListener("abort", onAbort);
+    // It may come before the connection's own end is seen.
+    if (err) reject(new PullerGone(`writing to the puller failed: ${err.message}`, { cause: err }));
+    else resolve();
   });
+  await promise;
+}
+
+/** Resolves when the whole response is with the kernel. */
+export async function endBody(response: ServerResponse, signal: AbortSignal): Promise<void> {
+  const finished = once(response, "finish", { signal });
+  response.end();
+  await finished;
 }

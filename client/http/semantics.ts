@@ -1,10 +1,16 @@
-/** What HTTP says of methods, headers, conditions and ranges (RFC 9110), as far as it is decided here. */
+/** What HTTP says of paths, methods, headers, conditions and ranges (RFC 9110), as far as it is decided here. */
 import type { IncomingHttpHeaders } from "node:http";
-import { parseRange, resolveRange } from "#oci/range.ts";
+import { parseRange, type RangeRequest, resolveRange } from "#oci/range.ts";
 
 /** Whether a request only reads (RFC 9110 § 9.3.1, 9.3.2). */
 export function isRead(method: string | undefined): method is "GET" | "HEAD" {
   return method === "GET" || method === "HEAD";
+}
+
+/** Whether a raw path, with or without query, is one of the registry API, and stays so when dot segments are resolved. */
+export function isRegistryPath(rawUrl: string): boolean {
+  if (!/^\/v2(?:[/?]|$)/.test(rawUrl)) return false;
+  return /^\/v2(?:\/|$)/.test(URL.parse(rawUrl, "http://any.invalid")?.pathname ?? "");
 }
 
 /** They belong to one connection and are not forwarded (RFC 9110 § 7.6.1). */
@@ -80,4 +86,35 @@ export function judgeRange(headers: IncomingHttpHeaders, etag: string, sizeBytes
   const range = parseRange(header.trim());
   const part = range && resolveRange(range, sizeBytes);
   return part ? { kind: "part", ...part } : { kind: "unsatisfiable" };
+}
+
+/** What a GET of a blob asks for, as far as its headers tell: all of it can come from anywhere. */
+export type Wanted =
+  | { readonly kind: "whole" /** To be answered with 206 when given. */; readonly range?: RangeRequest }
+  /** All of the blob if it has no more than these bytes. */
+  | { readonly kind: "perhaps whole"; readonly range: RangeRequest }
+  | { readonly kind: "other" };
+
+const conditions = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"];
+
+/** Read the headers of a GET (RFC 9110 § 13 and § 14). */
+export function wantedBy(headers: IncomingHttpHeaders): Wanted {
+  if (isConditional(headers)) return { kind: "other" };
+  if (headers.range === undefined) return { kind: "whole" };
+  const range = parseRange(headers.range);
+  if (!range) return { kind: "other" };
+  if ("suffix" in range) return { kind: "perhaps whole", range };
+  if (range.start > 0) return { kind: "other" };
+  return { kind: range.end === undefined ? "whole" : "perhaps whole", range };
+}
+
+/** Whether the answer depends on what the puller has (RFC 9110 § 13). */
+export function isConditional(headers: IncomingHttpHeaders): boolean {
+  return conditions.some((name) => headers[name] !== undefined);
+}
+
+/** Whether a range selects all of a blob of this size; never so when the blob is empty, where no range is satisfiable. */
+export function isWhole(range: RangeRequest, sizeBytes: number): boolean {
+  const selected = resolveRange(range, sizeBytes);
+  return selected?.start === 0 && selected.end === sizeBytes;
 }

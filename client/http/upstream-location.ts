@@ -1,4 +1,5 @@
 /** URLs in answers of the upstream, as the puller has to see them. */
+import { isRegistryPath } from "./semantics.ts";
 
 /** What was cut out of the puller's URL, and has to be in the next one as well. */
 export interface CutOut {
@@ -69,10 +70,4 @@ function withParameter(reference: string, parameter: string): string {
 /** Neither with a scheme nor from the root. */
 function isRelative(reference: string): boolean {
   return !/^(?:\/|[a-z][a-z0-9+.-]*:)/i.test(reference);
-}
-
-/** Whether a raw path, with or without query, is one of the registry API, and stays so when dot segments are resolved. */
-export function isRegistryPath(rawUrl: string): boolean {
-  if (!/^\/v2(?:[/?]|$)/.test(rawUrl)) return false;
-  return /^\/v2(?:\/|$)/.test(URL.parse(rawUrl, "http://any.invalid")?.pathname ?? "");
 }

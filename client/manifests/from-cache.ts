@@ -6,7 +6,7 @@ import { type Digest, parseSha256 } from "#oci/digest.ts";
 import type { RegistryUnreachable } from "#oci/errors.ts";
 import { admits } from "#oci/media-type.ts";
 import { apiVersion, provenance } from "../http/answers.ts";
-import { isConditional } from "../http/blob-range.ts";
+import { isConditional } from "../http/semantics.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";
 import type { CachedManifest } from "./manifest-cache.ts";
 import type { AnswerEvents, AnsweredBy, CachedManifests, ManifestRequest } from "./manifest-request.ts";

@@ -2,7 +2,7 @@
  * Which registry a request is for, and how the upstream has to see it. Paths are cut, never decoded.
  */
 import { canonicalRegistry } from "#oci/reference.ts";
-import { isRegistryPath } from "../http/upstream-location.ts";
+import { isRegistryPath } from "../http/semantics.ts";
 
 /** How the puller has named the registry; what is sent back to it is written in the same form. */
 export interface AskedAs {

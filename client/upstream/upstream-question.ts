@@ -52,17 +52,6 @@ export function createAsk(upstream: Upstream, options: Partial<HeadTimeouts> & {
   };
 }
 
-/** The questions of one registry's routes. */
-export function askOf({
-  upstream,
-  timeouts,
-}: {
-  readonly upstream: Upstream;
-  readonly timeouts?: Partial<HeadTimeouts> | undefined;
-}): Ask {
-  return createAsk(upstream, timeouts);
-}
-
 /** Whether an answer says that the registry, not the question, is at fault, or that nothing more is answered today. */
 export function isFailure(status: number): boolean {
   return status === 429 || status === 500 || (status >= 502 && status <= 504);

@@ -12,7 +12,7 @@ import type { OfflinePolicy } from "#client/rights/rights.ts";
 import { createClientMetrics } from "#client/status/metrics.ts";
 import { createProxy } from "#client/upstream/proxy.ts";
 import type { HeadTimeouts } from "#client/upstream/upstream.ts";
-import { askOf } from "#client/upstream/upstream-question.ts";
+import { createAsk } from "#client/upstream/upstream-question.ts";
 import { parseManifestPath } from "#oci/reference.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
 import { contextFor } from "../puller.ts";
@@ -71,7 +71,7 @@ export async function startManifestEndpoint(
     onManifest: (manifest) => served.push(manifest),
     ...options,
   };
-  const ask = askOf({ upstream: proxy, timeouts });
+  const ask = createAsk(proxy, timeouts);
   const serve = createManifestRoute(services, ask);
   const ping = createPingRoute({ ...services, hidesChallenges }, ask);
   const server = createServer((request, response) => {
