@@ -7,8 +7,8 @@ import { Semaphore } from "#base/semaphore.ts";
 import { createHedgeDelay } from "#blob/hedge.ts";
 import { createDirectFetcher } from "#fetch/fetcher.ts";
 import { SharedFetches } from "#fetch/shared-fetches.ts";
-import { type BlobServices, createDigestDenylist } from "./blobs/blob-request.ts";
 import { createBlobRoute } from "./blobs/blob-route.ts";
+import { BlobSources } from "./blobs/blob-sources.ts";
 import { prefetchOf } from "./fetch-ahead.ts";
 import { createHttpServer } from "./http-server.ts";
 import { memoryContents, storedContents } from "./manifests/contents.ts";
@@ -63,22 +63,20 @@ export async function openClient(parts: ClientParts): Promise<Client> {
     const onAnswer = (answer: Parameters<typeof noteUpstreamAnswer>[2]) =>
       noteUpstreamAnswer(metrics, config.registry, answer);
     const upstream = createProxy({ upstream: config.upstream, registry, log, metrics, onAnswer, hidesChallenges });
-    const blobs: BlobServices = {
-      registry: hidesChallenges ? blobsWithoutChallenge(registry) : registry,
+    const blobs = hidesChallenges ? blobsWithoutChallenge(registry) : registry;
+    const sources = new BlobSources({
+      registry: blobs,
       ndn,
       authorize,
       rights,
-      denylist: createDigestDenylist(),
-      fetcher: fetches?.of(config) ?? createDirectFetcher((change) => metrics.fetchesInFlight.inc(change)),
-      store,
       hedge: { delay: createHedgeDelay({ mode: parts.hedge ?? "auto" }), limit: hedges },
       bandwidth,
-      metrics,
-      pulls,
-      log,
       stallTimeoutMs,
-    };
-    const prefetch = config.prefetch ? prefetchOf(blobs) : undefined;
+      metrics,
+      log,
+    });
+    const fetcher = fetches?.of(config) ?? createDirectFetcher((change) => metrics.fetchesInFlight.inc(change));
+    const prefetch = config.prefetch ? prefetchOf({ sources, fetcher, store, rights, log }) : undefined;
     const manifests: ManifestServices = {
       upstream,
       cache,
@@ -92,15 +90,30 @@ export async function openClient(parts: ClientParts): Promise<Client> {
     handlers.set(
       name,
       createRegistryHandler({
-        ...blobs,
         config,
         registry,
-        answerBlob: createBlobRoute(blobs),
+        answerBlob: createBlobRoute({
+          registry: blobs,
+          sources,
+          fetcher,
+          store,
+          authorize,
+          rights,
+          bandwidth,
+          metrics,
+          pulls,
+          log,
+        }),
         answerManifest: createManifestRoute(manifests, ask),
         answerPing: createPingRoute({ ...manifests, hidesChallenges }, ask),
         upstream,
         prefetch,
         cache,
+        sources,
+        store,
+        rights,
+        pulls,
+        log,
       }),
     );
     closing.defer(async () => {

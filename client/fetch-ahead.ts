@@ -3,10 +3,10 @@
  * time that those who wait for one would suffer.
  */
 import { LRUCache } from "lru-cache";
+import type { Logger } from "pino";
 import type { Digest } from "#oci/digest.ts";
 import { layersOf } from "#oci/manifest.ts";
-import type { BlobServices } from "./blobs/blob-request.ts";
-import { sourcesFor } from "./blobs/blob-sources.ts";
+import type { ServeServices } from "./blobs/blob-request.ts";
 import type { ServedManifest } from "./manifests/manifest-request.ts";
 import type { Puller } from "./registries/request-context.ts";
 
@@ -22,8 +22,13 @@ export interface FetchAhead {
 const maxPullers = 1_000;
 const rememberedMs = 60_000;
 
+/** What fetching ahead uses. */
+export interface FetchAheadServices extends Pick<ServeServices, "sources" | "fetcher" | "store" | "rights"> {
+  readonly log: Pick<Logger, "debug">;
+}
+
 /** Does nothing without a store to fetch into. */
-export function prefetchOf(services: BlobServices): FetchAhead {
+export function prefetchOf(services: FetchAheadServices): FetchAhead {
   const pullers = new LRUCache<string, Puller>({ max: maxPullers, ttl: rememberedMs });
   const prefetch = createPrefetch({
     fetch: async (wish, signal) => {
@@ -45,16 +50,16 @@ export function prefetchOf(services: BlobServices): FetchAhead {
 }
 
 async function fetchAhead(
-  services: BlobServices,
+  services: FetchAheadServices,
   puller: Puller,
   { repository, digest }: PrefetchWish,
   signal: AbortSignal,
 ): Promise<void> {
-  const { fetcher, store, rights } = services;
+  const { sources, fetcher, store, rights } = services;
   if (!store || store.has(digest)) return;
   if ((await rights.ask(puller, { repository, digest })).kind !== "granted") return;
-  const sources = sourcesFor(services, puller, repository, digest);
-  const read = await fetcher.fetch({ blob: { repository, digest }, sources }, signal);
+  const blob = { repository, digest };
+  const read = await fetcher.fetch({ blob, sources: sources.for(puller, blob) }, signal);
   for await (const _ of read?.chunks ?? []) signal.throwIfAborted();
 }
 

@@ -7,8 +7,8 @@ import { parseSha256 } from "#oci/digest.ts";
 import { parseBlobPath, parseManifestPath } from "#oci/reference.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import type { BlobStorePort } from "#store/store-port.ts";
-import type { DigestDenylist } from "./blobs/blob-request.ts";
 import type { BlobHandler } from "./blobs/blob-route.ts";
+import type { BlobSources } from "./blobs/blob-sources.ts";
 import type { FetchAhead } from "./fetch-ahead.ts";
 import { isConditional, isRead } from "./http/semantics.ts";
 import { type ManifestCache, repositoryKey } from "./manifests/manifest-cache.ts";
@@ -37,7 +37,7 @@ export interface RegistryParts {
   readonly cache: ManifestCache;
   readonly store: BlobStorePort | undefined;
   readonly rights: Rights;
-  readonly denylist: DigestDenylist;
+  readonly sources: BlobSources;
   readonly pulls: PullLog;
   readonly log: Logger;
 }
@@ -105,13 +105,13 @@ async function changedManifest(
 
 /** The blob is forgotten, and not asked for over NDN, whose caches do not hear of it. */
 async function deletedBlob(
-  { store, rights, denylist }: RegistryParts,
+  { store, rights, sources }: RegistryParts,
   { puller: { identity } }: RequestContext,
   { repository, digest: text }: { repository: string; digest: string },
 ): Promise<void> {
   const digest = parseSha256(text);
   if (!digest) return;
-  denylist.set(digest, true);
+  sources.denyNdn(digest);
   for (const one of new Set([identity, undefined])) rights.refused(one, repository, digest);
   await store?.delete(digest);
 }

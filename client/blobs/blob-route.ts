@@ -2,6 +2,7 @@
  * GET and HEAD of a blob.
  */
 import type { ServerResponse } from "node:http";
+import type { Logger } from "pino";
 import { BlobCorrupt, BlobUnavailable } from "#blob/source.ts";
 import { LengthUnknown, UpstreamAnswer } from "#blob/upstream-source.ts";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
@@ -15,11 +16,17 @@ import type { RequestContext } from "../registries/request-context.ts";
 import { learnRight } from "../rights/rights.ts";
 import { BlobRecord } from "../status/blob-record.ts";
 import type { Outcome } from "../status/metrics.ts";
+import type { PullLog } from "../status/pull-log.ts";
 import { upstreamErrorKind } from "../status/upstream-answer.ts";
-import type { BlobRequest, BlobServices } from "./blob-request.ts";
-import { mayUseCached, trustedNdn } from "./blob-sources.ts";
+import type { BlobRequest, PassServices, ServeServices } from "./blob-request.ts";
 import { passBlob, passHead } from "./pass-blob.ts";
-import { headFromNdn, serveCached, servePart, serveWhole } from "./serve-blob.ts";
+import { headFromNdn, mayUseCached, serveCached, servePart, serveWhole } from "./serve-blob.ts";
+
+/** What the blob handler of one registry uses. */
+export interface BlobServices extends ServeServices, PassServices {
+  readonly pulls: PullLog;
+  readonly log: Logger;
+}
 
 /** A request whose path names a blob. */
 export type BlobHandler = (context: RequestContext, blob: { repository: string; digest: string }) => Promise<void>;
@@ -62,7 +69,7 @@ async function answerGet(services: BlobServices, asked: BlobRequest, digestText:
 
 /** A range may turn out to be the whole blob once its size is known: the upstream says it with the puller's right. */
 async function whatIsWanted(
-  { rights }: BlobServices,
+  { rights }: Pick<BlobServices, "rights">,
   { request, repository, puller }: BlobRequest,
   digest: Digest,
 ): Promise<Exclude<Wanted, { kind: "perhaps whole" }>> {
@@ -99,7 +106,7 @@ async function headWithoutUpstream(
   digest: Digest,
 ): Promise<boolean> {
   if (await headFromStore(services, asked, digest)) return true;
-  const ndn = trustedNdn(services, digest);
+  const ndn = services.sources.ndnAlone(digest);
   if (!ndn) return false;
   await headFromNdn(ndn, asked, digest);
   return true;
@@ -124,7 +131,12 @@ async function headFromStore(
 }
 
 /** End a response whose work failed: with an answer while that is possible, else by breaking off the connection. */
-function settle(services: BlobServices, response: ServerResponse, signal: AbortSignal, err: unknown): Outcome {
+function settle(
+  services: Pick<BlobServices, "registry" | "metrics" | "log">,
+  response: ServerResponse,
+  signal: AbortSignal,
+  err: unknown,
+): Outcome {
   if (signal.aborted || err instanceof PullerGone) {
     response.destroy();
     return "cancelled";
@@ -147,7 +159,7 @@ function isExpected(err: unknown): boolean {
   return [BlobUnavailable, BlobCorrupt, UpstreamAnswer, RegistryUnreachable].some((type) => err instanceof type);
 }
 
-function refusalFor({ registry, metrics }: BlobServices, err: unknown): RegistryError {
+function refusalFor({ registry, metrics }: Pick<BlobServices, "registry" | "metrics">, err: unknown): RegistryError {
   if (err instanceof RegistryUnreachable) metrics.upstreamErrors.inc(upstreamErrorKind(err));
   if (err instanceof RegistryUnreachable || err instanceof BlobUnavailable)
     return upstreamUnavailable(registry.base, err);

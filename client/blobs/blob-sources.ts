@@ -1,73 +1,90 @@
 /**
  * Where a blob can come from for one puller: NDN first, then the upstream from the byte where NDN stopped.
  */
-import { limited } from "#blob/bandwidth.ts";
-import { hedgeFor } from "#blob/hedge.ts";
+import { LRUCache } from "lru-cache";
+import type { Logger } from "pino";
+import { type Bandwidth, limited } from "#blob/bandwidth.ts";
+import { type HedgeOptions, hedgeFor } from "#blob/hedge.ts";
 import type { SegmentRepair } from "#blob/ndn-source.ts";
 import { type BlobRef, type BlobSource, BlobUnavailable, withOpen } from "#blob/source.ts";
 import { upstreamSource } from "#blob/upstream-source.ts";
 import type { Digest } from "#oci/digest.ts";
+import type { RegistryClient } from "#oci/registry-client.ts";
+import type { NdnBlobs } from "#uplinks/uplink-blobs.ts";
 import type { Puller } from "../registries/request-context.ts";
 import type { Rights } from "../rights/rights.ts";
-import type { BlobServices } from "./blob-request.ts";
+import type { ClientMetrics } from "../status/metrics.ts";
 
 const repairTimeoutMs = 10_000;
+const maxDenied = 10_000;
+const hourMs = 3_600_000;
 
-/** The sources, in the order in which they are to be asked, read with this puller's rights. */
-export function sourcesFor(
-  services: BlobServices,
-  puller: Puller,
-  repository: string,
-  digest: Digest,
-): readonly BlobSource[] {
-  const { registry, ndn, authorize, bandwidth, hedge, stallTimeoutMs, metrics, log } = services;
-  const upstream = limited(upstreamSource({ registry, auth: puller.auth, stallTimeoutMs }), bandwidth.upstream);
-  // Twice: a registry that has broken off and knows no ranges is asked once more, from the start and with proof.
-  const always = [upstream, upstream];
-  if (!ndn || services.denylist.has(digest)) return always;
-  const { first, lastResort } = ndn.paths((...segment) => repairedSegment(services, puller, ...segment));
-  const permitted = (path: BlobSource) => {
-    const paced = limited(path, bandwidth.ndn);
-    return authorize === "none" ? paced : authorizedSource(paced, services.rights, puller, { repository, digest });
-  };
-  const hedged = hedgeFor({
-    ...hedge,
-    upstream,
-    needsRight: authorize === "upstream",
-    events: {
-      started(waitedMs) {
-        log.debug({ digest, waitedMs: Math.round(waitedMs) }, "NDN is late, the upstream is asked as well");
+/** What the sources of one registry's blobs are made of. */
+export interface SourceParts {
+  readonly registry: Pick<RegistryClient, "base" | "getBlob">;
+  readonly ndn: NdnBlobs | undefined;
+  /** Whether the upstream is asked if the puller may have what comes over NDN. */
+  readonly authorize: "upstream" | "none";
+  readonly rights: Pick<Rights, "ask">;
+  /** When the upstream is asked as well because NDN is late, and how many may be at a time. */
+  readonly hedge: Pick<HedgeOptions, "delay" | "limit">;
+  readonly bandwidth: { readonly upstream: Bandwidth | undefined; readonly ndn: Bandwidth | undefined };
+  readonly stallTimeoutMs: number | undefined;
+  readonly metrics: Pick<ClientMetrics, "hedges" | "repairedBytes">;
+  readonly log: Pick<Logger, "debug">;
+}
+
+/** The sources of one registry's blobs; lives as long as the endpoint. */
+export class BlobSources {
+  readonly #parts: SourceParts;
+  /** Digests that are not asked for over NDN for an hour; the oldest go when it is full. */
+  readonly #denylist = new LRUCache<Digest, true>({ max: maxDenied, ttl: hourMs });
+
+  constructor(parts: SourceParts) {
+    this.#parts = parts;
+  }
+
+  /** The sources of one blob, in the order in which they are to be asked, read with this puller's rights. */
+  for(puller: Puller, blob: BlobRef): readonly BlobSource[] {
+    const { registry, ndn, authorize, rights, bandwidth, hedge, stallTimeoutMs, metrics, log } = this.#parts;
+    const { digest } = blob;
+    const upstream = limited(upstreamSource({ registry, auth: puller.auth, stallTimeoutMs }), bandwidth.upstream);
+    // Twice: a registry that has broken off and knows no ranges is asked once more, from the start and with proof.
+    const always = [upstream, upstream];
+    if (!ndn || this.#denylist.has(digest)) return always;
+    const { first, lastResort } = ndn.paths((...segment) => repairedSegment(this.#parts, puller, ...segment));
+    const permitted = (path: BlobSource) => {
+      const paced = limited(path, bandwidth.ndn);
+      return authorize === "none" ? paced : authorizedSource(paced, rights, puller, blob);
+    };
+    const hedged = hedgeFor({
+      ...hedge,
+      upstream,
+      needsRight: authorize === "upstream",
+      events: {
+        started(waitedMs) {
+          log.debug({ digest, waitedMs: Math.round(waitedMs) }, "NDN is late, the upstream is asked as well");
+        },
+        lost: (source) => metrics.hedges.inc({ won: source === "ndn" ? "upstream" : "ndn" }),
       },
-      lost: (source) => metrics.hedges.inc({ won: source === "ndn" ? "upstream" : "ndn" }),
-    },
-  });
-  return [...first.map(permitted).map(hedged), ...always, ...(lastResort ? [permitted(lastResort)] : [])];
-}
+    });
+    return [...first.map(permitted).map(hedged), ...always, ...(lastResort ? [permitted(lastResort)] : [])];
+  }
 
-/**
- * Whether what is there of a blob may be used for any puller of this registry, as far as `authorize: none` decides it:
- * the store may have it because of another registry, and then only if this one is known to have served it too. With
- * `authorize: upstream` it may, and the puller's right is asked beside.
- */
-export function mayUseCached(
-  { authorize, rights, fetcher }: Pick<BlobServices, "authorize" | "rights" | "fetcher">,
-  repository: string,
-  digest: Digest,
-): boolean {
-  return authorize === "upstream" || !fetcher.areOthers || rights.hasServed(repository, digest);
-}
+  /** The best path over NDN, unless all are down or the digest is denied. */
+  ndnAlone(digest: Digest): BlobSource | undefined {
+    return this.#denylist.has(digest) ? undefined : this.#parts.ndn?.paths().first[0];
+  }
 
-/** The best path over NDN, unless all are down or one has sent wrong bytes for this digest. */
-export function trustedNdn(
-  { ndn, denylist }: Pick<BlobServices, "ndn" | "denylist">,
-  digest: Digest,
-): BlobSource | undefined {
-  return denylist.has(digest) ? undefined : ndn?.paths().first[0];
+  /** For an hour the blob is not asked for over NDN: its bytes there are wrong, or it is deleted. */
+  denyNdn(digest: Digest): void {
+    this.#denylist.set(digest, true);
+  }
 }
 
 /** A segment that no one on NDN has right comes from the upstream; it is compared like any other. */
 async function repairedSegment(
-  { registry, metrics }: Pick<BlobServices, "registry" | "metrics">,
+  { registry, metrics }: Pick<SourceParts, "registry" | "metrics">,
   { auth }: Puller,
   ...[{ repository, digest }, start, end, signal]: Parameters<SegmentRepair>
 ): ReturnType<SegmentRepair> {

@@ -5,7 +5,7 @@ import { writeAll } from "../http/response-body.ts";
 import { endToEnd } from "../http/semantics.ts";
 import { learnRight } from "../rights/rights.ts";
 import { isFailure } from "../upstream/upstream-question.ts";
-import type { BlobRequest, BlobServices } from "./blob-request.ts";
+import type { BlobRequest, PassServices } from "./blob-request.ts";
 
 const passedOn = [
   "accept",
@@ -23,7 +23,7 @@ const passedOn = [
  *
  * @throws RegistryUnreachable
  */
-export async function passBlob(services: BlobServices, blob: BlobRequest, digest: string): Promise<void> {
+export async function passBlob(services: PassServices, blob: BlobRequest, digest: string): Promise<void> {
   const { request, response, repository, puller, signal, record } = blob;
   const { registry, bandwidth, rights } = services;
   const headers = Object.fromEntries(
@@ -60,7 +60,7 @@ export async function passBlob(services: BlobServices, blob: BlobRequest, digest
  * @throws RegistryUnreachable
  */
 export async function passHead(
-  { registry, rights }: BlobServices,
+  { registry, rights }: PassServices,
   blob: Omit<BlobRequest, "record">,
   digest: string,
   inItsPlace: () => Promise<boolean>,

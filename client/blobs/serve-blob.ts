@@ -12,8 +12,7 @@ import { answerCached } from "../http/cached-answer.ts";
 import { endBody, writeChunk } from "../http/response-body.ts";
 import { isConditional, isWhole } from "../http/semantics.ts";
 import { learnRight } from "../rights/rights.ts";
-import type { BlobRequest, BlobServices } from "./blob-request.ts";
-import { mayUseCached, sourcesFor } from "./blob-sources.ts";
+import type { BlobRequest, ServeServices } from "./blob-request.ts";
 
 /**
  * Answer from the store.
@@ -22,7 +21,7 @@ import { mayUseCached, sourcesFor } from "./blob-sources.ts";
  * upstream answers.
  * @throws RegistryUnreachable when nobody says whether the puller may have it.
  */
-export async function serveCached(services: BlobServices, asked: BlobRequest, digest: Digest): Promise<boolean> {
+export async function serveCached(services: ServeServices, asked: BlobRequest, digest: Digest): Promise<boolean> {
   const { request, response, signal, record } = asked;
   const cached = await services.store?.open(digest);
   if (!cached) return false;
@@ -41,7 +40,7 @@ export async function serveCached(services: BlobServices, asked: BlobRequest, di
  *
  * @returns False, with nothing sent, when the upstream is to be asked for it.
  */
-export async function servePart(services: BlobServices, asked: BlobRequest, digest: Digest): Promise<boolean> {
+export async function servePart(services: ServeServices, asked: BlobRequest, digest: Digest): Promise<boolean> {
   const { request, response, repository, record } = asked;
   const { range: header } = request.headers;
   const range = header === undefined || isConditional(request.headers) ? undefined : parseRange(header);
@@ -49,7 +48,7 @@ export async function servePart(services: BlobServices, asked: BlobRequest, dige
   const enough = new AbortController();
   const signal = AbortSignal.any([asked.signal, enough.signal]);
   try {
-    const sources = sourcesFor(services, asked.puller, repository, digest);
+    const sources = services.sources.for(asked.puller, { repository, digest });
     const events = eventsOf(services, asked, digest);
     const mayUse = mayUseCached(services, repository, digest);
     const wanted = { blob: { repository, digest }, sources, range, events, mayUseCached: mayUse };
@@ -65,6 +64,19 @@ export async function servePart(services: BlobServices, asked: BlobRequest, dige
   }
 }
 
+/**
+ * Whether what is there of a blob may be used for any puller of this registry, as far as `authorize: none` decides it:
+ * the store may have it because of another registry, and then only if this one is known to have served it too. With
+ * `authorize: upstream` it may, and the puller's right is asked beside.
+ */
+export function mayUseCached(
+  { authorize, rights, fetcher }: Pick<ServeServices, "authorize" | "rights" | "fetcher">,
+  repository: string,
+  digest: Digest,
+): boolean {
+  return authorize === "upstream" || !fetcher.areOthers || rights.hasServed(repository, digest);
+}
+
 function headersOf(digest: Digest, { sizeBytes, source, range }: FetchedBlob) {
   return {
     ...blobHeaders(digest, sizeBytes, source, false),
@@ -74,7 +86,7 @@ function headersOf(digest: Digest, { sizeBytes, source, range }: FetchedBlob) {
 }
 
 async function isGranted(
-  { authorize, rights, metrics }: BlobServices,
+  { authorize, rights, metrics }: ServeServices,
   { puller, repository }: Pick<BlobRequest, "puller" | "repository">,
   digest: Digest,
 ): Promise<boolean> {
@@ -91,7 +103,7 @@ async function isGranted(
  * @throws The errors of `openVerified`, also after bytes have been sent.
  */
 export async function serveWhole(
-  services: BlobServices,
+  services: ServeServices,
   asked: BlobRequest,
   digest: Digest,
   range: RangeRequest | undefined,
@@ -100,7 +112,7 @@ export async function serveWhole(
   const enough = new AbortController();
   const signal = AbortSignal.any([asked.signal, enough.signal]);
   const blob = { repository, digest };
-  const sources = sourcesFor(services, puller, repository, digest);
+  const sources = services.sources.for(puller, blob);
   const events = eventsOf(services, asked, digest);
   const mayUse = mayUseCached(services, repository, digest);
   try {
@@ -120,7 +132,7 @@ export async function serveWhole(
 
 /** Send the bytes of a read of this blob, or of a part of it; the head of the response is written before. */
 async function sendRead(
-  services: BlobServices,
+  services: ServeServices,
   { response, record }: Pick<BlobRequest, "response" | "record">,
   digest: Digest,
   read: Pick<FetchedBlob, "chunks" | "brokenOff">,
@@ -139,7 +151,7 @@ async function sendRead(
 
 /** Whether this puller may have what is read: NDN and upstream have been asked in its name, others and the disk not. */
 async function mayHave(
-  { authorize, rights }: BlobServices,
+  { authorize, rights }: ServeServices,
   { puller, repository }: BlobRequest,
   digest: Digest,
   { isFollower, source, sizeBytes }: VerifiedRead & { readonly isFollower: boolean },
@@ -150,12 +162,12 @@ async function mayHave(
 }
 
 /** What a read tells the record of its request. */
-function eventsOf(services: BlobServices, { record }: BlobRequest, digest: Digest): ReadEvents {
+function eventsOf(services: ServeServices, { record }: BlobRequest, digest: Digest): ReadEvents {
   return {
     unavailable: (source, offset, err) => record.failed(source, `byte ${offset}: ${err.message}`, err),
     corrupt: (source, err) => {
       record.failed(source, err.message);
-      if (source === "ndn") services.denylist.set(digest, true);
+      if (source === "ndn") services.sources.denyNdn(digest);
     },
   };
 }

@@ -7,8 +7,8 @@ import { Registry } from "prom-client";
 import { expect, test } from "vitest";
 import { Semaphore } from "#base/semaphore.ts";
 import { createHedgeDelay } from "#blob/hedge.ts";
-import { type BlobServices, createDigestDenylist } from "#client/blobs/blob-request.ts";
 import { createBlobRoute } from "#client/blobs/blob-route.ts";
+import { BlobSources } from "#client/blobs/blob-sources.ts";
 import { createRights } from "#client/rights/rights.ts";
 import { createClientMetrics } from "#client/status/metrics.ts";
 import { PullLog } from "#client/status/pull-log.ts";
@@ -33,13 +33,11 @@ test("a puller that stops reading when the disk is full is broken off with right
   await using owned = new AsyncDisposableStack();
   const registry = new RegistryClient({ base });
   owned.defer(() => registry.close());
-  const services: BlobServices = {
+  const common = {
     registry,
     ndn: { paths: () => ({ first: [ndn], lastResort: undefined }) },
     authorize: "none",
     rights: createRights({ registry, registryHost: "registry.example", authorize: "none" }),
-    denylist: createDigestDenylist(),
-    fetcher: fetches,
     store,
     hedge: { delay: createHedgeDelay({ mode: "off" }), limit: new Semaphore(8) },
     bandwidth: { upstream: undefined, ndn: undefined },
@@ -47,7 +45,8 @@ test("a puller that stops reading when the disk is full is broken off with right
     pulls: new PullLog(),
     log: pino({ level: "silent" }),
     stallTimeoutMs: 1_000,
-  };
+  } as const;
+  const services = { ...common, sources: new BlobSources(common), fetcher: fetches };
   const route = createBlobRoute(services);
   const server = createServer((request, response) => {
     void route(contextFor(request, response), blob.ref);
