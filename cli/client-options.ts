@@ -3,6 +3,7 @@
  */
 import { parseHedgeMode } from "#blob/hedge.ts";
 import { defaultMaxConnections } from "#client/listener/limits.ts";
+import { authorizeChoices, offlinePolicies } from "#client/registries/client-config.ts";
 import { parseUplinkUrl } from "#ndn/face/face-url.ts";
 import { cacheDir } from "./cache/options.ts";
 import { listenAddress, nonEmpty, oneOf, positiveNumber, wholeNumber } from "./parsers.ts";
@@ -23,7 +24,7 @@ export const pulling = {
     value: "upstream|none",
     help: "Who decides whether a puller may have a blob that NDN has: the upstream registry, or no one.",
     fallback: "upstream",
-    parse: oneOf("upstream", "none"),
+    parse: oneOf(...authorizeChoices),
   },
   stallTimeout: {
     flag: "stall-timeout",
@@ -74,7 +75,7 @@ export const caching = {
     value: "POLICY",
     help: "Who is served what is cached while the upstream does not answer: known-pullers, anyone or nobody.",
     fallback: "known-pullers",
-    parse: oneOf("known-pullers", "anyone", "nobody"),
+    parse: oneOf(...offlinePolicies),
   },
   prefetch: {
     flag: "prefetch",

@@ -16,7 +16,7 @@ import type { ManifestHandler } from "./manifests/manifest-route.ts";
 import type { PingHandler } from "./manifests/ping-route.ts";
 import type { RegistryConfig } from "./registries/client-config.ts";
 import { contextOf, type RequestContext } from "./registries/request-context.ts";
-import { namespaceHeader, type Route } from "./registries/router.ts";
+import type { Route } from "./registries/router.ts";
 import type { Rights } from "./rights/rights.ts";
 import type { PullLog } from "./status/pull-log.ts";
 import type { Upstream } from "./upstream/upstream.ts";
@@ -48,7 +48,7 @@ export function createRegistryHandler(parts: RegistryParts): RegistryHandler {
   return async (request, response, route) => {
     try {
       const context = await contextOf(request, response, route, config, registry);
-      response.setHeader("oci-namespace", namespaceHeader(config.registry)["oci-namespace"]);
+      response.setHeader("oci-namespace", config.registry); // tells containerd which registry has answered
       prefetch?.knows(context.puller);
       await answer(parts, context);
     } catch (err: unknown) {

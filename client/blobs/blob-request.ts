@@ -5,6 +5,7 @@ import type { Bandwidth } from "#blob/bandwidth.ts";
 import type { Fetcher } from "#fetch/fetcher.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import type { BlobStorePort } from "#store/store-port.ts";
+import type { Authorize } from "../registries/client-config.ts";
 import type { RequestContext } from "../registries/request-context.ts";
 import type { Rights } from "../rights/rights.ts";
 import type { BlobRecord } from "../status/blob-record.ts";
@@ -18,7 +19,7 @@ export interface ServeServices {
   /** Shared by all registries; undefined when nothing is cached. */
   readonly store: BlobStorePort | undefined;
   /** Whether the upstream is asked if the puller may have what is cached here or comes over NDN. */
-  readonly authorize: "upstream" | "none";
+  readonly authorize: Authorize;
   readonly rights: Rights;
   readonly metrics: ClientMetrics;
 }

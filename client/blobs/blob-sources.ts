@@ -11,6 +11,7 @@ import { upstreamSource } from "#blob/upstream-source.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import type { NdnBlobs } from "#uplinks/uplink-blobs.ts";
+import type { Authorize } from "../registries/client-config.ts";
 import type { Puller } from "../registries/request-context.ts";
 import type { Rights } from "../rights/rights.ts";
 import type { ClientMetrics } from "../status/metrics.ts";
@@ -24,7 +25,7 @@ export interface SourceParts {
   readonly registry: Pick<RegistryClient, "base" | "getBlob">;
   readonly ndn: NdnBlobs | undefined;
   /** Whether the upstream is asked if the puller may have what comes over NDN. */
-  readonly authorize: "upstream" | "none";
+  readonly authorize: Authorize;
   readonly rights: Pick<Rights, "ask">;
   /** When the upstream is asked as well because NDN is late, and how many may be at a time. */
   readonly hedge: Pick<HedgeOptions, "delay" | "limit">;

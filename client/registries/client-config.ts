@@ -22,12 +22,20 @@ export interface RegistryConfig extends RegistryPolicy {
   readonly credentials: LoginConfig | undefined;
 }
 
+/** Who decides whether a puller may have what is cached here or on NDN: the upstream, or no one. */
+export type Authorize = (typeof authorizeChoices)[number];
+export const authorizeChoices = ["upstream", "none"] as const;
+
+/** To whom something is released while the upstream has no answer: pullers that were granted it before, all if any was, or never. */
+export type OfflinePolicy = (typeof offlinePolicies)[number];
+export const offlinePolicies = ["known-pullers", "anyone", "nobody"] as const;
+
 /** What an operator may decide for each registry. */
 export interface RegistryPolicy {
-  /** Who decides whether a puller may have what is cached here or on NDN. @defaultValue upstream */
-  readonly authorize: "upstream" | "none";
-  /** Who is served what is cached while the upstream does not answer. @defaultValue known-pullers */
-  readonly offline: "known-pullers" | "anyone" | "nobody";
+  /** @defaultValue upstream */
+  readonly authorize: Authorize;
+  /** @defaultValue known-pullers */
+  readonly offline: OfflinePolicy;
   /** Whether layers are fetched as soon as their manifest passes. @defaultValue false */
   readonly prefetch: boolean;
   /** Whether the puller's Authorization goes to this registry in path form. @defaultValue true for the default registry */

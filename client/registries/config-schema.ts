@@ -5,6 +5,7 @@ import { z } from "zod";
 import { checkPrefixLength } from "#blob/names.ts";
 import { parseName } from "#ndn/packet/name.ts";
 import { canonicalRegistry } from "#oci/reference.ts";
+import { authorizeChoices, offlinePolicies } from "./client-config.ts";
 
 const passwordLogin = z
   .strictObject({
@@ -50,8 +51,8 @@ const registry = z
     credentials: z
       .union([z.literal("docker-config"), passwordLogin], "docker-config, or username and passwordFile, is needed")
       .optional(),
-    authorize: z.enum(["upstream", "none"], wordsOf("upstream", "none")).optional(),
-    offline: z.enum(["known-pullers", "anyone", "nobody"], wordsOf("known-pullers", "anyone", "nobody")).optional(),
+    authorize: z.enum(authorizeChoices, wordsOf(...authorizeChoices)).optional(),
+    offline: z.enum(offlinePolicies, wordsOf(...offlinePolicies)).optional(),
     prefetch: trueOrFalse.optional(),
     forwardAuthorization: trueOrFalse.optional(),
   })

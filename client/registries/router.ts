@@ -61,11 +61,6 @@ export function createRouter({
 /** A registry that the puller has not named. */
 export const plain: AskedAs = { form: "plain", prefix: "", ns: "" };
 
-/** Which registry has answered (the header that mirrors give to containerd). */
-export function namespaceHeader(registry: string): { readonly "oci-namespace": string } {
-  return { "oci-namespace": registry };
-}
-
 /** Only a registry's parameters are looked at, the others stay byte for byte. */
 function takeNs(rawUrl: string): { path: string; rest: readonly string[] | undefined; ns: readonly string[] } {
   const [path = "", query] = rawUrl.split(/\?(.*)/s, 2);

@@ -7,6 +7,7 @@ import type { BlobRef } from "#blob/source.ts";
 import type { PullerAuth } from "#oci/auth.ts";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
 import { type RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
+import type { Authorize, OfflinePolicy } from "../registries/client-config.ts";
 import type { Puller } from "../registries/request-context.ts";
 import { type GrantKey, type Grants, openGrants } from "./grants.ts";
 
@@ -21,15 +22,12 @@ export type Right =
     }
   | { readonly kind: "refused"; readonly status: number };
 
-/** To whom something is released while the upstream has no answer: pullers that were granted it before, all if any was, or never. */
-export type OfflinePolicy = "known-pullers" | "anyone" | "nobody";
-
 export interface RightsOptions {
   registry: Pick<RegistryClient, "headBlob">;
   /** Which registry the grants are of, in its one spelling (`canonicalRegistry`). */
   registryHost: string;
   /** With `none` nothing is ever refused here, and the upstream is asked only for sizes. */
-  authorize: "upstream" | "none";
+  authorize: Authorize;
   /** @defaultValue known-pullers */
   offline?: OfflinePolicy | undefined;
   /** Where grants outlive the process, beside their key in `<file>.key`; one file per registry. @defaultValue nowhere */

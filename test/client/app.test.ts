@@ -34,6 +34,12 @@ test("/v2 without a slash is the registry's to answer", async () => {
   expect(await ask(endpoint.url, "/v2")).toMatchObject({ status: 301, headers: { location: "/v2/" } });
 });
 
+test("the registry that has answered is named to containerd", async () => {
+  await using upstream = await startUpstream((_, response) => response.end("{}"));
+  await using endpoint = await startEndpoint(upstream.url);
+  expect((await ask(endpoint.url, "/v2/")).headers).toMatchObject({ "oci-namespace": upstream.url.host });
+});
+
 test("readiness names what is missing, and fails only when nothing can be served", async () => {
   await using upstream = await startUpstream((_, response) => response.end("{}"));
   let state = { ready: true, missing: ["NDN uplink"] };

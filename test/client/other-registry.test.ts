@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { BlobSource } from "#blob/source.ts";
 import type { Mirror } from "#client/mirror.ts";
-import { singleRegistry } from "#client/registries/client-config.ts";
+import { type Authorize, singleRegistry } from "#client/registries/client-config.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
 import { blobOf, breaksAfter, holds, repository, stalls, wrongBytes } from "#test/blob/faulty-sources.ts";
 import { type ImageDigests, startRegistry, type TestRegistry } from "#test/support/registry.ts";
@@ -44,7 +44,7 @@ function start({ ofClosed, ofOpen }: Sources = {}): Promise<HoldingEndpoint> {
   return stage.start(closedRegistry.url, undefined, { mirrors, defaultRegistry: closed, hedge: "off" });
 }
 
-function mirrorOf(name: string, upstream: URL, authorize: "upstream" | "none", source: BlobSource | undefined): Mirror {
+function mirrorOf(name: string, upstream: URL, authorize: Authorize, source: BlobSource | undefined): Mirror {
   const registry = new RegistryClient({ base: upstream });
   stage.owned.defer(() => registry.close());
   const config = { ...singleRegistry({ upstream, authorize }).registries.values().next().value!, registry: name };

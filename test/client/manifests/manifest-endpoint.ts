@@ -8,7 +8,7 @@ import { ManifestCache } from "#client/manifests/manifest-cache.ts";
 import type { ServedManifest } from "#client/manifests/manifest-request.ts";
 import { createManifestRoute, type ManifestServices } from "#client/manifests/manifest-route.ts";
 import { createPingRoute } from "#client/manifests/ping-route.ts";
-import type { OfflinePolicy } from "#client/rights/rights.ts";
+import type { OfflinePolicy } from "#client/registries/client-config.ts";
 import { createClientMetrics } from "#client/status/metrics.ts";
 import { createProxy } from "#client/upstream/proxy.ts";
 import type { HeadTimeouts } from "#client/upstream/upstream.ts";

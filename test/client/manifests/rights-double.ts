@@ -1,5 +1,5 @@
 import type { ManifestRights } from "#client/manifests/manifest-request.ts";
-import type { OfflinePolicy } from "#client/rights/rights.ts";
+import type { OfflinePolicy } from "#client/registries/client-config.ts";
 import type { Digest } from "#oci/digest.ts";
 
 /** Rights for tests: nothing is forgotten, and whether it is fresh can be said. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { UpstreamLocation } from "#client/http/upstream-location.ts";
-import { createRouter, namespaceHeader, plain, type Refused, type Route } from "#client/registries/router.ts";
+import { createRouter, plain, type Refused, type Route } from "#client/registries/router.ts";
 
 const registries = new Set(["docker.io", "ghcr.io", "localhost:5001"]);
 const route = createRouter({ default: "docker.io", registries });
@@ -93,8 +93,4 @@ test.each([
     });
     expect(location.rewriteLink(`<${target}>; rel="next"`, endpoint, askedAs)).toContain(`${back}>; rel="next"`);
   }
-});
-
-test("the registry that has answered is named to containerd", () => {
-  expect(namespaceHeader("docker.io")).toEqual({ "oci-namespace": "docker.io" });
 });
