@@ -19,7 +19,7 @@ import type { BlobRequest, ServeServices } from "./blob-request.ts";
  *
  * @returns False, with nothing sent, when it is not cached, not for this puller, or asked for in a way that only the
  * upstream answers.
- * @throws RegistryUnreachable when nobody says whether the puller may have it.
+ * @throws RegistryUnreachable when no one says whether the puller may have it.
  */
 export async function serveCached(services: ServeServices, asked: BlobRequest, digest: Digest): Promise<boolean> {
   const { request, response, signal, record } = asked;

@@ -117,7 +117,7 @@ function wholeNumber(text: unknown): number | undefined {
   return Number.isSafeInteger(number) ? number : undefined;
 }
 
-/** Ends with the outcome, or breaks the connection off; whoever goes away ends the verification. */
+/** Ends with the outcome, or breaks the connection off; a caller that goes away ends the verification. */
 async function streamVerification(
   response: ServerResponse,
   cache: CacheAdmin,

@@ -19,7 +19,7 @@ export interface CachedAnswerOptions {
 
 /**
  * Answer as docker-registry does, where RFC 9110 allows that: conditions first, then the range. Dates cannot be judged,
- * since blobs have none, and are ignored. The blob stays open; whoever opened it closes it.
+ * since blobs have none, and are ignored. The blob stays open; the caller closes it.
  *
  * @returns False, with nothing sent, when several ranges are wanted: those are the upstream's to answer.
  * @throws Error when the file cannot be read, or the signal's reason; the response is then to be broken off.

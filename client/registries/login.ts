@@ -1,5 +1,5 @@
 /**
- * The gateway's own login at a registry, for pullers that have none.
+ * The client's own login at a registry, for pullers that have none.
  */
 import { type CredentialSource, dockerHubLogin, passwordFile, type SourceOptions } from "#oci/credentials.ts";
 import { dockerConfigLogin } from "#oci/docker-config.ts";

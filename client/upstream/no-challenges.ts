@@ -13,7 +13,7 @@ import { discard } from "./upstream-question.ts";
 interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
-  /** Whoever gets it reads it or destroys it; empty after a HEAD. */
+  /** The caller reads it or destroys it; empty after a HEAD. */
   readonly body: Readable;
 }
 
