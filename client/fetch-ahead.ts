@@ -8,7 +8,7 @@ import type { Digest } from "#oci/digest.ts";
 import { layersOf } from "#oci/manifest.ts";
 import type { ServeServices } from "./blobs/blob-request.ts";
 import type { ServedManifest } from "./manifests/manifest-request.ts";
-import type { Puller } from "./registries/request-context.ts";
+import type { Puller } from "./registries/router.ts";
 
 /** Fetches ahead for the pullers of one registry. */
 export interface FetchAhead {

@@ -15,8 +15,7 @@ import { type ManifestCache, repositoryKey } from "./manifests/manifest-cache.ts
 import type { ManifestHandler } from "./manifests/manifest-route.ts";
 import type { PingHandler } from "./manifests/ping-route.ts";
 import type { RegistryConfig } from "./registries/client-config.ts";
-import { contextOf, type RequestContext } from "./registries/request-context.ts";
-import type { Route } from "./registries/router.ts";
+import { contextOf, type RequestContext, type Route } from "./registries/router.ts";
 import type { Rights } from "./rights/rights.ts";
 import type { PullLog } from "./status/pull-log.ts";
 import type { Upstream } from "./upstream/upstream.ts";

@@ -6,7 +6,7 @@ import type { Fetcher } from "#fetch/fetcher.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import type { BlobStorePort } from "#store/store-port.ts";
 import type { Authorize } from "../registries/client-config.ts";
-import type { RequestContext } from "../registries/request-context.ts";
+import type { RequestContext } from "../registries/router.ts";
 import type { Rights } from "../rights/rights.ts";
 import type { BlobRecord } from "../status/blob-record.ts";
 import type { ClientMetrics } from "../status/metrics.ts";

@@ -12,7 +12,7 @@ import type { Digest } from "#oci/digest.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import type { NdnBlobs } from "#uplinks/uplink-blobs.ts";
 import type { Authorize } from "../registries/client-config.ts";
-import type { Puller } from "../registries/request-context.ts";
+import type { Puller } from "../registries/router.ts";
 import type { Rights } from "../rights/rights.ts";
 import type { ClientMetrics } from "../status/metrics.ts";
 

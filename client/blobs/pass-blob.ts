@@ -1,7 +1,6 @@
 import { limitedStream } from "#blob/bandwidth.ts";
 import type { Digest } from "#oci/digest.ts";
-import { provenance } from "../http/answers.ts";
-import { writeAll } from "../http/response-body.ts";
+import { provenance, writeAll } from "../http/answers.ts";
 import { endToEnd } from "../http/semantics.ts";
 import { learnRight } from "../rights/rights.ts";
 import { isFailure } from "../upstream/upstream-question.ts";

@@ -5,8 +5,7 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:
 import { errorJson } from "#oci/errors.ts";
 import { formatContentRange } from "#oci/range.ts";
 import type { CachedBlob } from "#store/store-port.ts";
-import { apiVersion, blobHeaders, provenance } from "./answers.ts";
-import { writeAll } from "./response-body.ts";
+import { apiVersion, blobHeaders, provenance, writeAll } from "./answers.ts";
 import { judgeConditions, judgeRange } from "./semantics.ts";
 
 /** What else an answer needs. */

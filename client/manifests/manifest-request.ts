@@ -3,7 +3,7 @@
  */
 import type { Logger } from "pino";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
-import type { RequestContext } from "../registries/request-context.ts";
+import type { RequestContext } from "../registries/router.ts";
 import type { Rights } from "../rights/rights.ts";
 import { sentBy } from "../upstream/proxy-headers.ts";
 import type { Question } from "../upstream/upstream.ts";

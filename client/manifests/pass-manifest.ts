@@ -3,8 +3,7 @@
  */
 import type { Readable } from "node:stream";
 import type { Digest } from "#oci/digest.ts";
-import { provenance } from "../http/answers.ts";
-import { writeAll } from "../http/response-body.ts";
+import { provenance, writeAll } from "../http/answers.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";
 import { discard } from "../upstream/upstream-question.ts";
 import { digestOf, maxManifestBytes } from "./contents.ts";

@@ -3,10 +3,9 @@
  */
 import type { OutgoingHttpHeaders } from "node:http";
 import { RegistryUnreachable } from "#oci/errors.ts";
-import { sendError, upstreamUnavailable } from "../http/answers.ts";
-import { PullerGone, writeAll } from "../http/response-body.ts";
+import { PullerGone, sendError, upstreamUnavailable, writeAll } from "../http/answers.ts";
 import { isRead } from "../http/semantics.ts";
-import type { RequestContext } from "../registries/request-context.ts";
+import type { RequestContext } from "../registries/router.ts";
 import { hasBody, sentBy } from "../upstream/proxy-headers.ts";
 import type { Upstream, UpstreamReply } from "../upstream/upstream.ts";
 import { type Ask, discard, isFailure } from "../upstream/upstream-question.ts";

@@ -1,8 +1,13 @@
 /**
- * Which registry a request is for, and how the upstream has to see it. Paths are cut, never decoded.
+ * Which registry a request of a puller is for, how the upstream has to see it, and who asks. Paths are cut, never decoded.
  */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { PullerAuth } from "#oci/auth.ts";
 import { canonicalRegistry } from "#oci/reference.ts";
+import type { RegistryClient } from "#oci/registry-client.ts";
+import { signalOf } from "../http/answers.ts";
 import { isRegistryPath } from "../http/semantics.ts";
+import type { RegistryConfig } from "./client-config.ts";
 
 /** How the puller has named the registry; what is sent back to it is written in the same form. */
 export interface AskedAs {
@@ -48,7 +53,7 @@ export function createRouter({
       if (!registries.has(name)) return { refused: `this endpoint serves ${served}, not ${name.slice(0, 100)}` };
       return { registry: name, rawUrl: join(path, rest), askedAs: { form: "ns", prefix: "", ns: ns[0]! } };
     }
-    const first = firstComponent(path);
+    const first = /^\/v2\/([^/]+)\//.exec(path)?.[1];
     if (first === undefined || !registries.has(first)) {
       return { registry: standard, rawUrl: cutMountSource(rawUrl, standard), askedAs: plain };
     }
@@ -81,10 +86,6 @@ function join(path: string, parameters: readonly string[] | undefined): string {
   return parameters?.length ? `${path}?${parameters.join("&")}` : path;
 }
 
-function firstComponent(path: string): string | undefined {
-  return /^\/v2\/([^/]+)\//.exec(path)?.[1];
-}
-
 /** A push names the repository that it mounts a blob from as the puller sees it: with the registry in front. */
 function cutMountSource(rawUrl: string, registry: string): string {
   const [path = "", query] = rawUrl.split(/\?(.*)/s, 2);
@@ -94,4 +95,57 @@ function cutMountSource(rawUrl: string, registry: string): string {
     return source === registry ? parameter.replace(/^from=[^/%]+(?:\/|%2f)/i, "from=") : parameter;
   });
   return `${path}?${parameters.join("&")}`;
+}
+
+/** Who asks. */
+export interface Puller {
+  /** In whose name the upstream is asked. */
+  readonly auth: PullerAuth;
+  /** Stands for it where rights are remembered, without a secret in it; undefined for anonymous. */
+  readonly identity: string | undefined;
+}
+
+/** What every handler is given. */
+export interface RequestContext {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Path and query for the upstream, below its base; `request.url` is as the puller wrote it. */
+  readonly url: string;
+  readonly askedAs: AskedAs;
+  /** The registry's name in the configuration, in its one spelling. */
+  readonly registry: string;
+  readonly puller: Puller;
+  /** Fires when the puller goes away. */
+  readonly signal: AbortSignal;
+}
+
+/** The context of a request that the router has sent to this registry. @throws the signal's reason */
+export async function contextOf(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { rawUrl: url, askedAs }: Route,
+  config: Pick<RegistryConfig, "registry" | "forwardAuthorization">,
+  registry: Pick<RegistryClient, "identityOf">,
+): Promise<RequestContext> {
+  const signal = signalOf(response);
+  const auth = pullerAuth(request.headers.authorization, askedAs, config);
+  const identity = await registry.identityOf(auth, signal);
+  const puller = { auth, identity: identity === "anonymous" ? undefined : identity };
+  return { request, response, url, askedAs, registry: config.registry, puller, signal };
+}
+
+/**
+ * In whose name a puller's request goes to its registry.
+ *
+ * In path form the puller has logged in, if at all, at the default registry, and for a repository whose name has the
+ * registry in front: other registries do not get to see that, and where it is sent and refused it counts as not sent.
+ */
+export function pullerAuth(
+  authorization: string | undefined,
+  askedAs: AskedAs,
+  { forwardAuthorization }: Pick<RegistryConfig, "forwardAuthorization">,
+): PullerAuth {
+  if (askedAs.form !== "path") return { kind: "puller", value: authorization };
+  if (!forwardAuthorization) return { kind: "puller", value: undefined };
+  return { kind: "puller", value: authorization, orWithout: true };
 }

@@ -8,7 +8,7 @@ import type { PullerAuth } from "#oci/auth.ts";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
 import { type RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
 import type { Authorize, OfflinePolicy } from "../registries/client-config.ts";
-import type { Puller } from "../registries/request-context.ts";
+import type { Puller } from "../registries/router.ts";
 import { type GrantKey, type Grants, openGrants } from "./grants.ts";
 
 /** What the upstream says about one puller and one blob. */

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { connectionHeaders } from "../http/semantics.ts";
-import type { RequestContext } from "../registries/request-context.ts";
+import type { RequestContext } from "../registries/router.ts";
 import type { SentByPuller } from "./upstream.ts";
 
 /** What a puller's request says to the upstream, as data. */

@@ -13,8 +13,7 @@ import { maxConnectionsPerOrigin, type RegistryClient } from "#oci/registry-clie
 import { sendError, upstreamUnavailable } from "../http/answers.ts";
 import { endToEnd, isRead } from "../http/semantics.ts";
 import { UpstreamLocation } from "../http/upstream-location.ts";
-import type { Puller } from "../registries/request-context.ts";
-import { plain } from "../registries/router.ts";
+import { type Puller, plain } from "../registries/router.ts";
 import type { ClientMetrics } from "../status/metrics.ts";
 import { upstreamErrorKind } from "../status/upstream-answer.ts";
 import { isPing, withoutChallenge } from "./no-challenges.ts";

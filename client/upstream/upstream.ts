@@ -3,8 +3,7 @@
  */
 import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
-import type { Puller, RequestContext } from "../registries/request-context.ts";
-import type { AskedAs } from "../registries/router.ts";
+import type { AskedAs, Puller, RequestContext } from "../registries/router.ts";
 
 /** What is asked for: a manifest, or how the registry welcomes a puller at `/v2/` (the ping). */
 export type Target =

@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { signalOf } from "#client/http/response-body.ts";
-import type { Puller, RequestContext } from "#client/registries/request-context.ts";
-import { plain } from "#client/registries/router.ts";
+import { signalOf } from "#client/http/answers.ts";
+import { type Puller, plain, type RequestContext } from "#client/registries/router.ts";
 
 /** The puller that sends this Authorization, or none. */
 export function by(authorization: string | undefined): Puller {

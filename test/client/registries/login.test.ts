@@ -2,8 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { registryLogin } from "#client/registries/login.ts";
-import { pullerAuth } from "#client/registries/request-context.ts";
-import { plain } from "#client/registries/router.ts";
+import { plain, pullerAuth } from "#client/registries/router.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 
 const hub = { registry: "docker.io", upstream: new URL("https://registry-1.docker.io"), credentials: undefined };
