@@ -46,7 +46,7 @@ export function createManifestRoute(services: ManifestServices, ask: Ask): Manif
 }
 
 async function answerHead(services: ManifestServices, ask: Ask, wanted: ManifestRequest): Promise<void> {
-  const reply = await askOrServeStale(services, ask, wanted, { method: "HEAD", otherwise: "nothing" });
+  const reply = await askOrServeStale(services, ask, wanted, { method: "HEAD", otherwise: "none" });
   if (!reply) return;
   discard(reply.body);
   learn(services, wanted, reply);
@@ -60,7 +60,7 @@ async function answerGet(services: ManifestServices, ask: Ask, wanted: ManifestR
     const isAnswered = await answerByHead(services, ask, wanted);
     if (isAnswered) return;
   }
-  const reply = await askOrServeStale(services, ask, wanted, { method: "GET", otherwise: "nothing" });
+  const reply = await askOrServeStale(services, ask, wanted, { method: "GET", otherwise: "none" });
   if (!reply) return;
   learn(services, wanted, reply);
   try {
@@ -73,7 +73,7 @@ async function answerGet(services: ManifestServices, ask: Ask, wanted: ManifestR
 /** A HEAD costs no pull quota, and where the manifest is cached it is enough. */
 async function answerByHead(services: ManifestServices, ask: Ask, wanted: ManifestRequest): Promise<boolean> {
   try {
-    const head = await askOrServeStale(services, ask, wanted, { method: "HEAD", otherwise: "question" });
+    const head = await askOrServeStale(services, ask, wanted, { method: "HEAD", otherwise: "another request" });
     if (!head) return true;
     discard(head.body);
     learn(services, wanted, head);

@@ -39,7 +39,7 @@ export function createPingRoute(services: PingServices, ask: Ask): PingHandler {
     const method = request.method === "HEAD" ? "HEAD" : "GET";
     const [path = ""] = url.split("?", 1);
     const { accept } = request.headers;
-    const inItsPlace = services.rights.offline === "nobody" ? "nothing" : "cache";
+    const inItsPlace = services.rights.offline === "nobody" ? "none" : "cache";
     try {
       const reply = await ask({ ping: path, accept, puller, method, sent: sentBy(context), signal }, inItsPlace);
       if (!isFailure(reply.status)) return await pass(services, context, reply);

@@ -8,8 +8,8 @@ import type { HeadTimeouts, Question, Upstream, UpstreamReply } from "./upstream
 /** The upstream has not begun to answer in time; asked for longer, it may. */
 export class UpstreamSilent extends RegistryUnreachable {}
 
-/** What answers when the upstream does not: the cache, another question to the upstream, or nothing. */
-export type InItsPlace = "cache" | "question" | "nothing";
+/** What answers when the upstream does not: the cache, another request to the upstream, or nothing. */
+export type InItsPlace = "cache" | "another request" | "none";
 
 /**
  * Asks the upstream one question; the second argument says what answers when it does not.
@@ -26,8 +26,8 @@ export function createAsk(upstream: Upstream, options: Partial<HeadTimeouts> & {
   let silentUntilMs = Number.NEGATIVE_INFINITY;
 
   const timeoutOf = (inItsPlace: InItsPlace): number | undefined => {
-    if (inItsPlace === "nothing") return undefined;
-    if (inItsPlace === "question") return aloneMs;
+    if (inItsPlace === "none") return undefined;
+    if (inItsPlace === "another request") return aloneMs;
     return now() < silentUntilMs ? Math.min(afterSilenceMs, withCacheMs) : withCacheMs;
   };
 

@@ -18,7 +18,7 @@ function question(signal = new AbortController().signal) {
 }
 
 /** Milliseconds that one question was waited for. */
-async function waitedMs(ask: ReturnType<typeof createAsk>, inItsPlace: "cache" | "question"): Promise<number> {
+async function waitedMs(ask: ReturnType<typeof createAsk>, inItsPlace: "cache" | "another request"): Promise<number> {
   const startedMs = performance.now();
   const answer = expect(ask(question(), inItsPlace)).rejects.toThrow(UpstreamSilent);
   await vi.advanceTimersToNextTimerAsync();
@@ -28,7 +28,7 @@ async function waitedMs(ask: ReturnType<typeof createAsk>, inItsPlace: "cache" |
 
 test("how long is waited depends on who can answer instead, and on whether it was in vain lately", async () => {
   const ask = createAsk(silent);
-  expect(await waitedMs(ask, "question")).toBe(10_000);
+  expect(await waitedMs(ask, "another request")).toBe(10_000);
   for (let i = 0; i < 20; i++) expect(await waitedMs(ask, "cache")).toBe(1_000);
   vi.advanceTimersByTime(10_000);
   // Short waits do not prolong themselves: an upstream that needs 2 s is heard again.
@@ -44,7 +44,7 @@ test("with the cache in its place, a silent upstream keeps only the first puller
 test("where nothing else can answer, the upstream has all the time it wants, until the puller goes away", async () => {
   const ask = createAsk(silent);
   const gone = new AbortController();
-  const answer = expect(ask(question(gone.signal), "nothing")).rejects.toThrow("the puller left");
+  const answer = expect(ask(question(gone.signal), "none")).rejects.toThrow("the puller left");
   expect(vi.getTimerCount()).toBe(0);
   gone.abort(new Error("the puller left"));
   await answer;
