@@ -20,7 +20,7 @@ export interface SourcedChunk {
 
 /** What went wrong during a read, for logs and for keeping away from a source; the read continues or throws by itself. */
 export interface ReadEvents {
-  /** `source` could not begin, or broke off when the reader cached `offset` bytes. */
+  /** `source` could not begin, or broke off when the reader had `offset` bytes. */
   unavailable?(source: SourceName, offset: number, err: BlobUnavailable): void;
   /** Bytes or claims of `source` cannot be those of the blob; where two contradict each other, called for each. */
   corrupt?(source: SourceName, err: BlobCorrupt): void;

@@ -10,12 +10,12 @@ export interface BlobRef {
   readonly digest: Digest;
 }
 
-/** Where the bytes of a response came from; the `source` label of the metrics. */
+/** Where the bytes of a response came from; the `source` label of the metrics. `peer` is reserved: no source has it yet. */
 export type SourceName = "ndn" | "upstream" | "store" | "peer";
 
 /** Where a reader continues: the first `offset` bytes are already there and hash to `prefixSha256()`. */
 export interface ResumePoint {
-  /** Bytes already cached, 0 for a fresh start. */
+  /** Bytes that the reader has already, 0 for a fresh start. */
   readonly offset: number;
   /** sha256 of those bytes, for sources that can only start over and must prove that they have the same blob. */
   prefixSha256(): Buffer;
@@ -70,7 +70,7 @@ export class BlobCorrupt extends Error {
   override readonly name = "BlobCorrupt";
 }
 
-/** Nothing is cached yet. */
+/** Nothing has been read yet. */
 export const fromStart: ResumePoint = { offset: 0, prefixSha256: () => Buffer.from(emptySha256, "hex") };
 
 const emptySha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

@@ -22,7 +22,7 @@ export interface JournalEntry {
 export interface GrantJournal {
   /** The key under which its lines were made. */
   readonly secret: Buffer;
-  /** What the file cached when it was opened, in order. */
+  /** What the file held when it was opened, in order. */
   read(): readonly JournalEntry[];
   /** Called once, before anything is written: where a rewrite of the file takes its lines from. */
   begin(grants: Remembered): void;
@@ -207,8 +207,8 @@ const secretBytes = 32;
  * @throws The file system's error.
  */
 function openSecret(file: string): { secret: Buffer; isNew: boolean } {
-  const cached = readIfThere(file);
-  if (cached?.length === secretBytes) return { secret: cached, isNew: false };
+  const kept = readIfThere(file);
+  if (kept?.length === secretBytes) return { secret: kept, isNew: false };
   const secret = randomBytes(secretBytes);
   writeFileAtomicSync(file, secret.toString("base64url"), 0o600);
   return { secret, isNew: true };

@@ -1,5 +1,5 @@
 /**
- * Everything that is not a blob: passed to the upstream and back, streaming both ways.
+ * Everything that is not answered here: passed to the upstream and back, streaming both ways.
  */
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { PassThrough, type Readable } from "node:stream";
