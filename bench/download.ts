@@ -5,6 +5,7 @@ import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { promisify } from "node:util";
+import { testEnvironment } from "#test/support/environment.ts";
 import { blobBytes, type RunningProgram } from "#test/support/running-program.ts";
 import { blobUrl } from "#test/support/slow-reader.ts";
 import { repository } from "./rig.ts";
@@ -27,7 +28,7 @@ export async function curl(downloads: readonly Download[]): Promise<void> {
     file,
     blobUrl(endpoint, repository, digest),
   ]);
-  await execute("curl", ["-sSf", ...atOnce, ...targets]);
+  await execute("curl", ["-sSf", ...atOnce, ...targets], { env: testEnvironment() });
 }
 
 /** Check outside the timed part that the right bytes came. @throws Error */

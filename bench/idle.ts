@@ -13,6 +13,7 @@ import { loadavg } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs, promisify } from "node:util";
+import { testEnvironment } from "#test/support/environment.ts";
 import { freePort } from "#test/support/free-port.ts";
 import { startProcess } from "#test/support/process.ts";
 import { checkout } from "#test/support/programs.ts";
@@ -40,7 +41,11 @@ await print("client, idle", "MB resident", async () => {
 await print("server, idle", "MB resident", () =>
   residentMegabytes(["server", ...uplink, "--registry", registry], "server is running"),
 );
-await print("--help", "ms", async () => 1000 * (await timed(() => execute(process.execPath, [executable, "--help"]))));
+await print(
+  "--help",
+  "ms",
+  async () => 1000 * (await timed(() => execute(process.execPath, [executable, "--help"], { env: testEnvironment() }))),
+);
 await print("start until it listens", "ms", async () => {
   const startedAtMs = performance.now();
   await using program = await run(["start", "--listen", `127.0.0.1:${await freePort()}`], "ndn-registry serves");

@@ -23,6 +23,7 @@ import { parseName } from "#ndn/packet/name.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
 import { createServer } from "#server/create-server.ts";
 import { BlobStore } from "#store/blob-store.ts";
+import { testEnvironment } from "#test/support/environment.ts";
 import { freePort } from "#test/support/free-port.ts";
 import { patternBlob, startRegistry } from "#test/support/registry.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
@@ -47,7 +48,7 @@ async function serveRegistry(): Promise<void> {
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { list: { type: "boolean", default: false } } });
-  const child = fork(fileURLToPath(import.meta.url), ["registry"]);
+  const child = fork(fileURLToPath(import.meta.url), ["registry"], { env: testEnvironment() });
   const [{ url, digest }] = (await once(child, "message")) as [{ url: string; digest: string }];
   await using owned = new AsyncDisposableStack();
   const endpoint = await startBothHalves(new URL(url), owned.use(await makeTemporaryFolder()).path);

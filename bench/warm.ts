@@ -4,6 +4,7 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { testEnvironment } from "#test/support/environment.ts";
 import { blobUrl } from "#test/support/slow-reader.ts";
 import { checkFile, curl } from "./download.ts";
 import { requestRate } from "./request-rate.ts";
@@ -75,7 +76,8 @@ async function cached(rig: Rig, ends: Ends, count: number, sizeBytes: number): P
 async function megabytesPerSecond(endpoint: string, digest: string, sizeBytes: number): Promise<number> {
   const target = ["-o", "/dev/null", blobUrl(endpoint, repository, digest)];
   const targets = Array.from({ length: times }, () => target).flat();
-  return (times * sizeBytes) / 1e6 / (await timed(() => execute("curl", ["-sSf", ...targets])));
+  const env = testEnvironment();
+  return (times * sizeBytes) / 1e6 / (await timed(() => execute("curl", ["-sSf", ...targets], { env })));
 }
 
 function rateOf(endpoint: string, digests: readonly string[], bodyBytes: number): Promise<number> {

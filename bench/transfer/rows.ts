@@ -5,6 +5,7 @@ import { execFile } from "node:child_process";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { testEnvironment } from "#test/support/environment.ts";
 import { type RunningProcess, startProcess } from "#test/support/process.ts";
 import { checkout, programPath } from "#test/support/programs.ts";
 import type { RunningProgram } from "#test/support/running-program.ts";
@@ -127,7 +128,7 @@ function ndndPut(rig: Rig, name: string, input: string): Promise<RunningProcess>
 }
 
 function ndndCat(rig: Rig, name: string, file: string): Promise<unknown> {
-  const env = { ...process.env, NDN_CLIENT_TRANSPORT: rig.uplink };
+  const env = testEnvironment({ NDN_CLIENT_TRANSPORT: rig.uplink });
   return execute("/bin/sh", ["-c", `exec "$0" cat "$1" > "$2"`, programPath("ndnd"), name, file], { env });
 }
 
@@ -141,5 +142,6 @@ function ndntsServe(rig: Rig, name: string, input: string): Promise<RunningProce
 }
 
 function ndntsFetch(rig: Rig, name: string, file: string): Promise<unknown> {
-  return execute(process.execPath, [join(checkout, "bench/transfer/ndnts.ts"), "fetch", rig.socket, name, file]);
+  const args = [join(checkout, "bench/transfer/ndnts.ts"), "fetch", rig.socket, name, file];
+  return execute(process.execPath, args, { env: testEnvironment() });
 }

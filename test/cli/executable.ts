@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { testEnvironment } from "#test/support/environment.ts";
 import { checkout } from "#test/support/programs.ts";
 
 /** What a run of the executable came to. */
@@ -18,7 +19,7 @@ export async function runExecutable(
 ): Promise<Outcome> {
   const child = spawn(process.execPath, [join(checkout, "cli/main.js"), ...args], {
     cwd,
-    env: { PATH: process.env.PATH, ...env },
+    env: testEnvironment(env),
     stdio: ["ignore", "pipe", "pipe"],
     timeout: 15_000,
   });

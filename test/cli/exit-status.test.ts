@@ -7,8 +7,10 @@ import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseName } from "#ndn/packet/name.ts";
 import { openIdentity } from "#ndn/trust/keychain.ts";
+import { testEnvironment } from "#test/support/environment.ts";
 import { checkout } from "#test/support/programs.ts";
 import { makeTemporaryFolder, type TemporaryFolder } from "#test/support/tmp.ts";
+import { runExecutable } from "./executable.ts";
 
 let folder: TemporaryFolder;
 beforeAll(async () => {
@@ -17,16 +19,8 @@ beforeAll(async () => {
 afterAll(() => folder[Symbol.asyncDispose]());
 
 /** Run the executable to its end, with no variables of ours but these. */
-async function run(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const child = spawn(process.execPath, [join(checkout, "cli/main.js"), ...args], {
-    cwd: folder.path,
-    env: { PATH: process.env.PATH, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-    timeout: 15_000,
-  });
-  const [stdout, stderr, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "exit")]);
-  return { status: status as number | null, stdout, stderr };
-}
+const run = (args: readonly string[], env: Readonly<Record<string, string>> = {}) =>
+  runExecutable(args, { cwd: folder.path, env });
 
 /** A port that is taken while `use` runs. */
 async function takenPort(use: (port: number) => Promise<void>): Promise<void> {
@@ -46,7 +40,7 @@ test("whoever reads only the beginning of what is printed ends it without a word
   const keychain = join(folder.path, "keychain");
   await openIdentity(keychain, parseName("/n"));
   const command = [join(checkout, "cli/main.js"), "key", "show", "--keychain", keychain];
-  const child = spawn(process.execPath, command, { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, command, { env: testEnvironment(), stdio: ["ignore", "pipe", "pipe"] });
   child.stdout.destroy();
   const [stderr, [status]] = await Promise.all([text(child.stderr), once(child, "exit")]);
   expect([stderr, status]).toEqual(["", 0]);

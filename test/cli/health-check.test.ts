@@ -9,6 +9,7 @@ import { text } from "node:stream/consumers";
 import { afterEach, expect, test } from "vitest";
 import { readTls } from "#client/listener/tls.ts";
 import { makeCertificate } from "#test/client/listener/certificates.ts";
+import { testEnvironment } from "#test/support/environment.ts";
 import { freePort } from "#test/support/free-port.ts";
 import { checkout } from "#test/support/programs.ts";
 import { describeWith } from "#test/support/require-programs.ts";
@@ -40,7 +41,7 @@ async function checkHealth(env: Readonly<Record<string, string>>) {
   const command = JSON.parse(/^HEALTHCHECK [^\n]*\\\n\s*CMD (\[.*\])$/m.exec(dockerfile)![1]!) as string[];
   const child = spawn(process.execPath, command.slice(1), {
     cwd: checkout,
-    env: { PATH: process.env.PATH, ...env },
+    env: testEnvironment(env),
     stdio: ["ignore", "ignore", "pipe"],
   });
   const [stderr, [status]] = await Promise.all([text(child.stderr), once(child, "exit")]);

@@ -1,15 +1,12 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { parseName } from "#ndn/packet/name.ts";
 import { tlv } from "#ndn/packet/tlv.ts";
 import { openIdentity } from "#ndn/trust/keychain.ts";
 import { Authority } from "#test/ndn/trust/authority.ts";
-import { checkout } from "#test/support/programs.ts";
 import { makeTemporaryFolder, type TemporaryFolder } from "#test/support/tmp.ts";
+import { runExecutable } from "./executable.ts";
 
 const prefix = parseName("/example/registry");
 let folder: TemporaryFolder;
@@ -24,16 +21,8 @@ beforeEach(() => {
 afterAll(() => folder[Symbol.asyncDispose]());
 
 /** `ndn-registry key …` on the keychain of this test, to its end. */
-async function key(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const child = spawn(process.execPath, [join(checkout, "cli/main.js"), "key", ...args, "--keychain", keychain], {
-    cwd: folder.path,
-    env: { PATH: process.env.PATH, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-    timeout: 15_000,
-  });
-  const [stdout, stderr, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "exit")]);
-  return { status: status as number | null, stdout, stderr };
-}
+const key = (args: readonly string[], env: Readonly<Record<string, string>> = {}) =>
+  runExecutable(["key", ...args, "--keychain", keychain], { cwd: folder.path, env });
 
 test("show says name, digest, kind and validity", async () => {
   const { certificateName, digest } = await openIdentity(keychain, prefix);

@@ -8,9 +8,10 @@ import { baseImagePrograms, importBaseImage } from "#test/support/programs/base-
 import { type DockerRegistry, startDockerRegistry } from "#test/support/programs/docker-registry.ts";
 import { type Dockerd, startDockerd } from "#test/support/programs/dockerd.ts";
 import { startNdnd } from "#test/support/programs/ndnd.ts";
-import { checkout } from "#test/support/programs.ts";
+import { checkout, programPath } from "#test/support/programs.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { describeWith } from "#test/support/require-programs.ts";
+import { run } from "#test/support/run.ts";
 import { pushSmallImage } from "#test/support/small-image.ts";
 import { useStage } from "#test/support/stage.ts";
 import { until } from "#test/support/until.ts";
@@ -56,7 +57,9 @@ describeWith(needed, "containers", () => {
     const dockerfile = ["--file", join(checkout, `${verb}.Dockerfile`), "--build-arg", "NODE_IMAGE=node-base:24"];
     const proxies = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"].filter((name) => process.env[name] !== undefined);
     const network = ["--network", "host", ...proxies.flatMap((name) => ["--build-arg", name])];
-    await engine.docker("build", "--quiet", ...network, ...dockerfile, "--tag", `ndn-registry-${verb}`, checkout);
+    const args = ["build", "--quiet", ...network, ...dockerfile, "--tag", `ndn-registry-${verb}`, checkout];
+    const ofMachine = Object.fromEntries(proxies.map((name) => [name, process.env[name]]));
+    await run(programPath("docker"), args, { env: { ...engine.env, ...ofMachine } });
   }
 
   async function start(verb: string, listen: string, args: readonly string[]): Promise<void> {

@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { clientOptions } from "#cli/client-options.ts";
+import { testEnvironment } from "#test/support/environment.ts";
 import { programPath } from "#test/support/programs.ts";
 import { describeWith } from "#test/support/require-programs.ts";
 import { run } from "#test/support/run.ts";
@@ -83,7 +84,10 @@ describeWith(["root", "mount", "umount"], "a disk that is full", () => {
     const path = await stage.newFolder(name);
     await run(programPath("mount"), ["-t", "tmpfs", "-o", "size=64k,nr_inodes=16", "none", path]);
     // not run(): a test runner that is stopped half-way still unmounts
-    stage.own({ [Symbol.asyncDispose]: async () => void execFileSync(programPath("umount"), ["-l", path]) });
+    stage.own({
+      [Symbol.asyncDispose]: async () =>
+        void execFileSync(programPath("umount"), ["-l", path], { env: testEnvironment() }),
+    });
     await writeFile(join(path, "filler"), Buffer.alloc(64 * 1024)).catch(() => undefined);
     return path;
   }

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
+import { testEnvironment } from "#test/support/environment.ts";
 
 const ended = "the helper process has ended";
 
@@ -14,7 +15,7 @@ export class TalkingProcess implements AsyncDisposable {
   #hasEnded = false;
 
   constructor(command: string, args: readonly string[]) {
-    this.#child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
+    this.#child = spawn(command, args, { env: testEnvironment(), stdio: ["pipe", "pipe", "inherit"] });
     this.#child.stdin.on("error", () => undefined); // it has ended: whoever waits is told below
     createInterface({ input: this.#child.stdout }).on("line", (line) => this.#heard(line));
     this.#child.once("exit", () => {

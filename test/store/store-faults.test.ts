@@ -1,14 +1,12 @@
-import { execFile } from "node:child_process";
 import { access, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { StoreError } from "#store/store-port.ts";
+import { run } from "#test/support/run.ts";
 import { makeTemporaryFolder, type TemporaryFolder } from "#test/support/tmp.ts";
 import { blobOf, openStore, readBlob, write } from "./opened-store.ts";
 import { startStoreChild } from "./store-process.ts";
 
-const run = promisify(execFile);
 const isRoot = process.getuid?.() === 0;
 
 let folder: TemporaryFolder;

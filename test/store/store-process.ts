@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { testEnvironment } from "#test/support/environment.ts";
 
 /** A process that writes blobs until it is killed. */
 export interface StoreChild {
@@ -17,7 +18,7 @@ export interface StoreChild {
 
 /** Compile it once for all: started 50 times it would else be the longer half of a test. */
 export async function compileStoreChild(cache: string): Promise<NodeJS.ProcessEnv> {
-  const env = { ...process.env, NODE_COMPILE_CACHE: cache };
+  const env = testEnvironment({ NODE_COMPILE_CACHE: cache });
   await once(spawn(process.execPath, [script], { env, stdio: "inherit" }), "exit");
   return env;
 }
@@ -27,7 +28,7 @@ const script = fileURLToPath(new URL("store-child.ts", import.meta.url));
 /** Start `store-child.ts`, if wanted under another command such as `prlimit`. */
 export function startStoreChild(
   { directory, seed, maxBytes }: { directory: string; seed: number; maxBytes: number },
-  { under = [], env = process.env }: { under?: readonly string[]; env?: NodeJS.ProcessEnv } = {},
+  { under = [], env = testEnvironment() }: { under?: readonly string[]; env?: NodeJS.ProcessEnv } = {},
 ): StoreChild {
   const [command, ...args] = [...under, process.execPath, script, directory, String(seed), String(maxBytes)];
   const child = spawn(command!, args, { env, stdio: ["ignore", "pipe", "inherit"] });

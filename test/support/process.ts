@@ -5,6 +5,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { testEnvironment, type Variables } from "./environment.ts";
 import { GivenUp, until } from "./until.ts";
 
 /** How to start a program. */
@@ -14,8 +15,8 @@ export interface ProcessOptions {
   readonly args: readonly string[];
   /** File that receives stdout and stderr. */
   readonly logFile: string;
-  /** Added to this process's own environment; undefined takes a variable out. */
-  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Added to {@link testEnvironment}. */
+  readonly env?: Variables;
   readonly cwd?: string;
   /** Asked again until true; a program that ends before that is an error. */
   readonly ready?: (program: RunningProcess) => Promise<boolean> | boolean;
@@ -99,10 +100,9 @@ export class RunningProcess implements AsyncDisposable {
 /** Start a program and wait until it is ready; throws with the end of its output when it is not. */
 export async function startProcess(options: ProcessOptions): Promise<RunningProcess> {
   const output = openSync(options.logFile, "a");
-  const env = { ...process.env, ...options.env };
   const child = spawn(options.command, options.args, {
     stdio: ["ignore", output, output],
-    env,
+    env: testEnvironment(options.env),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
   const program = new RunningProcess(child, options);

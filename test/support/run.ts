@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import { testEnvironment, type Variables } from "./environment.ts";
 
 const execute = promisify(execFile);
 
@@ -11,7 +12,8 @@ export interface Output {
 
 /** Options of {@link run}. */
 export interface RunOptions {
-  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Added to {@link testEnvironment}. */
+  readonly env?: Variables;
   readonly cwd?: string;
   /** @defaultValue 120000 */
   readonly timeoutMs?: number;
@@ -21,7 +23,7 @@ export interface RunOptions {
 export async function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<Output> {
   try {
     return await execute(command, args, {
-      env: { ...process.env, ...options.env },
+      env: testEnvironment(options.env),
       timeout: options.timeoutMs ?? 120_000,
       maxBuffer: 64 * 1024 * 1024,
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { testEnvironment } from "#test/support/environment.ts";
 import { programPath } from "#test/support/programs.ts";
 
 /** A page in headless Chromium, and everything about it that ought not to happen. */
@@ -14,7 +15,7 @@ export interface WatchedPage extends AsyncDisposable {
 export async function startBrowser(): Promise<Browser> {
   // Chromium refuses its sandbox to root, and containers have little shared memory.
   const args = [...(process.getuid?.() === 0 ? ["--no-sandbox"] : []), "--disable-dev-shm-usage"];
-  return chromium.launch({ executablePath: programPath("chromium"), args });
+  return chromium.launch({ executablePath: programPath("chromium"), args, env: { ...testEnvironment() } });
 }
 
 /** Open `url` in a window of its own. */

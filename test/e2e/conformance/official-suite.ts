@@ -12,6 +12,7 @@ import { once } from "node:events";
 import { createWriteStream } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { testEnvironment } from "#test/support/environment.ts";
 import { startDockerRegistry } from "#test/support/programs/docker-registry.ts";
 import { startBothHalves } from "#test/support/running-program.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
@@ -55,7 +56,7 @@ async function outcomesAt(host: string, results: string): Promise<Outcomes> {
   };
   const present = { OCI_REGISTRY: host, OCI_TLS: "disabled", OCI_REPO1: "suite/one", OCI_REPO2: "suite/two" };
   const reports = { OCI_REPORT_DIR: results, OCI_RESULTS_DIR: results };
-  const env = { ...process.env, ...first, ...tests, ...present, ...reports };
+  const env = testEnvironment({ ...first, ...tests, ...present, ...reports });
   const run = spawn(resolve(suite!), [], { cwd: results, env, stdio: ["ignore", "pipe", "pipe"] });
   const log = createWriteStream(join(results, "log"));
   run.stdout.pipe(log);

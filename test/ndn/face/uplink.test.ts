@@ -11,6 +11,7 @@ import { SocketUplink } from "#ndn/face/uplink.ts";
 import { encodeInterest } from "#ndn/packet/interest.ts";
 import { parseName } from "#ndn/packet/name.ts";
 import { TT, tlv } from "#ndn/packet/tlv.ts";
+import { testEnvironment } from "#test/support/environment.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 import { until } from "#test/support/until.ts";
 import { unixUrl, up } from "../objects.ts";
@@ -91,7 +92,7 @@ test("a listener takes over the socket file of a crash, never that of a living p
   await expect(FaceListener.listen(url, silent)).rejects.toThrow(/EADDRINUSE/);
   await living.close();
   const path = join(folder.path, "face.sock");
-  spawnSync(process.execPath, ["-e", crash, path]);
+  spawnSync(process.execPath, ["-e", crash, path], { env: testEnvironment() });
   expect((await lstat(path)).isSocket()).toBe(true);
   const again = await FaceListener.listen(url, silent);
   await again.close();

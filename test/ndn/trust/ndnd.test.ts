@@ -10,13 +10,15 @@ import { importCertificate } from "#ndn/trust/key-import.ts";
 import { exportAnchor, openIdentity } from "#ndn/trust/keychain.ts";
 import { encodeSignedData } from "#ndn/trust/signed-data.ts";
 import { createVerifier } from "#ndn/trust/verifier.ts";
+import { testEnvironment } from "#test/support/environment.ts";
 import { programPath } from "#test/support/programs.ts";
 import { describeWith } from "#test/support/require-programs.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 import { prefix, ruleBrokenBy } from "./network.ts";
 
 describeWith(["ndnd"], "with ndnd as the issuer", () => {
-  const ndnd = (args: readonly string[], input: Uint8Array) => execFileSync(programPath("ndnd"), args, { input });
+  const ndnd = (args: readonly string[], input: Uint8Array) =>
+    execFileSync(programPath("ndnd"), args, { input, env: testEnvironment() });
 
   test.each([["ed25519"], ["rsa", "2048"], ["ecc", "secp256r1"]])("with a key of kind %s", async (...kind) => {
     await using folder = await makeTemporaryFolder();

@@ -21,9 +21,12 @@ export async function importBaseImage(engine: Dockerd, tag: string): Promise<voi
   await engine.docker("import", ...changes, tarball, tag);
 }
 
+/** Package sources are outside this machine, and reached through its own proxies, certificates and settings. */
+const env = process.env;
+
 /** Where the package manager inside a build finds its registry: where the machine's own finds it. */
 async function buildEnvironment(): Promise<Record<string, string>> {
-  const { stdout } = await run(programPath("npm"), ["config", "get", "registry"]);
+  const { stdout } = await run(programPath("npm"), ["config", "get", "registry"], { env });
   return { npm_config_registry: stdout.trim(), NODE_EXTRA_CA_CERTS: certificates };
 }
 
@@ -44,6 +47,7 @@ async function makeTarball(cache: string, tarball: string): Promise<void> {
     const packages = "--include=libstdc++6,libatomic1,ca-certificates";
     const { codename, mirror } = await aptSource();
     await run(programPath("debootstrap"), ["--variant=minbase", packages, codename, root, mirror], {
+      env,
       timeoutMs: 240_000,
     });
     await addNode(root);
@@ -69,7 +73,7 @@ async function npmFolder(): Promise<string> {
 /** The release and mirror that this machine's own packages come from. */
 async function aptSource(): Promise<{ codename: string; mirror: string }> {
   const format = ["--format", "$(CODENAME) $(REPO_URI) $(COMPONENT)", "Created-By: Packages"];
-  const { stdout } = await run(programPath("apt-get"), ["indextargets", ...format]);
+  const { stdout } = await run(programPath("apt-get"), ["indextargets", ...format], { env });
   const [, codename, mirror] = /^([a-z]+) (\S+) main$/m.exec(stdout) ?? [];
   if (codename === undefined || mirror === undefined) throw new Error(`no Debian mirror in apt's sources:\n${stdout}`);
   return { codename, mirror };
