@@ -1,8 +1,8 @@
 /** Pullers other than Docker, each with its own habits of asking. */
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, beforeEach, expect, test } from "vitest";
-import { startContainerd } from "#test/support/programs/containerd.ts";
+import { startContainerd, writeHosts } from "#test/support/programs/containerd.ts";
 import { programPath } from "#test/support/programs.ts";
 import { digestOf, randomBytesOf } from "#test/support/random-bytes.ts";
 import { describeWith } from "#test/support/require-programs.ts";
@@ -63,11 +63,10 @@ describeWith(["root", ...wholePathPrograms, "skopeo", "podman", "containerd", "c
 
   test("containerd pulls by the registry's own name with the client as its mirror", patience, async () => {
     const upstream = path.registry.host;
-    const hosts = join(stage.folder, "hosts", upstream);
-    await mkdir(hosts, { recursive: true });
-    await writeFile(join(hosts, "hosts.toml"), mirror(upstream, path.client.url));
+    const hosts = join(stage.folder, "hosts");
+    await writeHosts(hosts, upstream, path.client.url);
     await using daemon = await startContainerd(join(stage.folder, "containerd"));
-    const pull = ["images", "pull", "--hosts-dir", join(stage.folder, "hosts"), "--snapshotter", "native"];
+    const pull = ["images", "pull", "--hosts-dir", hosts, "--snapshotter", "native"];
     await daemon.ctr(...pull, `${upstream}/${repository}:latest`);
     expect(await daemon.ctr("images", "list", `name==${upstream}/${repository}:latest`)).toContain(
       image.manifest.digest,
@@ -75,7 +74,3 @@ describeWith(["root", ...wholePathPrograms, "skopeo", "podman", "containerd", "c
     await expectEverythingOverNdn();
   });
 });
-
-function mirror(upstream: string, client: string): string {
-  return `server = "http://${upstream}"\n[host."${client}"]\n  capabilities = ["pull", "resolve"]\n`;
-}

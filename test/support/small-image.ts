@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { type Descriptor, pushBlob, pushManifest } from "./oci-push.ts";
 import { programPath } from "./programs.ts";
@@ -19,7 +19,11 @@ export interface SmallImage {
 
 /** Push an OCI image of busybox, a layer with `payload` in it, and an empty layer, tagged `latest`. */
 export async function pushSmallImage(registry: string, repository: string, payload: Uint8Array): Promise<SmallImage> {
-  const tars = await layerTars(payload);
+  return pushImageOf(registry, repository, await layerTars(payload));
+}
+
+/** Push an OCI image of these layers (tar archives), gzipped, tagged `latest`. */
+export async function pushImageOf(registry: string, repository: string, tars: readonly Buffer[]): Promise<SmallImage> {
   const layers = [];
   for (const tar of tars) {
     const descriptor = await pushBlob(registry, repository, gzipSync(tar, { level: 1 }));
@@ -49,15 +53,19 @@ function imageConfiguration(tars: readonly Buffer[]): object {
 }
 
 async function layerTars(payload: Uint8Array): Promise<Buffer[]> {
+  const nothing = Buffer.alloc(1024); // a tar archive ends with two empty blocks of 512 bytes
+  return [await tarOf("bin/busybox", await readFile(programPath("busybox"))), await tarOf("payload", payload), nothing];
+}
+
+/** A tar archive of one executable file and its folders. */
+export async function tarOf(path: string, content: Uint8Array): Promise<Buffer> {
   const folder = await mkdtemp(join(tmpdir(), "ndnr-image-"));
   try {
-    await mkdir(join(folder, "bin"));
-    await copyFile(programPath("busybox"), join(folder, "bin/busybox"));
-    await writeFile(join(folder, "payload"), payload);
-    await run("tar", ["-C", folder, "-cf", join(folder, "0.tar"), "bin"]);
-    await run("tar", ["-C", folder, "-cf", join(folder, "1.tar"), "payload"]);
-    const nothing = Buffer.alloc(1024); // a tar archive ends with two empty blocks of 512 bytes
-    return [await readFile(join(folder, "0.tar")), await readFile(join(folder, "1.tar")), nothing];
+    const [top, file] = [path.split("/")[0]!, join(folder, "root", path)];
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, content, { mode: 0o755 });
+    await run("tar", ["-C", join(folder, "root"), "-cf", join(folder, "layer.tar"), top]);
+    return await readFile(join(folder, "layer.tar"));
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -14,6 +14,8 @@ export interface RegistryOptions {
   readonly auth?: boolean;
   /** @defaultValue a free one */
   readonly port?: number;
+  /** Another registry's storage, to have the same images. @defaultValue its own */
+  readonly storage?: string;
 }
 
 /** A running docker-registry (distribution). */
@@ -26,6 +28,8 @@ export interface DockerRegistry extends AsyncDisposable {
   readonly process: RunningProcess;
   /** Request lines answered so far, as `GET /v2/ 200`, in order. */
   requests(): Promise<string[]>;
+  /** Bytes of blobs written to sockets so far, also of answers that broke off. */
+  blobBytes(): Promise<number>;
 }
 
 /** The login that `auth` asks for. */
@@ -34,7 +38,7 @@ export const testLogin = { username: "puller", password: "only-for-tests" } as c
 /** Start docker-registry with deletion enabled on a port of 127.0.0.1. */
 export async function startDockerRegistry(options: RegistryOptions): Promise<DockerRegistry> {
   const host = `127.0.0.1:${options.port ?? (await freePort())}`;
-  const storage = join(options.folder, "storage");
+  const storage = options.storage ?? join(options.folder, "storage");
   const logFile = join(options.folder, "registry.log");
   const config = join(options.folder, "registry.yml");
   await mkdir(storage, { recursive: true });
@@ -52,6 +56,7 @@ export async function startDockerRegistry(options: RegistryOptions): Promise<Doc
     storage,
     process: registry,
     requests: async () => requestLines(await readFile(logFile, "utf8")),
+    blobBytes: async () => blobBytesIn(await readFile(logFile, "utf8")),
     [Symbol.asyncDispose]: () => registry.stop(),
   };
 }
@@ -73,6 +78,11 @@ function requestLines(log: string): string[] {
   return [...log.matchAll(/"([A-Z]+ \S+) HTTP\/[\d.]+" (\d{3}) /g)].map(
     ([, request, status]) => `${request} ${status}`,
   );
+}
+
+function blobBytesIn(log: string): number {
+  const answers = log.matchAll(/"GET \S+\/blobs\/sha256:\S+ HTTP\/[\d.]+" 20[06] (\d+) /g);
+  return [...answers].reduce((sum, [, bytes]) => sum + Number(bytes), 0);
 }
 
 /** bcrypt of {@link testLogin}. */
