@@ -3,6 +3,7 @@
  */
 import { type Document, isAlias, isMap, isNode, isScalar, isSeq, type LineCounter, type Node } from "yaml";
 import type { z } from "zod";
+import { nearestWord } from "#base/nearest-word.ts";
 import { knownKeys } from "./config-schema.ts";
 
 /** A configuration that cannot be used; the message has a line for each mistake, `FILE:LINE:COL: …`. */
@@ -118,30 +119,4 @@ function startOf(node: unknown): number | undefined {
 // A key may be anything that YAML can write, line breaks included.
 function printable(key: string): string {
   return /^[\x20-\x7e]{1,80}$/.test(key) ? key : JSON.stringify(key.slice(0, 80));
-}
-
-/** The one of `known` that was probably meant: `word` is its beginning, or at most a third of its letters differ. */
-function nearestWord(word: string, known: readonly string[]): string | undefined {
-  const begun = known.find((candidate) => word.length > 2 && candidate.toLowerCase().startsWith(word.toLowerCase()));
-  if (begun !== undefined) return begun;
-  const ranked = known
-    .map((candidate) => ({ candidate, distance: editDistance(word.toLowerCase(), candidate.toLowerCase()) }))
-    .sort((a, b) => a.distance - b.distance);
-  const [best] = ranked;
-  return best && best.distance <= Math.max(1, best.candidate.length / 3) ? best.candidate : undefined;
-}
-
-/** Letters to insert, remove or replace (Levenshtein); of long texts only the beginning counts. */
-function editDistance(a: string, b: string): number {
-  const [from, to] = [a.slice(0, 64), b.slice(0, 64)];
-  let row = Array.from({ length: to.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= from.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= to.length; j++) {
-      const replaced = row[j - 1]! + (from[i - 1] === to[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1));
-    }
-    row = next;
-  }
-  return row.at(-1)!;
 }

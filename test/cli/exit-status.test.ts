@@ -48,7 +48,7 @@ test("whoever reads only the beginning of what is printed ends it without a word
 
 describe("exit status 2 and one line on stderr", () => {
   test.each<[string, string[], RegExp]>([
-    ["no verb", [], /a command is needed: start, server or client/],
+    ["no verb", [], /a command is needed: start, server, client, .* or completion/],
     ["an unknown verb", ["serve"], /serve/],
     ["an unknown option", ["start", "--lisen", "127.0.0.1:0"], /lisen/],
     ["an option of another verb", ["client", "--registry", "http://a"], /registry/],
@@ -125,14 +125,16 @@ describe("exit status 1", () => {
 test("an unknown DOCKER_NDN_ variable is one warning; those of other verbs are none", async () => {
   const env = {
     DOCKER_NDN_LISEN: "x",
-    DOCKER_NDN_NAMES: "y",
+    DOCKER_NDN_NOVELTY: "y",
     DOCKER_NDN_REGISTRY: "http://a",
     DOCKER_NDN_MAX_CWND: "0",
   };
   const { status, stderr } = await run(client, env);
   const lines = stderr.trimEnd().split("\n");
   expect(lines).toEqual([
-    expect.stringMatching(/unknown environment variables: DOCKER_NDN_LISEN, DOCKER_NDN_NAMES$/),
+    expect.stringMatching(
+      /unknown environment variables: DOCKER_NDN_LISEN \(did you mean DOCKER_NDN_LISTEN\?\), DOCKER_NDN_NOVELTY$/,
+    ),
     expect.stringContaining("DOCKER_NDN_MAX_CWND"),
   ]);
   expect(status).toBe(2);
