@@ -76,12 +76,13 @@ export class Race {
       if (isFirst) return await this.#won(this.#ndn);
       this.#options.events?.started?.(this.#elapsedMs());
       this.#upstream = ask();
+      this.#freeLater(this.#upstream, permit.giveUp);
       return await this.#won(await this.#winner(this.#upstream));
     } catch (err: unknown) {
       this.#cancelAll(err);
       throw err;
     } finally {
-      this.#freeLater(permit.giveUp);
+      if (!this.#upstream) permit.giveUp();
     }
   }
 
@@ -128,10 +129,9 @@ export class Race {
     this.#upstream?.cancel(reason);
   }
 
-  /** The permit is free when the upstream has won, which makes it the only one, or is really cancelled. */
-  #freeLater(release: () => void): void {
-    if (this.#upstream) void this.#upstream.begun.then(release, release);
-    else release();
+  /** The permit is free when the upstream has won or NDN has failed, which makes it the only one, or is really cancelled. */
+  #freeLater(upstream: Contender, release: () => void): void {
+    void Promise.race([this.#ndn.begun.then(() => upstream.begun), upstream.begun]).then(release, release);
   }
 
   #report({ name }: Contender, err: unknown): void {

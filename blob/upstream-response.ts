@@ -36,7 +36,8 @@ export class UpstreamSilent extends BlobUnavailable {}
 export interface Pieces {
   readonly body: Readable;
   readonly iterator: AsyncIterator<Uint8Array>;
-  readonly stallTimeoutMs: number;
+  /** How long the next bytes are waited for; undefined: without end. */
+  readonly patienceMs: () => number | undefined;
   /** What has been read beyond the point at which the reader begins. */
   ahead: Uint8Array | undefined;
 }
@@ -60,12 +61,12 @@ const answerBytes = 64 * 1024;
 export async function positionedAt(
   response: BlobResponse,
   point: Point,
-  stallTimeoutMs: number,
+  patienceMs: Pieces["patienceMs"],
 ): Promise<{ sizeBytes: number; pieces: Pieces }> {
   const pieces: Pieces = {
     body: response.body,
     iterator: response.body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>,
-    stallTimeoutMs,
+    patienceMs,
     ahead: undefined,
   };
   try {
@@ -124,9 +125,9 @@ export async function nextPiece(pieces: Pieces): Promise<Uint8Array | undefined>
     return bytes;
   }
   // Only the wait for the upstream is timed, not what the reader does between two pieces.
-  const timer = setTimeout(() => {
-    pieces.body.destroy(new UpstreamSilent(`upstream sent nothing for ${pieces.stallTimeoutMs} ms`));
-  }, pieces.stallTimeoutMs);
+  const patienceMs = pieces.patienceMs();
+  const giveUp = () => void pieces.body.destroy(new UpstreamSilent(`upstream sent nothing for ${patienceMs} ms`));
+  const timer = patienceMs === undefined ? undefined : setTimeout(giveUp, patienceMs);
   try {
     const { done, value } = await pieces.iterator.next();
     return done ? undefined : value;

@@ -14,8 +14,13 @@ export interface UpstreamSourceOptions {
   registry: Pick<RegistryClient, "getBlob">;
   /** In whose name. */
   auth: PullerAuth;
-  /** A body that brings nothing for this long is broken off. @defaultValue 15000 */
+  /** A body that brings nothing for this long is broken off, unless no other source is left. @defaultValue 15000 */
   stallTimeoutMs?: number | undefined;
+  /**
+   * Whether a reader is there and no other source could serve it: then the registry may be silent for as long as the
+   * reader waits. Asked before each wait. @defaultValue never
+   */
+  isLast?: (() => boolean) | undefined;
 }
 
 const triesWithoutProgress = 3;
@@ -31,13 +36,17 @@ const firstPauseMs = 100;
  *
  * `open` also throws `UpstreamAnswer` when a fresh start is refused, and `LengthUnknown` when its size is not said.
  */
-export function upstreamSource({ registry, auth, stallTimeoutMs = 15_000 }: UpstreamSourceOptions): BlobSource {
+export function upstreamSource(options: UpstreamSourceOptions): BlobSource {
+  const { registry, auth, stallTimeoutMs = 15_000, isLast = () => false } = options;
   const silence: Silence = { times: 0, bytesSince: 0 };
+  const patienceMs = () => (isLast() ? undefined : stallTimeoutMs);
   const ask = async ({ repository, digest }: BlobRef, offset: number, signal: AbortSignal): Promise<BlobResponse> => {
-    if (silence.times >= maxSilences) throw new BlobUnavailable(`upstream was silent ${silence.times} times in a row`);
+    const isPatient = isLast();
+    const isGivenUp = !isPatient && silence.times >= maxSilences;
+    if (isGivenUp) throw new BlobUnavailable(`upstream was silent ${silence.times} times in a row`);
     const range = offset > 0 ? { start: offset } : undefined;
     try {
-      return await registry.getBlob(repository, digest, { auth, range, signal });
+      return await registry.getBlob(repository, digest, { auth, range, isPatient, signal });
     } catch (err: unknown) {
       throw noted(silence, unavailable(err, signal));
     }
@@ -46,10 +55,10 @@ export function upstreamSource({ registry, auth, stallTimeoutMs = 15_000 }: Upst
   const open = async (blob: BlobRef, from: ResumePoint, signal: AbortSignal): Promise<BlobRead> => {
     const response = await ask(blob, from.offset, signal);
     try {
-      const { sizeBytes, pieces } = await positionedAt(response, from, stallTimeoutMs);
+      const { sizeBytes, pieces } = await positionedAt(response, from, patienceMs);
       const resume = async (offset: number) => {
         const again = await ask(blob, offset, signal);
-        return (await positionedAt(again, { offset, sizeBytes }, stallTimeoutMs)).pieces;
+        return (await positionedAt(again, { offset, sizeBytes }, patienceMs)).pieces;
       };
       return { sizeBytes, chunks: persistently(pieces, from.offset, sizeBytes, resume, silence, signal) };
     } catch (err: unknown) {

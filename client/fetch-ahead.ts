@@ -59,7 +59,7 @@ async function fetchAhead(
   if (!store || store.has(digest)) return;
   if ((await rights.ask(puller, { repository, digest })).kind !== "granted") return;
   const blob = { repository, digest };
-  const read = await fetcher.fetch({ blob, sources: sources.for(puller, blob) }, signal);
+  const read = await fetcher.fetch({ blob, sources: sources.for(puller, blob, false) }, signal);
   for await (const _ of read?.chunks ?? []) signal.throwIfAborted();
 }
 

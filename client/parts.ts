@@ -38,7 +38,7 @@ export interface ClientParts {
   metrics: ClientMetrics;
   readonly listen: { readonly host: string; readonly port: number };
   readiness: () => Readiness | Promise<Readiness>;
-  /** An upstream that sends nothing for this long in the middle of a blob is broken off. @defaultValue 15000 */
+  /** An upstream that sends nothing for this long in the middle of a blob is left for another source. @defaultValue 15000 */
   stallTimeoutMs?: number | undefined;
   /** When the upstream is asked as well because NDN is late. @defaultValue auto */
   hedge?: HedgeMode | undefined;

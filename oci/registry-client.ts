@@ -49,10 +49,14 @@ export interface RegistryClientOptions {
 export interface RequestOptions {
   auth: Auth;
   headers?: Readonly<Record<string, string>> | undefined;
+  /**
+   * Whether no one else could answer: then the registry is waited for until the signal fires, without the two time-outs.
+   * @defaultValue false
+   */
+  isPatient?: boolean | undefined;
   signal: AbortSignal;
 }
 
-const connectTimeoutMs = 10_000;
 // A registry that redirects every blob, for example, need not be asked twice for each.
 const maxDirectMisses = 4;
 
@@ -61,6 +65,13 @@ const maxDirectMisses = 4;
  * requests beyond that wait for their turn.
  */
 export const maxConnectionsPerOrigin = 256;
+
+/** How registries are connected to. One that vanished without a word is found also where it is waited for patiently. */
+export const connectionOptions = {
+  connectTimeout: 10_000,
+  connect: { keepAliveInitialDelay: 30_000 },
+  connections: maxConnectionsPerOrigin,
+} as const;
 
 /** One registry, as a reader. Bytes are passed on as they come: nothing is decoded, nothing verified. */
 export class RegistryClient {
@@ -76,8 +87,7 @@ export class RegistryClient {
   constructor(options: RegistryClientOptions) {
     const { base, credentials } = options;
     this.base = base;
-    const limits = { connectTimeout: connectTimeoutMs, connections: maxConnectionsPerOrigin };
-    this.#ownAgent = options.dispatcher ? undefined : new Agent(limits);
+    this.#ownAgent = options.dispatcher ? undefined : new Agent(connectionOptions);
     const dispatcher = (options.dispatcher ?? this.#ownAgent!).compose(translateErrors);
     this.#ownHeaders = { "user-agent": options.userAgent ?? "ndn-registry", "accept-encoding": "identity" };
     this.#headersTimeoutMs = options.headersTimeoutMs ?? 30_000;
@@ -101,7 +111,7 @@ export class RegistryClient {
     const range = options.range ? { range: formatRange(options.range.start, options.range.end) } : {};
     const headers = { ...lowerCased(options.headers ?? {}), ...range, ...this.#ownHeaders };
     const path = `/v2/${repository}/blobs/${digest}`;
-    const request = { method: "GET", path, headers, followsRedirects: true } as const;
+    const request = { method: "GET", path, headers, followsRedirects: true, isPatient: options.isPatient } as const;
     return responseOf(await this.#authenticated.ask(request, options.auth, options.signal));
   }
 
@@ -136,10 +146,11 @@ export class RegistryClient {
   async headBlob(
     repository: string,
     digest: Digest,
-    options: { auth: Auth; signal: AbortSignal },
+    options: Omit<RequestOptions, "headers">,
   ): Promise<{ status: number; headers: IncomingHttpHeaders }> {
     const path = `/v2/${repository}/blobs/${digest}`;
-    const request = { method: "HEAD", path, headers: this.#ownHeaders, followsRedirects: true } as const;
+    const { isPatient } = options;
+    const request = { method: "HEAD", path, headers: this.#ownHeaders, followsRedirects: true, isPatient } as const;
     const answer = await this.#authenticated.ask(request, options.auth, options.signal);
     await drain(answer, options.signal);
     return { status: answer.statusCode, headers: answer.headers };
@@ -154,11 +165,11 @@ export class RegistryClient {
   async request(
     method: "GET" | "HEAD",
     path: string,
-    options: RequestOptions & { headersTimeoutMs?: number | undefined; followRedirects?: boolean | undefined },
+    options: RequestOptions & { followRedirects?: boolean | undefined },
   ): Promise<RegistryResponse> {
     const headers = { ...this.#ownHeaders, ...lowerCased(options.headers ?? {}) };
     const followsRedirects = options.followRedirects ?? parseBlobPath(path.split("?", 1)[0]!) !== undefined;
-    const request = { method, path, headers, followsRedirects, headersTimeoutMs: options.headersTimeoutMs };
+    const request = { method, path, headers, followsRedirects, isPatient: options.isPatient };
     return responseOf(await this.#authenticated.ask(request, options.auth, options.signal));
   }
 

@@ -20,7 +20,8 @@ export interface HttpRequest {
   readonly path: string;
   readonly headers: Headers;
   readonly followsRedirects: boolean;
-  readonly headersTimeoutMs?: number | undefined;
+  /** Whether it has no time-outs; they are for those who can ask elsewhere. @defaultValue false */
+  readonly isPatient?: boolean | undefined;
 }
 
 /** An answer; `atHome` when it is of the registry itself, and not of where a redirect led. */
@@ -41,6 +42,7 @@ interface Target {
 }
 
 const maxRedirects = 5;
+const noTimeouts = { headersTimeout: 0, bodyTimeout: 0 };
 const redirects = new Set([301, 302, 303, 307, 308]);
 
 /** Requests as they are, with the Authorization that they are given. */
@@ -83,9 +85,9 @@ export class RegistryHttp {
     isRetry = false,
   ): Promise<HttpAnswer> {
     const { dispatcher, timeouts, onAnswer } = this.#options;
-    const { method, headersTimeoutMs: headersTimeout = timeouts.headersTimeout } = request;
+    const { method, isPatient } = request;
     // undici ends the connection after a HEAD unless it is told not to.
-    const options = { ...target, method, headers, signal, reset: false, ...timeouts, headersTimeout };
+    const options = { ...target, method, headers, signal, reset: false, ...(isPatient ? noTimeouts : timeouts) };
     try {
       // undici looks at the signal only when connected: an abort does not wait for that.
       const response = await raceAbort(dispatcher.request(options), signal);

@@ -87,15 +87,27 @@ async function answerHead(
 ): Promise<void> {
   const digest = parseSha256(digestText);
   try {
-    await passHead(services, asked, digestText, () => headFromStore(services, asked, digest)).catch(
-      async (err: unknown) => {
-        if (!(err instanceof RegistryUnreachable) || digest === undefined) throw err;
-        if (!(await headWithoutUpstream(services, asked, digest))) throw err;
-      },
-    );
+    const pass = (isPatient: boolean) =>
+      passHead(services, asked, digestText, isPatient, () => headFromStore(services, asked, digest));
+    if (digest === undefined || !isElsewhere(services, digest)) return await pass(true);
+    await pass(false).catch(async (err: unknown) => {
+      if (!(err instanceof RegistryUnreachable)) throw err;
+      const isAnswered = await headWithoutUpstream(services, asked, digest).catch(unlessUnavailable);
+      if (!isAnswered) await pass(true);
+    });
   } catch (err: unknown) {
     settle(services, asked.response, asked.signal, err);
   }
+}
+
+/** Whether another than the upstream may know the blob. */
+function isElsewhere({ store, sources }: ServeServices, digest: Digest): boolean {
+  return store?.has(digest) === true || sources.ndnAlone(digest) !== undefined;
+}
+
+function unlessUnavailable(err: unknown): false {
+  if (err instanceof BlobUnavailable || err instanceof BlobCorrupt) return false;
+  throw err;
 }
 
 /** From what is cached, for those who may have it; else from NDN's metadata. False when neither is there. */

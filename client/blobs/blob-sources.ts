@@ -10,7 +10,7 @@ import { type BlobRef, type BlobSource, BlobUnavailable, withOpen } from "#blob/
 import { upstreamSource } from "#blob/upstream-source.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
-import type { NdnBlobs } from "#uplinks/uplink-blobs.ts";
+import type { NdnBlobs, NdnPaths } from "#uplinks/uplink-blobs.ts";
 import type { Authorize } from "../registries/client-config.ts";
 import type { Puller } from "../registries/router.ts";
 import type { Rights } from "../rights/rights.ts";
@@ -45,15 +45,23 @@ export class BlobSources {
     this.#parts = parts;
   }
 
-  /** The sources of one blob, in the order in which they are to be asked, read with this puller's rights. */
-  for(puller: Puller, blob: BlobRef): readonly BlobSource[] {
+  /**
+   * The sources of one blob, in the order in which they are to be asked, read with this puller's rights.
+   *
+   * @param isWaitedFor - Whether the puller waits for it: then the upstream, when no other source is left, is given as
+   * much time as the puller has.
+   */
+  for(puller: Puller, blob: BlobRef, isWaitedFor = true): readonly BlobSource[] {
     const { registry, ndn, authorize, rights, bandwidth, hedge, stallTimeoutMs, metrics, log } = this.#parts;
     const { digest } = blob;
-    const upstream = limited(upstreamSource({ registry, auth: puller.auth, stallTimeoutMs }), bandwidth.upstream);
+    const left = new PathsLeft();
+    const isLast = () => isWaitedFor && left.isEmpty;
+    const { auth } = puller;
+    const upstream = limited(upstreamSource({ registry, auth, stallTimeoutMs, isLast }), bandwidth.upstream);
     // Twice: a registry that has broken off and knows no ranges is asked once more, from the start and with proof.
     const always = [upstream, upstream];
     if (!ndn || this.#denylist.has(digest)) return always;
-    const { first, lastResort } = ndn.paths((...segment) => repairedSegment(this.#parts, puller, ...segment));
+    const { first, lastResort } = left.of(ndn.paths((...segment) => repairedSegment(this.#parts, puller, ...segment)));
     const permitted = (path: BlobSource) => {
       const paced = limited(path, bandwidth.ndn);
       return authorize === "none" ? paced : authorizedSource(paced, rights, puller, blob);
@@ -69,7 +77,9 @@ export class BlobSources {
         lost: (source) => metrics.hedges.inc({ won: source === "ndn" ? "upstream" : "ndn" }),
       },
     });
-    return [...first.map(permitted).map(hedged), ...always, ...(lastResort ? [permitted(lastResort)] : [])];
+    // Once more after the last resort: an upstream that was given up as too slow is the one that is left.
+    const atLast = lastResort ? [permitted(lastResort), upstream] : [];
+    return [...first.map(permitted).map(hedged), ...always, ...atLast];
   }
 
   /** The best path over NDN, unless all are down or the digest is denied. */
@@ -80,6 +90,34 @@ export class BlobSources {
   /** For an hour the blob is not asked for over NDN: its bytes there are wrong, or it is deleted. */
   denyNdn(digest: Digest): void {
     this.#denylist.set(digest, true);
+  }
+}
+
+/** Which paths over NDN could still serve one read: those not asked yet, and the last resort if one has ever answered. */
+class PathsLeft {
+  readonly #unasked = new Set<BlobSource>();
+  #lastResort: BlobSource | undefined;
+  #hasAnswered = false;
+
+  get isEmpty(): boolean {
+    return this.#unasked.size === 0 && !(this.#lastResort && this.#hasAnswered);
+  }
+
+  /** The same paths, watched. */
+  of({ first, lastResort }: NdnPaths): NdnPaths {
+    for (const path of first) this.#unasked.add(path);
+    this.#lastResort = lastResort;
+    return { first: first.map((path) => this.#watched(path)), lastResort: lastResort && this.#watched(lastResort) };
+  }
+
+  #watched(path: BlobSource): BlobSource {
+    return withOpen(path, async (blob, from, signal) => {
+      this.#unasked.delete(path);
+      if (path === this.#lastResort) this.#lastResort = undefined;
+      const read = await path.open(blob, from, signal);
+      this.#hasAnswered = true;
+      return read;
+    });
   }
 }
 

@@ -29,7 +29,8 @@ export async function passBlob(services: PassServices, blob: BlobRequest, digest
     passedOn.flatMap((name) => (request.headers[name] === undefined ? [] : [[name, String(request.headers[name])]])),
   );
   // Another algorithm is no `Digest` of ours, but the registry knows what it is.
-  const answer = await registry.getBlob(repository, digest as Digest, { auth: puller.auth, headers, signal });
+  const question = { auth: puller.auth, headers, isPatient: true, signal };
+  const answer = await registry.getBlob(repository, digest as Digest, question);
   learnRight(rights, { puller, repository, digest }, answer.status);
   const isBlob = answer.status === 200 || answer.status === 206;
   const extra = isBlob ? { "docker-content-digest": digest } : {};
@@ -56,16 +57,19 @@ export async function passBlob(services: PassServices, blob: BlobRequest, digest
  * Answer a HEAD of a blob with what the upstream says; an answer that says only that it is out of order or that the
  * puller's quota is used up is left to `inItsPlace` first, which says whether it has answered.
  *
+ * @param isPatient - Whether the upstream may take as long as the puller waits.
  * @throws RegistryUnreachable
  */
 export async function passHead(
   { registry, rights }: PassServices,
   blob: Omit<BlobRequest, "record">,
   digest: string,
+  isPatient: boolean,
   inItsPlace: () => Promise<boolean>,
 ): Promise<void> {
   const { response, repository, puller, signal } = blob;
-  const { status, headers } = await registry.headBlob(repository, digest as Digest, { auth: puller.auth, signal });
+  const question = { auth: puller.auth, isPatient, signal };
+  const { status, headers } = await registry.headBlob(repository, digest as Digest, question);
   if (isFailure(status) && (await inItsPlace())) return;
   const sizeBytes = Number(headers["content-length"] ?? Number.NaN);
   learnRight(rights, { puller, repository, digest }, status, Number.isSafeInteger(sizeBytes) ? sizeBytes : undefined);

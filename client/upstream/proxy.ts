@@ -9,7 +9,7 @@ import { Agent, type Dispatcher } from "undici";
 import { reasonOf } from "#base/errors.ts";
 import { raceAbort } from "#base/waiting.ts";
 import { RegistryError, RegistryUnreachable, unreachable } from "#oci/errors.ts";
-import { maxConnectionsPerOrigin, type RegistryClient } from "#oci/registry-client.ts";
+import { connectionOptions, type RegistryClient } from "#oci/registry-client.ts";
 import { sendError, upstreamUnavailable } from "../http/answers.ts";
 import { endToEnd, isRead } from "../http/semantics.ts";
 import { UpstreamLocation } from "../http/upstream-location.ts";
@@ -36,20 +36,12 @@ export interface ProxyOptions {
   readonly onAnswer: (answer: { status: number; headers: IncomingHttpHeaders }) => void;
   /** Whether pullers have a login of this endpoint, and so must not answer the upstream's challenges. @defaultValue false */
   readonly hidesChallenges?: boolean | undefined;
-  /** How long the upstream may take to begin its answer to a GET or HEAD. @defaultValue 60000 */
-  readonly headersTimeoutMs?: number | undefined;
 }
 
-const connectTimeoutMs = 10_000;
-const bodyTimeoutMs = 60_000;
-
 export function createProxy(options: ProxyOptions): UpstreamProxy {
-  const { upstream, registry, log, metrics, onAnswer, hidesChallenges = false, headersTimeoutMs = 60_000 } = options;
-  const agent = new Agent({
-    connectTimeout: connectTimeoutMs,
-    bodyTimeout: bodyTimeoutMs,
-    connections: maxConnectionsPerOrigin,
-  });
+  const { upstream, registry, log, metrics, onAnswer, hidesChallenges = false } = options;
+  // No one else could answer: the bound is the puller's own patience, or that of the one who asks.
+  const agent = new Agent({ ...connectionOptions, headersTimeout: 0, bodyTimeout: 0 });
   const location = new UpstreamLocation(upstream);
 
   /** As it is, but for whose name it is in: for everything that the client does not answer challenges to. */
@@ -62,9 +54,6 @@ export function createProxy(options: ProxyOptions): UpstreamProxy {
       signal,
       // undici would open a new connection after each HEAD.
       reset: false,
-      // Sending a long upload would count, and a registry may move or hash all of it when it is committed: the bound is
-      // the puller's own patience.
-      headersTimeout: isRead(method) && !body ? headersTimeoutMs : 0,
     };
     // undici looks at the signal only when it has a connection: an abort does not wait for that.
     const answer = await raceAbort(sendOnceOrTwice(agent, options, body), signal);
@@ -80,8 +69,8 @@ export function createProxy(options: ProxyOptions): UpstreamProxy {
         ? await registry.request(method, url, {
             auth: puller.auth,
             headers: joined(sent.headers),
+            isPatient: true,
             signal,
-            headersTimeoutMs,
           })
         : await sendPlainly(outgoing);
     // A body that breaks off before it is read must not end the process.

@@ -7,7 +7,7 @@ import { type Client, openClient } from "#client/client.ts";
 import type { ClientParts } from "#client/parts.ts";
 import { type RegistryPolicy, singleRegistry } from "#client/registries/client-config.ts";
 import { createClientMetrics } from "#client/status/metrics.ts";
-import { RegistryClient } from "#oci/registry-client.ts";
+import { RegistryClient, type RegistryClientOptions } from "#oci/registry-client.ts";
 import type { NdnBlobs } from "#uplinks/uplink-blobs.ts";
 
 /** A running endpoint in front of some upstream. */
@@ -29,19 +29,20 @@ export interface Answer {
 /** What an endpoint is started with besides. */
 export interface EndpointOptions extends Partial<ClientParts>, Partial<RegistryPolicy> {
   readonly credentials?: { readonly username: string; readonly password: string };
+  /** Time-outs of the registry client, where they apply. */
+  readonly timeouts?: Pick<RegistryClientOptions, "headersTimeoutMs" | "bodyTimeoutMs">;
 }
 
 /** Start an endpoint on a free port; `ndn` is asked for its source with each blob. Nothing is cached unless a store is given. */
 export async function startEndpoint(
   upstream: URL,
-  ndn?: BlobSource | (() => BlobSource | undefined),
-  { authorize, offline, prefetch, credentials, ...options }: EndpointOptions = {},
+  ndn?: BlobSource | (() => BlobSource | undefined) | NdnBlobs,
+  { authorize, offline, prefetch, credentials, timeouts, ...options }: EndpointOptions = {},
 ): Promise<Endpoint> {
-  const registry = new RegistryClient({ base: upstream, credentials });
+  const registry = new RegistryClient({ base: upstream, credentials, ...timeouts });
   const logs: Record<string, unknown>[] = [];
   const log = pino({ level: "info" }, { write: (line) => logs.push(JSON.parse(line) as Record<string, unknown>) });
   const metrics = new Registry();
-  const source = typeof ndn === "function" ? ndn : () => ndn;
   const { default: name, registries } = singleRegistry({
     upstream,
     ...(authorize && { authorize }),
@@ -49,7 +50,7 @@ export async function startEndpoint(
     ...(prefetch !== undefined && { prefetch }),
   });
   const client = await openClient({
-    mirrors: new Map([[name, { config: registries.get(name)!, registry, ndn: waysOf(source) }]]),
+    mirrors: new Map([[name, { config: registries.get(name)!, registry, ndn: waysOf(ndn) }]]),
     defaultRegistry: name,
     log,
     metrics: createClientMetrics(metrics),
@@ -64,7 +65,9 @@ export async function startEndpoint(
   return { url: new URL(client.url), client, logs, metrics, [Symbol.asyncDispose]: close };
 }
 
-function waysOf(source: () => BlobSource | undefined): NdnBlobs {
+function waysOf(ndn: BlobSource | (() => BlobSource | undefined) | NdnBlobs | undefined): NdnBlobs {
+  if (typeof ndn === "object" && "paths" in ndn) return ndn;
+  const source = typeof ndn === "function" ? ndn : () => ndn;
   return { paths: () => ({ first: [source()].filter((path) => path !== undefined), lastResort: undefined }) };
 }
 

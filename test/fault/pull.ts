@@ -9,7 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
  * - `break`: the connection was broken off, or the answer was an error: the puller knows.
  * - `left`: the reader went away itself.
  * - `wrong`: a complete answer with other bytes. Never allowed.
- * - `hang`: not over within the bound. Never allowed.
+ * - `hang`: not over within the bound. Only allowed where the puller is the one whose patience counts.
  */
 export type Outcome = "right" | "break" | "left" | "wrong" | "hang";
 

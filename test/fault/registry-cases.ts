@@ -13,11 +13,10 @@ interface RegistryRow {
   readonly isSilent?: boolean;
 }
 
-/**
- * A server gives a silent registry up after 30 s. A pull that has no other source ends after what NDN tries, 12 s, and
- * two silences of 15 s (blob/upstream-source.ts): 42 s on a quiet machine.
- */
-const patienceMs = 60_000;
+/** A server gives a silent registry up after 30 s. */
+const settleMs = 60_000;
+/** A pull that has no other source than a silent upstream ends when the puller waits no longer. */
+const pullerMs = 30_000;
 
 const rows: readonly RegistryRow[] = [
   { what: "stalls", fault: { kind: "stall-after", bytes: 200_000 }, isSilent: true },
@@ -41,7 +40,7 @@ const harmless: ReadonlySet<Fault["kind"]> = new Set(["ignore-range", "slow", "l
 
 /** Every fault in each of the three places; where both are bad a clean break is all that can be asked. */
 export const registryCases: readonly FaultCase[] = rows.flatMap((row) =>
-  casesOf(row).map((one) => ({ ...one, ...(row.isSilent ? { settleMs: patienceMs } : {}) })),
+  casesOf(row).map((one) => ({ ...one, ...(row.isSilent ? { settleMs } : {}) })),
 );
 
 function casesOf(row: RegistryRow): FaultCase[] {
@@ -59,12 +58,14 @@ function casesOf(row: RegistryRow): FaultCase[] {
     {
       name: `the upstream ${row.what}, and the server dies in mid-blob`,
       mayBreak: !harmless.has(row.fault.kind),
+      mayWait: row.isSilent ?? false,
       run: (scene: Scene) => upstreamAlone(scene, row),
     },
     {
       name: `registry and upstream: ${row.what}`,
       isShort: row.isShort ?? false,
       mayBreak: !harmless.has(row.fault.kind),
+      mayWait: row.isSilent ?? false,
       run: (scene: Scene) => atBoth(scene, row),
     },
   ];
@@ -77,18 +78,13 @@ function atServer(scene: Scene, row: RegistryRow, sizeBytes: number) {
 
 function atBoth(scene: Scene, row: RegistryRow) {
   for (const registry of [scene.rig.registry, scene.rig.upstream]) registry.fault = { ...row.fault };
-  return Promise.all(
-    [cachedBytes, streamedBytes].map((size) => scene.pull(scene.freshBlob(size), { boundMs: boundOf(row) })),
-  );
+  const pulls = [cachedBytes, streamedBytes].map((size) => scene.pull(scene.freshBlob(size), { boundMs: pullerMs }));
+  return Promise.all(pulls);
 }
 
 async function upstreamAlone(scene: Scene, row: RegistryRow) {
   const { rig } = scene;
   rig.upstream.fault = { ...row.fault };
   scene.defer(() => rig.restartServer());
-  return scene.pullAcross(streamedBytes, () => rig.server.process.kill(), { boundMs: boundOf(row) });
-}
-
-function boundOf(row: RegistryRow): number {
-  return row.isSilent ? patienceMs : 30_000;
+  return scene.pullAcross(streamedBytes, () => rig.server.process.kill(), { boundMs: pullerMs });
 }

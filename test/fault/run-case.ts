@@ -52,7 +52,13 @@ export async function runCase(rig: Rig, faultCase: FaultCase, seed: number, base
 }
 
 function misbehaviour(faultCase: FaultCase, pulls: readonly Pull[]): string[] {
-  const allowed: Outcome[] = faultCase.mayBreak ? ["right", "left", "break"] : ["right", "left"];
+  const { mayBreak, mayWait } = faultCase;
+  const allowed: Outcome[] = [
+    "right",
+    "left",
+    ...(mayBreak ? ["break" as const] : []),
+    ...(mayWait ? ["hang" as const] : []),
+  ];
   const bad = pulls.filter(({ outcome }) => !allowed.includes(outcome));
   return bad.map(({ outcome, ms, bytes, status }) => `${outcome} (status ${status}) after ${bytes} bytes, ${ms} ms`);
 }

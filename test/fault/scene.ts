@@ -14,6 +14,8 @@ export interface FaultCase {
   readonly name: string;
   /** Whether a pull may end in a clean break: bytes were forged that nothing can replace, or no good source was left. */
   readonly mayBreak?: boolean;
+  /** Whether a pull may last as long as the puller waits: the only source that is left is silent. @defaultValue false */
+  readonly mayWait?: boolean;
   /** Whether it is in the short form, which every test run includes. @defaultValue false */
   readonly isShort?: boolean;
   /** How long the programs get to let go of what they cached for it. @defaultValue 12000 */

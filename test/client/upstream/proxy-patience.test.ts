@@ -10,17 +10,17 @@ import { maxConnectionsPerOrigin, RegistryClient } from "#oci/registry-client.ts
 import { until } from "#test/support/until.ts";
 import { ask, startEndpoint } from "../endpoint.ts";
 import { contextFor } from "../puller.ts";
-import { startUpstream } from "./raw-upstream.ts";
+import { outwait, shortTimeouts, startUpstream } from "./raw-upstream.ts";
 
 const upload = "/v2/a/blobs/uploads/1";
 const commit = `${upload}?digest=sha256:${"a".repeat(64)}`;
 const empty = { "content-length": "0" };
 
-/** A server that passes everything on, with an upstream that may be silent for so long before a GET is given up. */
-async function startProxy(upstream: URL, headersTimeoutMs: number) {
-  const registry = new RegistryClient({ base: upstream });
+/** A server that passes everything on; where another could answer, its upstream is given 50 ms. */
+async function startProxy(upstream: URL) {
+  const registry = new RegistryClient({ base: upstream, ...shortTimeouts });
   const [log, metrics] = [pino({ level: "silent" }), createClientMetrics(new Registry())];
-  const proxy = createProxy({ upstream, registry, log, metrics, onAnswer: () => {}, headersTimeoutMs });
+  const proxy = createProxy({ upstream, registry, log, metrics, onAnswer: () => {} });
   const server = createServer((asked, response) => {
     void proxy.pass(contextFor(asked, response));
   }).listen(0, "127.0.0.1");
@@ -34,22 +34,38 @@ async function startProxy(upstream: URL, headersTimeoutMs: number) {
   return { url: new URL(`http://127.0.0.1:${port}/`), [Symbol.asyncDispose]: close };
 }
 
-test.each(["PUT", "POST", "PATCH", "DELETE"])(
-  "a %s without a body may take the registry longer than it may take to begin another answer",
-  async (method) => {
-    const isRead = Promise.withResolvers<void>();
-    await using upstream = await startUpstream((asked, response) => {
-      if (asked.method === method) void isRead.promise.then(() => response.writeHead(201).end());
-    });
-    await using proxy = await startProxy(upstream.url, 50);
-    const committed = ask(proxy.url, commit, { method, headers: empty });
-    await until("the commit", () => upstream.seen.length === 1);
-    // Begun later and given up: the time of the commit is over as well.
-    expect((await ask(proxy.url, "/v2/a/tags/list")).status).toBe(503);
-    isRead.resolve();
-    expect((await committed).status).toBe(201);
-  },
-);
+test("every request may take the registry as long as the puller waits", async () => {
+  const isOver = Promise.withResolvers<void>();
+  await using upstream = await startUpstream((_, response) => {
+    void isOver.promise.then(() => response.writeHead(201).end());
+  });
+  await using proxy = await startProxy(upstream.url);
+  const reads = ["/v2/", "/v2/a/tags/list", "/v2/a/manifests/b", "/v2/a/referrers/sha256:b"];
+  const asked = [
+    ...["PUT", "POST", "PATCH", "DELETE"].map((method) => ask(proxy.url, commit, { method, headers: empty })),
+    ...reads.flatMap((path) => ["GET", "HEAD"].map((method) => ask(proxy.url, path, { method }))),
+  ];
+  await until("the requests", () => upstream.seen.length === asked.length);
+  await outwait(upstream);
+  isOver.resolve();
+  expect((await Promise.all(asked)).map(({ status }) => status)).toEqual(asked.map(() => 201));
+  expect(upstream.seen).toHaveLength(asked.length + 1); // outwait's own
+});
+
+test("an answer may pause for as long as the puller waits", async () => {
+  const isOver = Promise.withResolvers<void>();
+  await using upstream = await startUpstream(({ url }, response) => {
+    if (url !== "/v2/a/tags/list") return;
+    response.write("a");
+    void isOver.promise.then(() => response.end("b"));
+  });
+  await using proxy = await startProxy(upstream.url);
+  const asked = ask(proxy.url, "/v2/a/tags/list");
+  await until("the request", () => upstream.seen.length === 1);
+  await outwait(upstream);
+  isOver.resolve();
+  expect((await asked).body.toString()).toBe("ab");
+});
 
 test("a puller that goes away while its upload is committed ends the upstream's request", async () => {
   await using upstream = await startUpstream(() => {});

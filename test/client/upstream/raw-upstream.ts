@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
 
 /** An upstream whose answers a test writes itself. */
 export interface RawUpstream extends AsyncDisposable {
@@ -27,4 +28,16 @@ export async function startUpstream(
     await closed;
   };
   return { url: new URL(`http://127.0.0.1:${port}${basePath}`), seen, [Symbol.asyncDispose]: close };
+}
+
+/** Of a registry client: what is not asked patiently is given up at once. */
+export const shortTimeouts = { headersTimeoutMs: 50, bodyTimeoutMs: 50 };
+
+/** Ask an upstream that does not answer this until the time is over: so it is for every request that was made before. */
+export async function outwait({ url }: Pick<RawUpstream, "url">): Promise<void> {
+  const client = new RegistryClient({ base: url, ...shortTimeouts });
+  const [auth, { signal }] = [{ kind: "anonymous" } as const, new AbortController()];
+  const failure = await client.request("GET", "/v2/outwait/tags/list", { auth, signal }).catch((err: unknown) => err);
+  if (!(failure instanceof RegistryUnreachable)) throw new Error("an answer came", { cause: failure });
+  await client.close();
 }
