@@ -38,7 +38,7 @@ export function prefetchOf(services: FetchAheadServices): FetchAhead {
     onError: (err, { digest }) => services.log.debug({ err, digest }, "fetching ahead failed"),
   });
   return {
-    knows: (puller) => void pullers.set(keyOf(puller.identity), puller),
+    knows: (puller) => void pullers.set(keyOf(puller.identity), forBlobs(puller)),
     served({ repository, mediaType, bytes, credential, by }) {
       if (by === "stale") return;
       for (const { kind, digest, sizeBytes } of layersOf(mediaType, bytes)) {
@@ -61,6 +61,12 @@ async function fetchAhead(
   const blob = { repository, digest };
   const read = await fetcher.fetch({ blob, sources: sources.for(puller, blob, false) }, signal);
   for await (const _ of read?.chunks ?? []) signal.throwIfAborted();
+}
+
+/** What it has asked with is a manifest's: media types of manifests are not those of its layers. */
+function forBlobs({ auth, ...puller }: Puller): Puller {
+  const { accept: _, ...headers } = auth.sent?.headers ?? {};
+  return { ...puller, auth: { ...auth, sent: auth.sent && { ...auth.sent, headers } } };
 }
 
 function keyOf(identity: string | undefined): string {

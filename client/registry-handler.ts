@@ -43,12 +43,11 @@ export interface RegistryParts {
 
 /** Make the handler of one registry. */
 export function createRegistryHandler(parts: RegistryParts): RegistryHandler {
-  const { config, registry, prefetch, log } = parts;
+  const { config, registry, log } = parts;
   return async (request, response, route) => {
     try {
       const context = await contextOf(request, response, route, config, registry);
       response.setHeader("oci-namespace", config.registry); // tells containerd which registry has answered
-      prefetch?.knows(context.puller);
       await answer(parts, context);
     } catch (err: unknown) {
       log.error({ err }, "request failed");
@@ -66,6 +65,7 @@ async function answer(parts: RegistryParts, context: RequestContext): Promise<vo
     return parts.answerBlob(context, blob);
   }
   if (manifest && isRead(method)) {
+    parts.prefetch?.knows(context.puller);
     await parts.answerManifest(context, manifest);
     return seen(parts.pulls, context, manifest);
   }

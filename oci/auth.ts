@@ -23,19 +23,58 @@ import { basic, fetchToken } from "./token-service.ts";
  */
 export type Auth = { readonly kind: "anonymous" } | { readonly kind: "login" } | PullerAuth;
 
-/** A puller's Authorization. */
+/** A puller's Authorization, and what else it says wherever it reads: a gate before the registry may ask for that. */
 export interface PullerAuth {
   readonly kind: "puller";
   readonly value: string | undefined;
   /** When `value` is refused, continue as without it. @defaultValue false */
   readonly orWithout?: boolean;
+  /** @defaultValue nothing */
+  readonly sent?: PullerSent | undefined;
+}
+
+/** What is sent with each read in a puller's name. */
+export interface PullerSent {
+  /** Names in lower case; neither Authorization, nor what is said of one request only, such as Range. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Of blobs, with its question mark; empty without one. */
+  readonly query: string;
 }
 
 /** The puller, as a text without a secret in it; undefined for a puller without Authorization. */
 export function pullerIdentity({ value, orWithout }: PullerAuth): string | undefined {
   if (value === undefined) return undefined;
-  const hash = createHash("sha256").update(value).digest("base64url");
-  return `${orWithout ? "puller or gateway" : "puller"} ${hash}`;
+  return `${orWithout ? "puller or gateway" : "puller"} ${hashOf(value)}`;
+}
+
+/** The name of a puller, told apart from those with the same name that say something else of themselves. */
+export function withSent(name: string, { sent }: PullerAuth): string {
+  const own = Object.entries(sent?.headers ?? {}).filter(([header]) => isOwnHeader(header));
+  const query = sent?.query ?? "";
+  if (own.length === 0 && query === "") return name;
+  return `${name} with ${hashOf(JSON.stringify([own.sort(([a], [b]) => (a < b ? -1 : 1)), query]))}`;
+}
+
+/** Stands for pullers without Authorization where the client has a login for them. */
+export const gatewayName = "gateway";
+
+/** Whether the client's own login is used for this identity. */
+export function isGateway(identity: string | undefined): boolean {
+  return identity === gatewayName || (identity?.startsWith(`${gatewayName} `) ?? false);
+}
+
+function hashOf(text: string): string {
+  return createHash("sha256").update(text).digest("base64url");
+}
+
+/**
+ * Whether a header, its name in lower case, may be what a registry lets its sender in for: all but those that say what
+ * is wanted, with which program, or which way the request went. Docker-Distribution-Api-Version is the same of all.
+ */
+export function isOwnHeader(name: string): boolean {
+  return !/^(?:accept(?:-.*)?|user-agent|range|if-.*|content-.*|cache-control|docker-distribution-api-version|forwarded|x-forwarded-.*|via|traceparent|tracestate|baggage|x-request-id)$/.test(
+    name,
+  );
 }
 
 /** What reading this path needs: pulling from its repository, or else whatever the registry's challenge says. */

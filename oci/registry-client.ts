@@ -4,7 +4,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
 import { Agent, type Dispatcher } from "undici";
-import { type Auth, pullerIdentity, TokenAuth } from "./auth.ts";
+import { type Auth, gatewayName, pullerIdentity, TokenAuth, withSent } from "./auth.ts";
 import type { CredentialSource, Credentials } from "./credentials.ts";
 import type { Digest } from "./digest.ts";
 import { type Body, bodyOf, directGet } from "./direct-get.ts";
@@ -79,7 +79,7 @@ export class RegistryClient {
   readonly #http: RegistryHttp;
   readonly #authenticated: ChallengedHttp;
   readonly #ownAgent: Agent | undefined;
-  readonly #ownHeaders: { readonly "user-agent": string; readonly "accept-encoding": string };
+  readonly #userAgent: string;
   readonly #headersTimeoutMs: number;
   /** Direct GETs in succession that had no plain answer. */
   #directMisses = 0;
@@ -89,7 +89,7 @@ export class RegistryClient {
     this.base = base;
     this.#ownAgent = options.dispatcher ? undefined : new Agent(connectionOptions);
     const dispatcher = (options.dispatcher ?? this.#ownAgent!).compose(translateErrors);
-    this.#ownHeaders = { "user-agent": options.userAgent ?? "ndn-registry", "accept-encoding": "identity" };
+    this.#userAgent = options.userAgent ?? "ndn-registry";
     this.#headersTimeoutMs = options.headersTimeoutMs ?? 30_000;
     const timeouts = { headersTimeout: this.#headersTimeoutMs, bodyTimeout: options.bodyTimeoutMs ?? 30_000 };
     this.#http = new RegistryHttp({ base, dispatcher, timeouts, onAnswer: options.onAnswer });
@@ -98,7 +98,7 @@ export class RegistryClient {
   }
 
   /**
-   * GET a blob. At most 5 redirects are followed, without Authorization and cookies once the origin has changed.
+   * GET a blob. At most 5 redirects are followed, without what the puller says of itself once the origin has changed.
    * A challenge of the registry is answered once, as `auth` allows.
    *
    * @throws RegistryUnreachable when there is no answer.
@@ -109,8 +109,8 @@ export class RegistryClient {
     options: RequestOptions & { range?: { start: number; end?: number } | undefined },
   ): Promise<BlobResponse> {
     const range = options.range ? { range: formatRange(options.range.start, options.range.end) } : {};
-    const headers = { ...lowerCased(options.headers ?? {}), ...range, ...this.#ownHeaders };
-    const path = `/v2/${repository}/blobs/${digest}`;
+    const headers = { ...this.#headersOf(options), ...range, ...notEncoded };
+    const path = blobPath(repository, digest, options.auth);
     const request = { method: "GET", path, headers, followsRedirects: true, isPatient: options.isPatient } as const;
     return responseOf(await this.#authenticated.ask(request, options.auth, options.signal));
   }
@@ -131,7 +131,7 @@ export class RegistryClient {
     if (this.#ownAgent && this.base.protocol === "http:" && this.#directMisses < maxDirectMisses) {
       const path = `/v2/${repository}/blobs/${digest}`;
       const authorization = await this.#authenticated.cached(path, auth, signal);
-      const headers = { range: formatRange(range.start, range.end), "user-agent": this.#ownHeaders["user-agent"] };
+      const headers = { range: formatRange(range.start, range.end), "user-agent": this.#userAgent };
       const url = new URL(this.base.pathname.replace(/\/+$/, "") + path, this.base);
       const withLogin = { ...headers, ...(authorization && { authorization }) };
       const answer = await directGet(url, withLogin, this.#headersTimeoutMs, signal);
@@ -148,9 +148,10 @@ export class RegistryClient {
     digest: Digest,
     options: Omit<RequestOptions, "headers">,
   ): Promise<{ status: number; headers: IncomingHttpHeaders }> {
-    const path = `/v2/${repository}/blobs/${digest}`;
+    const path = blobPath(repository, digest, options.auth);
+    const headers = { ...this.#headersOf(options), ...notEncoded };
     const { isPatient } = options;
-    const request = { method: "HEAD", path, headers: this.#ownHeaders, followsRedirects: true, isPatient } as const;
+    const request = { method: "HEAD", path, headers, followsRedirects: true, isPatient } as const;
     const answer = await this.#authenticated.ask(request, options.auth, options.signal);
     await drain(answer, options.signal);
     return { status: answer.statusCode, headers: answer.headers };
@@ -167,7 +168,7 @@ export class RegistryClient {
     path: string,
     options: RequestOptions & { followRedirects?: boolean | undefined },
   ): Promise<RegistryResponse> {
-    const headers = { ...this.#ownHeaders, ...lowerCased(options.headers ?? {}) };
+    const headers = { ...notEncoded, ...this.#headersOf(options) };
     const followsRedirects = options.followRedirects ?? parseBlobPath(path.split("?", 1)[0]!) !== undefined;
     const request = { method, path, headers, followsRedirects, isPatient: options.isPatient };
     return responseOf(await this.#authenticated.ask(request, options.auth, options.signal));
@@ -179,7 +180,8 @@ export class RegistryClient {
    */
   async identityOf(auth: Auth, signal: AbortSignal): Promise<string> {
     const puller = auth.kind === "puller" ? pullerIdentity(auth) : undefined;
-    return puller ?? ((await this.#authenticated.loginFor(auth, signal)) ? "gateway" : "anonymous");
+    const name = puller ?? ((await this.#authenticated.loginFor(auth, signal)) ? gatewayName : "anonymous");
+    return auth.kind === "puller" ? withSent(name, auth) : name;
   }
 
   /** Whether the registry answers at all, whatever it says, within the signal's time. */
@@ -193,6 +195,12 @@ export class RegistryClient {
     }
   }
 
+  /** A puller's headers, also its User-Agent, as far as no other ones are given. */
+  #headersOf({ auth, headers = {} }: Pick<RequestOptions, "auth" | "headers">): Record<string, string> {
+    const sent = auth.kind === "puller" ? auth.sent?.headers : undefined;
+    return { "user-agent": this.#userAgent, ...sent, ...lowerCased(headers) };
+  }
+
   /** Ends the client's own connections; reads that are still running break off. */
   async close(): Promise<void> {
     await this.#ownAgent?.destroy();
@@ -201,6 +209,12 @@ export class RegistryClient {
 
 function responseOf({ statusCode: status, headers, body }: HttpAnswer): RegistryResponse {
   return { status, headers, body };
+}
+
+const notEncoded = { "accept-encoding": "identity" } as const;
+
+function blobPath(repository: string, digest: Digest, auth: Auth): string {
+  return `/v2/${repository}/blobs/${digest}${(auth.kind === "puller" && auth.sent?.query) || ""}`;
 }
 
 function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {

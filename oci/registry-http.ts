@@ -56,7 +56,7 @@ export class RegistryHttp {
   }
 
   /**
-   * Ask, and follow at most 5 redirects if `followsRedirects`, without Authorization and cookies once the origin has
+   * Ask, and follow at most 5 redirects if `followsRedirects`, only with what says what is wanted once the origin has
    * changed. The caller reads the body or destroys it.
    *
    * @throws RegistryUnreachable when there is no answer.
@@ -70,7 +70,7 @@ export class RegistryHttp {
       if (!request.followsRedirects || !redirects.has(answer.statusCode)) return answer;
       const next = redirectTarget(answer, target);
       await drain(answer, signal);
-      if (next.origin !== target.origin) headers = withoutSecrets(headers);
+      if (next.origin !== target.origin) headers = forStranger(headers);
       target = next;
     }
     throw new RegistryUnreachable(`${describe(request, this.#home)}: more than ${maxRedirects} redirects`);
@@ -222,9 +222,10 @@ function redirectTarget(answer: HttpAnswer, from: Target): Target {
   );
 }
 
-function withoutSecrets(headers: Headers): Headers {
-  const { authorization: _a, cookie: _c, "proxy-authorization": _p, ...others } = headers;
-  return others;
+/** What says what is wanted; of any other header a stranger need not know (Fetch § 4.4 drops only Authorization). */
+function forStranger(headers: Headers): Headers {
+  const isWanted = ([name]: [string, string]) => /^(?:accept(?:-.*)?|user-agent|range|if-.*)$/.test(name);
+  return Object.fromEntries(Object.entries(headers).filter(isWanted));
 }
 
 function isRefusal({ statusCode, atHome }: HttpAnswer): boolean {

@@ -1,5 +1,5 @@
 /** What HTTP says of paths, methods, headers, conditions and ranges (RFC 9110), as far as it is decided here. */
-import type { IncomingHttpHeaders } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { parseRange, type RangeRequest, resolveRange } from "#oci/range.ts";
 
 /** Whether a request only reads (RFC 9110 § 9.3.1, 9.3.2). */
@@ -31,6 +31,41 @@ export function connectionHeaders(connection: string | string[] | undefined): (n
   const listed = [connection ?? []].flat().flatMap((line) => line.split(","));
   const names = new Set(listed.map((name) => name.trim().toLowerCase()));
   return (name) => hopByHop.has(name) || names.has(name);
+}
+
+/**
+ * What a puller's headers say to its registry, in order and with repeats: name, value, name, value … Host is the
+ * upstream's, Authorization is said by who asks, Expect has been answered here. What says how the puller came here
+ * would make the upstream write its Locations for another address.
+ */
+export function forwardedHeaders({ headers, rawHeaders }: Pick<IncomingMessage, "headers" | "rawHeaders">): string[] {
+  const isOfConnection = connectionHeaders(headers.connection);
+  return headersWhere(rawHeaders, (name) => !isOfConnection(name) && !isNotForwarded(name));
+}
+
+function isNotForwarded(name: string): boolean {
+  return /^(?:host|expect|authorization|forwarded|x-forwarded-.*)$/.test(name);
+}
+
+/** Those whose name, in lower case, is wanted. @param lines - Name, value, name, value … */
+export function headersWhere(lines: readonly string[], isWanted: (name: string) => boolean): string[] {
+  return lines.flatMap((name, at) => (at % 2 === 0 && isWanted(name.toLowerCase()) ? [name, lines[at + 1] ?? ""] : []));
+}
+
+/** By name in lower case, the lines of one header as one (RFC 9110 § 5.3, of Cookie RFC 9113 § 8.2.3). */
+export function joinedHeaders(lines: readonly string[]): Record<string, string> {
+  const joined: Record<string, string> = {};
+  for (let at = 0; at < lines.length; at += 2) {
+    const [name, value] = [lines[at]!.toLowerCase(), lines[at + 1]!];
+    const before = joined[name];
+    joined[name] = before === undefined ? value : `${before}${name === "cookie" ? ";" : ","} ${value}`;
+  }
+  return joined;
+}
+
+/** The query of a raw URL with its question mark; empty without one. */
+export function queryOf(rawUrl: string): string {
+  return /\?.+/s.exec(rawUrl)?.[0] ?? "";
 }
 
 /** The headers of an answer that are the puller's. */

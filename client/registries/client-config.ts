@@ -38,7 +38,7 @@ export interface RegistryPolicy {
   readonly offline: OfflinePolicy;
   /** Whether layers are fetched as soon as their manifest passes. @defaultValue false */
   readonly prefetch: boolean;
-  /** Whether the puller's Authorization goes to this registry in path form. @defaultValue true for the default registry */
+  /** Whether the puller's Authorization, cookies and own headers go to this registry in path form. @defaultValue true for the default registry */
   readonly forwardAuthorization: boolean;
 }
 

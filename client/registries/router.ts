@@ -2,11 +2,11 @@
  * Which registry a request of a puller is for, how the upstream has to see it, and who asks. Paths are cut, never decoded.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { PullerAuth } from "#oci/auth.ts";
+import { isOwnHeader, type PullerAuth } from "#oci/auth.ts";
 import { canonicalRegistry } from "#oci/reference.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import { signalOf } from "../http/answers.ts";
-import { isRegistryPath } from "../http/semantics.ts";
+import { forwardedHeaders, headersWhere, isRegistryPath, joinedHeaders, queryOf } from "../http/semantics.ts";
 import type { RegistryConfig } from "./client-config.ts";
 
 /** How the puller has named the registry; what is sent back to it is written in the same form. */
@@ -99,7 +99,7 @@ function cutMountSource(rawUrl: string, registry: string): string {
 
 /** Who asks. */
 export interface Puller {
-  /** In whose name the upstream is asked. */
+  /** In whose name the upstream is asked, and what else it hears from there. */
   readonly auth: PullerAuth;
   /** Stands for it where rights are remembered, without a secret in it; undefined for anonymous. */
   readonly identity: string | undefined;
@@ -111,6 +111,8 @@ export interface RequestContext {
   readonly response: ServerResponse;
   /** Path and query for the upstream, below its base; `request.url` is as the puller wrote it. */
   readonly url: string;
+  /** Those for the upstream in their order: name, value, name, value … */
+  readonly headers: readonly string[];
   readonly askedAs: AskedAs;
   /** The registry's name in the configuration, in its one spelling. */
   readonly registry: string;
@@ -128,10 +130,12 @@ export async function contextOf(
   registry: Pick<RegistryClient, "identityOf">,
 ): Promise<RequestContext> {
   const signal = signalOf(response);
-  const auth = pullerAuth(request.headers.authorization, askedAs, config);
+  const all = forwardedHeaders(request);
+  const headers = mayHear(askedAs, config) ? all : headersWhere(all, (name) => !isOwnHeader(name));
+  const auth = { ...pullerAuth(request.headers.authorization, askedAs, config), sent: sentAlways(headers, url) };
   const identity = await registry.identityOf(auth, signal);
   const puller = { auth, identity: identity === "anonymous" ? undefined : identity };
-  return { request, response, url, askedAs, registry: config.registry, puller, signal };
+  return { request, response, url, headers, askedAs, registry: config.registry, puller, signal };
 }
 
 /**
@@ -143,9 +147,20 @@ export async function contextOf(
 export function pullerAuth(
   authorization: string | undefined,
   askedAs: AskedAs,
-  { forwardAuthorization }: Pick<RegistryConfig, "forwardAuthorization">,
+  config: Pick<RegistryConfig, "forwardAuthorization">,
 ): PullerAuth {
   if (askedAs.form !== "path") return { kind: "puller", value: authorization };
-  if (!forwardAuthorization) return { kind: "puller", value: undefined };
+  if (!mayHear(askedAs, config)) return { kind: "puller", value: undefined };
   return { kind: "puller", value: authorization, orWithout: true };
+}
+
+/** Whether what proves who a puller is goes to this registry. */
+function mayHear({ form }: AskedAs, { forwardAuthorization }: Pick<RegistryConfig, "forwardAuthorization">): boolean {
+  return form !== "path" || forwardAuthorization;
+}
+
+/** What a puller says in each of its reads; which part of what it wants, and what it has, is of one request. */
+function sentAlways(headers: readonly string[], url: string): PullerAuth["sent"] {
+  const isOfOne = (name: string) => /^(?:range|if-.*|content-.*)$/.test(name);
+  return { headers: joinedHeaders(headersWhere(headers, (name) => !isOfOne(name))), query: queryOf(url) };
 }

@@ -8,10 +8,11 @@ import type { Logger } from "pino";
 import { Agent, type Dispatcher } from "undici";
 import { reasonOf } from "#base/errors.ts";
 import { raceAbort } from "#base/waiting.ts";
+import { isGateway } from "#oci/auth.ts";
 import { RegistryError, RegistryUnreachable, unreachable } from "#oci/errors.ts";
 import { connectionOptions, type RegistryClient } from "#oci/registry-client.ts";
 import { sendError, upstreamUnavailable } from "../http/answers.ts";
-import { endToEnd, isRead } from "../http/semantics.ts";
+import { endToEnd, isRead, joinedHeaders } from "../http/semantics.ts";
 import { UpstreamLocation } from "../http/upstream-location.ts";
 import { type Puller, plain } from "../registries/router.ts";
 import type { ClientMetrics } from "../status/metrics.ts";
@@ -68,7 +69,7 @@ export function createProxy(options: ProxyOptions): UpstreamProxy {
       isRead(method) && !isLeftToPuller(outgoing)
         ? await registry.request(method, url, {
             auth: puller.auth,
-            headers: joined(sent.headers),
+            headers: joinedHeaders(sent.headers),
             isPatient: true,
             signal,
           })
@@ -139,17 +140,7 @@ function outgoingOf(question: Question): Outgoing {
  * a puller without a login would have to reach the token service, and come back as anonymous.
  */
 function isLeftToPuller({ url, body, puller }: Outgoing): boolean {
-  return body !== undefined || (isPing(url) && puller.identity !== "gateway");
-}
-
-/** Lines of one header as one line (RFC 9110 § 5.3). */
-function joined(headers: readonly string[]): Record<string, string> {
-  const lines: Record<string, string> = {};
-  for (let at = 0; at < headers.length; at += 2) {
-    const [name, value] = [headers[at]!.toLowerCase(), headers[at + 1]!];
-    lines[name] = lines[name] === undefined ? value : `${lines[name]}, ${value}`;
-  }
-  return lines;
+  return body !== undefined || (isPing(url) && !isGateway(puller.identity));
 }
 
 /** A connection that was kept alive may have died unseen: what can be repeated is asked once more. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { signalOf } from "#client/http/answers.ts";
+import { forwardedHeaders } from "#client/http/semantics.ts";
 import { type Puller, plain, type RequestContext } from "#client/registries/router.ts";
 
 /** The puller that sends this Authorization, or none. */
@@ -15,5 +16,14 @@ export function contextFor(
 ): RequestContext {
   const { url = "", headers } = request;
   const puller = by(headers.authorization);
-  return { request, response, url, askedAs: plain, registry, puller, signal: signalOf(response) };
+  return {
+    request,
+    response,
+    url,
+    headers: forwardedHeaders(request),
+    askedAs: plain,
+    registry,
+    puller,
+    signal: signalOf(response),
+  };
 }

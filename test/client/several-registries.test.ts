@@ -33,7 +33,7 @@ afterEach(async () => {
 });
 
 /** By a configuration file, as an operator does. */
-async function startBoth(credentials: string | undefined): Promise<HoldingEndpoint> {
+async function startBoth(credentials: string | undefined, forwardAuthorization = false): Promise<HoldingEndpoint> {
   const file = join(stage.directory, "config.yaml");
   await writeFile(
     file,
@@ -43,6 +43,7 @@ registries:
     upstream: ${one.url.href}
   ${second}:
     upstream: ${two.url.href}
+    forwardAuthorization: ${forwardAuthorization}
     ${credentials === undefined ? "" : `credentials: ${credentials}`}
 `,
   );
@@ -109,6 +110,28 @@ describe("logins", () => {
     await ask(endpoint.url, `/v2/library/alpine/manifests/latest`, { headers: mine });
     expect(seenAt(one)).toContainEqual(expect.stringContaining(mine.authorization));
   });
+
+  test.each([false, true])(
+    "cookies and own headers go where Authorization goes (forwarded: %s)",
+    async (isForwarded) => {
+      await endpoint[Symbol.asyncDispose]();
+      endpoint = await startBoth(undefined, isForwarded);
+      const own = { cookie: "session=1", "x-api-key": "s3cret" };
+      const headers = { ...own, accept: "*/*", "user-agent": "docker/28" };
+      const reads = [`manifests/latest`, `blobs/${blob.ref.digest}`, "tags/list"];
+      const all = ["GET", "HEAD"].flatMap((method) => reads.map((what) => ({ method, what })));
+      all.push({ method: "PUT", what: "manifests/new" }, { method: "POST", what: "blobs/uploads/" });
+      for (const { method, what } of all) {
+        await ask(endpoint.url, `/v2/${second}/${repository}/${what}`, { method, headers });
+        await ask(endpoint.url, `/v2/${first}/${repository}/${what}`, { method, headers });
+      }
+      const [atFirst, atSecond] = [one, two].map(({ requests }) => requests.map(({ headers }) => headers));
+      for (const { cookie, ...others } of atFirst!) expect([cookie, others["x-api-key"]]).toEqual(Object.values(own));
+      const expected = isForwarded ? Object.values(own) : [undefined, undefined];
+      for (const { cookie, ...others } of atSecond!) expect([cookie, others["x-api-key"]]).toEqual(expected);
+      expect(new Set(atSecond!.map((sent) => sent["user-agent"]))).toEqual(new Set(["docker/28"]));
+    },
+  );
 
   test("it goes to the registry that ?ns= names: containerd sends what is meant for it", async () => {
     const { status } = await ask(endpoint.url, `/v2/${repository}/manifests/latest?ns=${second}`, { headers: mine });

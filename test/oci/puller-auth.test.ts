@@ -122,6 +122,31 @@ test("identities are told apart, and no header can be read from them", async () 
   expect(await client.identityOf({ kind: "puller", value: "Basic other" }, signal)).not.toBe(name);
 });
 
+test("what a puller says of itself is part of its identity, what it wants is not; without it identities stay as they were", async () => {
+  const { client } = await stage({});
+  const identity = (headers: Record<string, string>, query = "", value?: string) =>
+    client.identityOf({ kind: "puller", value, sent: { headers, query } }, signal);
+  const wants = { accept: "*/*", "user-agent": "docker/28", "if-none-match": '"a"', "x-request-id": "1", via: "x" };
+  // Rights on disk are kept under these names.
+  expect(await identity(wants)).toBe("anonymous");
+  expect(await identity(wants, "", "Basic secret")).toBe("puller iyQj9ms5HXvXZV5DYw69WpaTOF026_9FJJo2HuV-v3o");
+  const [cookie, key] = [{ cookie: "a=1" }, { "x-api-key": "s3cret" }];
+  const told = await Promise.all([
+    identity({}),
+    identity(cookie),
+    identity({ cookie: "a=2" }),
+    identity(key),
+    identity({ ...cookie, ...key }),
+    identity({}, "?a=1"),
+    identity({}, "?a=2"),
+    identity(cookie, "", "Basic secret"),
+    identity({}, "", "Basic secret"),
+  ]);
+  expect(new Set(told).size).toBe(told.length);
+  expect(told.join()).not.toMatch(/s3cret|a=/);
+  expect(await identity({ ...key, ...cookie, ...wants })).toBe(told[4]);
+});
+
 test("every answer of the registry is notified, with what it says of its limits", async () => {
   const told: [number, unknown][] = [];
   const onAnswer: RegistryClientOptions["onAnswer"] = ({ status, headers }) =>

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer, type RequestListener } from "node:http";
+import { createServer, type IncomingHttpHeaders, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterEach, expect, test } from "vitest";
@@ -44,6 +44,30 @@ test("five redirects are followed, Authorization stays on the same origin", asyn
   const { body } = await client.getBlob("a", digest, { auth, signal });
   expect(await text(body)).toBe("here");
   expect(seen).toEqual(Array.from({ length: 6 }, () => "Bearer puller"));
+});
+
+test.each(["GET", "HEAD"])("to another origin goes only what says what is wanted (%s)", async (method) => {
+  const seen: IncomingHttpHeaders[] = [];
+  const port = await serve((req, res) => {
+    seen.push(req.headers);
+    res.end();
+  });
+  const client = await stage((req, res) => {
+    seen.push(req.headers);
+    res.writeHead(307, { location: req.url!.startsWith("/near") ? `http://localhost:${port}/` : "/near" }).end();
+  });
+  const says = { cookie: "secret=1", "x-api-key": "secret", "cf-access-client-id": "secret", via: "1.1 inner" };
+  const wants = { accept: "a/b", "accept-language": "de", "user-agent": "docker/28" };
+  const sent = { headers: { ...says, ...wants }, query: "?key=secret" };
+  const options = { auth: { ...auth, sent }, signal };
+  const isGet = method === "GET";
+  if (isGet) await text((await client.getBlob("a", digest, { ...options, range: { start: 7 } })).body);
+  else await client.headBlob("a", digest, options);
+  const range = isGet ? { range: "bytes=7-" } : {};
+  const all = { ...wants, ...range, "accept-encoding": "identity" };
+  const [home, near, far] = seen;
+  for (const one of [home, near]) expect(one).toMatchObject({ ...says, ...all, authorization: "Bearer puller" });
+  expect(far).toEqual({ ...all, host: `localhost:${port}`, connection: expect.any(String) });
 });
 
 test("a loop ends after five redirects", async () => {
