@@ -59,11 +59,11 @@ export async function openClient(parts: ClientParts): Promise<Client> {
   for (const [name, { config, registry, ndn }] of parts.mirrors) {
     const { authorize, offline } = config;
     const file = store && join(store.directory, `rights-${config.registry.replaceAll(":", "_")}.json`);
-    const rights = createRights({ registry, registryHost: config.registry, authorize, offline, log, file });
+    const blobs = hidesChallenges ? blobsWithoutChallenge(registry) : registry;
+    const rights = createRights({ registry: blobs, registryHost: config.registry, authorize, offline, log, file });
     const onAnswer = (answer: Parameters<typeof noteUpstreamAnswer>[2]) =>
       noteUpstreamAnswer(metrics, config.registry, answer);
     const upstream = createProxy({ upstream: config.upstream, registry, log, metrics, onAnswer, hidesChallenges });
-    const blobs = hidesChallenges ? blobsWithoutChallenge(registry) : registry;
     const sources = new BlobSources({
       registry: blobs,
       ndn,

@@ -11,6 +11,7 @@ import { raceAbort } from "#base/waiting.ts";
 import type { Challenge } from "./challenge.ts";
 import type { Credentials } from "./credentials.ts";
 import { RegistryUnreachable } from "./errors.ts";
+import { webUrl } from "./redirect.ts";
 import { isRepository } from "./reference.ts";
 import { basic, fetchToken } from "./token-service.ts";
 
@@ -143,25 +144,36 @@ export class TokenAuth {
    * service refuses it. Requests for the same need are made once; a login that was refused, by the service or by the
    * registry itself, backs off for a minute, lest the account be locked.
    *
+   * @param challenged - URL that was asked, if a realm may be relative to it.
    * @throws RegistryUnreachable when the token service fails, or when its realm is no place for a password.
    */
-  authorize(challenge: Challenge, need: Need, signal: AbortSignal): Promise<string | undefined> {
+  authorize(
+    challenge: Challenge,
+    need: Need,
+    challenged: string | undefined,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
     const key = keyOf(need);
     const known = this.#headers.get(key);
     if (known !== undefined || this.#refused.has(key)) return Promise.resolve(known);
     const pending =
-      this.#pending.get(key) ?? this.#answer(challenge, need, key).finally(() => this.#pending.delete(key));
+      this.#pending.get(key) ?? this.#answer(challenge, need, challenged, key).finally(() => this.#pending.delete(key));
     this.#pending.set(key, pending);
     return raceAbort(pending, signal);
   }
 
-  async #answer(challenge: Challenge, { credentials, scope }: Need, key: string): Promise<string | undefined> {
+  async #answer(
+    challenge: Challenge,
+    { credentials, scope }: Need,
+    challenged: string | undefined,
+    key: string,
+  ): Promise<string | undefined> {
     if (challenge.scheme === "basic") {
       if (credentials === undefined || "identityToken" in credentials) return undefined;
       this.#headers.set(key, basic(credentials));
       return basic(credentials);
     }
-    const realm = parseRealm(challenge.parameters.realm);
+    const realm = parseRealm(challenge.parameters.realm, challenged);
     if (credentials !== undefined) requireSafe(realm, this.#registry);
     const scopes = (challenge.parameters.scope ?? scope ?? "").split(" ").filter((one) => one !== "");
     const query = { realm, service: challenge.parameters.service, scopes };
@@ -180,13 +192,10 @@ function keyOf({ key, credentials }: Need): string {
   return `${login ?? "anonymous"} ${key}`;
 }
 
-function parseRealm(realm = ""): URL {
-  const url = URL.parse(realm);
-  if (url?.protocol === "https:" || url?.protocol === "http:") {
-    url.username = url.password = url.hash = "";
-    return url;
-  }
-  throw new RegistryUnreachable(`token realm "${realm}" is not an http or https URL`);
+function parseRealm(realm: string | undefined, challenged: string | undefined): URL {
+  const url = realm ? webUrl(realm, challenged) : undefined;
+  if (url !== undefined) return url;
+  throw new RegistryUnreachable(`token realm "${realm ?? ""}" is not an http or https URL`);
 }
 
 // A registry that is itself asked in the clear may name a realm on its own host; one behind TLS cannot talk us out of it.

@@ -3,6 +3,7 @@
  * breaks in undici, before the headers or within the body, leaves this room as `RegistryUnreachable`; an abort stays
  * what it is.
  */
+import type { IncomingHttpHeaders } from "node:http";
 import type { Dispatcher } from "undici";
 
 const statusOfCode = {
@@ -61,6 +62,28 @@ export function errorJson(code: ErrorCode, message: string, detail?: unknown): s
 /** The registry could not be reached, broke off, or answers what no registry answers; `cause` has the foreign error. */
 export class RegistryUnreachable extends Error {
   override readonly name = "RegistryUnreachable";
+}
+
+/** An answer of the registry, as far as it was read. */
+export interface RegistryAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  /** At most 64 KiB. */
+  readonly body: Buffer;
+}
+
+/**
+ * What is done for a puller beyond its own request, such as getting a token, has failed. It says nothing about rights.
+ * Where nothing else serves, `answer` is the puller's: what the registry said before, and what the puller would have
+ * had to act on by itself.
+ */
+export class HelpFailed extends RegistryUnreachable {
+  readonly answer: RegistryAnswer;
+
+  constructor(failure: RegistryUnreachable, answer: RegistryAnswer) {
+    super(failure.message, { cause: failure.cause ?? failure });
+    this.answer = answer;
+  }
 }
 
 function errorBody(code: ErrorCode, message: string, detail: unknown): ErrorBody {

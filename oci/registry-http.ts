@@ -8,7 +8,7 @@ import { raceAbort } from "#base/waiting.ts";
 import { type Auth, accessTo, type Need, type TokenAuth } from "./auth.ts";
 import { parseChallenges } from "./challenge.ts";
 import type { CredentialSource, Credentials } from "./credentials.ts";
-import { RegistryUnreachable, unreachable } from "./errors.ts";
+import { HelpFailed, type RegistryAnswer, RegistryUnreachable, unreachable } from "./errors.ts";
 
 /** Names in lower case. */
 export type Headers = Readonly<Record<string, string>>;
@@ -25,7 +25,7 @@ export interface HttpRequest {
 }
 
 /** An answer; `atHome` when it is of the registry itself, and not of where a redirect led. */
-export type HttpAnswer = Dispatcher.ResponseData & { readonly atHome: boolean };
+export type HttpAnswer = Dispatcher.ResponseData & { readonly atHome: boolean; readonly from: Target };
 
 /** Where the registry is, and how it is reached. */
 export interface RegistryHttpOptions {
@@ -36,6 +36,7 @@ export interface RegistryHttpOptions {
   onAnswer: ((answer: { status: number; headers: IncomingHttpHeaders }) => void) | undefined;
 }
 
+/** A URL, as it is requested. */
 interface Target {
   readonly origin: string;
   readonly path: string;
@@ -44,6 +45,7 @@ interface Target {
 const maxRedirects = 5;
 const noTimeouts = { headersTimeout: 0, bodyTimeout: 0 };
 const redirects = new Set([301, 302, 303, 307, 308]);
+const maxAnswerBytes = 64 * 1024;
 
 /** Requests as they are, with the Authorization that they are given. */
 export class RegistryHttp {
@@ -96,7 +98,7 @@ export class RegistryHttp {
       response.body.on("error", () => {});
       const atHome = target.origin === this.#home.origin;
       if (atHome) onAnswer?.({ status: response.statusCode, headers: response.headers });
-      return { ...response, atHome };
+      return { ...response, atHome, from: target };
     } catch (err: unknown) {
       signal.throwIfAborted();
       const failure = unreachable(describe(request, target), err);
@@ -119,15 +121,16 @@ export class ChallengedHttp {
     this.#credentials = credentials;
   }
 
-  /** @throws RegistryUnreachable when the registry, or its token service, gives no answer. */
+  /** @throws RegistryUnreachable when the registry gives no answer; HelpFailed when only its token service does not. */
   async ask(request: HttpRequest, auth: Auth, signal: AbortSignal): Promise<HttpAnswer> {
-    if (auth.kind !== "puller") return (await this.#askAs(request, [await this.loginFor(auth, signal)], signal)).answer;
+    if (auth.kind !== "puller")
+      return (await this.#askAs(request, auth, [await this.loginFor(auth, signal)], signal)).answer;
     if (auth.value !== undefined) {
       const answer = await this.#http.ask(request, auth.value, signal);
       if (!auth.orWithout || !isRefusal(answer)) return answer;
       await drain(answer, signal);
     }
-    return this.#askForPuller(request, signal);
+    return this.#askForPuller(request, auth, signal);
   }
 
   /** The Authorization that is at hand for this path, without asking the registry. */
@@ -146,9 +149,9 @@ export class ChallengedHttp {
   }
 
   /** A login that is no longer good must not keep public images away: then it is anonymous. */
-  async #askForPuller(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
+  async #askForPuller(request: HttpRequest, auth: Auth, signal: AbortSignal): Promise<HttpAnswer> {
     const login = await this.loginFor({ kind: "login" }, signal);
-    const { answer, sent } = await this.#askAs(request, login ? [login, undefined] : [undefined], signal);
+    const { answer, sent } = await this.#askAs(request, auth, login ? [login, undefined] : [undefined], signal);
     if (sent === undefined || !isRefusal(answer)) return answer;
     // What the registry says to our token ("insufficient_scope", "denied") is not what tells a puller to log in.
     await drain(answer, signal);
@@ -158,6 +161,7 @@ export class ChallengedHttp {
   /** Ask with a token that is at hand, else as the challenge demands: with the first of `logins` that gets an answer. */
   async #askAs(
     request: HttpRequest,
+    auth: Auth,
     logins: readonly (Credentials | undefined)[],
     signal: AbortSignal,
   ): Promise<{ answer: HttpAnswer /** The Authorization. */; sent: string | undefined }> {
@@ -167,7 +171,7 @@ export class ChallengedHttp {
     const needs = logins.map((credentials) => ({ ...accessTo(request.path), credentials }));
     if (first !== undefined) this.#tokens.forget(needs[0]!, first);
     try {
-      const authorization = await this.#authorize(answer, needs, signal);
+      const authorization = await this.#authorize(answer, auth, needs, signal);
       if (authorization === undefined) return { answer, sent: first };
       await drain(answer, signal);
       const { value } = authorization;
@@ -180,22 +184,53 @@ export class ChallengedHttp {
     }
   }
 
-  /** An Authorization for the first need and challenge that has one; Bearer before Basic. */
-  async #authorize({ headers }: HttpAnswer, needs: readonly Need[], signal: AbortSignal) {
+  /**
+   * An Authorization for the first need and challenge that has one; Bearer before Basic.
+   *
+   * @throws HelpFailed when there might have been one.
+   */
+  async #authorize(answer: HttpAnswer, auth: Auth, needs: readonly Need[], signal: AbortSignal) {
+    const { headers, from } = answer;
+    const asked = from.origin + from.path;
     const challenges = parseChallenges(headers["www-authenticate"]).sort((a, b) => b.scheme.localeCompare(a.scheme));
+    let failure: RegistryUnreachable | undefined;
     for (const need of needs) {
       for (const challenge of challenges) {
-        const value = await this.#tokens.authorize(challenge, need, signal);
-        if (value !== undefined) return { need, value };
+        try {
+          // A puller takes no relative realm from a registry: without a login of ours the 401 is as good as it was.
+          const isForPuller = auth.kind === "puller" && need.credentials === undefined;
+          const value = await this.#tokens.authorize(challenge, need, isForPuller ? undefined : asked, signal);
+          if (value !== undefined) return { need, value };
+        } catch (err: unknown) {
+          if (!(err instanceof RegistryUnreachable)) throw err;
+          failure ??= err;
+        }
       }
     }
+    if (failure) throw new HelpFailed(failure, await readAnswer(answer));
     return undefined;
   }
 }
 
+/** The answer with the beginning of its body; registries may break off the bodies of their own refusals. */
+async function readAnswer({ statusCode: status, headers, body }: HttpAnswer): Promise<RegistryAnswer> {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const piece of body as AsyncIterable<Buffer>) {
+      pieces.push(piece);
+      size += piece.length;
+      if (size >= maxAnswerBytes) break;
+    }
+  } catch {
+    // what has come is what there is
+  }
+  return { status, headers, body: Buffer.concat(pieces).subarray(0, maxAnswerBytes) };
+}
+
 /** Read and forget a short body, so that its connection can be used again; a long one is cut off. */
 export async function drain(answer: Pick<HttpAnswer, "body">, signal: AbortSignal): Promise<void> {
-  await answer.body.dump({ limit: 64 * 1024, signal });
+  await answer.body.dump({ limit: maxAnswerBytes, signal });
 }
 
 /** Whether the connection was gone before the answer came, as one that was kept alive may be, unseen. */

@@ -1,11 +1,15 @@
-/** One request to a token service. */
+/** One question to a token service. */
+import { promisify } from "node:util";
+import { brotliDecompress, gunzip, inflate } from "node:zlib";
 import type { Dispatcher } from "undici";
 import type { Credentials, IdentityToken, PasswordLogin } from "./credentials.ts";
 import { RegistryUnreachable, unreachable } from "./errors.ts";
+import { isRedirect, webUrl } from "./redirect.ts";
 
 const clientId = "ndn-registry";
 const timeoutMs = 15_000;
 const maxAnswerBytes = 1 << 20;
+const maxRedirects = 5;
 // The specification's default, and also the least that a token may live.
 const minLifetimeMs = 60_000;
 
@@ -24,9 +28,19 @@ export interface TokenQuery {
   scopes: readonly string[];
 }
 
+interface TokenRequest {
+  readonly url: URL;
+  readonly method: "GET" | "POST";
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** Whether a login is in it. */
+  readonly isSecret: boolean;
+}
+
 /**
- * The token that the service gives; undefined when it refuses (4xx). Redirects are not followed. A name and password are
- * sent as Basic with a GET, an identity token in the form of a POST (distribution-spec, "OAuth2 Token Authentication").
+ * The token that the service gives; undefined when it refuses (4xx). A name and password are sent as Basic with a GET, an
+ * identity token in the form of a POST (distribution-spec, "OAuth2 Token Authentication"). At most 5 redirects are
+ * followed, with a login only on the same host, and never from https to http.
  *
  * @throws RegistryUnreachable when it fails, is over its rate limit, or answers without a token.
  */
@@ -35,18 +49,16 @@ export async function fetchToken(
   query: TokenQuery,
   credentials?: Credentials,
 ): Promise<Token | undefined> {
-  const where = `token service ${query.realm.origin}${query.realm.pathname}`;
+  const where = `token service ${nameOf(query.realm)}`;
   const isOauth = credentials !== undefined && "identityToken" in credentials;
   const request = isOauth ? formRequest(query, credentials) : queryRequest(query, credentials);
-  const signal = AbortSignal.timeout(timeoutMs);
   const began = performance.now();
   try {
-    const response = await dispatcher.request({ origin: query.realm.origin, ...request, signal });
-    const status = response.statusCode;
-    const text = await readText(response.body);
+    const { statusCode: status, headers, body } = await ask(dispatcher, request, AbortSignal.timeout(timeoutMs));
+    const bytes = await readBytes(body);
     if (status >= 400 && status < 500 && status !== 429) return undefined;
-    if (status !== 200) throw new RegistryUnreachable(`${where} answers ${status}`);
-    const { value, lifetimeMs } = parseToken(text);
+    if (status < 200 || status > 299) throw new RegistryUnreachable(`${where} answers ${status}`);
+    const { value, lifetimeMs } = parseToken(await decoded(bytes, headers["content-encoding"]));
     return { value, lifetimeMs: lifetimeMs - (performance.now() - began) };
   } catch (err: unknown) {
     throw unreachable(where, err);
@@ -58,23 +70,58 @@ export function basic({ username, password }: PasswordLogin): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
 }
 
-function queryRequest({ realm, service, scopes }: TokenQuery, login: PasswordLogin | undefined) {
+async function ask(dispatcher: Dispatcher, first: TokenRequest, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+  let request = first;
+  for (let hops = 0; hops <= maxRedirects; hops++) {
+    const { url, method, headers, body = null } = request;
+    const path = url.pathname + url.search;
+    const answer = await dispatcher.request({ origin: url.origin, path, method, headers, body, signal });
+    const { location } = answer.headers;
+    if (!isRedirect(answer.statusCode) || typeof location !== "string") return answer;
+    await answer.body.dump({ limit: maxAnswerBytes, signal });
+    request = redirected(request, location, answer.statusCode);
+  }
+  throw new RegistryUnreachable(`token service ${nameOf(first.url)}: more than ${maxRedirects} redirects`);
+}
+
+/** @throws RegistryUnreachable when it is not followed. */
+function redirected(request: TokenRequest, location: string, status: number): TokenRequest {
+  const { url: from, isSecret } = request;
+  const url = webUrl(location, from.href);
+  const where = `token service ${nameOf(from)} redirects to`;
+  if (url === undefined) throw new RegistryUnreachable(`${where} nowhere that HTTP can follow`);
+  if (from.protocol === "https:" && url.protocol === "http:")
+    throw new RegistryUnreachable(`${where} ${nameOf(url)}, which is not https`);
+  if (isSecret && from.hostname !== url.hostname)
+    throw new RegistryUnreachable(`${where} ${nameOf(url)}: no login goes to another host`);
+  if (status !== 303) return { ...request, url };
+  // The answer to a form that has been taken lies elsewhere (RFC 9110 § 15.4.4).
+  const { "content-type": _, ...headers } = request.headers;
+  return { url, method: "GET", headers, isSecret };
+}
+
+// Without the query: it may be a secret.
+function nameOf({ origin, pathname }: URL): string {
+  return origin + pathname;
+}
+
+function queryRequest({ realm, service, scopes }: TokenQuery, login: PasswordLogin | undefined): TokenRequest {
   const url = new URL(realm);
   if (service !== undefined) url.searchParams.set("service", service);
   for (const scope of scopes) url.searchParams.append("scope", scope);
   const headers = { accept: "application/json", ...(login && { authorization: basic(login) }) };
-  return { method: "GET" as const, path: url.pathname + url.search, headers };
+  return { url, method: "GET", headers, isSecret: login !== undefined };
 }
 
-function formRequest({ realm, service, scopes }: TokenQuery, { identityToken }: IdentityToken) {
+function formRequest({ realm, service, scopes }: TokenQuery, { identityToken }: IdentityToken): TokenRequest {
   const form = new URLSearchParams({ grant_type: "refresh_token", client_id: clientId, refresh_token: identityToken });
   if (service !== undefined) form.set("service", service);
   if (scopes.length > 0) form.set("scope", scopes.join(" "));
   const headers = { accept: "application/json", "content-type": "application/x-www-form-urlencoded" };
-  return { method: "POST" as const, path: realm.pathname + realm.search, headers, body: form.toString() };
+  return { url: realm, method: "POST", headers, body: form.toString(), isSecret: true };
 }
 
-async function readText(body: AsyncIterable<Buffer>): Promise<string> {
+async function readBytes(body: AsyncIterable<Buffer>): Promise<Buffer> {
   const pieces: Buffer[] = [];
   let size = 0;
   for await (const piece of body) {
@@ -82,7 +129,23 @@ async function readText(body: AsyncIterable<Buffer>): Promise<string> {
     if (size > maxAnswerBytes) throw new Error(`answer is longer than ${maxAnswerBytes} bytes`);
     pieces.push(piece);
   }
-  return Buffer.concat(pieces).toString();
+  return Buffer.concat(pieces);
+}
+
+const decoders = {
+  gzip: promisify<Buffer, object, Buffer>(gunzip),
+  "x-gzip": promisify<Buffer, object, Buffer>(gunzip),
+  deflate: promisify<Buffer, object, Buffer>(inflate),
+  br: promisify<Buffer, object, Buffer>(brotliDecompress),
+} as const;
+
+/** Some services encode whatever is accepted (RFC 9110 § 8.4.1). @throws Error for a coding that is not known. */
+async function decoded(bytes: Buffer, coding: string | string[] = "identity"): Promise<string> {
+  const name = String(coding).trim().toLowerCase();
+  if (name === "identity" || name === "") return bytes.toString();
+  const decode = Object.hasOwn(decoders, name) ? decoders[name as keyof typeof decoders] : undefined;
+  if (decode === undefined) throw new Error(`answer is encoded as "${name}"`);
+  return (await decode(bytes, { maxOutputLength: maxAnswerBytes })).toString();
 }
 
 function parseToken(text: string): Token {

@@ -8,7 +8,7 @@ import { LengthUnknown, UpstreamAnswer } from "#blob/upstream-source.ts";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
 import { RegistryError } from "#oci/errors.ts";
 import { RegistryUnreachable } from "#oci/registry-client.ts";
-import { PullerGone, provenance, sendAnswer, sendError, upstreamUnavailable } from "../http/answers.ts";
+import { PullerGone, provenance, sendAnswer, sendError, sendUnavailable } from "../http/answers.ts";
 import { answerCached } from "../http/cached-answer.ts";
 import { isWhole, type Wanted, wantedBy } from "../http/semantics.ts";
 import type { RequestContext } from "../registries/router.ts";
@@ -162,7 +162,10 @@ function settle(
     sendAnswer(response, err, provenance("upstream"));
     return "refused";
   }
-  sendError(response, refusalFor(services, err));
+  if (err instanceof RegistryUnreachable) services.metrics.upstreamErrors.inc(upstreamErrorKind(err));
+  if (err instanceof RegistryUnreachable || err instanceof BlobUnavailable)
+    sendUnavailable(response, services.registry.base, err);
+  else sendError(response, refusalFor(err));
   return "unavailable";
 }
 
@@ -170,10 +173,7 @@ function isExpected(err: unknown): boolean {
   return [BlobUnavailable, BlobCorrupt, UpstreamAnswer, RegistryUnreachable].some((type) => err instanceof type);
 }
 
-function refusalFor({ registry, metrics }: Pick<BlobServices, "registry" | "metrics">, err: unknown): RegistryError {
-  if (err instanceof RegistryUnreachable) metrics.upstreamErrors.inc(upstreamErrorKind(err));
-  if (err instanceof RegistryUnreachable || err instanceof BlobUnavailable)
-    return upstreamUnavailable(registry.base, err);
+function refusalFor(err: unknown): RegistryError {
   if (err instanceof BlobCorrupt)
     return new RegistryError("UNAVAILABLE", `no source has the right bytes: ${err.message}`);
   return new RegistryError("UNKNOWN", "internal error, see the log");

@@ -1,10 +1,10 @@
 /** Answers to pullers: headers and refusals that are made here, and bodies, written at the puller's own pace. */
 import { once } from "node:events";
-import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from "node:http";
-import { reasonOf } from "#base/errors.ts";
+import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
+import { findCause, reasonOf } from "#base/errors.ts";
 import type { SourceName } from "#blob/source.ts";
 import type { Digest } from "#oci/digest.ts";
-import { RegistryError } from "#oci/errors.ts";
+import { HelpFailed, type RegistryAnswer, RegistryError, RegistryUnreachable } from "#oci/errors.ts";
 import { formatContentRange } from "#oci/range.ts";
 import { endToEnd } from "./semantics.ts";
 
@@ -47,16 +47,26 @@ export function sendError(response: ServerResponse, err: RegistryError): void {
 /** An answer of the upstream as it is, with a body that is already there. */
 export function sendAnswer(
   response: ServerResponse,
-  { status, headers, body }: { status: number; headers: IncomingHttpHeaders; body: Buffer },
+  { status, headers, body }: RegistryAnswer,
   extra: OutgoingHttpHeaders = {},
 ): void {
   response.writeHead(status, { ...endToEnd(headers), "content-length": body.length, ...extra }).end(body);
 }
 
-/** 503 that says what to look at. */
-export function upstreamUnavailable(upstream: URL, cause: unknown): RegistryError {
+/**
+ * The answer where the upstream has none: what it said itself before our help failed, if `err` knows of that, else a 503
+ * that says what to look at.
+ */
+export function sendUnavailable(response: ServerResponse, upstream: URL, err: unknown): void {
+  const own = findCause(err, HelpFailed);
+  if (own && !response.headersSent) sendAnswer(response, own.answer);
+  else sendError(response, unavailable(upstream, err));
+}
+
+function unavailable(upstream: URL, cause: unknown): RegistryError {
   const what = `upstream registry ${upstream.origin} cannot be reached`;
-  return new RegistryError("UNAVAILABLE", `${what} (${reasonOf(cause)}): check --upstream and the network`, { cause });
+  const reason = reasonOf(findCause(cause, RegistryUnreachable) ?? cause);
+  return new RegistryError("UNAVAILABLE", `${what} (${reason}): check --upstream and the network`, { cause });
 }
 
 /** The puller closed the connection before its answer was complete. */

@@ -6,7 +6,7 @@ import { reasonOf } from "#base/errors.ts";
 import type { Digest } from "#oci/digest.ts";
 import { RegistryUnreachable } from "#oci/errors.ts";
 import { admits } from "#oci/media-type.ts";
-import { PullerGone, sendError, upstreamUnavailable } from "../http/answers.ts";
+import { PullerGone, sendUnavailable } from "../http/answers.ts";
 import type { RequestContext } from "../registries/router.ts";
 import { hasBody } from "../upstream/proxy-headers.ts";
 import type { Upstream, UpstreamReply } from "../upstream/upstream.ts";
@@ -161,7 +161,7 @@ async function settle(services: ManifestServices, wanted: ManifestRequest, err: 
   }
   if (err instanceof RegistryUnreachable) {
     services.log.warn({ ...fields, reason: reasonOf(err) }, "upstream request failed");
-    return sendError(response, upstreamUnavailable(services.upstream.base, err));
+    return sendUnavailable(response, services.upstream.base, err);
   }
   services.log.error({ ...fields, err }, "manifest request failed");
   await services.upstream.pass(wanted);

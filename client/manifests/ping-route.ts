@@ -3,7 +3,7 @@
  */
 import type { OutgoingHttpHeaders } from "node:http";
 import { RegistryUnreachable } from "#oci/errors.ts";
-import { PullerGone, sendError, upstreamUnavailable, writeAll } from "../http/answers.ts";
+import { PullerGone, sendUnavailable, writeAll } from "../http/answers.ts";
 import { isRead } from "../http/semantics.ts";
 import type { RequestContext } from "../registries/router.ts";
 import { hasBody, sentBy } from "../upstream/proxy-headers.ts";
@@ -52,7 +52,7 @@ export function createPingRoute(services: PingServices, ask: Ask): PingHandler {
       if (!(err instanceof RegistryUnreachable) || response.headersSent) throw err;
       onUpstreamError?.(err);
       const ping = pingFor(services, context, err);
-      if (!ping) return sendError(response, upstreamUnavailable(upstream.base, err));
+      if (!ping) return sendUnavailable(response, upstream.base, err);
       replay(services, context, ping, err);
     }
   };

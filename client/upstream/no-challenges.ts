@@ -4,7 +4,7 @@
  */
 import type { IncomingHttpHeaders } from "node:http";
 import { Readable } from "node:stream";
-import { RegistryError } from "#oci/errors.ts";
+import { HelpFailed, RegistryError, RegistryUnreachable } from "#oci/errors.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import { apiVersion } from "../http/answers.ts";
 import { isRead } from "../http/semantics.ts";
@@ -28,8 +28,13 @@ export function isPing(path: string): boolean {
 /**
  * An answer of the upstream as a puller hears it that has come through the gate. A 401 is a welcome at `/v2/`, as the
  * login is done, and everywhere else a 403: no other login would help.
+ *
+ * @throws What `asked` rejects with, but without an answer that would be for the puller to act on.
  */
-export function withoutChallenge(method: string, path: string, answer: Answer): Answer {
+export async function withoutChallenge(method: string, path: string, asked: Promise<Answer>): Promise<Answer> {
+  const answer = await asked.catch((err: unknown) => {
+    throw err instanceof HelpFailed ? new RegistryUnreachable(err.message, { cause: err.cause }) : err;
+  });
   const { "www-authenticate": challenge, ...headers } = answer.headers;
   if (answer.status !== 401) return challenge === undefined ? answer : { ...answer, headers };
   discard(answer.body);
@@ -41,11 +46,11 @@ export function withoutChallenge(method: string, path: string, answer: Answer): 
 export function blobsWithoutChallenge(registry: BlobReads): BlobReads {
   return {
     base: registry.base,
-    getBlob: async (repository, digest, options) =>
-      withoutChallenge("GET", `/v2/${repository}/blobs/${digest}`, await registry.getBlob(repository, digest, options)),
-    headBlob: async (repository, digest, options) => {
-      const head = await registry.headBlob(repository, digest, options);
-      return withoutChallenge("HEAD", `/v2/${repository}/blobs/${digest}`, { ...head, body: Readable.from([]) });
+    getBlob: (repository, digest, options) =>
+      withoutChallenge("GET", `/v2/${repository}/blobs/${digest}`, registry.getBlob(repository, digest, options)),
+    headBlob: (repository, digest, options) => {
+      const head = registry.headBlob(repository, digest, options).then((one) => ({ ...one, body: Readable.from([]) }));
+      return withoutChallenge("HEAD", `/v2/${repository}/blobs/${digest}`, head);
     },
   };
 }

@@ -11,7 +11,7 @@ import { raceAbort } from "#base/waiting.ts";
 import { isGateway } from "#oci/auth.ts";
 import { RegistryError, RegistryUnreachable, unreachable } from "#oci/errors.ts";
 import { connectionOptions, type RegistryClient } from "#oci/registry-client.ts";
-import { sendError, upstreamUnavailable } from "../http/answers.ts";
+import { sendError, sendUnavailable } from "../http/answers.ts";
 import { endToEnd, isRead, joinedHeaders } from "../http/semantics.ts";
 import { UpstreamLocation } from "../http/upstream-location.ts";
 import { type Puller, plain } from "../registries/router.ts";
@@ -65,19 +65,19 @@ export function createProxy(options: ProxyOptions): UpstreamProxy {
 
   const send = async (outgoing: Outgoing): Promise<UpstreamReply> => {
     const { method, url, sent, puller, signal } = outgoing;
-    const answer =
+    const asked =
       isRead(method) && !isLeftToPuller(outgoing)
-        ? await registry.request(method, url, {
+        ? registry.request(method, url, {
             auth: puller.auth,
             headers: joinedHeaders(sent.headers),
             isPatient: true,
             signal,
           })
-        : await sendPlainly(outgoing);
+        : sendPlainly(outgoing);
+    const answer = await (hidesChallenges ? withoutChallenge(method, url, asked) : asked);
     // A body that breaks off before it is read must not end the process.
     answer.body.on("error", () => {});
-    const shown = hidesChallenges ? withoutChallenge(method, url, answer) : answer;
-    return { ...shown, headers: rewritten(endToEnd(shown.headers), location, sent) };
+    return { ...answer, headers: rewritten(endToEnd(answer.headers), location, sent) };
   };
 
   const ask: Upstream["ask"] = async (question) => {
@@ -105,7 +105,8 @@ export function createProxy(options: ProxyOptions): UpstreamProxy {
       metrics.upstreamErrors.inc(upstreamErrorKind(err));
       const why = err instanceof RegistryUnreachable ? { reason: reasonOf(err) } : { err };
       log.warn({ ...why, method: request.method, path: url.split("?", 1)[0] }, "upstream request failed");
-      sendError(response, refusalFor(upstream, err));
+      if ((err as NodeJS.ErrnoException).code === "UND_ERR_INVALID_ARG") sendError(response, notForwardable(err));
+      else sendUnavailable(response, upstream, err);
       return undefined;
     } finally {
       // What the upstream left unread must not keep the puller from reading the answer.
@@ -184,9 +185,6 @@ function rewritten(
   return headers;
 }
 
-function refusalFor(upstream: URL, err: unknown): RegistryError {
-  const isOurs = (err as NodeJS.ErrnoException).code !== "UND_ERR_INVALID_ARG";
-  return isOurs
-    ? upstreamUnavailable(upstream, err)
-    : new RegistryError("UNSUPPORTED", "this request cannot be forwarded", { status: 400, cause: err });
+function notForwardable(cause: unknown): RegistryError {
+  return new RegistryError("UNSUPPORTED", "this request cannot be forwarded", { status: 400, cause });
 }

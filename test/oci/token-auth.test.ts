@@ -10,6 +10,7 @@ const needOf = (scope: string, login: boolean): Need => ({
   credentials: login ? credentials : undefined,
 });
 const scope = "repository:team/app:pull";
+const asked = "https://registry.example/v2/team/app/manifests/1";
 const signal = AbortSignal.timeout(60_000);
 const agents: MockAgent[] = [];
 
@@ -36,7 +37,7 @@ function stage(registry: string, realm: string, answer: { status?: number; body?
     .persist();
   const auth = new TokenAuth({ registry: new URL(registry), dispatcher });
   const authorize = (login: boolean, wanted = scope) =>
-    auth.authorize({ scheme: "bearer", parameters: { realm, service: "s v" } }, needOf(wanted, login), signal);
+    auth.authorize({ scheme: "bearer", parameters: { realm, service: "s v" } }, needOf(wanted, login), asked, signal);
   return { auth, authorize, seen };
 }
 
@@ -84,7 +85,7 @@ test("one caller's abort leaves the others their token", async () => {
   const { auth, authorize, seen } = stage(hub, hubRealm);
   const gone = new AbortController();
   const challenge = { scheme: "bearer" as const, parameters: { realm: hubRealm } };
-  const first = auth.authorize(challenge, needOf(scope, false), gone.signal);
+  const first = auth.authorize(challenge, needOf(scope, false), asked, gone.signal);
   const second = authorize(false);
   gone.abort(new Error("gone"));
   await expect(first).rejects.toThrow("gone");
@@ -116,10 +117,10 @@ test.each([
   expect(seen[0]?.authorization).toBe("Basic YW5uOnB3");
 });
 
-test.each(["ftp://auth.example/token", "/token", ""])("realm %j is refused", async (realm) => {
+test.each(["ftp://auth.example/token", "https://", ""])("realm %j is refused", async (realm) => {
   const { auth } = stage(hub, hubRealm);
   const challenge = { scheme: "bearer" as const, parameters: { realm } };
-  await expect(auth.authorize(challenge, needOf(scope, false), signal)).rejects.toThrow(RegistryUnreachable);
+  await expect(auth.authorize(challenge, needOf(scope, false), asked, signal)).rejects.toThrow(RegistryUnreachable);
 });
 
 test("a service that refuses gives nothing", async () => {
@@ -130,6 +131,7 @@ test.each([
   { status: 429 },
   { status: 503 },
   { status: 302 },
+  { status: 204, body: "" },
   { body: "<html>" },
   { body: "null" },
   { body: {} },
@@ -151,15 +153,15 @@ test("access_token is another name, and 60 s the default life", async () => {
 test("Basic is the login itself, and nothing for anonymous", async () => {
   const { auth } = stage(hub, hubRealm);
   const challenge = { scheme: "basic" as const, parameters: { realm: "x" } };
-  expect(await auth.authorize(challenge, needOf(scope, true), signal)).toBe("Basic YW5uOnB3");
-  expect(await auth.authorize(challenge, needOf(scope, false), signal)).toBeUndefined();
+  expect(await auth.authorize(challenge, needOf(scope, true), asked, signal)).toBe("Basic YW5uOnB3");
+  expect(await auth.authorize(challenge, needOf(scope, false), asked, signal)).toBeUndefined();
 });
 
 test("a password that the registry itself refused backs off for a minute", async () => {
   useFakeClock();
   const { auth } = stage(hub, hubRealm);
   const need = needOf(scope, true);
-  const ask = () => auth.authorize({ scheme: "basic" as const, parameters: { realm: "x" } }, need, signal);
+  const ask = () => auth.authorize({ scheme: "basic" as const, parameters: { realm: "x" } }, need, asked, signal);
   auth.forget(need, (await ask())!);
   expect(await ask()).toBeUndefined();
   vi.advanceTimersByTime(61_000);
@@ -179,7 +181,7 @@ test("an identity token buys a token by POST, and is in no URL and no Authorizat
   const auth = new TokenAuth({ registry: new URL(hub), dispatcher });
   const need: Need = { key: scope, scope, credentials: { identityToken: "id+secret" } };
   const challenge = { scheme: "bearer" as const, parameters: { realm: `${hubRealm}?a=b`, service: "s v" } };
-  expect(await auth.authorize(challenge, need, signal)).toBe("Bearer bought");
+  expect(await auth.authorize(challenge, need, asked, signal)).toBe("Bearer bought");
   expect(seen).toMatchObject([{ path: "/token?a=b", method: "POST" }]);
   expect(Object.fromEntries(new URLSearchParams(seen[0]!.body))).toEqual({
     grant_type: "refresh_token",
@@ -189,7 +191,9 @@ test("an identity token buys a token by POST, and is in no URL and no Authorizat
     refresh_token: "id+secret",
   });
   expect(JSON.stringify(seen[0]!.headers)).not.toContain("secret");
-  expect(await auth.authorize({ scheme: "basic", parameters: {} }, { ...need, key: "other" }, signal)).toBeUndefined();
+  expect(
+    await auth.authorize({ scheme: "basic", parameters: {} }, { ...need, key: "other" }, asked, signal),
+  ).toBeUndefined();
 });
 
 test("a login that was refused backs off for a minute; another login does not", async () => {
@@ -199,7 +203,7 @@ test("a login that was refused backs off for a minute; another login does not", 
   expect([await authorize(true), await authorize(true)]).toEqual([undefined, undefined]);
   expect(seen).toHaveLength(1);
   const other: Need = { key: scope, scope, credentials: { username: "ann", password: "new" } };
-  await auth.authorize(challenge, other, signal);
+  await auth.authorize(challenge, other, asked, signal);
   expect(seen).toHaveLength(2);
   vi.advanceTimersByTime(61_000);
   await authorize(true);
