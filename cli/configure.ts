@@ -1,9 +1,10 @@
 /**
  * `ndn-registry configure docker|containerd|podman`: make the endpoint a mirror of this machine's puller, or undo it.
  */
-import { apply, type Change, planAdd, planRemove } from "./configure/config-file.ts";
+import { apply, type Change, isPending, planAdd, planRemove } from "./configure/config-file.ts";
 import { planContainerd } from "./configure/containerd.ts";
 import { planDocker } from "./configure/docker.ts";
+import { defaultEndpoint } from "./configure/endpoint.ts";
 import type { Plan, Request } from "./configure/entry.ts";
 import type { configureOptions } from "./configure/options.ts";
 import { planPodman } from "./configure/podman.ts";
@@ -31,20 +32,24 @@ export async function runConfigure(
   values: Values<typeof configureOptions>,
   printer: Printer = terminal,
 ): Promise<void> {
-  const { endpoint, root } = values;
+  const { endpoint = defaultEndpoint, root } = values;
+  const isEndpointNamed = values.endpoint !== undefined;
   const undo = values.undo === true;
   const registries = [...new Set(values.for)];
-  const plan = await planners[values.program]({ endpoint, registries, root, undo });
+  const plan = await planners[values.program]({ endpoint, isEndpointNamed, registries, root, undo });
   // All of them are planned before the first is written: one that cannot be changed leaves the others alone.
   const changes: Change[] = [];
   for (const entry of plan.entries) changes.push(await (undo ? planRemove : planAdd)(root, entry));
   if (values.print === true) return print(changes, undo ? [] : plan.notes, printer);
-  const pending = changes.filter(({ before, after }) => before !== after);
-  if (pending.length === 0)
-    printer.stdout(undo ? `There is nothing to undo for ${endpoint.url}.\n` : unchanged(changes));
+  const pending = changes.filter(isPending);
+  if (pending.length === 0) printer.stdout(undo ? nothingToUndo(values) : unchanged(changes));
   for (const change of pending) printer.stdout(`${await apply(change)}\n`);
   if (!undo) for (const note of plan.notes) printer.stdout(`\n${note}\n`);
   if (pending.length > 0) printer.stdout(`\nTo restart: ${plan.restart}\n`);
+}
+
+function nothingToUndo({ endpoint }: Values<typeof configureOptions>): string {
+  return `There is nothing to undo${endpoint ? ` for ${endpoint.url}` : ""}.\n`;
 }
 
 function unchanged(changes: readonly Change[]): string {

@@ -6,10 +6,10 @@ import type { Stats } from "node:fs";
 import { chmod, mkdir, open, readFile, realpath, rename, rmdir, stat, unlink } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { CommandError } from "../errors.ts";
-import type { Entry } from "./entry.ts";
+import type { Beside, Entry } from "./entry.ts";
 
 /** What is to become of one file. */
-export interface Change {
+export interface Change extends Beside {
   readonly entry: Entry;
   /** Where the file is, as seen from here: below the root, symbolic links followed. */
   readonly file: string;
@@ -17,8 +17,8 @@ export interface Change {
   readonly before: string | undefined;
   /** undefined when the file goes. */
   readonly after: string | undefined;
-  /** The file before this command first touched it. */
-  readonly backup: string | undefined;
+  /** What is to be noted; undefined when a note goes. */
+  readonly noteAfter: string | undefined;
   /** Whether a backup is to be made. */
   readonly keeps?: boolean;
   /** Whether the backup becomes the file again. */
@@ -29,14 +29,21 @@ function backupOf(file: string): string {
   return `${file}.before-ndn-registry`;
 }
 
+function noteOf(file: string): string {
+  return `${file}.ndn-registry`;
+}
+
 /** What adding the entry changes. @throws CommandError */
 export async function planAdd(root: string, entry: Entry): Promise<Change> {
   const found = await look(root, entry);
   return naming(found.file, () => {
-    const { before, backup } = found;
+    const { before, backup, note } = found;
+    const after = entry.add(before, found);
     // A file that has an entry of ours is not the one from before us.
-    const isForeign = before !== undefined && entry.ownFile !== true && entry.remove(before) === before;
-    return { ...found, after: entry.add(before), keeps: isForeign && backup === undefined };
+    const isForeign = before !== undefined && entry.ownFile !== true && entry.remove(before, found) === before;
+    // An entry that someone else has put there is not ours to take out.
+    const noteAfter = after === before && note === undefined ? undefined : entry.note;
+    return { ...found, after, noteAfter, keeps: isForeign && backup === undefined };
   });
 }
 
@@ -44,12 +51,13 @@ export async function planAdd(root: string, entry: Entry): Promise<Change> {
 export async function planRemove(root: string, entry: Entry): Promise<Change> {
   const found = await look(root, entry);
   return naming(found.file, () => {
-    const { before, backup } = found;
-    const rest = before === undefined ? undefined : entry.remove(before, backup);
-    if (rest === before || backup === undefined) return { ...found, after: rest };
+    const { before, backup, note } = found;
+    const rest = before === undefined ? undefined : entry.remove(before, found);
+    const noteAfter = entry.note === undefined || entry.note === note ? undefined : note;
+    if (rest === before || backup === undefined) return { ...found, after: rest, noteAfter };
     // The file has not been changed since: then it becomes what it was, to the byte.
-    const restores = rest === backup || entry.add(backup) === before;
-    return { ...found, after: restores ? backup : rest, restores };
+    const restores = rest === backup || entry.add(backup, found) === before;
+    return { ...found, after: restores ? backup : rest, noteAfter, restores };
   });
 }
 
@@ -64,14 +72,34 @@ function naming<T>(file: string, plan: () => T): T {
 
 /** Do it, if it changes anything. @returns what was done, for people. @throws CommandError when the system does not allow it */
 export async function apply(change: Change): Promise<string> {
-  const { file, after } = change;
+  const { file, note, noteAfter } = change;
   try {
-    if (change.restores) return await restore(file);
-    if (after === undefined) return await removeFile(file, change.entry.ownFolder === true);
-    return await write(file, after, change);
+    // Before the entry and after it: what is in the file is always noted.
+    if (noteAfter !== undefined && noteAfter !== note) await writeNote(file, noteAfter);
+    const done = await changeFile(change);
+    if (noteAfter === undefined && note !== undefined) await unlink(noteOf(file));
+    return done;
   } catch (err: unknown) {
     throw translate(err, file);
   }
+}
+
+/** Whether there is anything to do. */
+export function isPending({ before, after, note, noteAfter }: Change): boolean {
+  return before !== after || note !== noteAfter;
+}
+
+async function changeFile(change: Change): Promise<string> {
+  const { file, before, after } = change;
+  if (after === before) return `${file} stays as it is`;
+  if (change.restores) return restore(file);
+  if (after === undefined) return removeFile(file, change.entry.ownFolder === true);
+  return write(file, after, change);
+}
+
+async function writeNote(file: string, note: string): Promise<void> {
+  await makeFolder(dirname(file));
+  await replace(noteOf(file), note);
 }
 
 /** The backup has the mode and the owner of the file that it was made of. */
@@ -80,10 +108,11 @@ async function restore(file: string): Promise<string> {
   return `${file} is as it was before`;
 }
 
-async function look(root: string, entry: Entry): Promise<Omit<Change, "after">> {
+async function look(root: string, entry: Entry): Promise<Omit<Change, "after" | "noteAfter">> {
   const file = await locate(root, entry.path);
   try {
-    return { entry, file, before: await readText(file), backup: await readText(backupOf(file)) };
+    const [before, backup, note] = await Promise.all([file, backupOf(file), noteOf(file)].map(readText));
+    return { entry, file, before, backup, note };
   } catch (err: unknown) {
     throw translate(err, file);
   }

@@ -36,6 +36,9 @@ export function endpointUrl(text: string): Endpoint {
   };
 }
 
+/** That of a client whose `--listen` is the default. */
+export const defaultEndpoint: Endpoint = endpointUrl("http://127.0.0.1:5000");
+
 /** A registry as it stands before an image's name, `HOST` or `HOST:PORT`, or `_default`. @throws Error */
 export function registryName(text: string): string {
   if (text === anyRegistry) return text;
@@ -45,6 +48,11 @@ export function registryName(text: string): string {
     throw new Error(`${JSON.stringify(text)} is not a registry (examples: docker.io, registry.example:5000)`);
   }
   return hubNames.has(name) ? dockerHub : name;
+}
+
+/** Whether an image's path can name the registry: an IPv6 address cannot stand there. */
+export function hasPathName(registry: string): boolean {
+  return !registry.startsWith("[");
 }
 
 /** Whether a host name, without port, is a name of this machine that needs no name service. */

@@ -11,6 +11,8 @@ export interface Entry {
   readonly ownFolder?: boolean;
   /** Whether the whole file is this command's, so that there is nothing of others to keep. */
   readonly ownFile?: boolean;
+  /** What is noted beside the file while the entry is in it, where the file itself has no room for a remark. */
+  readonly note?: string | undefined;
   /**
    * The file with the entry in it; the same text when it is there already.
    *
@@ -18,19 +20,28 @@ export interface Entry {
    * @throws CommandError when the text cannot be understood or changed safely; it does not name the file, which may be
    * below another root.
    */
-  add(text: string | undefined): string;
+  add(text: string | undefined, beside: Beside): string;
   /**
    * The file without the entry: the same text when there is none, undefined when nothing else is left.
    *
-   * @param backup - The file before the entry came into it, if it was there: what it has is not ours.
    * @throws CommandError as `add`.
    */
-  remove(text: string, backup?: string): string | undefined;
+  remove(text: string, beside: Beside): string | undefined;
+}
+
+/** What lies beside a file. */
+export interface Beside {
+  /** The file before an entry came into it, if it was there: what it has is not ours. */
+  readonly backup: string | undefined;
+  /** The `note` of the entry that was put in last. */
+  readonly note: string | undefined;
 }
 
 /** What is asked for on the command line. */
 export interface Request {
   readonly endpoint: Endpoint;
+  /** Whether it was named; else it is the default. */
+  readonly isEndpointNamed: boolean;
   /** `--for`; empty when not given. */
   readonly registries: readonly string[];
   /** Folder that stands for `/`. */

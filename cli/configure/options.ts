@@ -15,8 +15,7 @@ export const configureOptions = {
   endpoint: {
     flag: "endpoint",
     value: "URL",
-    help: "Where this machine reaches the client.",
-    fallback: "http://127.0.0.1:5000",
+    help: "Where this machine reaches the client: http://127.0.0.1:5000 unless given, with --undo what was configured.",
     parse: endpointUrl,
   },
   for: {

@@ -2,9 +2,10 @@
  * Podman, and whatever else reads containers-registries.conf(5): skopeo, Buildah, CRI-O.
  */
 import { parse } from "smol-toml";
+import { pathNameOf } from "#client/registries/router.ts";
 import { CommandError } from "../errors.ts";
 import { OptionError } from "../option.ts";
-import { anyRegistry, dockerHub, type Endpoint, endpointUrl } from "./endpoint.ts";
+import { anyRegistry, dockerHub, type Endpoint, endpointUrl, hasPathName } from "./endpoint.ts";
 import type { Entry, Plan, Request } from "./entry.ts";
 import { dropInFolder, ownFile, rivals } from "./podman-rivals.ts";
 
@@ -12,11 +13,24 @@ import { dropInFolder, ownFile, rivals } from "./podman-rivals.ts";
 export async function planPodman({ endpoint, registries, root, undo }: Request): Promise<Plan> {
   if (registries.includes(anyRegistry)) throw new OptionError(`--for ${anyRegistry}: only containerd has this`);
   const wanted = registries.length > 0 || undo ? registries : [dockerHub];
+  if (!undo) refuseAddresses(endpoint, wanted);
   return {
     entries: [dropIn(endpoint, wanted)],
     notes: [...wanted.map((registry) => noteOn(endpoint, registry)), ...(await rivals(root, wanted))],
     restart: "nothing: podman, skopeo and Buildah read it each time (CRI-O: systemctl reload crio)",
   };
+}
+
+/** podman takes no brackets in the name of an image; with such a mirror it would not pull from the registry at all. */
+function refuseAddresses(endpoint: Endpoint, registries: readonly string[]): void {
+  if (!hasPathName(endpoint.host)) {
+    throw new OptionError(`--endpoint ${endpoint.url}: podman takes no IPv6 address here; name the host instead`);
+  }
+  const address = registries.find((registry) => !hasPathName(registry));
+  if (address === undefined) return;
+  throw new OptionError(
+    `--for ${address}: an IPv6 address cannot stand in the path of a mirror; name the host instead`,
+  );
 }
 
 function noteOn(endpoint: Endpoint, registry: string): string {
@@ -51,19 +65,19 @@ function dropIn(endpoint: Endpoint, registries: readonly string[]): Entry {
   };
 }
 
-function render(all: readonly Mirrored[]): string {
+function render(all: readonly Mirrored[], pathOf = pathNameOf): string {
   const remark = "# Written by `ndn-registry configure podman`; --undo takes it out. Not to be edited by hand.\n";
-  return remark + all.map(renderOne).join("");
+  return remark + all.map((one) => renderOne(one, pathOf)).join("");
 }
 
-function renderOne({ registry, endpoint }: Mirrored): string {
+function renderOne({ registry, endpoint }: Mirrored, pathOf: typeof pathNameOf): string {
   return `
 [[registry]]
 prefix = "${registry}"
 location = "${registry}"
 
 [[registry.mirror]]
-location = "${mirrorOf(endpoint, registry)}"
+location = "${mirrorOf(endpoint, registry, pathOf)}"
 ${endpoint.isPlainHttp ? "insecure = true\n" : ""}`;
 }
 
@@ -71,14 +85,15 @@ ${endpoint.isPlainHttp ? "insecure = true\n" : ""}`;
  * A mirror is asked for the repository without its registry, so the registry goes into the mirror's path,
  * except where the endpoint knows without it.
  */
-function mirrorOf(endpoint: Endpoint, registry: string): string {
-  return registry === dockerHub ? endpoint.host : `${endpoint.host}/${registry}`;
+function mirrorOf(endpoint: Endpoint, registry: string, pathOf = pathNameOf): string {
+  return registry === dockerHub ? endpoint.host : `${endpoint.host}/${pathOf(registry)}`;
 }
 
 /** What the file says, if it is as this command writes it. @throws CommandError */
 function read(text: string): Mirrored[] {
   const all = tryRead(text);
-  if (all === undefined || render(all) !== text) {
+  // Before, a registry's port was written into the path as it is, which podman does not take.
+  if (all === undefined || ![render(all), render(all, (registry) => registry)].includes(text)) {
     throw new CommandError("not as this command has written it; change it by hand, or move it away");
   }
   return all;

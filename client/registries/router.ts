@@ -36,6 +36,14 @@ export interface Refused {
 /** Routes a request by its path and query, as they came. */
 export type Router = (rawUrl: string) => Route | Refused;
 
+/**
+ * A registry as a component of an image's path: pullers take no colon there, so `registry.example:5000` is written
+ * `registry.example_5000`, as no host is.
+ */
+export function pathNameOf(registry: string): string {
+  return registry.replace(":", "_");
+}
+
 /** The configured registries are all there are: a name from outside never becomes an address. */
 export function createRouter({
   default: standard,
@@ -45,6 +53,9 @@ export function createRouter({
   readonly registries: { has(registry: string): boolean; keys(): Iterable<string> };
 }): Router {
   const served = [...registries.keys()].join(", ");
+  const byPathName = new Map(
+    [...registries.keys()].flatMap((key) => [key, pathNameOf(key)].map((name) => [name, key] as const)),
+  );
   return (rawUrl) => {
     const { path, rest, ns } = takeNs(rawUrl);
     if (ns.length > 0) {
@@ -53,13 +64,14 @@ export function createRouter({
       if (!registries.has(name)) return { refused: `this endpoint serves ${served}, not ${name.slice(0, 100)}` };
       return { registry: name, rawUrl: join(path, rest), askedAs: { form: "ns", prefix: "", ns: ns[0]! } };
     }
-    const first = /^\/v2\/([^/]+)\//.exec(path)?.[1];
-    if (first === undefined || !registries.has(first)) {
-      return { registry: standard, rawUrl: cutMountSource(rawUrl, standard), askedAs: plain };
+    const first = /^\/v2\/([^/]+)\//.exec(path)?.[1] ?? "";
+    const registry = byPathName.get(first);
+    if (registry === undefined) {
+      return { registry: standard, rawUrl: cutMountSource(rawUrl, standard, byPathName), askedAs: plain };
     }
-    const inner = cutMountSource(`/v2/${rawUrl.slice(`/v2/${first}/`.length)}`, first);
+    const inner = cutMountSource(`/v2/${rawUrl.slice(`/v2/${first}/`.length)}`, registry, byPathName);
     if (!isRegistryPath(inner)) return { refused: "there is only /v2/ here" };
-    return { registry: first, rawUrl: inner, askedAs: { form: "path", prefix: first, ns: "" } };
+    return { registry, rawUrl: inner, askedAs: { form: "path", prefix: first, ns: "" } };
   };
 }
 
@@ -87,12 +99,12 @@ function join(path: string, parameters: readonly string[] | undefined): string {
 }
 
 /** A push names the repository that it mounts a blob from as the puller sees it: with the registry in front. */
-function cutMountSource(rawUrl: string, registry: string): string {
+function cutMountSource(rawUrl: string, registry: string, byPathName: ReadonlyMap<string, string>): string {
   const [path = "", query] = rawUrl.split(/\?(.*)/s, 2);
   if (query === undefined || !/\/blobs\/uploads\/?$/.test(path)) return rawUrl;
   const parameters = query.split("&").map((parameter) => {
-    const [, source] = /^from=([^/%]+)(?:\/|%2f)/i.exec(parameter) ?? [];
-    return source === registry ? parameter.replace(/^from=[^/%]+(?:\/|%2f)/i, "from=") : parameter;
+    const [, source = ""] = /^from=([^/%]+)(?:\/|%2f)/i.exec(parameter) ?? [];
+    return byPathName.get(source) === registry ? parameter.replace(/^from=[^/%]+(?:\/|%2f)/i, "from=") : parameter;
   });
   return `${path}?${parameters.join("&")}`;
 }

@@ -79,7 +79,7 @@ test("a mirror that is there with a slash at its end is not added again", async 
   await machine.write(path, before);
   await machine.configure("docker");
   expect(await machine.read(path)).toBe(before);
-  expect(await machine.read(backup)).toBeUndefined();
+  expect(await readdir(join(machine.root, "etc/docker"))).toEqual(["daemon.json"]);
 });
 
 test("plain http to another machine is allowed by name as well, to this machine and over https it need not be", async () => {
@@ -114,19 +114,60 @@ test("a host that was in insecure-registries before stays there", async () => {
   expect(await machine.read(path)).toBe('{"debug": true, "insecure-registries": ["cache.example:5000"]}\n');
 });
 
-test("the backup is made once, of the file before the first endpoint", async () => {
-  await machine.write(path, '{"debug": true}\n');
-  await machine.configure("docker", { endpoint: "http://127.0.0.1:5001" });
-  await machine.configure("docker", { endpoint: "http://127.0.0.1:5002" });
-  expect(await machine.read(backup)).toBe('{"debug": true}\n');
-  await machine.configure("docker", { endpoint: "http://127.0.0.1:5002", undo: true });
-  expect(JSON.parse((await machine.read(path))!)).toEqual({
-    debug: true,
-    "registry-mirrors": ["http://127.0.0.1:5001"],
+describe("a second run with another endpoint replaces the first one, and --undo needs not be told which it was", () => {
+  const first = "http://cache.example:5000";
+  const second = "http://127.0.0.1:5002";
+  const third = "http://other.example";
+
+  test.each([
+    ["no file", undefined],
+    ["an empty object", "{}"],
+    ["a file of one line", '{"debug": true}'],
+    [
+      "mirrors and insecure registries of its own",
+      '{"registry-mirrors": ["https://a"], "insecure-registries": ["b:1"]}\n',
+    ],
+    ["a host that was insecure before", '{\n  "insecure-registries": ["cache.example:5000"]\n}\n'],
+  ])("%s", async (_what, before) => {
+    if (before !== undefined) await machine.write(path, before);
+    const was = JSON.parse(before ?? "{}") as Record<string, string[]>;
+    for (const endpoint of [first, second, third, second, first, undefined]) {
+      await machine.configure("docker", endpoint === undefined ? {} : { endpoint });
+      const is = JSON.parse((await machine.read(path))!) as Record<string, string[]>;
+      const insecure = endpoint?.includes("example") ? [new URL(endpoint).host] : [];
+      expect(is["registry-mirrors"]).toEqual([endpoint ?? ours, ...(was["registry-mirrors"] ?? [])]);
+      const others = was["insecure-registries"] ?? [];
+      expect(is["insecure-registries"] ?? []).toEqual([
+        ...insecure.filter((host) => !others.includes(host)),
+        ...others,
+      ]);
+      expect(await machine.read(backup)).toBe(before);
+    }
+    await machine.configure("docker", { endpoint: first });
+    await machine.configure("docker", { undo: true });
+    expect(await machine.read(path)).toBe(before);
+    expect(await readdir(join(machine.root, "etc/docker"))).toEqual(before === undefined ? [] : ["daemon.json"]);
   });
-  await machine.configure("docker", { endpoint: "http://127.0.0.1:5001", undo: true });
-  expect(await machine.read(path)).toBe('{"debug": true}\n');
-  expect(await machine.read(backup)).toBeUndefined();
+
+  test("an endpoint that is named is the only one that is taken out", async () => {
+    await machine.configure("docker", { endpoint: second });
+    const { stdout } = await machine.configure("docker", { undo: true, endpoint: third });
+    expect(stdout).toMatch(/nothing to undo for http:\/\/other\.example/);
+    expect((await machine.configure("docker", { undo: true })).stdout).toMatch(/is removed/);
+  });
+
+  test("a mirror that someone has taken out by hand, or a note that was changed, is no obstacle", async () => {
+    await machine.write(path, '{"debug": true}\n');
+    await machine.configure("docker", { endpoint: second });
+    await machine.write(path, '{"debug": false}\n');
+    expect((await machine.configure("docker", { undo: true })).stdout).toMatch(/stays as it is/);
+    expect(await machine.read(path)).toBe('{"debug": false}\n');
+    expect((await machine.configure("docker", { undo: true })).stdout).toMatch(/nothing to undo/);
+    await machine.configure("docker");
+    await machine.write(`${path}.ndn-registry`, "not a URL");
+    await machine.configure("docker", { undo: true });
+    expect(await machine.read(path)).toBe('{"debug": false}\n');
+  });
 });
 
 test("undone twice, or without an entry, nothing happens", async () => {
@@ -173,10 +214,16 @@ describe("nothing is changed when", () => {
   });
 
   test("another registry than Docker Hub is asked for", async () => {
-    await expect(machine.configure("docker", { for: ["registry.example"] })).rejects.toMatchObject({
-      name: "OptionError",
-      message: expect.stringMatching(/Docker Hub only/),
-    });
+    for (const [registry, advice] of [
+      ["registry.example", "pull 127.0.0.1:5000/registry.example/… instead"],
+      ["registry.example:5000", "pull 127.0.0.1:5000/registry.example_5000/… instead"], // Docker takes no colon there
+      ["[::1]:5000", "pull from it directly instead"],
+    ] as const) {
+      await expect(machine.configure("docker", { for: [registry] })).rejects.toMatchObject({
+        name: "OptionError",
+        message: `--for ${registry}: Docker uses mirrors for Docker Hub only; ${advice}`,
+      });
+    }
   });
 });
 
@@ -203,6 +250,11 @@ test("a link within the root is followed, and stays a link", async () => {
   await machine.configure("docker");
   expect(await machine.read("/srv/daemon.json")).toContain(ours);
   expect(await readdir(join(machine.root, "etc/docker"))).toEqual(["daemon.json"]);
+  await machine.configure("docker", { undo: true });
+  expect([await readdir(join(machine.root, "srv")), await machine.read("/srv/daemon.json")]).toEqual([
+    ["daemon.json"],
+    "{}",
+  ]);
 });
 
 test.each(["ftp://a", "http://a/b", "http://me:secret@a", "a:5000"])("--endpoint %s is refused", async (endpoint) => {

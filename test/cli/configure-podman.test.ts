@@ -35,10 +35,10 @@ test("other registries are a path of the mirror; those of several runs add up an
   expect(await registries()).toEqual([
     mirrored("docker.io", "cache.example", false),
     mirrored("quay.io", "127.0.0.1:5000/quay.io"),
-    mirrored("registry.example:5000", "cache.example/registry.example:5000", false),
+    mirrored("registry.example:5000", "cache.example/registry.example_5000", false),
   ]);
   await machine.configure("podman", { for: ["quay.io", "docker.io"], undo: true });
-  expect(await registries()).toEqual([mirrored("registry.example:5000", "cache.example/registry.example:5000", false)]);
+  expect(await registries()).toEqual([mirrored("registry.example:5000", "cache.example/registry.example_5000", false)]);
   await machine.configure("podman", { for: ["quay.io"], undo: true });
   await machine.configure("podman", { for: ["registry.example:5000"], undo: true });
   expect(await readdir(join(machine.root, folder))).toEqual([]);
@@ -73,6 +73,25 @@ test("other files for the same registry are named, with who wins", async () => {
   expect(stdout).toMatch(/registries\.conf has an entry for docker\.io as well; this one replaces it/);
   expect(stdout).toMatch(/zz\.conf has an entry for docker\.io as well, is read later and wins/);
   expect(stdout).not.toContain("shortnames");
+});
+
+test("a registry's port, which podman takes in no path, is written otherwise; a file that has it can be undone", async () => {
+  await machine.configure("podman", { for: ["localhost:5001", "quay.io"] });
+  const written = (await machine.read(path))!;
+  expect(written).toContain('location = "127.0.0.1:5000/localhost_5001"');
+  await machine.write(path, written.replace("localhost_5001", "localhost:5001"));
+  await machine.configure("podman", { for: ["quay.io"] });
+  expect(await machine.read(path)).toBe(written);
+  await machine.write(path, written.replace("localhost_5001", "localhost:5001"));
+  await machine.configure("podman", { undo: true });
+  expect(await machine.read(path)).toBeUndefined();
+});
+
+test("IPv6 addresses, which podman takes in no image's name, are refused with a reason", async () => {
+  await expect(machine.configure("podman", { for: ["[::1]:5001"] })).rejects.toThrow(
+    /--for \[::1\]:5001: .*name the host/,
+  );
+  await expect(machine.configure("podman", { endpoint: "http://[::1]:5000" })).rejects.toThrow(/--endpoint .*IPv6/);
 });
 
 test("_default is refused", async () => {

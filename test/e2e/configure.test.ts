@@ -95,7 +95,7 @@ describeWith(["root", "dockerd", "docker", "containerd", "ctr", "podman", "skope
     // A registry of another name is a path of the endpoint; here it is a path of its upstream too.
     hub.addImage(`registry.invalid/${repository}`, "latest", layers);
     const root = await stage.newFolder("for-podman");
-    await configure(root, "podman", "--for", "docker.io", "--for", "registry.invalid");
+    await configure(root, "podman", "--for", "docker.io", "--for", "registry.invalid", "--for", hub.host);
     // Both read the same files below a home folder as well, which leaves those of this machine alone.
     const home = await stage.newFolder("home");
     await mkdir(join(home, ".config"));
@@ -111,9 +111,12 @@ describeWith(["root", "dockerd", "docker", "containerd", "ctr", "podman", "skope
     expect(`sha256:${stdout.trim()}`).toBe(image.config);
     expect(await bytesServed()).toBe(before + imageBytes());
 
-    const copied = `dir:${join(stage.folder, "copied")}`;
-    const copy = ["copy", "--insecure-policy", `docker://registry.invalid/${repository}:latest`, copied];
-    await run(programPath("skopeo"), copy, { env });
-    expect(await bytesServed()).toBe(before + 2 * imageBytes());
+    // The endpoint's own registry has a port, which podman takes in no path.
+    for (const [nth, host] of ["registry.invalid", hub.host].entries()) {
+      const copied = `dir:${join(stage.folder, `copied-${nth}`)}`;
+      const copy = ["copy", "--insecure-policy", `docker://${host}/${repository}:latest`, copied];
+      await run(programPath("skopeo"), copy, { env });
+      expect(await bytesServed()).toBe(before + (2 + nth) * imageBytes());
+    }
   });
 });

@@ -32,12 +32,25 @@ test.each([
   ["/v2/ghcr.io/_catalog?n=1", "ghcr.io", "/v2/_catalog?n=1"],
   ["/v2/ghcr.io//a%2Fb/tags/list?x=%20", "ghcr.io", "/v2//a%2Fb/tags/list?x=%20"],
   ["/v2/ghcr.io/docker.io/a/tags/list", "ghcr.io", "/v2/docker.io/a/tags/list"],
+  ["/v2/localhost:5001/a/tags/list", "localhost:5001", "/v2/a/tags/list"],
 ])("%s names its registry in the path", (rawUrl, registry, forwarded) => {
   expect(routed(rawUrl)).toEqual({
     registry,
     rawUrl: forwarded,
     askedAs: { form: "path", prefix: registry, ns: "" },
   });
+});
+
+test("a registry with a port is named in the path with _ for the colon, which pullers do not take there", () => {
+  expect(routed("/v2/localhost_5001/a/b/tags/list?n=1")).toEqual({
+    registry: "localhost:5001",
+    rawUrl: "/v2/a/b/tags/list?n=1",
+    askedAs: { form: "path", prefix: "localhost_5001", ns: "" },
+  });
+  const mount = "/v2/localhost_5001/a/blobs/uploads/?mount=sha256:0&from=localhost_5001/b";
+  expect(routed(mount).rawUrl).toBe("/v2/a/blobs/uploads/?mount=sha256:0&from=b");
+  const other = "/v2/localhost_5001/a/blobs/uploads/?mount=sha256:0&from=ghcr.io/b";
+  expect(routed(other).rawUrl).toBe("/v2/a/blobs/uploads/?mount=sha256:0&from=ghcr.io/b");
 });
 
 test.each([
