@@ -3,6 +3,7 @@
  */
 import { type Name, segment } from "./name.ts";
 import type { PacketView } from "./packet-view.ts";
+import * as structure from "./structure.ts";
 import {
   encodeNni,
   nniBytes,
@@ -87,6 +88,7 @@ export class DataFields {
     this.finalBlockStart = this.finalBlockEnd = 0;
     const { buf, end } = view;
     let at = view.nameEnd;
+    let last = structure.namePlace;
     while (at < end) {
       const type = readVarNumber(buf, at, end);
       if (type < 0) return false;
@@ -94,25 +96,35 @@ export class DataFields {
       const length = readVarNumber(buf, at, end);
       if (length < 0) return false;
       at += varNumberBytes(buf, at);
-      if (at + length > end) return false;
-      if (type === TT.Content) {
-        this.contentStart = at;
-        this.contentEnd = at + length;
-      } else if (type === TT.MetaInfo) this.#readMetaInfo(buf, at, at + length);
+      const place = at + length > end ? -1 : structure.data.placeOf(type, last);
+      if (place < 0 || (place > 0 && !this.#readField(type, buf, at, at + length))) return false;
+      if (place > 0) last = place;
       at += length;
     }
     return true;
   }
 
-  #readMetaInfo(buf: Buffer, start: number, end: number): void {
+  #readField(type: number, buf: Buffer, start: number, end: number): boolean {
+    if (type === TT.Content) {
+      this.contentStart = start;
+      this.contentEnd = end;
+    } else if (type === TT.MetaInfo) return this.#readMetaInfo(buf, start, end);
+    else if (type === TT.SignatureInfo) return structure.signatureInfo.admits(buf, start, end);
+    return true;
+  }
+
+  #readMetaInfo(buf: Buffer, start: number, end: number): boolean {
     let at = start;
+    let last = 0;
     while (at < end) {
       const type = readVarNumber(buf, at, end);
       const length = type < 0 ? -1 : readVarNumber(buf, at + varNumberBytes(buf, at), end);
-      if (length < 0) return;
+      if (length < 0) return false;
       at += varNumberBytes(buf, at);
       at += varNumberBytes(buf, at);
-      if (at + length > end) return;
+      const place = at + length > end ? -1 : structure.metaInfo.placeOf(type, last);
+      if (place < 0) return false;
+      if (place > 0) last = place;
       if (type === TT.ContentType) this.contentType = readNni(buf, at, at + length);
       else if (type === TT.FinalBlockId) {
         this.finalBlockStart = at;
@@ -120,6 +132,7 @@ export class DataFields {
       }
       at += length;
     }
+    return true;
   }
 }
 

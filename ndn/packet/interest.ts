@@ -4,7 +4,8 @@
 import { hash, randomFillSync } from "node:crypto";
 import { componentsOf, joinName, type Name } from "./name.ts";
 import type { PacketView } from "./packet-view.ts";
-import { encodeNni, readElements, TT, tlv } from "./tlv.ts";
+import * as structure from "./structure.ts";
+import { encodeNni, readElements, type TlvSpan, TT, tlv } from "./tlv.ts";
 
 /** Milliseconds that our Interests stay pending in forwarders; independent of the retransmission timeout. */
 export const interestLifetimeMs = 4000;
@@ -21,30 +22,22 @@ export interface InterestFields {
 
 /** The fields behind the Name; undefined when the packet is malformed (NDN packet specification § Interest). */
 export function readInterest(view: PacketView): InterestFields | undefined {
-  const elements = readElements(view.buf, view.nameEnd, view.end);
-  if (elements === undefined) return undefined;
-  let [canBePrefix, mustBeFresh] = [false, false];
-  let forwardingHint: Name[] | undefined;
-  let parameters: Buffer | undefined;
-  for (const { type, at, start, end } of elements) {
-    if (type === TT.CanBePrefix) canBePrefix = true;
-    else if (type === TT.MustBeFresh) mustBeFresh = true;
-    else if (type === TT.ApplicationParameters) parameters ??= Buffer.from(view.buf.subarray(at, view.end));
-    else if (type === TT.ForwardingHint && forwardingHint === undefined) {
-      forwardingHint = namesIn(view.buf, start, end);
-      if (forwardingHint === undefined) return undefined;
-    }
-  }
-  return { canBePrefix, mustBeFresh, forwardingHint: forwardingHint ?? [], parameters };
+  const { buf, nameEnd, end } = view;
+  const found = structure.interest.read(buf, nameEnd, end); // behind the Name, which a view has read
+  if (found === undefined) return undefined;
+  const parameters = found.get(TT.ApplicationParameters);
+  return {
+    canBePrefix: found.has(TT.CanBePrefix),
+    mustBeFresh: found.has(TT.MustBeFresh),
+    forwardingHint: namesIn(buf, found.get(TT.ForwardingHint)),
+    parameters: parameters && Buffer.from(buf.subarray(parameters.at, end)),
+  };
 }
 
-/** Copies of the names in `buf[start, end)`; undefined when it is malformed. */
-function namesIn(buf: Buffer, start: number, end: number): Name[] | undefined {
-  const elements = readElements(buf, start, end);
-  if (elements === undefined) return undefined;
-  const names: Name[] = [];
-  for (const one of elements) if (one.type === TT.Name) names.push(Buffer.from(buf.subarray(one.start, one.end)));
-  return names;
+/** Copies of the names in an element that is valid. */
+function namesIn(buf: Buffer, list: TlvSpan | undefined): Name[] {
+  const names = list && readElements(buf, list.start, list.end)?.filter(({ type }) => type === TT.Name);
+  return (names ?? []).map(({ start, end }) => Buffer.from(buf.subarray(start, end)));
 }
 
 /** Whether a name ends in the digest of these ApplicationParameters (NDN packet specification § ParametersSha256DigestComponent). */

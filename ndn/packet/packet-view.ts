@@ -5,6 +5,7 @@
  * (`npm run bench`, row "server, ndnd, client"). A handler must not keep a view, or slices of its buffer, beyond its call.
  */
 import { type Name, nameKey } from "./name.ts";
+import * as structure from "./structure.ts";
 import { maxPacketBytes, nniBytes, readNni, readVarNumber, TT, varNumberBytes } from "./tlv.ts";
 
 /** Reason codes of network Nacks (NDNLPv2 § Network Nack). */
@@ -59,7 +60,10 @@ export class PacketView {
     return nameEnd === objectEnd + 2 + nniBytes(this.segmentNumber) && object.compare(buf, nameStart, objectEnd) === 0;
   }
 
-  /** Fill this view from the whole packet `buf[start, end)`; false when it is malformed. */
+  /**
+   * Fill this view from the whole packet `buf[start, end)`; false when it is malformed. Behind the Name of a Data it is
+   * `DataFields` that says so.
+   */
   read(buf: Buffer, start: number, end: number): boolean {
     this.buf = buf;
     this.tokenStart = 0;
@@ -74,6 +78,8 @@ export class PacketView {
     const { buf } = this;
     this.type = 0;
     let at = start + 1 + varNumberBytes(buf, start + 1);
+    if (at + readVarNumber(buf, start + 1, end) !== end) return false;
+    let last = 0;
     while (at < end) {
       const type = readVarNumber(buf, at, end);
       if (type < 0) return false;
@@ -82,7 +88,9 @@ export class PacketView {
       if (length < 0) return false;
       at += varNumberBytes(buf, at);
       const valueEnd = at + length;
-      if (valueEnd > end || !this.#readLpField(type, at, valueEnd)) return false;
+      const place = valueEnd > end ? -1 : structure.lpPacket.placeOf(type, last);
+      if (place < 0 || (place > 0 && !this.#readLpField(type, at, valueEnd))) return false;
+      if (place > 0) last = place;
       at = valueEnd;
     }
     return true;
@@ -125,7 +133,8 @@ export class PacketView {
     if (nameLength < 0) return false;
     this.nameStart = at + 1 + varNumberBytes(buf, at + 1);
     this.nameEnd = this.nameStart + nameLength;
-    return this.nameEnd <= end;
+    if (this.nameEnd > end) return false;
+    return this.type === TT.Data || structure.interest.admits(buf, this.nameEnd, end, structure.namePlace);
   }
 }
 

@@ -7,25 +7,9 @@
 import { Data, Name as NdnName, SigInfo, type Signer } from "@ndn/packet";
 import { Encoder } from "@ndn/tlv";
 import { componentsOf, type Name } from "../packet/name.ts";
+import * as structure from "../packet/structure.ts";
 import { readElements, readNni, type TlvSpan, TT } from "../packet/tlv.ts";
 import { readValidity, type Validity } from "./validity.ts";
-
-const fields = {
-  KeyLocator: 0x1c,
-  SignatureNonce: 0x26,
-  SignatureTime: 0x28,
-  SignatureSeqNum: 0x2a,
-  ValidityPeriod: 0xfd,
-} as const;
-const dataOrder: readonly number[] = [TT.Name, TT.MetaInfo, TT.Content, TT.SignatureInfo, TT.SignatureValue];
-const signatureOrder: readonly number[] = [
-  TT.SignatureType,
-  fields.KeyLocator,
-  fields.SignatureNonce,
-  fields.SignatureTime,
-  fields.SignatureSeqNum,
-  fields.ValidityPeriod,
-];
 
 /** What SignatureInfo says. */
 export interface SignatureInfo {
@@ -57,7 +41,7 @@ export function readSignedData(packet: Uint8Array): SignedData | undefined {
   const outer = readElements(wire);
   if (outer?.length !== 1 || outer[0]!.type !== TT.Data) return undefined;
   const [data] = outer as [TlvSpan];
-  const found = readInOrder(wire, data.start, data.end, dataOrder);
+  const found = structure.data.read(wire, data.start, data.end);
   const name = found?.get(TT.Name);
   const info = found?.get(TT.SignatureInfo);
   const value = found?.get(TT.SignatureValue);
@@ -80,31 +64,9 @@ function slice(wire: Buffer, span: TlvSpan | undefined): Buffer {
   return span === undefined ? Buffer.alloc(0) : wire.subarray(span.start, span.end);
 }
 
-/** The known elements; undefined when one is repeated, out of order, or unknown and critical (§ TLV evolvability). */
-function readInOrder(wire: Buffer, start: number, end: number, order: readonly number[]) {
-  const elements = readElements(wire, start, end);
-  if (elements === undefined) return undefined;
-  const found = new Map<number, TlvSpan>();
-  let last = -1;
-  for (const element of elements) {
-    const index = order.indexOf(element.type);
-    if (index < 0 && isCritical(element.type)) return undefined;
-    if (index < 0) continue;
-    if (index <= last) return undefined;
-    last = index;
-    found.set(element.type, element);
-  }
-  return found;
-}
-
-function isCritical(type: number): boolean {
-  return type <= 31 || type % 2 === 1;
-}
-
 function readMeta(wire: Buffer, span: TlvSpan | undefined) {
   if (span === undefined) return { contentType: 0, freshnessMs: 0 };
-  const order = [TT.ContentType, TT.FreshnessPeriod, TT.FinalBlockId];
-  const found = readInOrder(wire, span.start, span.end, order);
+  const found = structure.metaInfo.read(wire, span.start, span.end);
   const contentType = number(wire, found?.get(TT.ContentType), 0);
   const freshnessMs = number(wire, found?.get(TT.FreshnessPeriod), 0);
   return found === undefined || contentType < 0 || freshnessMs < 0 ? undefined : { contentType, freshnessMs };
@@ -115,12 +77,12 @@ function number(wire: Buffer, span: TlvSpan | undefined, absent: number): number
 }
 
 function readSignatureInfo(wire: Buffer, span: TlvSpan): SignatureInfo | undefined {
-  const found = readInOrder(wire, span.start, span.end, signatureOrder);
+  const found = structure.signatureInfo.read(wire, span.start, span.end);
   const type = number(wire, found?.get(TT.SignatureType), -1);
   if (found === undefined || type < 0) return undefined;
-  const locator = found.get(fields.KeyLocator);
-  const time = found.get(fields.SignatureTime);
-  const period = found.get(fields.ValidityPeriod);
+  const locator = found.get(TT.KeyLocator);
+  const time = found.get(TT.SignatureTime);
+  const period = found.get(TT.ValidityPeriod);
   const validity = period && readValidity(wire, period);
   if (period !== undefined && validity === undefined) return undefined;
   const timeMs = time && readNni(wire, time.start, time.end);
@@ -128,10 +90,10 @@ function readSignatureInfo(wire: Buffer, span: TlvSpan): SignatureInfo | undefin
 }
 
 function readLocatorName(wire: Buffer, locator: TlvSpan): Name | undefined {
-  const elements = readElements(wire, locator.start, locator.end);
-  const [only] = elements ?? [];
-  if (elements?.length !== 1 || only!.type !== TT.Name) return undefined;
-  const name = slice(wire, only);
+  const found = structure.keyLocator.read(wire, locator.start, locator.end);
+  const span = found?.get(TT.Name);
+  if (span === undefined || found?.has(TT.KeyDigest)) return undefined;
+  const name = slice(wire, span);
   return componentsOf(name) === undefined ? undefined : name;
 }
 

@@ -1,9 +1,9 @@
 /**
  * When a certificate may be used (NDN certificate format v2 § ValidityPeriod), and when its end is near.
  */
-import { readElements, type TlvSpan } from "../packet/tlv.ts";
+import { validityPeriod } from "../packet/structure.ts";
+import { type TlvSpan, TT } from "../packet/tlv.ts";
 
-const fields = { NotBefore: 0xfe, NotAfter: 0xff } as const;
 const dayMs = 86_400_000;
 /** Weeks of warning before a certificate ends. */
 const warningMs = 30 * dayMs;
@@ -16,16 +16,14 @@ export interface Validity {
 
 /** Read the value of a ValidityPeriod element; undefined when it is malformed. */
 export function readValidity(wire: Buffer, period: TlvSpan): Validity | undefined {
-  const elements = readElements(wire, period.start, period.end);
-  if (elements?.length !== 2 || elements[0]!.type !== fields.NotBefore || elements[1]!.type !== fields.NotAfter) {
-    return undefined;
-  }
-  const [notBeforeMs, notAfterMs] = elements.map((span) => readTime(wire.toString("latin1", span.start, span.end)));
+  const found = validityPeriod.read(wire, period.start, period.end);
+  const [notBeforeMs, notAfterMs] = [TT.NotBefore, TT.NotAfter].map((type) => readTime(wire, found?.get(type)));
   return notBeforeMs === undefined || notAfterMs === undefined ? undefined : { notBeforeMs, notAfterMs };
 }
 
 /** `YYYYMMDDThhmmss` in UTC, as in ISO 8601. */
-function readTime(text: string): number | undefined {
+function readTime(wire: Buffer, span: TlvSpan | undefined): number | undefined {
+  const text = span === undefined ? "" : wire.toString("latin1", span.start, span.end);
   const match = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)$/.exec(text);
   if (!match) return undefined;
   const [, year, month, day, hour, minute, second] = match;

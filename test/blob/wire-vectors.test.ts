@@ -2,7 +2,10 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { objectEncoder, objectName, plainEncoder, plainName, type SegmentSize } from "#blob/names.ts";
+import { DataFields } from "#ndn/packet/data.ts";
 import { parseName } from "#ndn/packet/name.ts";
+import { PacketView } from "#ndn/packet/packet-view.ts";
+import { readElements, tlv } from "#ndn/packet/tlv.ts";
 import { digestOfHash } from "#oci/digest.ts";
 
 interface Vector {
@@ -56,3 +59,33 @@ test.each(vectors)("$form segment $segment of $size bytes in $chunkSize is the g
   expect(packet.toString("hex", 0, head.length / 2)).toBe(head);
   expect(sha256(packet)).toBe(vector.dataSha256);
 });
+
+/** The payload of a packet; undefined when it is dropped. */
+function payloadOf(packet: Buffer): Buffer | undefined {
+  const [view, fields] = [new PacketView(), new DataFields()];
+  if (!view.read(packet, 0, packet.length) || !fields.read(view)) return undefined;
+  return packet.subarray(fields.contentStart, fields.contentEnd);
+}
+
+/** A packet with another element behind each of its own in turn. */
+function* withElement(packet: Buffer, type: number): Generator<Buffer> {
+  const { type: outer, start, end } = readElements(packet)![0]!;
+  const own = readElements(packet, start, end)!.map((element) => packet.subarray(element.at, element.end));
+  for (let nth = 1; nth <= own.length; nth++) yield tlv(outer, ...own.toSpliced(nth, 0, tlv(type, Buffer.of(7))));
+}
+
+test.each(vectors)(
+  "$form segment $segment of $size bytes in $chunkSize is read, with an unknown element if that is not critical",
+  (vector) => {
+    const blob = goldenBlob(vector.size);
+    const packet = packetOf(vector, blob);
+    const start = vector.segment * vector.chunkSize;
+    const payload = blob.subarray(start, start + vector.chunkSize);
+    expect(payloadOf(packet)).toEqual(payload);
+    for (const type of [0x20, 0xf0, 0xf500])
+      for (const longer of withElement(packet, type))
+        if (longer.length <= 8800) expect(payloadOf(longer)).toEqual(payload);
+    for (const type of [0x1f, 0xf1, 0xf501])
+      for (const longer of withElement(packet, type)) expect(payloadOf(longer)).toBeUndefined();
+  },
+);

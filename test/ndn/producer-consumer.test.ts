@@ -1,6 +1,12 @@
 import { expect, test } from "vitest";
+import type { PacketHandler } from "#ndn/face/face.ts";
+import { encodeInterest } from "#ndn/packet/interest.ts";
+import { joinName, segment } from "#ndn/packet/name.ts";
+import { PacketView } from "#ndn/packet/packet-view.ts";
+import { readElements, tlv } from "#ndn/packet/tlv.ts";
 import { patternBlob } from "#test/support/registry.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
+import { until } from "#test/support/until.ts";
 import { inMemory, ObjectsInMemory, overSocket, producerOf, readAll, unixUrl, type Way } from "./objects.ts";
 
 const never = new AbortController().signal;
@@ -65,4 +71,47 @@ test("an Interest for a number beyond the end is not answered", async () => {
   const beyond = { ...what, firstSegment: 5, lastSegment: 5, lastSegmentBytes: 1 };
   await expect(readAll(way.consumer.fetch(beyond, never))).rejects.toThrow(/segment 5 unanswered/);
   expect(producer.counters.segmentsSent).toBe(0);
+});
+
+/** The packet with another element at its end. */
+function withElement(packet: Buffer, type: number): Buffer {
+  const { type: outer, start, end } = readElements(packet)![0]!;
+  return tlv(outer, packet.subarray(start, end), tlv(type, Buffer.of(1)));
+}
+
+test("an Interest with an unknown critical element is not answered, and another unknown one changes nothing", async () => {
+  const objects = new ObjectsInMemory();
+  const what = objects.add("blob", patternBlob(10_000));
+  await using folder = await makeTemporaryFolder();
+  const ways = ["tcp://127.0.0.1:0", unixUrl(folder.path), undefined];
+  for (const way of ways) {
+    const producer = producerOf(objects);
+    await using opened = await (way ? overSocket(way, producer) : inMemory(producer));
+    const interest = encodeInterest(joinName(what.object, segment(0)));
+    for (const type of [0x1f, 0x0101, 0xf1, 0xf0]) opened.uplink.face!.send(withElement(interest, type));
+    await until("the answer", () => producer.counters.segmentsSent > 0);
+    expect(producer.counters).toMatchObject({ interests: 1, segmentsSent: 1 });
+  }
+});
+
+test.each([
+  [0xf0, "is taken"],
+  [0xf1, "is dropped"],
+  [0x1f, "is dropped"],
+])("a segment with an unknown element of type %i %s", async (type, fate) => {
+  const bytes = patternBlob(20_000);
+  const objects = new ObjectsInMemory();
+  const what = objects.add("blob", bytes);
+  const changing = (next: PacketHandler): PacketHandler => ({
+    accept(view, face) {
+      const changed = withElement(view.buf.subarray(view.start, view.end), type);
+      const copy = new PacketView();
+      expect(copy.read(changed, 0, changed.length)).toBe(true);
+      return next.accept(copy, face);
+    },
+  });
+  await using way = await inMemory(producerOf(objects), { atConsumer: changing, stallTimeoutMs: 100 });
+  const read = readAll(way.consumer.fetch(what, never));
+  if (fate === "is taken") expect((await read).equals(bytes)).toBe(true);
+  else await expect(read).rejects.toThrow(/segment 0 unanswered/);
 });
