@@ -7,6 +7,7 @@ import { Semaphore } from "#base/semaphore.ts";
 import { createHedgeDelay } from "#blob/hedge.ts";
 import { createDirectFetcher } from "#fetch/fetcher.ts";
 import { SharedFetches } from "#fetch/shared-fetches.ts";
+import { layersOf } from "#oci/manifest.ts";
 import { createBlobRoute } from "./blobs/blob-route.ts";
 import { BlobSources } from "./blobs/blob-sources.ts";
 import { prefetchOf } from "./fetch-ahead.ts";
@@ -19,8 +20,10 @@ import { createPingRoute } from "./manifests/ping-route.ts";
 import type { ClientParts } from "./parts.ts";
 import { createRegistryHandler, type RegistryHandler } from "./registry-handler.ts";
 import { createRights } from "./rights/rights.ts";
+import { logPull } from "./status/image-lines.ts";
 import type { ClientMetrics } from "./status/metrics.ts";
 import { PullLog } from "./status/pull-log.ts";
+import { PushLog } from "./status/push-log.ts";
 import { noteUpstreamAnswer, upstreamErrorKind } from "./status/upstream-answer.ts";
 import { blobsWithoutChallenge } from "./upstream/no-challenges.ts";
 import { createProxy } from "./upstream/proxy.ts";
@@ -45,7 +48,8 @@ const maxHedges = 8;
 /** Make the handlers of each registry and the server in front of them, and listen. @throws ListenFailed */
 export async function openClient(parts: ClientParts): Promise<Client> {
   const { store, log, metrics, stallTimeoutMs, bandwidth = { upstream: undefined, ndn: undefined } } = parts;
-  const pulls = new PullLog({ onPull: () => metrics.pulls.inc() });
+  const pulls = new PullLog({ onPull: () => metrics.pulls.inc(), onEnd: (pull) => logPull(log, pull) });
+  const pushes = new PushLog(log);
   const contents = store ? storedContents(store, log) : memoryContents();
   const cache = new ManifestCache({ contents });
   const index = store && (await openIndexFile({ directory: store.directory, cache, log }));
@@ -55,6 +59,10 @@ export async function openClient(parts: ClientParts): Promise<Client> {
   const handlers = new Map<string, RegistryHandler>();
   const closing = new AsyncDisposableStack();
   closing.defer(async () => index?.close());
+  closing.defer(async () => {
+    pulls.close();
+    pushes.close();
+  });
 
   for (const [name, { config, registry, ndn }] of parts.mirrors) {
     const { authorize, offline } = config;
@@ -83,7 +91,12 @@ export async function openClient(parts: ClientParts): Promise<Client> {
       contents,
       rights,
       log,
-      onManifest: (manifest) => prefetch?.served(manifest),
+      onManifest(manifest, { request, registry, repository, tag }) {
+        const puller = { client: request.socket.remoteAddress ?? "", registry, repository };
+        const { mediaType, bytes } = manifest;
+        pulls.listed({ ...puller, reference: tag ?? manifest.digest }, layersOf(mediaType, bytes));
+        prefetch?.served(manifest);
+      },
       ...manifestCounters(metrics),
     };
     const ask = createAsk(upstream);
@@ -113,6 +126,7 @@ export async function openClient(parts: ClientParts): Promise<Client> {
         store,
         rights,
         pulls,
+        pushes,
         log,
       }),
     );

@@ -64,6 +64,7 @@ function ndnOf(
     log.info({ registry: config.registry }, "no --anchor: packets are not checked one by one, blobs as a whole are");
     return ndn.under(name);
   }
+  log.info({ registry: config.registry, anchors: anchors.list() }, "anchors are loaded: every packet is checked");
   for (const warning of anchors.warnings(name, Date.now())) log.warn(warning);
   return ndn.under(name, anchors, wrongPackets(metrics, log));
 }

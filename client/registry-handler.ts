@@ -4,7 +4,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "pino";
 import { parseSha256 } from "#oci/digest.ts";
-import { parseBlobPath, parseManifestPath } from "#oci/reference.ts";
+import { parseBlobPath, parseManifestPath, parseUploadPath } from "#oci/reference.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import type { BlobStorePort } from "#store/store-port.ts";
 import type { BlobHandler } from "./blobs/blob-route.ts";
@@ -18,6 +18,7 @@ import type { RegistryConfig } from "./registries/client-config.ts";
 import { contextOf, type RequestContext, type Route } from "./registries/router.ts";
 import type { Rights } from "./rights/rights.ts";
 import type { PullLog } from "./status/pull-log.ts";
+import type { PushLog } from "./status/push-log.ts";
 import type { Upstream } from "./upstream/upstream.ts";
 
 /** Answers the requests of one registry; never rejects. */
@@ -38,6 +39,7 @@ export interface RegistryParts {
   readonly rights: Rights;
   readonly sources: BlobSources;
   readonly pulls: PullLog;
+  readonly pushes: PushLog;
   readonly log: Logger;
 }
 
@@ -64,25 +66,49 @@ async function answer(parts: RegistryParts, context: RequestContext): Promise<vo
   if (blob && (method === "GET" || (method === "HEAD" && !isConditional(headers)))) {
     return parts.answerBlob(context, blob);
   }
-  if (manifest && isRead(method)) {
-    parts.prefetch?.knows(context.puller);
-    await parts.answerManifest(context, manifest);
-    return seen(parts.pulls, context, manifest);
-  }
+  if (manifest && isRead(method)) return answerManifest(parts, context, manifest);
   if (isRead(method) && (path === "/v2/" || path === "/v2")) return parts.answerPing(context);
-  const status = await parts.upstream.pass(context);
+  const status = await passed(parts, context, { repository: parseUploadPath(path), manifest });
   if (status === undefined || status >= 300) return undefined;
   if (manifest) return changedManifest(parts.cache, context, manifest);
   return blob && method === "DELETE" ? deletedBlob(parts, context, blob) : undefined;
 }
 
-function seen(
-  pulls: PullLog,
-  { request, response, registry }: RequestContext,
-  manifest: { repository: string; reference: string },
-): void {
+type ManifestPath = { readonly repository: string; readonly reference: string };
+
+/** Answer, and tell the log of pulls what was asked for and how that went. */
+async function answerManifest(
+  { pulls, prefetch, answerManifest }: RegistryParts,
+  context: RequestContext,
+  manifest: ManifestPath,
+): Promise<void> {
+  const { request, response, registry, puller } = context;
+  prefetch?.knows(puller);
   const client = request.socket.remoteAddress ?? "";
-  pulls.manifest({ client, registry, ...manifest, status: response.statusCode });
+  const answered = pulls.asked({ client, registry, ...manifest, method: request.method });
+  try {
+    await answerManifest(context, manifest);
+  } finally {
+    const digest = parseSha256(String(response.getHeader("docker-content-digest")));
+    answered({ status: response.statusCode, digest });
+  }
+}
+
+/** Pass the request on, and tell the log of pushes how it went. */
+async function passed(
+  { upstream, pulls, pushes }: RegistryParts,
+  context: RequestContext,
+  { repository: uploadedTo, manifest }: { repository: string | undefined; manifest: ManifestPath | undefined },
+): Promise<number | undefined> {
+  const { request, registry, signal } = context;
+  const written = request.method === "PUT" ? manifest : undefined;
+  const repository = written?.repository ?? (isRead(request.method) ? undefined : uploadedTo);
+  if (repository === undefined) return upstream.pass(context);
+  const key = { client: request.socket.remoteAddress ?? "", registry, repository };
+  pulls.pushed(key);
+  const status = await upstream.pass(context);
+  if (!signal.aborted) pushes.answered({ ...key, reference: written?.reference, status });
+  return status;
 }
 
 /** A push or a deletion of a manifest went through here: what is cached of it is no longer true. */

@@ -51,6 +51,12 @@ export function parseManifestPath(rawPath: string): { repository: string; refere
   return isRepository(repository) ? { repository, reference } : undefined;
 }
 
+/** The repository that `/v2/<name>/blobs/uploads/…` pushes a blob to; undefined for every other path. */
+export function parseUploadPath(rawPath: string): string | undefined {
+  const [, repository] = /^\/v2\/(.+?)\/blobs\/uploads(?:\/|$)/.exec(rawPath) ?? [];
+  return repository !== undefined && isRepository(repository) ? repository : undefined;
+}
+
 function isDigestText(text: string): boolean {
   return text.length <= maxDigestLength && digestGrammar.test(text);
 }

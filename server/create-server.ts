@@ -59,7 +59,10 @@ export async function createServer(options: ServerOptions): Promise<BlobServer> 
   await naming("name", () => checkPrefixLength(prefix));
   if (storage !== undefined) await naming("storage", () => warnIfEmpty(storage, log));
   const identity = typeof keychain === "string" ? await openIdentity(keychain, prefix) : keychain;
-  if (anchor !== undefined) await naming("export-anchor", () => exportAnchor(identity, anchor));
+  if (anchor !== undefined) {
+    await naming("export-anchor", () => exportAnchor(identity, anchor));
+    log.info({ file: anchor, certificate: identity.certificateName, digest: identity.digest }, "anchor is written");
+  }
   const registry = new RegistryClient(options.registry);
   const publication = createPublication({ ...options, identity, ...readingOf(registry, options) });
   const server = new BlobServer({ prefix, identity, registry, publication, log });

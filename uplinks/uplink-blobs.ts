@@ -25,6 +25,8 @@ export interface NdnBlobs {
    * @param repair - Where a segment comes from that no one on NDN has right.
    */
   paths(repair?: SegmentRepair): NdnPaths;
+  /** Why no blob can be read over NDN now, in words; undefined while one can. @defaultValue nothing is known */
+  trouble?(): string | undefined;
 }
 
 /** The paths of one blob. */
@@ -103,6 +105,10 @@ export class UplinkBlobs {
         const over = (path: PathToRegistry, leavesCrawling: boolean) =>
           observedSource(path.source, () => choice.begin(path), leavesCrawling, repair);
         return { first: next.map((path) => over(path, true)), lastResort: next[0] && over(next[0], false) };
+      },
+      trouble() {
+        if (paths.some((path) => choice.isUsable(path))) return undefined;
+        return paths.length === 0 ? "there is no uplink" : paths.map((path) => troubleOf(path, choice)).join(", ");
       },
     };
   }
@@ -189,6 +195,13 @@ export class UplinkBlobs {
       });
     }
   }
+}
+
+function troubleOf(path: PathToRegistry, choice: UplinkChoice<PathToRegistry>): string {
+  const { describe } = path.uplink;
+  return choice.isBackingOff(path) && isUp(path)
+    ? `no one answers on uplink ${describe}`
+    : `uplink ${describe} is down`;
 }
 
 function isUp({ uplink }: Path): boolean {

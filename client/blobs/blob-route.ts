@@ -37,7 +37,8 @@ export function createBlobRoute(services: BlobServices): BlobHandler {
     const asked = { ...context, repository };
     if (request.method === "HEAD") return answerHead(services, asked, digest);
     const client = request.socket.remoteAddress ?? "";
-    const record = new BlobRecord(services, { client, registry, repository, digest });
+    const why = () => services.sources.whyNoNdn(parseSha256(digest));
+    const record = new BlobRecord(services, { client, registry, repository, digest }, why);
     try {
       await answerGet(services, { ...asked, record }, digest);
       record.end(response.statusCode < 400 ? "complete" : "refused");

@@ -82,6 +82,15 @@ export class BlobSources {
     return [...first.map(permitted).map(hedged), ...always, ...atLast];
   }
 
+  /** Why NDN is not asked for this blob now, in words; undefined when it is. */
+  whyNoNdn(digest: Digest | undefined): string | undefined {
+    const { ndn } = this.#parts;
+    if (!ndn) return "no NDN name is configured for this registry";
+    if (digest === undefined) return "blobs are on NDN by their sha256 only";
+    if (this.#denylist.has(digest)) return "its bytes on NDN were wrong within the last hour, or it was deleted";
+    return ndn.trouble?.();
+  }
+
   /** The best path over NDN, unless all are down or the digest is denied. */
   ndnAlone(digest: Digest): BlobSource | undefined {
     return this.#denylist.has(digest) ? undefined : this.#parts.ndn?.paths().first[0];

@@ -92,14 +92,15 @@ export async function sendCached(
 /** Report what was served, and from where. */
 export function announce(
   { onManifest, onAnswer, log }: AnswerEvents,
-  { request, repository, credential }: ManifestRequest,
+  asked: ManifestRequest,
   served: { digest: Digest; mediaType: string; bytes: Buffer },
   by: AnsweredBy,
 ): void {
+  const { request, repository, credential } = asked;
   onAnswer?.("manifest", by);
   if (request.method !== "GET") return;
   try {
-    onManifest?.({ ...served, repository, credential, by });
+    onManifest?.({ ...served, repository, credential, by }, asked);
   } catch (err: unknown) {
     log.error({ err, repository }, "what follows a manifest failed");
   }

@@ -40,7 +40,7 @@ export type AnsweredBy = "upstream" | "cache" | "stale";
 export interface AnswerEvents {
   readonly log: Logger;
   /** Called when a manifest has been served to a GET, whole and verified; what it throws is logged. */
-  readonly onManifest?: ((manifest: ServedManifest) => void) | undefined;
+  readonly onManifest?: ((manifest: ServedManifest, asked: ManifestRequest) => void) | undefined;
   /** Called with each answer that is not broken off, for the metrics. */
   readonly onAnswer?: ((what: "ping" | "manifest", by: AnsweredBy) => void) | undefined;
   /** Called when the upstream gave no answer: with the error, or the status that is its own failure. */

@@ -5,7 +5,9 @@ import type { Logger } from "pino";
 import { reasonOf } from "#base/errors.ts";
 import type { SourceName } from "#blob/source.ts";
 import type { BlobResult, ClientMetrics, Outcome } from "./metrics.ts";
-import type { BlobProgress, PullKey, PullLog } from "./pull-log.ts";
+import type { PullLog } from "./pull-log.ts";
+import type { BlobProgress, PullKey } from "./pull-view.ts";
+import { ndnReason } from "./reasons.ts";
 import { upstreamErrorKind } from "./upstream-answer.ts";
 
 /** What is remembered of one blob request while it runs: one log line and the metrics come out at its end. */
@@ -20,17 +22,34 @@ export class BlobRecord implements BlobProgress {
   readonly #ended: (outcome: Outcome) => void;
   readonly #failures: string[] = [];
   readonly #began = performance.now();
+  readonly #whyNoNdn: () => string | undefined;
   #result: BlobResult | undefined;
+  #ndnFailure: string | undefined;
+  #reason: string | undefined;
 
+  /** @param whyNoNdn - Why NDN is not asked for this blob now, in words; undefined when it is. */
   constructor(
     { log, metrics, pulls }: { readonly log: Logger; readonly metrics: ClientMetrics; readonly pulls: PullLog },
     request: PullKey & { readonly digest: string },
+    whyNoNdn: () => string | undefined = () => undefined,
   ) {
     this.#log = log;
     this.#metrics = metrics;
     this.#blob = { repository: request.repository, digest: request.digest };
+    this.#whyNoNdn = whyNoNdn;
     this.#ended = pulls.began(request, this);
     metrics.blobsInFlight.inc();
+  }
+
+  /** Known when the first byte has come from the upstream. */
+  get whyNotNdn(): string | undefined {
+    if (!this.bytes.upstream) return undefined;
+    this.#ndnFailure ??= this.#whyNoNdn() ?? whyPast[this.#result ?? "miss"];
+    return this.#ndnFailure;
+  }
+
+  get reason(): string | undefined {
+    return this.#reason;
   }
 
   /** How the request is met; the last word counts. Unsaid, it follows from where the bytes came from. */
@@ -47,12 +66,14 @@ export class BlobRecord implements BlobProgress {
   /** A source failed; the blob may still come from the next. Without `err` it counts as broken off. */
   failed(source: SourceName, reason: string, err?: unknown): void {
     this.#failures.push(`${source}: ${reason}`);
+    if (source === "ndn") this.#ndnFailure ??= ndnReason(err ?? new Error(reason));
     if (source === "upstream") this.#metrics.upstreamErrors.inc(err === undefined ? "broken" : upstreamErrorKind(err));
   }
 
   /** The end; to be called once. */
   end(outcome: Outcome, err?: unknown): void {
     const ms = performance.now() - this.#began;
+    if (err !== undefined && outcome !== "cancelled") this.#reason = reasonOf(err);
     let total = 0;
     for (const bytes of Object.values(this.bytes)) total += bytes;
     this.#count(outcome, ms / 1000);
@@ -63,6 +84,7 @@ export class BlobRecord implements BlobProgress {
       ms: Math.round(ms),
       mbPerSecond: Math.round(total / ms / 100) / 10,
       outcome,
+      ...(this.whyNotNdn !== undefined && { whyNotNdn: this.whyNotNdn }),
       ...(this.#failures.length > 0 && { failures: this.#failures }),
       ...(err !== undefined && { reason: reasonOf(err) }),
     };
@@ -81,3 +103,11 @@ export class BlobRecord implements BlobProgress {
     this.#metrics.blobRequests.inc({ result: this.#result ?? (isCached ? "store" : "miss") });
   }
 }
+
+/** Why the upstream brought bytes although NDN could be asked and did not fail. */
+const whyPast: Readonly<Record<BlobResult, string>> = {
+  bypass: "only the registry answers such a request: a range, a condition or another digest algorithm",
+  follower: "the running fetch that it joined went to the upstream",
+  miss: "NDN was later than the upstream (--hedge)",
+  store: "NDN was later than the upstream (--hedge)",
+};

@@ -3,7 +3,8 @@
  */
 import type { UplinkState } from "#uplinks/uplink-blobs.ts";
 import { type BlobResult, type BytesBySource, type ClientMetrics, noBytes, type StoreUse } from "./metrics.ts";
-import type { LiveBlob, PullLog, PullView } from "./pull-log.ts";
+import type { LiveBlob, PullLog } from "./pull-log.ts";
+import type { PullView } from "./pull-view.ts";
 import type { RateLimit } from "./upstream-answer.ts";
 
 /** Where a snapshot comes from; functions are asked each time. */

@@ -52,6 +52,14 @@ export class TrustAnchors {
     return this.#digests.size;
   }
 
+  /** Each by its digest, with its name as far as that is known. */
+  list(): { readonly digest: string; readonly certificate?: string }[] {
+    return [...this.#digests].map((digest) => {
+      const known = this.#known.get(digest);
+      return { digest, ...(known && { certificate: known.certificateName }) };
+    });
+  }
+
   /** Digests of anchors whose certificate has not been met yet. */
   get unmet(): readonly string[] {
     return [...this.#digests].filter((digest) => !this.#known.has(digest));

@@ -46,6 +46,8 @@ test("the certificate that is written at the start is the one that the log names
   const [certificate] = parseCertificates(await readFile(path));
   const line = lines.find((each) => each.includes(certificate!.certificateName));
   expect(line).toContain(certificate!.digest);
+  const written = lines.map((each) => JSON.parse(each) as object).find((each) => "file" in each);
+  expect(written).toMatchObject({ msg: "anchor is written", file: path, digest: certificate!.digest });
 });
 
 test("a file that cannot be written stops the start, and the message names the option", async () => {

@@ -68,7 +68,10 @@ export async function startEndpoint(
 function waysOf(ndn: BlobSource | (() => BlobSource | undefined) | NdnBlobs | undefined): NdnBlobs {
   if (typeof ndn === "object" && "paths" in ndn) return ndn;
   const source = typeof ndn === "function" ? ndn : () => ndn;
-  return { paths: () => ({ first: [source()].filter((path) => path !== undefined), lastResort: undefined }) };
+  return {
+    paths: () => ({ first: [source()].filter((path) => path !== undefined), lastResort: undefined }),
+    trouble: () => (source() ? undefined : "uplink unix:///test is down"),
+  };
 }
 
 /** Send one request with the path as it is written; rejects when the answer breaks off. */

@@ -58,7 +58,9 @@ export async function expectWell(rig: Rig, program: "client" | "server"): Promis
   const { process, url } = rig[program];
   expect(process.exit).toBeUndefined();
   await getText(`${url}/healthz`);
-  expect(process.log()).not.toMatch(/unhandled|uncaught|MaxListeners|(Type|Reference|Assertion)Error|"level":[56]0/);
+  expect(process.log()).not.toMatch(
+    /unhandled|uncaught|MaxListeners|(Type|Reference|Assertion)Error|"level":"(error|fatal)"/,
+  );
 }
 
 /** One line for the report. */

@@ -177,7 +177,7 @@ function logLengths(rig: Rig): number[] {
 
 /** Lines that no program that is in order writes: a bug's trace, a warning of Node's, an error or worse. */
 function complaints(rig: Rig, lengths: readonly number[]): string[] {
-  const bad = /unhandled|uncaught|MaxListeners|\(node:\d+\)|(Type|Reference|Assertion)Error|"level":[56]0/;
+  const bad = /unhandled|uncaught|MaxListeners|\(node:\d+\)|(Type|Reference|Assertion)Error|"level":"(error|fatal)"/;
   return [rig.client, rig.server].flatMap(({ process }, i) => {
     const lines = process.log().slice(lengths[i]).split("\n");
     return lines.filter((line) => bad.test(line)).map((line) => `log: ${line.slice(0, 300)}`);

@@ -1,6 +1,6 @@
 import type { SourceName } from "#blob/source.ts";
 import type { Outcome } from "#client/status/metrics.ts";
-import { beginBlob, digestOf, type StatusStage } from "./stage.ts";
+import { askManifest, beginBlob, digestOf, type StatusStage } from "./stage.ts";
 
 type Bytes = Partial<Record<SourceName, number>>;
 
@@ -34,7 +34,7 @@ export function keepBusy(stage: StatusStage): () => void {
   const { pulls, metrics, clock } = stage;
   const begin = ({ client = "192.0.2.17", registry = "docker.io", ...image }: Image, status = 200) => {
     const puller = { client, registry, repository: image.repository };
-    pulls.manifest({ ...puller, reference: image.reference, status });
+    askManifest(pulls, { ...puller, reference: image.reference, status });
     return (digit: string, sizeBytes?: number) => {
       const blob = beginBlob(pulls, { ...puller, digest: digestOf(digit) });
       if (sizeBytes !== undefined) blob.sized(sizeBytes);

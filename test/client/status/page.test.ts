@@ -5,7 +5,7 @@ import { describeWith } from "#test/support/require-programs.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 import { inPage, openPage, startBrowser } from "./browser.ts";
 import { equip, keepBusy } from "./busy.ts";
-import { beginBlob, digestOf, puller, startStatus } from "./stage.ts";
+import { askManifest, beginBlob, digestOf, puller, startStatus } from "./stage.ts";
 
 const phone = { width: 360, height: 740 };
 
@@ -31,7 +31,7 @@ describeWith(["chromium"], "the status page in a browser", () => {
     await using stage = await startStatus();
     await using window = await openPage(browser, stage.url);
     const { page, complaints } = window;
-    stage.pulls.manifest({ ...puller, reference: "3.22", status: 200 });
+    askManifest(stage.pulls, { ...puller, reference: "3.22", status: 200 });
     const blob = beginBlob(stage.pulls, { ...puller, digest: digestOf("a") });
     blob.sized(4_000_000);
     blob.wrote("ndn", 1_000_000);
@@ -60,7 +60,7 @@ describeWith(["chromium"], "the status page in a browser", () => {
       { describe: evil, up: true, isResting: false, rttMs: 1, window: 1, interests: 1, retransmissions: 0, nacks: 0 },
     ];
     const names = { client: evil, registry: evil, repository: evil };
-    stage.pulls.manifest({ ...names, reference: evil, status: 200 });
+    askManifest(stage.pulls, { ...names, reference: evil, status: 200 });
     const blob = beginBlob(stage.pulls, { ...names, digest: evil });
     await using window = await openPage(browser, stage.url);
     const { page, complaints } = window;

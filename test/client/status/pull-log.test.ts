@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
-import { type Clock, PullLog } from "#client/status/pull-log.ts";
-import { beginBlob, digestOf, puller } from "./stage.ts";
+import { PullLog } from "#client/status/pull-log.ts";
+import type { Clock } from "#client/status/pull-view.ts";
+import { askManifest, beginBlob, digestOf, puller } from "./stage.ts";
 
 function startLog() {
   const clock: Clock & { ms: number } = {
@@ -20,9 +21,9 @@ function startLog() {
 
 test("a manifest and the blobs that follow are one pull, with its bytes by source", () => {
   const { log, clock, begun } = startLog();
-  log.manifest({ ...puller, reference: "3.22", status: 401 });
-  log.manifest({ ...puller, reference: "3.22", status: 200 });
-  log.manifest({ ...puller, reference: digestOf("a"), status: 200 });
+  askManifest(log, { ...puller, reference: "3.22", status: 401 });
+  askManifest(log, { ...puller, reference: "3.22", status: 200 });
+  askManifest(log, { ...puller, reference: digestOf("a"), status: 200 });
   const blobs = [digestOf("b"), digestOf("c")].map((digest) => beginBlob(log, { ...puller, digest }));
   blobs[0]!.wrote("ndn", 100);
   blobs[1]!.wrote("store", 20);
@@ -41,6 +42,8 @@ test("a manifest and the blobs that follow are one pull, with its bytes by sourc
       bytes: { ndn: 100, store: 20, upstream: 3, peer: 0 },
       blobs: { live: 0, complete: 2, failed: 0 },
       outcome: "complete",
+      reason: null,
+      whyNotNdn: null,
     },
   ]);
   expect(begun()).toBe(1);
@@ -63,22 +66,22 @@ test("a running blob shows its progress, and is gone when it ends", () => {
 
 test("another puller, registry, repository or tag is another pull, and so is the same one later", () => {
   const { log, clock } = startLog();
-  const askFor = (changed: object) => log.manifest({ ...puller, reference: "a", status: 200, ...changed });
+  const askFor = (changed: object) => askManifest(log, { ...puller, reference: "a", status: 200, ...changed });
   for (const changed of [{}, { client: "::1" }, { registry: "quay.io" }, { repository: "x" }, { reference: "b" }, {}]) {
     askFor(changed);
   }
-  expect(log.pulls()).toHaveLength(6);
-  clock.ms += 29_000;
+  expect(log.pulls()).toHaveLength(5);
+  clock.ms += 4_000;
+  askFor({});
+  expect(log.pulls()).toHaveLength(5);
+  clock.ms += 6_000;
   askFor({});
   expect(log.pulls()).toHaveLength(6);
-  clock.ms += 30_000;
-  askFor({});
-  expect(log.pulls()).toHaveLength(7);
 });
 
 test("the same tag again after its blobs is another pull, with a blob running it is not", () => {
   const { log } = startLog();
-  const askFor = () => log.manifest({ ...puller, reference: "a", status: 200 });
+  const askFor = () => askManifest(log, { ...puller, reference: "a", status: 200 });
   askFor();
   const blob = beginBlob(log, { ...puller, digest: digestOf("b") });
   askFor();
@@ -100,13 +103,15 @@ test("a pull stays one while a blob takes longer than the pause that would end i
 test.each([
   { ends: ["broken"], status: 200, outcome: "failed" },
   { ends: ["broken", "complete"], status: 200, outcome: "complete" },
-  { ends: ["complete", "cancelled"], status: 200, outcome: "cancelled" },
+  { ends: ["cancelled"], status: 200, outcome: "cancelled" },
+  { ends: ["complete", "cancelled"], status: 200, outcome: "complete" },
   { ends: ["refused"], status: 200, outcome: "refused" },
   { ends: [], status: 404, outcome: "refused" },
+  { ends: [], status: 503, outcome: "failed" },
   { ends: [], status: 200, outcome: "checked" },
 ] as const)("what became of a blob last decides: $ends after $status is $outcome", ({ ends, status, outcome }) => {
   const { log, clock } = startLog();
-  log.manifest({ ...puller, reference: "a", status });
+  askManifest(log, { ...puller, reference: "a", status });
   for (const end of ends) beginBlob(log, { ...puller, digest: digestOf("b") }).ended(end);
   clock.ms += 3_000;
   expect(log.pulls()).toMatchObject([{ outcome }]);
@@ -115,7 +120,7 @@ test.each([
 test("the last 50 pulls are remembered, those that are running longer", () => {
   const { log } = startLog();
   const running = beginBlob(log, { ...puller, repository: "first", digest: digestOf("b") });
-  for (let i = 0; i < 200; i++) log.manifest({ ...puller, repository: `r${i}`, reference: "a", status: 404 });
+  for (let i = 0; i < 200; i++) askManifest(log, { ...puller, repository: `r${i}`, reference: "a", status: 404 });
   const names = log.pulls().map(({ repository }) => repository);
   expect([names.length, names[0], names.at(-1)]).toEqual([50, "r199", "first"]);
   running.ended("complete");
@@ -135,7 +140,7 @@ test("fifty running pulls do not keep the newest one out", () => {
 test("what a stranger asks for takes a bounded amount of memory", () => {
   const { log } = startLog();
   for (let i = 0; i < 10_000; i++) beginBlob(log, { ...puller, digest: `sha256:${i}` }).ended("refused");
-  log.manifest({ ...puller, reference: "x".repeat(100_000), status: 404 });
+  askManifest(log, { ...puller, reference: "x".repeat(100_000), status: 404 });
   const [newest, oldest] = log.pulls();
   expect(newest!.reference).toHaveLength(135);
   expect(oldest!.blobs.failed).toBe(256);

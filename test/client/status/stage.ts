@@ -6,7 +6,8 @@ import { Registry } from "prom-client";
 import type { SourceName } from "#blob/source.ts";
 import type { StatusAccess } from "#client/status/access.ts";
 import { type ClientMetrics, createClientMetrics, type StoreUse } from "#client/status/metrics.ts";
-import { type PullKey, PullLog } from "#client/status/pull-log.ts";
+import { PullLog } from "#client/status/pull-log.ts";
+import type { PullKey } from "#client/status/pull-view.ts";
 import type { StatusSources } from "#client/status/snapshot.ts";
 import { addStatusPage } from "#client/status/status-page.ts";
 import type { UplinkState } from "#uplinks/uplink-blobs.ts";
@@ -79,6 +80,14 @@ export const puller = { client: "127.0.0.1", registry: "docker.io", repository: 
 /** A digest made of one hexadecimal digit. */
 export function digestOf(digit: string): string {
   return `sha256:${digit.repeat(64)}`;
+}
+
+/** A manifest request that is answered at once. */
+export function askManifest(
+  pulls: PullLog,
+  { status, ...question }: PullKey & { reference: string; method?: string; status: number },
+): void {
+  pulls.asked(question)({ status });
 }
 
 /** A blob request that proceeds as the test says. */

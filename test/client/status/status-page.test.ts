@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { refusalOf } from "#client/status/access.ts";
 import type { StatusSnapshot } from "#client/status/snapshot.ts";
 import { isStatusPath, statusPaths } from "#client/status/status-page.ts";
-import { beginBlob, digestOf, puller, request, startStatus } from "./stage.ts";
+import { askManifest, beginBlob, digestOf, puller, request, startStatus } from "./stage.ts";
 
 test("the snapshot has everything that the page shows, and no password", async () => {
   await using stage = await startStatus();
@@ -13,7 +13,7 @@ test("the snapshot has everything that the page shows, and no password", async (
   metrics.rateLimitRemaining.set({ registry: "docker.io" }, 76);
   metrics.blobBytes.inc({ source: "ndn" }, 30);
   for (const result of ["store", "follower", "miss", "miss", "bypass"]) metrics.blobRequests.inc({ result });
-  pulls.manifest({ ...puller, reference: "3.22", status: 200 });
+  askManifest(pulls, { ...puller, reference: "3.22", status: 200 });
   beginBlob(pulls, { ...puller, digest: digestOf("a") }).sized(7);
   const { status, headers, text } = await request(stage.url, "/-/status.json");
   expect([status, headers["cache-control"]]).toEqual([200, "no-store"]);

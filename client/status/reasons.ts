@@ -1,0 +1,34 @@
+/**
+ * Why something is as it is, in words that say what to do; for the log, the page and `/readyz`.
+ */
+import { reasonOf } from "#base/errors.ts";
+import { BlobCorrupt, BlobUnknown } from "#blob/source.ts";
+import { Untrusted } from "#ndn/trust/errors.ts";
+
+const refusals: Readonly<Record<number, string>> = {
+  401: "the registry wants a login: docker login",
+  403: "the registry denies it to this puller",
+  404: "the registry does not have it, or hides it from this puller",
+  429: "the registry's pull quota is used up",
+};
+
+/** What a status of 400 or more to a puller means. */
+export function refusalReason(status: number): string {
+  if (status >= 500) return `the registry does not answer (${status}), and it is not cached`;
+  return refusals[status] ?? `the registry answers ${status}`;
+}
+
+/** Why NDN did not bring a blob. */
+export function ndnReason(err: unknown): string {
+  if (err instanceof BlobUnknown) return "the server does not publish it (its --publish, --exclude and login decide)";
+  if (err instanceof BlobCorrupt) return "its bytes on NDN were wrong";
+  const { cause } = err as Error;
+  if (cause instanceof Untrusted) return anchorReason(cause);
+  return reasonOf(err);
+}
+
+/** Why what the server signs is not trusted. */
+export function anchorReason({ rule, message }: Untrusted): string {
+  if (rule === "validity") return `a certificate is not valid now (${message})`;
+  return `the anchor does not fit the server's certificate (${message}): compare with ndn-registry key show`;
+}
