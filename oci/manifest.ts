@@ -33,6 +33,22 @@ const indexTypes = new Set([
   "application/vnd.docker.distribution.manifest.list.v2+json",
 ]);
 
+/** Whether a media type is of an image manifest or an index, so that its digest is that of all its bytes. */
+export function isManifestType(mediaType: string): boolean {
+  const type = bareType(mediaType);
+  return manifestTypes.has(type) || indexTypes.has(type);
+}
+
+/**
+ * Whether these are the bytes of a Docker image manifest v2 schema 1, whatever media type it was sent with: its digest
+ * is that of its payload, without the signatures.
+ */
+export function isSchema1(bytes: Uint8Array): boolean {
+  return schema1.safeParse(parseJson(bytes)).success;
+}
+
+const schema1 = z.object({ schemaVersion: z.literal(1) });
+
 const descriptor = z.object({
   mediaType: z.string(),
   digest: z.string(),
@@ -50,10 +66,9 @@ const indexSchema = z.object({ manifests: z.array(descriptor) });
  * @returns nothing for other media types, and for what cannot be read: it is the puller's to complain. Never throws.
  */
 export function layersOf(mediaType: string, bytes: Uint8Array): Referred[] {
-  const type = bareType(mediaType);
-  if (!manifestTypes.has(type) && !indexTypes.has(type)) return [];
+  if (!isManifestType(mediaType)) return [];
   const json = parseJson(bytes);
-  if (indexTypes.has(type)) {
+  if (indexTypes.has(bareType(mediaType))) {
     const { data } = indexSchema.safeParse(json);
     return distinct(data?.manifests.flatMap((child) => referred("manifest", child)) ?? []);
   }

@@ -8,7 +8,7 @@ import { admits } from "#oci/media-type.ts";
 import { apiVersion, provenance } from "../http/answers.ts";
 import { isConditional } from "../http/semantics.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";
-import type { CachedManifest } from "./manifest-cache.ts";
+import type { CachedManifest, ManifestCache } from "./manifest-cache.ts";
 import type { AnswerEvents, AnsweredBy, CachedManifests, ManifestRequest } from "./manifest-request.ts";
 
 /** What the cache would serve to this puller while the upstream does not answer, best first. */
@@ -76,7 +76,7 @@ export async function sendCached(
   wanted: ManifestRequest,
   { headers }: UpstreamReply,
 ): Promise<boolean> {
-  const digest = digestIn(headers);
+  const digest = digestOfReply(services.cache, wanted, headers);
   const contentType = headers["content-type"];
   if (!digest || (wanted.digest && digest !== wanted.digest) || !contentType || isEncoded(headers)) return false;
   const bytes = await services.contents.get(digest);
@@ -104,6 +104,21 @@ export function announce(
   } catch (err: unknown) {
     log.error({ err, repository }, "what follows a manifest failed");
   }
+}
+
+/**
+ * The digest of what the upstream answers a request with, by what it names. Where it names none, a manifest that was
+ * asked for by digest is the one that is cached if type and size are: a page in the registry's place has others.
+ */
+export function digestOfReply(
+  cache: Pick<ManifestCache, "byDigest">,
+  { key, digest }: Pick<ManifestRequest, "key" | "digest">,
+  headers: IncomingHttpHeaders,
+): Digest | undefined {
+  const known = digest && cache.byDigest(key, digest);
+  if (!known || headers["docker-content-digest"] !== undefined) return digestIn(headers);
+  const isSame = headers["content-type"] === known.contentType;
+  return isSame && headers["content-length"] === String(known.sizeBytes) ? digest : undefined;
 }
 
 /** The sha256 digest that the upstream names in an answer. */

@@ -11,7 +11,7 @@ import type { RequestContext } from "../registries/router.ts";
 import { hasBody } from "../upstream/proxy-headers.ts";
 import type { Upstream, UpstreamReply } from "../upstream/upstream.ts";
 import { type Ask, discard, type InItsPlace, isFailure } from "../upstream/upstream-question.ts";
-import { digestIn, sendCached, sendFresh, sendStale, staleCandidates } from "./from-cache.ts";
+import { digestOfReply, sendCached, sendFresh, sendStale, staleCandidates } from "./from-cache.ts";
 import type { ManifestCache } from "./manifest-cache.ts";
 import { type AnswerEvents, type CachedManifests, type ManifestRequest, manifestRequest } from "./manifest-request.ts";
 import { passManifest } from "./pass-manifest.ts";
@@ -126,7 +126,7 @@ function learn(
   const isRefusal = status === 401 || status === 403 || isGone;
   if (isRefusal) for (const one of known) rights.refused(credential, repository, one);
   // Not every 200 is a registry's: one that does not name the digest grants nothing, unless its bytes turn out right.
-  const digest = digestIn(headers);
+  const digest = digestOfReply(cache, wanted, headers);
   if (status !== 200 || !digest || (wanted.digest && wanted.digest !== digest)) return;
   rights.granted(credential, repository, digest);
   if (tag !== undefined) cache.sawTag(key, tag, digest);

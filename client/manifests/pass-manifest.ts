@@ -3,6 +3,7 @@
  */
 import type { Readable } from "node:stream";
 import type { Digest } from "#oci/digest.ts";
+import { isManifestType, isSchema1 } from "#oci/manifest.ts";
 import { provenance, writeAll } from "../http/answers.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";
 import { discard } from "../upstream/upstream-question.ts";
@@ -36,7 +37,8 @@ export async function passManifest(
 }
 
 interface Expected {
-  readonly digest: Digest;
+  /** Undefined where the upstream does not say it: then the bytes do. */
+  readonly digest: Digest | undefined;
   readonly contentType: string;
   readonly etag: string | undefined;
 }
@@ -47,9 +49,11 @@ function expectedOf(
   { status, headers }: Omit<UpstreamReply, "body">,
 ): Expected | undefined {
   const digest = named ?? digestIn(headers);
-  const contentType = headers["content-type"];
-  if (status !== 200 || !digest || !contentType || isEncoded(headers)) return undefined;
-  return { digest, contentType, etag: headers.etag };
+  const { "content-type": contentType, "docker-content-digest": said, etag } = headers;
+  if (status !== 200 || !contentType || isEncoded(headers)) return undefined;
+  // Docker-Content-Digest is optional. But not every 200 is a registry's: without it the media type has to say so.
+  const isManifest = digest !== undefined || (said === undefined && isManifestType(contentType));
+  return isManifest ? { digest, contentType, etag } : undefined;
 }
 
 /** The chunks as they come; when all of them have passed, `onWhole` gets them, unless they are too many for a manifest. */
@@ -68,13 +72,16 @@ async function* kept(body: Readable, onWhole: (bytes: Buffer) => Promise<void>):
 async function keep(
   services: CachedManifests & AnswerEvents,
   wanted: ManifestRequest,
-  { digest, contentType, etag }: Expected,
+  { digest: said, contentType, etag }: Expected,
   bytes: Buffer,
 ): Promise<void> {
   const { contents, cache, rights, log } = services;
   const { key, tag, repository, credential } = wanted;
-  const found = digestOf(bytes);
-  if (found !== digest) return log.warn({ repository, digest, found }, "upstream sent a manifest with another digest");
+  const digest = digestOf(bytes);
+  if (digest !== (said ?? digest)) {
+    if (isSchema1(bytes)) return; // only its puller can tell
+    return log.warn({ repository, digest: said, found: digest }, "upstream sent a manifest with another digest");
+  }
   try {
     await contents.put(digest, bytes);
   } catch (err: unknown) {
