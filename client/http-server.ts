@@ -59,7 +59,7 @@ function createServer({ tls }: Pick<ClientParts, "tls">): FastifyInstance {
     logger: false as const,
     requestTimeout: 0,
     bodyLimit: Number.MAX_SAFE_INTEGER,
-    exposeHeadRoutes: false,
+    exposeHeadRoutes: true,
     keepAliveTimeout: keepAliveTimeoutMs,
     clientErrorHandler: answerBrokenRequest,
     schemaController: noSchemas,

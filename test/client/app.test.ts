@@ -52,6 +52,30 @@ test("readiness names what is missing, and fails only when nothing can be served
   expect((await ask(endpoint.url, "/readyz")).status).toBe(503);
 });
 
+test.each(["/", "/?a=b", "/healthz", "/readyz", "/metrics", "/-/main.js", "/-/status.json"])(
+  "HEAD of %s is GET without the body",
+  async (path) => {
+    await using upstream = await startUpstream((_, response) => response.end("{}"));
+    await using endpoint = await startEndpoint(upstream.url);
+    const [got, head] = [await ask(endpoint.url, path), await ask(endpoint.url, path, { method: "HEAD" })];
+    expect([head.status, head.body.length, head.headers["content-type"]]).toEqual([
+      200,
+      0,
+      got.headers["content-type"],
+    ]);
+    expect(Object.keys(head.headers).toSorted()).toEqual(Object.keys(got.headers).toSorted());
+    expect(upstream.seen.filter(({ url }) => url === path)).toEqual([]);
+  },
+);
+
+test("HEAD of /readyz fails as GET does, and HEAD of what is not there is 404 without a body", async () => {
+  await using upstream = await startUpstream((_, response) => response.end("{}"));
+  const readiness = () => ({ ready: false, missing: ["upstream registry"] });
+  await using endpoint = await startEndpoint(upstream.url, undefined, { readiness });
+  expect(await ask(endpoint.url, "/readyz", { method: "HEAD" })).toMatchObject({ status: 503, body: Buffer.alloc(0) });
+  expect(await ask(endpoint.url, "/other", { method: "HEAD" })).toMatchObject({ status: 404, body: Buffer.alloc(0) });
+});
+
 test("a shutdown waits no longer than it is told", async () => {
   const registry = await startRegistry();
   const blob = blobOf("big", collectBytes + 1);

@@ -29,6 +29,11 @@ test("a server whose only uplink is down stays up and says what is missing", asy
   await using _serving = await serve(registry, { uplinks: [parseFaceUrl("unix:///not/there.sock")], status });
   const url = `http://127.0.0.1:${port}`;
   expect((await fetch(`${url}/healthz`)).status).toBe(200);
+  for (const path of ["/healthz", "/readyz", "/metrics"]) {
+    const [got, head] = [await fetch(url + path), await fetch(url + path, { method: "HEAD" })];
+    expect([head.status, await head.text()]).toEqual([got.status, ""]);
+    await got.body?.cancel();
+  }
   const ready = await fetch(`${url}/readyz`);
   expect(ready.status).toBe(503);
   expect(await ready.text()).toContain("uplink unix:///not/there.sock is down");
