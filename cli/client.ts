@@ -1,7 +1,6 @@
 /**
  * `ndn-registry client`: the puller's half.
  */
-import { Registry } from "prom-client";
 import { openClient } from "#client/client.ts";
 import { openParts } from "#client/parts.ts";
 import { type ClientConfig, singleRegistry } from "#client/registries/client-config.ts";
@@ -13,6 +12,7 @@ import { endpointError, endpointOptions } from "./endpoint.ts";
 import { graceMs, runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
 import { OptionError, type Values, variableOf } from "./option.ts";
+import { programMetrics } from "./program-metrics.ts";
 import { defaultUplink } from "./shared-options.ts";
 
 type ClientValues = Values<typeof clientOptions>;
@@ -24,7 +24,7 @@ export async function runClient(values: ClientValues): Promise<void> {
   const urls = values.uplink.length > 0 ? values.uplink : [parseFaceUrl(defaultUplink)];
   const uplinks = urls.map((url) => uplinkTo(url));
   const ndn = new UplinkBlobs(uplinks, consumerOptions(values), log);
-  const options = endpointOptions({ ...values, config, ndn, metrics: new Registry(), log });
+  const options = endpointOptions({ ...values, config, ndn, metrics: programMetrics(), log });
   const client = await openParts(options)
     .then(openClient)
     .catch((err: unknown) => {

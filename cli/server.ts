@@ -2,13 +2,13 @@
  * `ndn-registry server`: the registry host's half.
  */
 import { readFileSync } from "node:fs";
-import { Registry } from "prom-client";
 import { parseFaceUrl } from "#ndn/face/face-url.ts";
 import { createServer, type ServerOptions, ServerStartError } from "#server/create-server.ts";
 import { listenError } from "./errors.ts";
 import { runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
 import { OptionError, type Values } from "./option.ts";
+import { programMetrics } from "./program-metrics.ts";
 import type { serverOptions } from "./server-options.ts";
 import { defaultUplink } from "./shared-options.ts";
 
@@ -19,7 +19,7 @@ export async function runServer(values: Values<typeof serverOptions>): Promise<v
   const noFace = values.uplink.length === 0 && values.face.length === 0;
   const uplinks = noFace ? [parseFaceUrl(defaultUplink)] : values.uplink;
   const { status } = values;
-  const server = await createServer({ ...options, uplinks, status, metrics: new Registry(), log }).catch(
+  const server = await createServer({ ...options, uplinks, status, metrics: programMetrics(), log }).catch(
     (err: unknown) => {
       throw serverError(err, values);
     },

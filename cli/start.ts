@@ -1,7 +1,6 @@
 /**
  * `ndn-registry start`: both halves in one process, joined by a private face. No forwarder is needed.
  */
-import { Registry } from "prom-client";
 import { openClient } from "#client/client.ts";
 import { openParts } from "#client/parts.ts";
 import { singleRegistry } from "#client/registries/client-config.ts";
@@ -16,6 +15,7 @@ import { endpointError, endpointOptions } from "./endpoint.ts";
 import { graceMs, runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
 import type { Values } from "./option.ts";
+import { programMetrics } from "./program-metrics.ts";
 import { publishingOf, serverError } from "./server.ts";
 import type { startOptions } from "./start-options.ts";
 
@@ -31,7 +31,7 @@ export async function startBothHalves(
   values: Values<typeof startOptions>,
   log: ReturnType<typeof createLogger>,
 ): Promise<BothHalves> {
-  const metrics = new Registry();
+  const metrics = programMetrics();
   const options = { ...publishingOf(values, values.upstream), status: undefined, metrics, log };
   const server = await createServer(options).catch((err: unknown) => {
     throw serverError(err, values);

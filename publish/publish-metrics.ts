@@ -1,7 +1,8 @@
 /**
  * What a publication counts (Prometheus).
  */
-import { Counter, Gauge, type Registry } from "prom-client";
+import { Counter, type Registry } from "prom-client";
+import { exposeScraped, type ScrapedMetric } from "#base/scraped-metric.ts";
 import type { SegmentProducer } from "#ndn/producer.ts";
 
 /** Counters that its parts write to. */
@@ -44,21 +45,14 @@ export function createPublishMetrics(registry: Registry): PublishMetrics {
 /** Show the producer's own counters; read when scraped, so that counting costs the hot path nothing. */
 export function exposeProducer(registry: Registry, producer: SegmentProducer, cachedBytes: () => number): void {
   const { counters } = producer;
-  const shown: [string, string, () => number][] = [
-    ["ndn_registry_server_interests_total", "Interests received under the prefix", () => counters.interests],
-    ["ndn_registry_server_segments_total", "Segments sent", () => counters.segmentsSent],
-    ["ndn_registry_server_payload_bytes_total", "Payload bytes sent in segments", () => counters.payloadBytesSent],
-    ["ndn_registry_server_dropped_interests_total", "Interests dropped at a bound", () => counters.dropped],
-    ["ndn_registry_server_cached_bytes", "Blob bytes cached in memory", cachedBytes],
+  const shown: [ScrapedMetric["type"], string, string, () => number][] = [
+    ["counter", "interests_total", "Interests received under the prefix", () => counters.interests],
+    ["counter", "segments_total", "Segments sent", () => counters.segmentsSent],
+    ["counter", "payload_bytes_total", "Payload bytes sent in segments", () => counters.payloadBytesSent],
+    ["counter", "dropped_interests_total", "Interests dropped at a bound", () => counters.dropped],
+    ["gauge", "cached_bytes", "Blob bytes cached in memory", cachedBytes],
   ];
-  for (const [name, help, value] of shown) {
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(value());
-      },
-    });
+  for (const [type, name, help, value] of shown) {
+    exposeScraped(registry, { type, name: `ndn_registry_server_${name}`, help, read: () => [[{}, value()]] });
   }
 }

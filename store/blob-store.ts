@@ -178,7 +178,7 @@ export class BlobStore implements BlobStorePort {
 
   /** Evict what is least recently used until no more than this is used, as far as it is not open. */
   async prune(toBytes: number): Promise<Omit<Freed, "isComplete">> {
-    const { removed, freedBytes } = await this.#space.shrinkTo(toBytes);
+    const { removed, freedBytes } = await this.#space.shrinkTo(toBytes, true);
     return { removed, freedBytes };
   }
 

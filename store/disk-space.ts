@@ -81,8 +81,12 @@ export class DiskSpace {
     return busyBytes + sizeBytes <= this.maxBytes;
   }
 
-  /** Evict until at most this much is used, as far as things are idle: what broke off first, then blobs. */
-  async shrinkTo(targetBytes: number): Promise<Freed> {
+  /**
+   * Evict until at most this much is used, as far as things are idle: what broke off first, then blobs.
+   *
+   * @param isOrdered - An operator wants it so: nothing had to make room.
+   */
+  async shrinkTo(targetBytes: number, isOrdered = false): Promise<Freed> {
     // All are queued before the first one is awaited: what asks for one of them afresh waits for its end.
     const evictions: Promise<number | undefined>[] = [];
     for (const partial of this.#partials.values()) {
@@ -94,6 +98,7 @@ export class DiskSpace {
       if (entry.pins === 0) evictions.push(this.#evictBlob(entry));
     }
     const sizes = (await Promise.all(evictions)).filter((size) => size !== undefined);
+    if (!isOrdered) for (const size of sizes) this.#events.evicted?.(size);
     await Promise.all(this.#removing); // room that others have made on paper
     return {
       removed: sizes.length,
@@ -105,7 +110,7 @@ export class DiskSpace {
   async #evictPartial(partial: Partial): Promise<number | undefined> {
     this.takePartial(partial.digest);
     const path = this.#layout.partial(partial.digest, partial.sizeBytes);
-    if (await this.remove(partial.digest, path)) return this.#evicted(partial.writtenBytes);
+    if (await this.remove(partial.digest, path)) return partial.writtenBytes;
     this.addPartial(partial);
     return undefined;
   }
@@ -114,15 +119,10 @@ export class DiskSpace {
     this.blobs.remove(entry);
     const removed = this.remove(entry.digest, this.#layout.blob(entry.digest));
     await this.#files.drop(entry); // its bytes leave the disk with its last descriptor
-    if (await removed) return this.#evicted(entry.sizeBytes);
+    if (await removed) return entry.sizeBytes;
     // Still there, still right: on a disk that has become read-only all of them are served as before.
     this.blobs.add(entry.digest, entry.sizeBytes, entry.lastUsedAt);
     return undefined;
-  }
-
-  #evicted(sizeBytes: number): number {
-    this.#events.evicted?.(sizeBytes);
-    return sizeBytes;
   }
 
   /** Forget a blob and remove its file. False when it was forgotten before. */

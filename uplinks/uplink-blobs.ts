@@ -3,7 +3,8 @@
  * blobs of all registries.
  */
 import type { Logger } from "pino";
-import { Gauge, type Registry } from "prom-client";
+import type { Registry } from "prom-client";
+import { exposeScraped, type ScrapedMetric } from "#base/scraped-metric.ts";
 import { NdnSource, type PacketEvents, type SegmentRepair } from "#blob/ndn-source.ts";
 import type { BlobSource } from "#blob/source.ts";
 import { type ConsumerOptions, SegmentConsumer } from "#ndn/consumer/consumer.ts";
@@ -164,35 +165,24 @@ export class UplinkBlobs {
     for (const { uplink } of this.#paths) uplink.close();
   }
 
-  /** Define gauges for each uplink; read when scraped. */
+  /** Define the metrics of each uplink; read when scraped. */
   expose(registry: Registry): void {
-    const shown: [string, string, (path: Path) => number][] = [
-      ["ndn_registry_uplink_up", "Whether the uplink is up", ({ uplink }) => (uplink.face ? 1 : 0)],
-      ["ndn_registry_uplink_rtt_milliseconds", "Smoothed round-trip time", ({ consumer }) => consumer.rtt.smoothedMs],
-      ["ndn_registry_uplink_window_segments", "Congestion window", ({ consumer }) => consumer.window.size],
+    const shown = [
+      ["gauge", "up", "Whether the uplink is up", ({ uplink }) => (uplink.face ? 1 : 0)],
+      ["gauge", "rtt_milliseconds", "Smoothed round-trip time", ({ consumer }) => consumer.rtt.smoothedMs],
+      ["gauge", "window_segments", "Congestion window", ({ consumer }) => consumer.window.size],
+      ["counter", "interests_total", "Interests sent for segments", ({ consumer }) => consumer.counters.interests],
       [
-        "ndn_registry_uplink_interests_total",
-        "Interests sent for segments",
-        (path) => path.consumer.counters.interests,
-      ],
-      [
-        "ndn_registry_uplink_retransmissions_total",
+        "counter",
+        "retransmissions_total",
         "Interests that were sent again",
-        (path) => path.consumer.counters.retransmissions,
+        ({ consumer }) => consumer.counters.retransmissions,
       ],
-      ["ndn_registry_uplink_nacks_total", "Network Nacks received", (path) => path.consumer.counters.nacks],
-    ];
-    const paths = this.#paths;
-    for (const [name, help, value] of shown) {
-      new Gauge({
-        name,
-        help,
-        labelNames: ["uplink"] as const,
-        registers: [registry],
-        collect() {
-          for (const path of paths) this.set({ uplink: path.uplink.describe }, value(path));
-        },
-      });
+      ["counter", "nacks_total", "Network Nacks received", ({ consumer }) => consumer.counters.nacks],
+    ] as const satisfies [ScrapedMetric["type"], string, string, (path: Path) => number][];
+    for (const [type, name, help, value] of shown) {
+      const read = () => this.#paths.map((path) => [{ uplink: path.uplink.describe }, value(path)] as const);
+      exposeScraped(registry, { type, name: `ndn_registry_uplink_${name}`, help, labelNames: ["uplink"], read });
     }
   }
 }

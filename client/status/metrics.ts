@@ -2,6 +2,7 @@
  * What the puller's endpoint counts (Prometheus). Labels take their values from closed lists, or from the configuration.
  */
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { exposeScraped } from "#base/scraped-metric.ts";
 import type { SourceName } from "#blob/source.ts";
 
 /** How a blob request was met; hits are the first two. */
@@ -109,14 +110,10 @@ export function createClientMetrics(registry: Registry): ClientMetrics {
       buckets: durationBuckets,
       registers: [registry],
     }),
-    pulls: make.counter(
-      "ndn_registry_pulls_total",
-      "Pulls: requests of one puller for one repository close together.",
-      {},
-    ),
+    pulls: make.counter("ndn_registry_pulls_total", "Pulls: from a manifest to the blobs that it lists.", {}),
     fetchesInFlight: make.gauge("ndn_registry_fetches_in_flight", "Blobs that are being fetched now."),
-    evictions: make.counter("ndn_registry_store_evictions_total", "Blobs that had to leave the store.", {}),
-    evictedBytes: make.counter("ndn_registry_store_evicted_bytes_total", "Bytes of blobs that left the store.", {}),
+    evictions: make.counter("ndn_registry_store_evictions_total", "Blobs that had to make room in the store.", {}),
+    evictedBytes: make.counter("ndn_registry_store_evicted_bytes_total", "Bytes of blobs that had to make room.", {}),
     offlineAnswers: make.counter(
       "ndn_registry_offline_answers_total",
       "Answers given from the cache because the upstream had none.",
@@ -175,15 +172,11 @@ export function exposeStore(registry: Registry, use: () => StoreUse | undefined)
     ["ndn_registry_store_blobs", "Blobs in the store.", ({ blobs }) => blobs],
   ];
   for (const [name, help, value] of shown) {
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        const now = use();
-        this.set(now ? value(now) : 0);
-      },
-    });
+    const read = (): [Record<string, string>, number][] => {
+      const now = use();
+      return [[{}, now ? value(now) : 0]];
+    };
+    exposeScraped(registry, { type: "gauge", name, help, read });
   }
 }
 

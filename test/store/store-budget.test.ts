@@ -73,6 +73,15 @@ test("what is open is never evicted, and no room is made for what cannot fit bes
   expect(await store.prune(0)).toEqual({ removed: 2, freedBytes: 2_000 });
 });
 
+test("what an operator prunes was not evicted: it is no sign of a cache that is too small", async () => {
+  await using opened = await openStore(folder.path, 2_500);
+  const [a, b] = blobs("ab") as [B, B];
+  for (const blob of [a, b]) await write(opened.store, blob);
+  await opened.store.settled();
+  expect(await opened.store.prune(1_000)).toEqual({ removed: 1, freedBytes: 1_000 });
+  expect(opened.evicted).toEqual([]);
+});
+
 test("a blob larger than the budget is not stored, and nothing goes for its sake", async () => {
   await using opened = await openStore(folder.path, 2_500);
   const [a] = blobs("a") as [B];

@@ -1,13 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import pino from "pino";
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
-import { createClientMetrics, exposeStore } from "#client/status/metrics.ts";
-import type { SegmentProducer } from "#ndn/producer.ts";
-import { createPublishMetrics, exposeProducer } from "#publish/publish-metrics.ts";
 import { checkout } from "#test/support/programs.ts";
-import { UplinkBlobs } from "#uplinks/uplink-blobs.ts";
+import { exposeAll, typesOf } from "./exposed.ts";
 
 interface Panel {
   id: number;
@@ -30,17 +26,11 @@ const panels = dashboard.panels.filter(({ type }) => type !== "row");
 /** Names of all samples that client and server could show. */
 async function exposedNames(): Promise<Set<string>> {
   const registry = new Registry();
-  createClientMetrics(registry);
-  exposeStore(registry, () => undefined);
-  new UplinkBlobs([], { maxWindow: 1 }, pino({ level: "silent" })).expose(registry);
-  createPublishMetrics(registry);
-  const counters = { interests: 0, segmentsSent: 0, payloadBytesSent: 0, dropped: 0 };
-  exposeProducer(registry, { counters } as SegmentProducer, () => 0);
-  const text = await registry.metrics();
-  const types = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)];
+  exposeAll(registry);
+  const types = await typesOf(registry);
   return new Set(
-    types.flatMap(([, name, type]) =>
-      type === "histogram" ? [`${name}_bucket`, `${name}_sum`, `${name}_count`] : [name!],
+    types.flatMap(({ name, type }) =>
+      type === "histogram" ? [`${name}_bucket`, `${name}_sum`, `${name}_count`] : [name],
     ),
   );
 }
