@@ -72,8 +72,12 @@ export interface RegistryAnswer {
   readonly body: Buffer;
 }
 
+/** Another host than the registry, where the registry leads to, wants a login. */
+export class LoginWanted extends RegistryUnreachable {}
+
 /**
- * What is done for a puller beyond its own request, such as getting a token, has failed. It says nothing about rights.
+ * What is done for a puller beyond its own request, getting a token or following a redirect, has failed. It says nothing
+ * about rights.
  * Where nothing else serves, `answer` is the puller's: what the registry said before, and what the puller would have
  * had to act on by itself.
  */
@@ -81,7 +85,7 @@ export class HelpFailed extends RegistryUnreachable {
   readonly answer: RegistryAnswer;
 
   constructor(failure: RegistryUnreachable, answer: RegistryAnswer) {
-    super(failure.message, { cause: failure.cause ?? failure });
+    super(failure.message, { cause: failure });
     this.answer = answer;
   }
 }

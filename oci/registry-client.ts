@@ -5,13 +5,13 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
 import { Agent, type Dispatcher } from "undici";
 import { type Auth, gatewayName, pullerIdentity, TokenAuth, withSent } from "./auth.ts";
+import { ChallengedHttp } from "./challenged-http.ts";
 import type { CredentialSource, Credentials } from "./credentials.ts";
 import type { Digest } from "./digest.ts";
 import { type Body, bodyOf, directGet } from "./direct-get.ts";
 import { translateErrors } from "./errors.ts";
 import { formatRange } from "./range.ts";
-import { parseBlobPath } from "./reference.ts";
-import { ChallengedHttp, drain, type HttpAnswer, RegistryHttp } from "./registry-http.ts";
+import { drain, type HttpAnswer, RegistryHttp } from "./registry-http.ts";
 
 export type { Auth } from "./auth.ts";
 export { RegistryUnreachable } from "./errors.ts";
@@ -158,19 +158,14 @@ export class RegistryClient {
   }
 
   /**
-   * Ask for anything, under the same rules. Redirects are followed where the path names a blob, or when asked to.
+   * Ask for anything, under the same rules.
    *
    * @param path - Below the base, with query, sent as it is.
    * @throws RegistryUnreachable when there is no answer.
    */
-  async request(
-    method: "GET" | "HEAD",
-    path: string,
-    options: RequestOptions & { followRedirects?: boolean | undefined },
-  ): Promise<RegistryResponse> {
+  async request(method: "GET" | "HEAD", path: string, options: RequestOptions): Promise<RegistryResponse> {
     const headers = { ...notEncoded, ...this.#headersOf(options) };
-    const followsRedirects = options.followRedirects ?? parseBlobPath(path.split("?", 1)[0]!) !== undefined;
-    const request = { method, path, headers, followsRedirects, isPatient: options.isPatient };
+    const request = { method, path, headers, followsRedirects: true, isPatient: options.isPatient };
     return responseOf(await this.#authenticated.ask(request, options.auth, options.signal));
   }
 

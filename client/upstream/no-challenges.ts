@@ -4,7 +4,7 @@
  */
 import type { IncomingHttpHeaders } from "node:http";
 import { Readable } from "node:stream";
-import { HelpFailed, RegistryError, RegistryUnreachable } from "#oci/errors.ts";
+import { HelpFailed, LoginWanted, RegistryError, RegistryUnreachable } from "#oci/errors.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import { apiVersion } from "../http/answers.ts";
 import { isRead } from "../http/semantics.ts";
@@ -32,12 +32,21 @@ export function isPing(path: string): boolean {
  * @throws What `asked` rejects with, but without an answer that would be for the puller to act on.
  */
 export async function withoutChallenge(method: string, path: string, asked: Promise<Answer>): Promise<Answer> {
-  const answer = await asked.catch((err: unknown) => {
-    throw err instanceof HelpFailed ? new RegistryUnreachable(err.message, { cause: err.cause }) : err;
-  });
-  const { "www-authenticate": challenge, ...headers } = answer.headers;
-  if (answer.status !== 401) return challenge === undefined ? answer : { ...answer, headers };
-  discard(answer.body);
+  try {
+    const answer = await asked;
+    if (answer.status === 401) return instead(method, path, answer);
+    const { "www-authenticate": challenge, ...headers } = answer.headers;
+    return challenge === undefined ? answer : { ...answer, headers };
+  } catch (err: unknown) {
+    if (!(err instanceof HelpFailed)) throw err;
+    if (err.cause instanceof LoginWanted) return instead(method, path);
+    throw new RegistryUnreachable(err.message, { cause: err.cause });
+  }
+}
+
+/** The answer where another login would be needed, in place of one that says so or leads to a host that might. */
+export function instead(method: string, path: string, refusal?: Answer): Answer {
+  if (refusal) discard(refusal.body);
   const { status, text } = isRead(method) && isPing(path) ? { status: 200, text: "{}" } : { status: 403, text: denial };
   return { status, headers: headersOf(text), body: Readable.from(method === "HEAD" ? [] : [Buffer.from(text)]) };
 }

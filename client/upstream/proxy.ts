@@ -10,6 +10,7 @@ import { reasonOf } from "#base/errors.ts";
 import { raceAbort } from "#base/waiting.ts";
 import { isGateway } from "#oci/auth.ts";
 import { RegistryError, RegistryUnreachable, unreachable } from "#oci/errors.ts";
+import { isRedirect } from "#oci/redirect.ts";
 import { connectionOptions, type RegistryClient } from "#oci/registry-client.ts";
 import { sendError, sendUnavailable } from "../http/answers.ts";
 import { endToEnd, isRead, joinedHeaders } from "../http/semantics.ts";
@@ -17,7 +18,7 @@ import { UpstreamLocation } from "../http/upstream-location.ts";
 import { type Puller, plain } from "../registries/router.ts";
 import type { ClientMetrics } from "../status/metrics.ts";
 import { upstreamErrorKind } from "../status/upstream-answer.ts";
-import { isPing, withoutChallenge } from "./no-challenges.ts";
+import { instead, isPing, withoutChallenge } from "./no-challenges.ts";
 import { hasBody, sentBy } from "./proxy-headers.ts";
 import type { Question, SentByPuller, Upstream, UpstreamReply } from "./upstream.ts";
 
@@ -77,7 +78,13 @@ export function createProxy(options: ProxyOptions): UpstreamProxy {
     const answer = await (hidesChallenges ? withoutChallenge(method, url, asked) : asked);
     // A body that breaks off before it is read must not end the process.
     answer.body.on("error", () => {});
-    return { ...answer, headers: rewritten(endToEnd(answer.headers), location, sent) };
+    const headers = rewritten(endToEnd(answer.headers), location, sent);
+    if (!isRedirect(answer.status)) return { ...answer, headers };
+    // To the same request here, as from http to https: it would be redirected again and again.
+    if (headers.location === location.rewrite(upstream.origin + location.pathOf(url), sent.endpoint, sent.askedAs))
+      headers.location = String(answer.headers.location);
+    const isElsewhere = leadsElsewhere(headers.location, sent.endpoint);
+    return hidesChallenges && isElsewhere ? instead(method, url, answer) : { ...answer, headers };
   };
 
   const ask: Upstream["ask"] = async (question) => {
@@ -183,6 +190,11 @@ function rewritten(
   if (typeof target === "string") headers.location = location.rewrite(target, endpoint, askedAs);
   if (link !== undefined) headers.link = [link].flat().map((line) => location.rewriteLink(line, endpoint, askedAs));
   return headers;
+}
+
+/** Whether a redirect is followed at another host than this endpoint. */
+function leadsElsewhere(reference: string | string[] | undefined, endpoint = "http://here.invalid"): boolean {
+  return URL.parse(String(reference ?? ""), endpoint)?.origin !== endpoint;
 }
 
 function notForwardable(cause: unknown): RegistryError {

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterEach, expect, test } from "vitest";
 import { parseSha256 } from "#oci/digest.ts";
+import { HelpFailed } from "#oci/errors.ts";
 import { RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
 
 const digest = parseSha256(`sha256:${"0".repeat(64)}`)!;
@@ -54,7 +55,7 @@ test.each(["GET", "HEAD"])("to another origin goes only what says what is wanted
   });
   const client = await stage((req, res) => {
     seen.push(req.headers);
-    res.writeHead(307, { location: req.url!.startsWith("/near") ? `http://localhost:${port}/` : "/near" }).end();
+    res.writeHead(307, { location: req.url!.startsWith("/v2/near") ? `http://localhost:${port}/` : "/v2/near" }).end();
   });
   const says = { cookie: "secret=1", "x-api-key": "secret", "cf-access-client-id": "secret", via: "1.1 inner" };
   const wants = { accept: "a/b", "accept-language": "de", "user-agent": "docker/28" };
@@ -88,13 +89,77 @@ test.each(["ftp://host/blob", "file:///etc/passwd", "http://", undefined])(
   },
 );
 
-test("a challenge from where a redirect led is for no one to answer", async () => {
+test("a challenge from where a redirect led is for the puller: it gets the redirect", async () => {
   let asked = 0;
   const port = await serve((_req, res) => {
     asked++;
     res.writeHead(401, { "www-authenticate": 'Basic realm="phishing"' }).end();
   });
-  const client = await stage((_req, res) => void res.writeHead(307, { location: `http://localhost:${port}/` }).end());
-  expect((await client.headBlob("a", digest, { auth: { kind: "login" }, signal })).status).toBe(401);
+  const location = `http://localhost:${port}/there?signature`;
+  const client = await stage((_req, res) => void res.writeHead(307, { location, "x-own": "1" }).end("moved"));
+  const failure = await client.getBlob("a", digest, { auth: { kind: "login" }, signal }).catch((err: unknown) => err);
+  expect(failure).toBeInstanceOf(HelpFailed);
+  const { answer, message } = failure as HelpFailed;
+  expect(answer).toMatchObject({ status: 307, headers: { location, "x-own": "1" }, body: Buffer.from("moved") });
+  expect(message).not.toContain("signature");
   expect(asked).toBe(1);
+});
+
+test("a redirect that cannot be followed is the puller's, with a Location that holds from anywhere", async () => {
+  const client = await stage((req, res) => {
+    if (req.url!.startsWith("/gone")) return void req.socket.destroy();
+    return void res.writeHead(302, { location: "/gone/blob" }).end();
+  });
+  const failure = await client.headBlob("a", digest, { auth, signal }).catch((err: unknown) => err);
+  const { headers } = (failure as HelpFailed).answer;
+  expect(headers.location).toBe(new URL("/gone/blob", client.base).href);
+});
+
+/** Asks a registry at `/base` whose blobs lead to `location`, where `statusOf` decides; the Authorizations it was shown. */
+async function followed(location: string, statusOf: (authorization: string | undefined) => number) {
+  const seen: [string, string | undefined][] = [];
+  const port = await serve((req, res) => {
+    seen.push([req.url!, req.headers.authorization]);
+    if (req.url!.includes("/blobs/")) return void res.writeHead(307, { location }).end();
+    return void res.writeHead(statusOf(req.headers.authorization)).end();
+  });
+  const client = new RegistryClient({ base: new URL(`http://127.0.0.1:${port}/base`) });
+  open.push(() => client.close());
+  const { status } = await client.headBlob("a", digest, { auth, signal });
+  return { status, there: seen.slice(1).map(([, authorization]) => authorization) };
+}
+
+test.each(["/storage/x?signature=1", "/v2/x", "/base/v2x/y", "/base/v2/../x", "/base/v2/%2e%2e/x"])(
+  "Authorization does not go beside the registry's API, to %s, unless it is wanted there",
+  async (location) => {
+    const signed = (authorization: string | undefined) => (authorization === undefined ? 200 : 400);
+    expect(await followed(location, signed)).toEqual({ status: 200, there: [undefined] });
+    for (const refusal of [401, 403]) {
+      const guarded = (authorization: string | undefined) => (authorization === undefined ? refusal : 200);
+      expect(await followed(location, guarded)).toEqual({ status: 200, there: [undefined, "Bearer puller"] });
+      expect(await followed(location, () => refusal)).toEqual({ status: refusal, there: [undefined, "Bearer puller"] });
+    }
+    expect(await followed(location, () => 404)).toEqual({ status: 404, there: [undefined] });
+  },
+);
+
+test.each(["/base/v2/other/x", "../other"])(
+  "Authorization stays within the registry's API, to %s",
+  async (location) => {
+    expect(await followed(location, () => 200)).toEqual({ status: 200, there: ["Bearer puller"] });
+  },
+);
+
+test("Authorization does not come back by way of another origin", async () => {
+  const seen: (string | undefined)[] = [];
+  let home = "";
+  const port = await serve((_req, res) => void res.writeHead(302, { location: `${home}v2/there` }).end());
+  const client = await stage((req, res) => {
+    seen.push(req.headers.authorization);
+    if (req.url === "/v2/there") return void res.writeHead(401).end();
+    return void res.writeHead(302, { location: `http://localhost:${port}/` }).end();
+  });
+  home = client.base.href;
+  expect((await client.headBlob("a", digest, { auth, signal })).status).toBe(401);
+  expect(seen).toEqual(["Bearer puller", undefined]);
 });
