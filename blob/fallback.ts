@@ -109,7 +109,8 @@ class FallbackReader {
       try {
         const signal = AbortSignal.any([this.#signal, refused.signal]);
         // The prefix is hashed on demand: a source asks before it sends anything, the running hash is still at `offset`.
-        const from = { offset: this.#offset, prefixSha256: () => this.#hash.copy().digest() };
+        const prefixSha256 = () => this.#hash.copy().digest();
+        const from = { offset: this.#offset, sizeBytes: this.#sizeBytes, prefixSha256 };
         const read = await source.open(this.#blob, from, signal);
         by = read.source ?? by;
         const opened = { source: by, read };

@@ -17,6 +17,8 @@ export type SourceName = "ndn" | "upstream" | "store" | "peer";
 export interface ResumePoint {
   /** Bytes that the reader has already, 0 for a fresh start. */
   readonly offset: number;
+  /** Size of the whole blob, where the reader knows it. */
+  readonly sizeBytes?: number | undefined;
   /** sha256 of those bytes, for sources that can only start over and must prove that they have the same blob. */
   prefixSha256(): Buffer;
 }

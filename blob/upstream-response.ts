@@ -24,22 +24,20 @@ export class UpstreamAnswer extends Error {
   }
 }
 
-/** The upstream sends the blob without saying how long it is: it can be passed on, but not resumed. */
-export class LengthUnknown extends Error {
-  override readonly name = "LengthUnknown";
-}
-
 /** The upstream has nothing to say, for longer than one waits. */
 export class UpstreamSilent extends BlobUnavailable {}
 
 /** A body that is read piece by piece. */
 export interface Pieces {
   readonly body: Readable;
-  readonly iterator: AsyncIterator<Uint8Array>;
+  /** May be exchanged for another that brings the same bytes. */
+  iterator: AsyncIterator<Uint8Array>;
+  /** Called when no one reads any more. */
+  onEnd?: (() => void) | undefined;
   /** How long the next bytes are waited for; undefined: without end. */
   readonly patienceMs: () => number | undefined;
-  /** What has been read beyond the point at which the reader begins. */
-  ahead: Uint8Array | undefined;
+  /** What has been read beyond the point at which the reader begins, in order. */
+  ahead: Uint8Array[];
 }
 
 /** Where a reader wants to begin; without `prefixSha256` an answer from byte 0 is of no use. */
@@ -55,19 +53,20 @@ const answerBytes = 64 * 1024;
  * The body of `response` from byte `point.offset` on. A 206 has to name exactly that range; of a 200 the first bytes are
  * read, hashed and thrown away, and the rest is good only if they are those that the reader has.
  *
- * @throws UpstreamAnswer, LengthUnknown at offset 0 only.
+ * @returns The size, unless neither the upstream nor the reader says it; only at offset 0.
+ * @throws UpstreamAnswer at offset 0 only.
  * @throws BlobUnavailable, BlobCorrupt
  */
 export async function positionedAt(
   response: BlobResponse,
   point: Point,
   patienceMs: Pieces["patienceMs"],
-): Promise<{ sizeBytes: number; pieces: Pieces }> {
+): Promise<{ sizeBytes: number | undefined; pieces: Pieces }> {
   const pieces: Pieces = {
     body: response.body,
     iterator: response.body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>,
     patienceMs,
-    ahead: undefined,
+    ahead: [],
   };
   try {
     const sizeBytes = await position(response, pieces, point);
@@ -79,25 +78,24 @@ export async function positionedAt(
   }
 }
 
-async function position(response: BlobResponse, pieces: Pieces, point: Point): Promise<number> {
+async function position(response: BlobResponse, pieces: Pieces, point: Point): Promise<number | undefined> {
   const { status, headers } = response;
-  if (status === 206) return sizeOfPartial(headers, point.offset);
+  if (status === 206) return sizeOfPartial(headers, point);
   if (status !== 200) {
     if (point.offset === 0) throw await answerOf(response, pieces);
     throw new BlobUnavailable(`upstream answers ${status} when asked from byte ${point.offset}`);
   }
-  const sizeBytes = /^\d+$/.test(headers["content-length"] ?? "") ? Number(headers["content-length"]) : undefined;
   if (point.offset > 0) await skip(pieces, point);
-  if (sizeBytes === undefined) {
-    if (point.offset === 0) throw new LengthUnknown("upstream sends no Content-Length");
-    throw new BlobUnavailable("upstream sends no Content-Length");
-  }
+  const sizeBytes = /^\d+$/.test(headers["content-length"] ?? "") ? Number(headers["content-length"]) : point.sizeBytes;
+  if (sizeBytes === undefined && point.offset > 0)
+    throw new BlobUnavailable("upstream does not say how long the blob is");
   return sizeBytes;
 }
 
-function sizeOfPartial(headers: IncomingHttpHeaders, offset: number): number {
+function sizeOfPartial(headers: IncomingHttpHeaders, { offset, sizeBytes }: Point): number {
   const range = parseContentRange(headers["content-range"]);
-  if (range && "start" in range && range.start === offset && range.end === range.sizeBytes) return range.sizeBytes;
+  const isRest = range && "start" in range && range.start === offset && range.end === (range.sizeBytes ?? sizeBytes);
+  if (isRest) return range.end;
   throw new BlobUnavailable(`upstream answers 206 with "${headers["content-range"]}" when asked from byte ${offset}`);
 }
 
@@ -110,7 +108,7 @@ async function skip(pieces: Pieces, point: Point): Promise<void> {
     const bytes = await nextPiece(pieces);
     if (!bytes) throw new BlobUnavailable(`upstream ended ${left} bytes before byte ${offset}`);
     hash.update(bytes.subarray(0, left));
-    if (bytes.length > left) pieces.ahead = bytes.subarray(left);
+    if (bytes.length > left) pieces.ahead = [bytes.subarray(left)];
     left -= Math.min(left, bytes.length);
   }
   if (hash.digest().equals(point.prefixSha256())) return;
@@ -119,11 +117,8 @@ async function skip(pieces: Pieces, point: Point): Promise<void> {
 
 /** The next bytes of the body, undefined at its end; a body that stays silent is broken off. */
 export async function nextPiece(pieces: Pieces): Promise<Uint8Array | undefined> {
-  if (pieces.ahead) {
-    const bytes = pieces.ahead;
-    pieces.ahead = undefined;
-    return bytes;
-  }
+  const ahead = pieces.ahead.shift();
+  if (ahead) return ahead;
   // Only the wait for the upstream is timed, not what the reader does between two pieces.
   const patienceMs = pieces.patienceMs();
   const giveUp = () => void pieces.body.destroy(new UpstreamSilent(`upstream sent nothing for ${patienceMs} ms`));
@@ -140,7 +135,8 @@ export async function nextPiece(pieces: Pieces): Promise<Uint8Array | undefined>
 }
 
 /** Let go of the body; when all of it is there its connection stays usable. */
-export function endBody({ body }: Pieces, isComplete: boolean): void {
+export function endBody({ body, onEnd }: Pieces, isComplete: boolean): void {
+  onEnd?.();
   body.on("error", () => {}); // no one reads any more, so no one needs the error
   if (isComplete) body.resume();
   else body.destroy();

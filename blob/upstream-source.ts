@@ -5,9 +5,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { PullerAuth } from "#oci/auth.ts";
 import { type BlobResponse, type RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
 import { type BlobRead, type BlobRef, type BlobSource, BlobUnavailable, type ResumePoint } from "./source.ts";
+import { type LengthHelp, lengthOf } from "./unknown-length.ts";
 import { endBody, nextPiece, type Pieces, positionedAt, UpstreamSilent } from "./upstream-response.ts";
 
-export { LengthUnknown, UpstreamAnswer } from "./upstream-response.ts";
+export { LengthUnknown } from "./unknown-length.ts";
+export { UpstreamAnswer } from "./upstream-response.ts";
 
 /** Where and how to ask. */
 export interface UpstreamSourceOptions {
@@ -21,6 +23,8 @@ export interface UpstreamSourceOptions {
    * reader waits. Asked before each wait. @defaultValue never
    */
   isLast?: (() => boolean) | undefined;
+  /** For blobs whose length the registry does not say. @defaultValue those longer than 8 MiB are `LengthUnknown` */
+  length?: LengthHelp | undefined;
 }
 
 const triesWithoutProgress = 3;
@@ -34,7 +38,7 @@ const firstPauseMs = 100;
  * Blobs of the registry. A body that breaks off is resumed at its byte with a range, up to 3 times without progress;
  * a registry that then starts over is for the next source, which can prove the prefix.
  *
- * `open` also throws `UpstreamAnswer` when a fresh start is refused, and `LengthUnknown` when its size is not said.
+ * `open` also throws `UpstreamAnswer` when a fresh start is refused, and `LengthUnknown` when its size cannot be found out.
  */
 export function upstreamSource(options: UpstreamSourceOptions): BlobSource {
   const { registry, auth, stallTimeoutMs = 15_000, isLast = () => false } = options;
@@ -55,7 +59,8 @@ export function upstreamSource(options: UpstreamSourceOptions): BlobSource {
   const open = async (blob: BlobRef, from: ResumePoint, signal: AbortSignal): Promise<BlobRead> => {
     const response = await ask(blob, from.offset, signal);
     try {
-      const { sizeBytes, pieces } = await positionedAt(response, from, patienceMs);
+      const { sizeBytes: said, pieces } = await positionedAt(response, from, patienceMs);
+      const sizeBytes = said ?? (await lengthOf(pieces, blob, options.length, signal));
       const resume = async (offset: number) => {
         const again = await ask(blob, offset, signal);
         return (await positionedAt(again, { offset, sizeBytes }, patienceMs)).pieces;

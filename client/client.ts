@@ -12,6 +12,7 @@ import { createBlobRoute } from "./blobs/blob-route.ts";
 import { BlobSources } from "./blobs/blob-sources.ts";
 import { prefetchOf } from "./fetch-ahead.ts";
 import { createHttpServer } from "./http-server.ts";
+import { BlobSizes } from "./manifests/blob-sizes.ts";
 import { memoryContents, storedContents } from "./manifests/contents.ts";
 import { openIndexFile } from "./manifests/index-file.ts";
 import { ManifestCache } from "./manifests/manifest-cache.ts";
@@ -67,6 +68,7 @@ export async function openClient(parts: ClientParts): Promise<Client> {
   for (const [name, { config, registry, ndn }] of parts.mirrors) {
     const { authorize, offline } = config;
     const file = store && join(store.directory, `rights-${config.registry.replaceAll(":", "_")}.json`);
+    const sizes = new BlobSizes();
     const blobs = hidesChallenges ? blobsWithoutChallenge(registry) : registry;
     const rights = createRights({ registry: blobs, registryHost: config.registry, authorize, offline, log, file });
     const onAnswer = (answer: Parameters<typeof noteUpstreamAnswer>[2]) =>
@@ -80,6 +82,8 @@ export async function openClient(parts: ClientParts): Promise<Client> {
       hedge: { delay: createHedgeDelay({ mode: parts.hedge ?? "auto" }), limit: hedges },
       bandwidth,
       stallTimeoutMs,
+      sizes,
+      spool: store && (() => store.spool()),
       metrics,
       log,
     });
@@ -94,7 +98,9 @@ export async function openClient(parts: ClientParts): Promise<Client> {
       onManifest(manifest, { request, registry, repository, tag }) {
         const puller = { client: request.socket.remoteAddress ?? "", registry, repository };
         const { mediaType, bytes } = manifest;
-        pulls.listed({ ...puller, reference: tag ?? manifest.digest }, layersOf(mediaType, bytes));
+        const layers = layersOf(mediaType, bytes);
+        pulls.listed({ ...puller, reference: tag ?? manifest.digest }, layers);
+        sizes.learn(repository, layers);
         prefetch?.served(manifest);
       },
       ...manifestCounters(metrics),

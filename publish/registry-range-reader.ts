@@ -14,6 +14,7 @@ const absent = new Set([401, 403, 404]);
 const sliceBytes = 64 * 1024;
 const emptyBody: Body = { pourInto: async () => {}, cancel: () => {} };
 
+type RegistryAuth = { readonly kind: "login" | "anonymous" };
 type RangeResponse = Awaited<ReturnType<RegistryClient["getRange"]>>;
 
 /** Reads from a registry; with a login only where the operator has listed the repository. */
@@ -28,33 +29,40 @@ export class RegistryRangeReader implements RangeReader {
 
   async read(blob: BlobRef, start: number, end: number, signal: AbortSignal): Promise<RangeRead | undefined> {
     const auth = { kind: this.#logins.isListed(blob.repository) ? "login" : "anonymous" } as const;
-    const response = await this.#client.getRange(blob.repository, blob.digest, { auth, range: { start, end }, signal });
-    if (response.status === 206) return partial(response, start);
-    if (response.status === 200) return cutOut(response, start, end);
-    response.body.cancel();
-    if (absent.has(response.status)) return undefined;
-    if (response.status === 416) return beyondEnd(response);
-    throw new Error(`registry answered ${response.status} to a range of ${blob.digest}`);
+    const { repository, digest } = blob;
+    const response = await this.#client.getRange(repository, digest, { auth, range: { start, end }, signal });
+    const { status, body } = response;
+    try {
+      if (status === 206 || status === 200) {
+        const sizeBytes = sizeIn(response, start) ?? (await this.#askSize(blob, auth, signal));
+        // A registry that ignores ranges sends the whole: what is wanted is cut out of it.
+        return { sizeBytes, body: status === 206 ? body : slice(body, start, Math.min(end, sizeBytes)) };
+      }
+      if (status === 416) return beyondEnd(response);
+      if (absent.has(status)) return giveUp(response);
+      throw new Error(`registry answered ${status} to a range of ${digest}`);
+    } catch (err: unknown) {
+      body.cancel();
+      throw err;
+    }
+  }
+
+  /** For a registry that does not say it with the bytes. */
+  async #askSize({ repository, digest }: BlobRef, auth: RegistryAuth, signal: AbortSignal): Promise<number> {
+    const { status, headers } = await this.#client.headBlob(repository, digest, { auth, signal });
+    const sizeBytes = Number(headers["content-length"]);
+    if (status === 200 && sizeBytes > 0) return sizeBytes;
+    throw new Error(`registry does not say how long ${digest} is`);
   }
 }
 
-function partial(response: RangeResponse, start: number): RangeRead {
-  const range = parseContentRange(response.headers["content-range"]);
-  if (range === undefined || "unsatisfied" in range || range.start !== start || range.sizeBytes === undefined) {
-    response.body.cancel();
-    throw new Error(`registry answered with another range: ${response.headers["content-range"]}`);
-  }
-  return { sizeBytes: range.sizeBytes, body: response.body };
-}
-
-/** The registry ignores ranges: what is wanted is cut out of the whole. */
-function cutOut(response: RangeResponse, start: number, end: number): RangeRead {
-  const sizeBytes = Number(response.headers["content-length"] ?? Number.NaN);
-  if (!Number.isSafeInteger(sizeBytes)) {
-    response.body.cancel();
-    throw new Error("registry sent a blob without Content-Length");
-  }
-  return { sizeBytes, body: slice(response.body, start, Math.min(end, sizeBytes)) };
+/** The size of the blob, if the answer says it. @throws Error when a 206 is for another range. */
+function sizeIn({ status, headers }: RangeResponse, start: number): number | undefined {
+  if (status === 200)
+    return /^\d{1,15}$/.test(headers["content-length"] ?? "") ? Number(headers["content-length"]) : undefined;
+  const range = parseContentRange(headers["content-range"]);
+  if (range && "start" in range && range.start === start) return range.sizeBytes;
+  throw new Error(`registry answered with another range: ${headers["content-range"]}`);
 }
 
 /** Bytes `[start, end)` of a body. */
@@ -80,8 +88,13 @@ function slice(body: Body, start: number, end: number): Body {
 }
 
 /** A range of an empty blob cannot be satisfied: the answer says so, and gives its size. */
-function beyondEnd(response: RangeResponse): RangeRead {
-  const range = parseContentRange(response.headers["content-range"]);
-  if (range === undefined || range.sizeBytes !== 0) throw new Error("registry refused a range that it should have");
+function beyondEnd({ headers, body }: RangeResponse): RangeRead {
+  const range = parseContentRange(headers["content-range"]);
+  if (range?.sizeBytes !== 0) throw new Error("registry refused a range that it should have");
+  body.cancel();
   return { sizeBytes: 0, body: emptyBody };
+}
+
+function giveUp({ body }: RangeResponse): undefined {
+  body.cancel();
 }

@@ -12,6 +12,7 @@ import { BlobReader } from "./blob-reader.ts";
 import { DiskHealth, type StoreEvents, type StoreLog } from "./disk-health.ts";
 import { DiskSpace, type Freed, type Partial } from "./disk-space.ts";
 import { findBlobs, findPartials } from "./scan.ts";
+import { SpoolFile } from "./spool-file.ts";
 import { StoreDirectory } from "./store-directory.ts";
 import type { BlobStorePort, BlobWriter, CachedBlob } from "./store-port.ts";
 import { StoreError } from "./store-port.ts";
@@ -145,6 +146,17 @@ export class BlobStore implements BlobStorePort {
       return false; // logged and counted where the disk refused it
     } finally {
       await writer?.close(false);
+    }
+  }
+
+  /** A file for bytes that are to be counted first; undefined when the disk refuses. The caller closes it. */
+  async spool(): Promise<SpoolFile | undefined> {
+    if (performance.now() < this.#health.pausedUntil) return undefined;
+    try {
+      return await SpoolFile.open(this.#directory.layout, this.#space);
+    } catch (err: unknown) {
+      this.#health.failed(err, "beginning to count a blob");
+      return undefined;
     }
   }
 

@@ -7,6 +7,7 @@ import { type Bandwidth, limited } from "#blob/bandwidth.ts";
 import { type HedgeOptions, hedgeFor } from "#blob/hedge.ts";
 import type { SegmentRepair } from "#blob/ndn-source.ts";
 import { type BlobRef, type BlobSource, BlobUnavailable, withOpen } from "#blob/source.ts";
+import type { LengthHelp } from "#blob/unknown-length.ts";
 import { upstreamSource } from "#blob/upstream-source.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
@@ -31,6 +32,10 @@ export interface SourceParts {
   readonly hedge: Pick<HedgeOptions, "delay" | "limit">;
   readonly bandwidth: { readonly upstream: Bandwidth | undefined; readonly ndn: Bandwidth | undefined };
   readonly stallTimeoutMs: number | undefined;
+  /** Sizes that manifests say. */
+  readonly sizes: { of(blob: BlobRef): number | undefined };
+  /** Where a blob of unknown length is counted; undefined when nothing is cached. */
+  readonly spool: LengthHelp["spool"];
   readonly metrics: Pick<ClientMetrics, "hedges" | "repairedBytes">;
   readonly log: Pick<Logger, "debug">;
 }
@@ -52,12 +57,13 @@ export class BlobSources {
    * much time as the puller has.
    */
   for(puller: Puller, blob: BlobRef, isWaitedFor = true): readonly BlobSource[] {
-    const { registry, ndn, authorize, rights, bandwidth, hedge, stallTimeoutMs, metrics, log } = this.#parts;
+    const { registry, ndn, authorize, rights, bandwidth, hedge, stallTimeoutMs, spool, metrics, log } = this.#parts;
     const { digest } = blob;
     const left = new PathsLeft();
     const isLast = () => isWaitedFor && left.isEmpty;
     const { auth } = puller;
-    const upstream = limited(upstreamSource({ registry, auth, stallTimeoutMs, isLast }), bandwidth.upstream);
+    const length = { sizeOf: (one: BlobRef) => this.#sizeOf(puller, one), spool };
+    const upstream = limited(upstreamSource({ registry, auth, stallTimeoutMs, isLast, length }), bandwidth.upstream);
     // Twice: a registry that has broken off and knows no ranges is asked once more, from the start and with proof.
     const always = [upstream, upstream];
     if (!ndn || this.#denylist.has(digest)) return always;
@@ -89,6 +95,15 @@ export class BlobSources {
     if (digest === undefined) return "blobs are on NDN by their sha256 only";
     if (this.#denylist.has(digest)) return "its bytes on NDN were wrong within the last hour, or it was deleted";
     return ndn.trouble?.();
+  }
+
+  /** For an upstream that does not say it with the blob: as a manifest says it, or its answer about the puller's right. */
+  async #sizeOf(puller: Puller, blob: BlobRef): Promise<number | undefined> {
+    const { sizes, rights } = this.#parts;
+    const said = sizes.of(blob);
+    if (said !== undefined) return said;
+    const right = await rights.ask(puller, blob).catch(() => undefined);
+    return right?.kind === "granted" ? right.sizeBytes : undefined;
   }
 
   /** The best path over NDN, unless all are down or the digest is denied. */

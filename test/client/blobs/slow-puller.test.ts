@@ -45,6 +45,8 @@ test("a puller that stops reading when the disk is full is broken off with right
     pulls: new PullLog(),
     log: pino({ level: "silent" }),
     stallTimeoutMs: 1_000,
+    sizes: { of: () => undefined },
+    spool: undefined,
   } as const;
   const services = { ...common, sources: new BlobSources(common), fetcher: fetches };
   const route = createBlobRoute(services);
