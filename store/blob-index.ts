@@ -12,6 +12,8 @@ export interface BlobEntry {
   lastUsedAt: number;
   /** How many use it now: it is not evicted meanwhile, and its bytes count until they are done. */
   pins: number;
+  /** Pinned by the operator: it is not evicted at all. */
+  isKept: boolean;
 }
 
 /** The order of use is that of the map, not of any clock. */
@@ -23,15 +25,21 @@ export class BlobIndex {
   readonly #entries = new Map<Digest, BlobEntry>();
   /** Least recently used first. */
   readonly entries: ReadonlyMap<Digest, BlobEntry> = this.#entries;
+  readonly #isKept: (digest: Digest) => boolean;
+
+  /** @param isKept - Asked when a blob is added; see `recheckKept`. */
+  constructor(isKept: (digest: Digest) => boolean = () => false) {
+    this.#isKept = isKept;
+  }
 
   /** Add as the most recently used one. */
   add(digest: Digest, sizeBytes: number, lastUsedAt: number): BlobEntry {
     const before = this.#entries.get(digest);
     if (before) this.remove(before);
-    const entry = { digest, sizeBytes, lastUsedAt, pins: 0 };
+    const entry = { digest, sizeBytes, lastUsedAt, pins: 0, isKept: this.#isKept(digest) };
     this.#entries.set(digest, entry);
     this.bytes += sizeBytes;
-    this.idleBytes += sizeBytes;
+    if (isIdle(entry)) this.idleBytes += sizeBytes;
     return entry;
   }
 
@@ -42,15 +50,24 @@ export class BlobIndex {
   }
 
   pin(entry: BlobEntry): void {
+    if (isIdle(entry) && this.#has(entry)) this.idleBytes -= entry.sizeBytes;
     entry.pins += 1;
-    if (entry.pins === 1 && this.#has(entry)) this.idleBytes -= entry.sizeBytes;
   }
 
   unpin(entry: BlobEntry): void {
     entry.pins -= 1;
     if (entry.pins > 0) return;
-    if (this.#has(entry)) this.idleBytes += entry.sizeBytes;
-    else this.bytes -= entry.sizeBytes;
+    if (!this.#has(entry)) this.bytes -= entry.sizeBytes;
+    else if (isIdle(entry)) this.idleBytes += entry.sizeBytes;
+  }
+
+  /** What is to be kept has changed. */
+  recheckKept(): void {
+    for (const entry of this.#entries.values()) {
+      if (isIdle(entry)) this.idleBytes -= entry.sizeBytes;
+      entry.isKept = this.#isKept(entry.digest);
+      if (isIdle(entry)) this.idleBytes += entry.sizeBytes;
+    }
   }
 
   /** False when it was removed before. */
@@ -59,13 +76,18 @@ export class BlobIndex {
     this.#entries.delete(entry.digest);
     if (entry.pins > 0) return true; // its bytes count until the last one that uses it is done
     this.bytes -= entry.sizeBytes;
-    this.idleBytes -= entry.sizeBytes;
+    if (isIdle(entry)) this.idleBytes -= entry.sizeBytes;
     return true;
   }
 
   #has(entry: BlobEntry): boolean {
     return this.#entries.get(entry.digest) === entry;
   }
+}
+
+/** Whether eviction may take it now. */
+export function isIdle({ pins, isKept }: BlobEntry): boolean {
+  return pins === 0 && !isKept;
 }
 
 /** At most this many descriptors beyond those that readers use. */

@@ -11,6 +11,7 @@ import { type BlobEntry, OpenFiles } from "./blob-index.ts";
 import { BlobReader } from "./blob-reader.ts";
 import { DiskHealth, type StoreEvents, type StoreLog } from "./disk-health.ts";
 import { DiskSpace, type Freed, type Partial } from "./disk-space.ts";
+import { PinnedBlobs } from "./pinned-blobs.ts";
 import { findBlobs, findPartials } from "./scan.ts";
 import { SpoolFile } from "./spool-file.ts";
 import { StoreDirectory } from "./store-directory.ts";
@@ -39,10 +40,13 @@ export interface BlobListing {
   /** Milliseconds since 1970. */
   readonly lastUsedAt: number;
   readonly isOpen: boolean;
+  readonly isPinned: boolean;
 }
 
 /** The store in one directory, of which this process is the only user until `close`. */
 export class BlobStore implements BlobStorePort {
+  /** Which blobs are never evicted. */
+  readonly pins: PinnedBlobs;
   readonly #directory: StoreDirectory;
   readonly #files: OpenFiles;
   readonly #health: DiskHealth;
@@ -51,11 +55,12 @@ export class BlobStore implements BlobStorePort {
   readonly #reader: BlobReader;
   readonly #writers: Writers;
 
-  private constructor(options: BlobStoreOptions, directory: StoreDirectory) {
+  private constructor(options: BlobStoreOptions, directory: StoreDirectory, pins: PinnedBlobs) {
     const { maxBytes, log, events = {}, pauseMs = 10_000 } = options;
     const { layout } = directory;
     const [files, health] = [new OpenFiles(), new DiskHealth(log, events, pauseMs)];
-    const space = new DiskSpace(maxBytes, layout, files, health, events);
+    const space = new DiskSpace(maxBytes, layout, files, health, events, (digest) => pins.has(digest));
+    pins.onChange = () => space.blobs.recheckKept();
     this.#directory = directory;
     this.#files = files;
     this.#health = health;
@@ -64,6 +69,7 @@ export class BlobStore implements BlobStorePort {
     const parts = { layout, space, files, health };
     this.#reader = new BlobReader(parts);
     this.#writers = new Writers({ ...parts, restore: () => this.#restore() });
+    this.pins = pins;
   }
 
   /**
@@ -76,7 +82,7 @@ export class BlobStore implements BlobStorePort {
     let [directory, store]: [StoreDirectory?, BlobStore?] = [];
     try {
       directory = await StoreDirectory.claim(path);
-      store = new BlobStore(options, directory);
+      store = new BlobStore(options, directory, await PinnedBlobs.load(path, options.log));
       await store.#readDirectory(options.log);
       return store;
     } catch (err: unknown) {
@@ -116,6 +122,11 @@ export class BlobStore implements BlobStorePort {
     const blob = entry && (await this.#reader.inspect(digest));
     if (blob) this.#use(entry);
     return blob;
+  }
+
+  /** The blob without counting as a use: for those who only look. */
+  inspect(digest: Digest): Promise<CachedBlob | undefined> {
+    return this.#reader.inspect(digest);
   }
 
   has(digest: Digest): boolean {
@@ -174,8 +185,8 @@ export class BlobStore implements BlobStorePort {
 
   /** Everything that is cached, least recently used first. */
   list(): BlobListing[] {
-    return Array.from(this.#space.blobs.entries.values(), ({ digest, sizeBytes, lastUsedAt, pins }) => {
-      return { digest, sizeBytes, lastUsedAt, isOpen: pins > 0 };
+    return Array.from(this.#space.blobs.entries.values(), ({ digest, sizeBytes, lastUsedAt, pins, isKept }) => {
+      return { digest, sizeBytes, lastUsedAt, isOpen: pins > 0, isPinned: isKept };
     });
   }
 
@@ -204,6 +215,7 @@ export class BlobStore implements BlobStorePort {
     await this.#writers.close();
     await this.#space.jobs.allIdle();
     await this.#times.close();
+    await this.pins.close();
     this.#space.forgetAll();
     await this.#files.close();
     await this.#directory.release();

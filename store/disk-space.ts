@@ -5,7 +5,7 @@ import { access, unlink } from "node:fs/promises";
 import { errorCode } from "#base/errors.ts";
 import { Semaphore } from "#base/semaphore.ts";
 import type { Digest } from "#oci/digest.ts";
-import { type BlobEntry, BlobIndex, type OpenFiles } from "./blob-index.ts";
+import { type BlobEntry, BlobIndex, isIdle, type OpenFiles } from "./blob-index.ts";
 import type { DiskHealth, StoreEvents } from "./disk-health.ts";
 import type { ImageLayout } from "./image-layout.ts";
 
@@ -35,7 +35,7 @@ const unlinksAtOnce = 1;
  */
 export class DiskSpace {
   readonly maxBytes: number;
-  readonly blobs = new BlobIndex();
+  readonly blobs: BlobIndex;
   readonly jobs = new FileJobs();
   /** Bytes that are promised to writers; they may be written once `shrinkTo(maxBytes)` is through. */
   reservedBytes = 0;
@@ -50,8 +50,16 @@ export class DiskSpace {
   readonly #removing = new Set<Promise<boolean>>();
   #partialBytes = 0;
 
-  constructor(maxBytes: number, layout: ImageLayout, files: OpenFiles, health: DiskHealth, events: StoreEvents) {
+  constructor(
+    maxBytes: number,
+    layout: ImageLayout,
+    files: OpenFiles,
+    health: DiskHealth,
+    events: StoreEvents,
+    isKept: (digest: Digest) => boolean,
+  ) {
     this.maxBytes = maxBytes;
+    this.blobs = new BlobIndex(isKept);
     this.#layout = layout;
     this.#files = files;
     this.#health = health;
@@ -95,7 +103,7 @@ export class DiskSpace {
     }
     for (const entry of this.blobs.entries.values()) {
       if (this.usedBytes <= targetBytes) break;
-      if (entry.pins === 0) evictions.push(this.#evictBlob(entry));
+      if (isIdle(entry)) evictions.push(this.#evictBlob(entry));
     }
     const sizes = (await Promise.all(evictions)).filter((size) => size !== undefined);
     if (!isOrdered) for (const size of sizes) this.#events.evicted?.(size);
