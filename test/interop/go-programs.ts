@@ -13,6 +13,8 @@ interface GoProgram {
   readonly version: string;
   /** Build tags, comma-separated. */
   readonly tags?: string;
+  /** Folder of a go.mod that names the version, for a module whose versions the Go proxy does not list. */
+  readonly goModule?: string;
 }
 
 const containerd = { version: "v2.4.2", tags: "no_btrfs,no_devmapper,no_zfs" };
@@ -21,6 +23,7 @@ const programs = {
   containerd: { ...containerd, package: "github.com/containerd/containerd/v2/cmd/containerd" },
   ctr: { ...containerd, package: "github.com/containerd/containerd/v2/cmd/ctr" },
   crane: { version: "v0.22.1", package: "github.com/google/go-containerregistry/cmd/crane" },
+  olareg: { version: "v0.2.2", package: "github.com/olareg/olareg/cmd/olareg", goModule: "test/interop/tools" },
   oras: { version: "v1.3.6", package: "oras.land/oras/cmd/oras" },
 } satisfies Record<string, GoProgram>;
 
@@ -36,10 +39,13 @@ export async function setup(): Promise<void> {
   }
 }
 
-async function build(name: keyof typeof programs, { package: path, version, tags = "" }: GoProgram): Promise<void> {
+async function build(name: keyof typeof programs, program: GoProgram): Promise<void> {
+  const { package: path, version, tags = "", goModule } = program;
   console.info(`building ${name} ${version}`);
-  const env = { GOBIN: folderOf(name), CGO_ENABLED: "0" };
-  await run(programPath("go"), ["install", "-tags", tags, `${path}@${version}`], { env, timeoutMs: 1_200_000 });
+  const options = { env: { GOBIN: folderOf(name), CGO_ENABLED: "0" }, timeoutMs: 1_200_000 };
+  const inModule = goModule === undefined ? [] : ["-C", join(checkout, goModule)];
+  const target = goModule === undefined ? `${path}@${version}` : path;
+  await run(programPath("go"), ["install", ...inModule, "-tags", tags, target], options);
 }
 
 function folderOf(name: keyof typeof programs): string {

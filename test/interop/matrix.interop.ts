@@ -2,14 +2,14 @@
  * Every program that pulls and pushes, straight to a registry and through the client: the result is the same, whether
  * it is an image or a refusal.
  */
-import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type DockerRegistry, startDockerRegistry, testLogin } from "#test/support/programs/docker-registry.ts";
+import { startDockerRegistry, testLogin } from "#test/support/programs/docker-registry.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { blobBytes, type RunningProgram } from "#test/support/running-program.ts";
 import { pushSmallImage, type SmallImage } from "#test/support/small-image.ts";
 import { useStage } from "#test/support/stage.ts";
-import { describeOutcome, outcomeOf } from "./outcome.ts";
+import { Comparison, type Side } from "./comparison.ts";
+import { startOlareg } from "./olareg.ts";
 import { startContainerd1, startContainerd2 } from "./pullers/containerd.ts";
 import { startCrane } from "./pullers/crane.ts";
 import { startDocker } from "./pullers/docker.ts";
@@ -17,7 +17,6 @@ import { startOras } from "./pullers/oras.ts";
 import { startPodman } from "./pullers/podman.ts";
 import { exportSample, type Puller, type Sample } from "./pullers/puller.ts";
 import { startSkopeo } from "./pullers/skopeo.ts";
-import { imageIn } from "./pushed.ts";
 import { startThrough } from "./through.ts";
 
 const starters = {
@@ -30,96 +29,104 @@ const starters = {
   oras: startOras,
 };
 
-/** Who asks, which registry, and what comes of it. */
+const wrongLogin = { ...testLogin, password: "wrong" };
+
+/** Registries: open, one that asks for a password, and one that asks for the token of a token service. */
 const accesses = [
-  { access: "anonymous", isClosed: false, login: undefined, granted: "ok", absent: "404" },
-  { access: "no login", isClosed: true, login: undefined, granted: "401", absent: "401" },
-  { access: "wrong login", isClosed: true, login: { ...testLogin, password: "wrong" }, granted: "401", absent: "401" },
-  { access: "login", isClosed: true, login: testLogin, granted: "ok", absent: "404" },
+  { access: "open", at: "open", login: undefined, isAllowed: true },
+  { access: "password: none", at: "password", login: undefined, isAllowed: false },
+  { access: "password: wrong", at: "password", login: wrongLogin, isAllowed: false },
+  { access: "password: right", at: "password", login: testLogin, isAllowed: true },
+  { access: "token: none", at: "token", login: undefined, isAllowed: false },
+  { access: "token: wrong", at: "token", login: wrongLogin, isAllowed: false },
+  { access: "token: right", at: "token", login: testLogin, isAllowed: true },
 ] as const;
 
+/** A token service says 403 to a wrong password. */
+const refused = /^40[13]$/;
 const repository = "team/app/matrix";
 
-/** A registry, and the client in front of it. */
-interface Side {
-  readonly registry: DockerRegistry;
-  readonly client: RunningProgram;
-}
+type Place = (typeof accesses)[number]["at"];
 
 describe("straight and through the client", () => {
   const stage = useStage();
-  const rows = new Map<string, Record<string, string>>();
-  let open: Side;
-  let closed: Side;
+  const comparison = new Comparison();
+  const sides: Partial<Record<Place, Side & { client: RunningProgram }>> = {};
   let image: SmallImage;
   let sample: Sample;
+  let skopeo: Puller;
 
   beforeAll(async () => {
-    [open, closed] = [await startSide(false), await startSide(true)];
-    image = await pushSmallImage(open.registry.url, repository, randomBytesOf("matrix", 3_000_000));
-    sample = await exportSample(`${open.registry.host}/${repository}:latest`, stage.folder);
-    const skopeo = await startSkopeo(stage.folder, sample);
-    await skopeo.push(`${closed.registry.host}/${repository}:latest`, testLogin);
+    for (const place of ["open", "password", "token"] as const) {
+      const folder = await stage.newFolder(place);
+      const docker = () => startDockerRegistry({ folder, auth: place === "password" });
+      const registry = stage.own(place === "token" ? await startOlareg(folder, testLogin) : await docker());
+      const login = place === "open" ? undefined : testLogin;
+      sides[place] = { registry, client: await startThrough(stage, registry.url, login) };
+    }
+    const { registry } = sides.open!;
+    image = await pushSmallImage(registry.url, repository, randomBytesOf("matrix", 3_000_000));
+    sample = await exportSample(`${registry.host}/${repository}:latest`, stage.folder);
+    skopeo = await startSkopeo(stage.folder, sample);
+    for (const place of ["password", "token"] as const) {
+      await skopeo.push(`${sides[place]!.registry.host}/${repository}:latest`, testLogin);
+    }
   });
 
-  afterAll(() => console.table([...rows.values()]));
+  afterAll(() => comparison.print());
 
-  async function startSide(auth: boolean): Promise<Side> {
-    const registry = stage.own(await startDockerRegistry({ folder: await stage.newFolder("registry"), auth }));
-    return { registry, client: await startThrough(stage, registry.url, auth ? testLogin : undefined) };
-  }
-
-  describe.each(Object.entries(starters))("%s", (name, start) => {
+  describe.each(Object.entries(starters))("%s", (program, start) => {
     let puller: Puller;
 
     beforeAll(async () => {
       puller = stage.own(await start(await stage.newFolder("puller"), sample));
     });
 
-    describe.each(accesses)("$access", ({ access, isClosed, login, granted, absent }) => {
-      const side = () => (isClosed ? closed : open);
-      const pushedAt = (host: string) => `${name}/${access}/${host}`.replaceAll(/[ .:]/g, "-");
+    describe.each(accesses)("$access", ({ access, at, login, isAllowed }) => {
+      const granted = isAllowed ? /^ok$/ : refused;
+      const pushedAt = (host: string) => `${program}/${access}/${host}`.replaceAll(/[^a-z0-9/]+/g, "-");
 
-      /** Do it straight and through the client: both come to the same, which is what was expected. */
-      async function expectBoth(expected: string, action: string, act: (host: string) => Promise<unknown>) {
-        const { registry, client } = side();
-        const outcomeAt = (host: string) =>
-          outcomeOf(() => act(host), { [host]: "REGISTRY", [pushedAt(host)]: "PUSHED" });
-        const [straight, through] = [await outcomeAt(registry.host), await outcomeAt(client.host)];
-        const equals = isDeepStrictEqual(straight, through) ? "=" : "≠";
-        const row = rows.get(`${name} ${action}`) ?? { puller: name, action };
-        rows.set(`${name} ${action}`, {
-          ...row,
-          [access]: [straight, through].map(describeOutcome).join(` ${equals} `),
-        });
-        expect(through).toEqual(straight);
-        expect(describeOutcome(through)).toBe(expected);
-      }
+      const expectSame = (action: string, expected: RegExp, act: (host: string) => Promise<unknown>) =>
+        comparison.expectSame({ program, action, access, expected, side: sides[at]!, act });
 
-      async function expectBothPulls(action: string, reference: string) {
-        const before = await blobBytes(side().client);
-        await expectBoth(granted, action, (host) => puller.pull(`${host}/${repository}${reference}`, login));
-        const after = await blobBytes(side().client);
-        const pulled = granted === "ok" ? image.blobBytes : 0;
+      /** And what came through the client came over NDN, or from its store. */
+      async function expectSamePull(action: string, pull: (host: string) => Promise<unknown>): Promise<void> {
+        const { client } = sides[at]!;
+        const before = await blobBytes(client);
+        await expectSame(action, granted, pull);
+        const after = await blobBytes(client);
+        const pulled = isAllowed ? image.blobBytes : 0;
         expect([after.ndn + after.store - before.ndn - before.store, after.upstream]).toEqual([pulled, 0]);
       }
 
-      test("pulls by tag", () => expectBothPulls("pull by tag", ":latest"));
+      test("pulls by tag", () =>
+        expectSamePull("pull by tag", (host) => puller.pull(`${host}/${repository}:latest`, login)));
 
-      test("pulls by digest", () => expectBothPulls("pull by digest", `@${image.manifest.digest}`));
+      test("pulls by digest", () =>
+        expectSamePull("pull by digest", (host) => {
+          return puller.pull(`${host}/${repository}@${image.manifest.digest}`, login);
+        }));
+
+      test("pulls by the registry's own name", async ({ skip }) => {
+        skip(puller.pullByMirror === undefined, "it has no mirrors, or for Docker Hub only");
+        const name = `${sides[at]!.registry.host}/${repository}:latest`;
+        await expectSamePull("pull by mirror", (host) => puller.pullByMirror!(name, login, `http://${host}`));
+      });
 
       test("pulls what is not there", () =>
-        expectBoth(absent, "pull of what is not there", (host) => puller.pull(`${host}/${repository}:absent`, login)));
+        expectSame("pull of what is not there", isAllowed ? /^404$/ : refused, (host) =>
+          puller.pull(`${host}/${repository}:absent`, login),
+        ));
 
       test("pushes", () =>
-        expectBoth(granted, "push", async (host) => {
+        expectSame("push", granted, async (host) => {
           await puller.push(`${host}/${pushedAt(host)}:latest`, login);
-          return imageIn(side().registry.url, pushedAt(host), login);
+          return skopeo.pull(`${sides[at]!.registry.host}/${pushedAt(host)}:latest`, login);
         }));
 
       test.runIf(login !== undefined)("logs in", async ({ skip }) => {
         skip(puller.logIn === undefined, "it has no command that tries a login");
-        await expectBoth(granted, "log in", (host) => puller.logIn!(host, login!));
+        await expectSame("log in", granted, (host) => puller.logIn!(host, login!));
       });
     });
   });

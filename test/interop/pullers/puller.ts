@@ -19,6 +19,8 @@ export interface Puller extends AsyncDisposable {
   readonly name: string;
   /** Pull an image that it does not have, and forget it; resolves with what came, the same for the same image. */
   pull(image: string, login: Login | undefined): Promise<readonly string[]>;
+  /** Pull by the registry's own name, at `endpoint` first, where the program has mirrors for any registry. */
+  pullByMirror?(image: string, login: Login | undefined, endpoint: string): Promise<readonly string[]>;
   /** Push the sample under this name. */
   push(image: string, login: Login | undefined): Promise<void>;
   /** Its command that tries a login before it keeps it, where it has one. */
