@@ -24,6 +24,7 @@ export async function runServer(values: Values<typeof serverOptions>): Promise<v
       throw serverError(err, values);
     },
   );
+  server.lookAtRegistry();
   log.info({ registry: values.registry.href, faces: values.face.map((face) => face.text) }, "server is running");
   await runUntilSignal(log, () => server.close());
 }

@@ -49,7 +49,13 @@ const maxHedges = 8;
 /** Make the handlers of each registry and the server in front of them, and listen. @throws ListenFailed */
 export async function openClient(parts: ClientParts): Promise<Client> {
   const { store, log, metrics, stallTimeoutMs, bandwidth = { upstream: undefined, ndn: undefined } } = parts;
-  const pulls = new PullLog({ onPull: () => metrics.pulls.inc(), onEnd: (pull) => logPull(log, pull) });
+  const pulls = new PullLog({
+    onPull: () => metrics.pulls.inc(),
+    onEnd(pull) {
+      logPull(log, pull);
+      if (pull.outcome === "failed" || pull.whyNotNdn !== null) parts.status?.health?.look();
+    },
+  });
   const pushes = new PushLog(log);
   const contents = store ? storedContents(store, log) : memoryContents();
   const cache = new ManifestCache({ contents });

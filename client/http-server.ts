@@ -135,6 +135,7 @@ async function addPage(app: FastifyInstance, parts: ClientParts, pulls: PullLog)
     metrics,
     store: use,
     uplinks: status.uplinks ?? (() => []),
+    health: status.health,
   };
   // A puller that has come through the gate is a user.
   await addStatusPage(app, sources, { statusFor: login ? "everyone" : status.for, hostNames: status.hostNames });

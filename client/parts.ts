@@ -12,19 +12,15 @@ import { type Bandwidth, createBandwidth } from "#blob/bandwidth.ts";
 import type { HedgeMode } from "#blob/hedge.ts";
 import { BlobStore } from "#store/blob-store.ts";
 import { StoreError } from "#store/store-port.ts";
-import type { UplinkBlobs, UplinkState } from "#uplinks/uplink-blobs.ts";
+import type { UplinkState } from "#uplinks/uplink-blobs.ts";
 import { type BasicAuth, createBasicAuth } from "./listener/basic-auth.ts";
 import { readTls, reloadTls, type Tls, type TlsFiles, type TlsOptions } from "./listener/tls.ts";
 import { ListenerFileError } from "./listener/watched-file.ts";
 import { ClientOptionError, type Mirror, type MirrorParts, openMirror } from "./mirror.ts";
 import type { ClientConfig } from "./registries/client-config.ts";
+import { Health, type Readiness } from "./status/health.ts";
 import { type ClientMetrics, createClientMetrics } from "./status/metrics.ts";
-
-/** Whether anything can be served, and what is missing: "NDN uplink", "upstream registry". */
-export interface Readiness {
-  ready: boolean;
-  missing: string[];
-}
+import type { StatusSources } from "./status/snapshot.ts";
 
 /** What a client is made of; it closes nothing of this itself, see `onOpen`. */
 export interface ClientParts {
@@ -55,6 +51,7 @@ export interface ClientParts {
     readonly for?: "local" | "everyone";
     readonly hostNames?: readonly string[];
     readonly uplinks?: () => readonly UplinkState[];
+    readonly health?: StatusSources["health"];
   };
   /** Called when the server listens; what it resolves with is called when the client has closed. */
   onOpen?: (server: Server, url: string) => Promise<() => Promise<void>>;
@@ -102,6 +99,10 @@ export async function openParts(options: ClientOptions): Promise<ClientParts> {
     ...(opened === "unusable" ? ["the cache cannot be used, see the log"] : []),
     ...(options.alsoMissing?.() ?? []),
   ];
+  const watched = [...mirrors].map(([name, { config, registry, ndn }]) => {
+    return { name, registry, ndn, prefix: config.name };
+  });
+  const health = new Health(watched, () => [...ndn.missing(), ...missing()], log);
   return {
     mirrors,
     defaultRegistry: config.default,
@@ -109,7 +110,7 @@ export async function openParts(options: ClientOptions): Promise<ClientParts> {
     log,
     metrics,
     listen: options.listen,
-    readiness: () => readinessOf(ndn, mirrors, missing),
+    readiness: () => health.readiness(),
     bandwidth: { upstream: createBandwidth(options.limitUpstream), ndn: createBandwidth(options.limitNdn) },
     hedge: options.hedge,
     tls: tls?.options,
@@ -120,13 +121,16 @@ export async function openParts(options: ClientOptions): Promise<ClientParts> {
       for: options.statusFor,
       hostNames: options.statusHost,
       uplinks: () => ndn.states(),
+      health,
     },
     async onOpen(server, url) {
       const stopReloading = tls && reloadTls(server as HttpsServer, options.tls!, tls.version, log);
       const admin = store && (await announce(server, store.directory, options));
       const registries = [...mirrors.values()].map(({ config: { upstream } }) => upstream.href);
       log.info({ listen: url, registries }, "endpoint is open");
+      health.start();
       return async () => {
+        health.close();
         stopReloading?.();
         await login?.close();
         for (const { registry } of mirrors.values()) await registry.close();
@@ -197,26 +201,4 @@ async function announce(
     log.warn({ err }, "ndn-registry cache will not find this process");
     return undefined;
   }
-}
-
-/** How long `/readyz` waits for the upstream. */
-const readinessTimeoutMs = 2_000;
-
-/** Ready while anything can be served: from an upstream, or over NDN. */
-async function readinessOf(
-  ndn: UplinkBlobs,
-  mirrors: ReadonlyMap<string, Mirror>,
-  alsoMissing: () => readonly string[],
-) {
-  const signal = AbortSignal.timeout(readinessTimeoutMs);
-  const checks = [...mirrors.values()].map(async ({ registry }) => ({
-    href: registry.base.href,
-    isThere: await registry.isReachable(signal),
-  }));
-  const upstreams = await Promise.all(checks);
-  const missing = upstreams.filter(({ isThere }) => !isThere).map(({ href }) => `upstream ${href} cannot be reached`);
-  return {
-    ready: upstreams.some(({ isThere }) => isThere) || ndn.isUp,
-    missing: [...missing, ...ndn.missing(), ...alsoMissing()],
-  };
 }

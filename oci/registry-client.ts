@@ -12,6 +12,7 @@ import { type Body, bodyOf, directGet } from "./direct-get.ts";
 import { translateErrors } from "./errors.ts";
 import { formatRange } from "./range.ts";
 import { drain, type HttpAnswer, RegistryHttp } from "./registry-http.ts";
+import { type RegistryTrouble, whyNoRegistry, whyUnreachable } from "./registry-trouble.ts";
 
 export type { Auth } from "./auth.ts";
 export { RegistryUnreachable } from "./errors.ts";
@@ -179,14 +180,15 @@ export class RegistryClient {
     return auth.kind === "puller" ? withSent(name, auth) : name;
   }
 
-  /** Whether the registry answers at all, whatever it says, within the signal's time. */
-  async isReachable(signal: AbortSignal): Promise<boolean> {
+  /** What is wrong with the registry now; undefined when it answers `/v2/` as registries do. */
+  async trouble(signal: AbortSignal): Promise<RegistryTrouble | undefined> {
     try {
       const request = { method: "GET", path: "/v2/", headers: {}, followsRedirects: false } as const;
-      await drain(await this.#http.ask(request, undefined, signal), signal);
-      return true;
-    } catch {
-      return false; // that is the answer
+      const answer = await this.#http.ask(request, undefined, signal);
+      await drain(answer, signal);
+      return whyNoRegistry(answer.statusCode, answer.headers);
+    } catch (err: unknown) {
+      return whyUnreachable(err, signal);
     }
   }
 

@@ -65,7 +65,8 @@ export async function createServer(options: ServerOptions): Promise<BlobServer> 
   }
   const registry = new RegistryClient(options.registry);
   const publication = createPublication({ ...options, identity, ...readingOf(registry, options) });
-  const server = new BlobServer({ prefix, identity, registry, publication, log });
+  const hasStorage = storage !== undefined;
+  const server = new BlobServer({ prefix, identity, registry, publication, hasStorage, log });
   try {
     for (const url of options.faces) await naming("face", () => server.listen(url));
     const { certificateName, digest } = identity;

@@ -4,6 +4,7 @@
  */
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
+import { Checkup } from "#base/checkup.ts";
 import { ControlPlane } from "#ndn/control-plane.ts";
 import type { PacketHandler } from "#ndn/face/face.ts";
 import { FaceListener } from "#ndn/face/face-listener.ts";
@@ -15,6 +16,7 @@ import { PrefixRegistration } from "#ndn/registration.ts";
 import type { Identity } from "#ndn/trust/keychain.ts";
 import { expiryWarning } from "#ndn/trust/validity.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
+import type { RegistryTrouble } from "#oci/registry-trouble.ts";
 import type { Publication } from "#publish/publication.ts";
 
 const dayMs = 86_400_000;
@@ -32,6 +34,8 @@ export interface ServerParts {
   /** What the publication reads from; closed with the server, as the publication is. */
   readonly registry: RegistryClient;
   readonly publication: Publication;
+  /** Whether blobs are read from the registry's disk: then they are there while the registry is down. */
+  readonly hasStorage: boolean;
   readonly log: Logger;
 }
 
@@ -44,11 +48,18 @@ export class BlobServer {
   readonly #registrations: PrefixRegistration[] = [];
   readonly #listeners: FaceListener[] = [];
   readonly #expiryTimer: NodeJS.Timeout;
+  readonly #registryTrouble: Checkup<RegistryTrouble | undefined>;
+  #registryWasTold: string | undefined;
   #statusPage: { close(): Promise<void> } | undefined;
 
   constructor(parts: ServerParts) {
     this.identity = parts.identity;
     this.#parts = parts;
+    this.#registryTrouble = new Checkup<RegistryTrouble | undefined>({
+      look: (signal) => parts.registry.trouble(signal),
+      isWell: (trouble) => trouble === undefined,
+      onLook: (trouble) => this.#tellRegistry(trouble?.reason),
+    });
     this.#expiryTimer = setInterval(() => this.warnOfExpiry(), dayMs).unref();
   }
 
@@ -89,7 +100,9 @@ export class BlobServer {
     const app = fastify({ logger: false, forceCloseConnections: true });
     app.get("/healthz", async () => ({ status: "live" }));
     app.get("/readyz", async (_request, reply) => {
-      const [ready, missing] = [this.isReachable(), this.missing()];
+      const trouble = await this.#registryTrouble.ask();
+      const ready = this.isReachable() && (!trouble?.isDown || this.#parts.hasStorage);
+      const missing = [...this.missing(), ...(trouble ? [`${this.#registryName} ${trouble.reason}`] : [])];
       return reply.code(ready ? 200 : 503).send({ ready, missing });
     });
     app.get("/metrics", async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
@@ -97,7 +110,26 @@ export class BlobServer {
     this.#statusPage = app;
   }
 
-  /** What does not work at the moment; empty when everything does. */
+  /** Find out whether the registry answers, and log it when it does not. */
+  lookAtRegistry(): void {
+    void this.#registryTrouble.look();
+  }
+
+  get #registryName(): string {
+    const { origin, pathname } = this.#parts.registry.base;
+    return `registry ${origin}${pathname}`;
+  }
+
+  /** One line whenever it is something else than before. */
+  #tellRegistry(reason: string | undefined): void {
+    if (reason === this.#registryWasTold) return;
+    this.#registryWasTold = reason;
+    const { log } = this.#parts;
+    if (reason === undefined) log.info(`${this.#registryName} answers again`);
+    else log.warn({ reason }, `${this.#registryName} is of no use: its blobs cannot be published`);
+  }
+
+  /** What does not work of what leads here; empty when everything does. */
   missing(): string[] {
     const down = this.#uplinks
       .filter((uplink) => uplink.face === undefined)
@@ -122,6 +154,7 @@ export class BlobServer {
   /** Withdraw the prefix, then close all faces, write the state, and close the rest. */
   async close(): Promise<void> {
     clearInterval(this.#expiryTimer);
+    this.#registryTrouble.close();
     await Promise.all(this.#registrations.map((registration) => registration.close()));
     for (const uplink of this.#uplinks) uplink.close();
     await Promise.all(this.#listeners.map((listener) => listener.close()));

@@ -16,6 +16,7 @@ import type { TrustAnchors } from "#ndn/trust/anchors.ts";
 import { certificateFetcher } from "#ndn/trust/certificate-fetcher.ts";
 import { createVerifier } from "#ndn/trust/verifier.ts";
 import { observedSource } from "./observed-source.ts";
+import { type Probe, type ProbeOutcome, probeRegistry } from "./registry-probe.ts";
 import { UplinkChoice } from "./uplink-choice.ts";
 
 /** The NDN side of one registry as the puller's endpoint sees it. */
@@ -28,7 +29,12 @@ export interface NdnBlobs {
   paths(repair?: SegmentRepair): NdnPaths;
   /** Why no blob can be read over NDN now, in words; undefined while one can. @defaultValue nothing is known */
   trouble?(): string | undefined;
+  /** Ask for the registry's server over each uplink; resolves within 2 s, or when `signal` fires. */
+  reach?(signal: AbortSignal): Promise<readonly NdnReach[]>;
 }
+
+/** What was found of a registry over one uplink. */
+export type NdnReach = ProbeOutcome | { readonly state: "down"; readonly reason: string };
 
 /** The paths of one blob. */
 export interface NdnPaths {
@@ -62,6 +68,9 @@ interface Path {
 /** Blobs of one registry over one uplink. */
 interface PathToRegistry extends Path {
   readonly source: NdnSource;
+  readonly probe: Probe;
+  /** Whether the server has ever answered a probe here: others than ours may not, and still have blobs. */
+  hasAnswered: boolean;
 }
 
 /** Reads blobs over any of several uplinks; closes them. */
@@ -90,8 +99,9 @@ export class UplinkBlobs {
       const { interests } = path;
       const fetchCertificate = certificateFetcher(interests, anchors);
       const events = eventsOf(path.uplink.describe);
-      const trust = anchors && { verifier: createVerifier({ anchors, prefix, fetchCertificate }), events };
-      return { ...path, source: new NdnSource(prefix, interests, path.consumer, trust) };
+      const verifier = anchors && createVerifier({ anchors, prefix, fetchCertificate });
+      const source = new NdnSource(prefix, interests, path.consumer, verifier && { verifier, events });
+      return { ...path, source, probe: { prefix, interests, verifier }, hasAnswered: false };
     });
     const choice = new UplinkChoice<PathToRegistry>({
       paths,
@@ -101,6 +111,7 @@ export class UplinkBlobs {
     for (const path of paths) path.uplink.addListener({ onUp: () => choice.cameUp(path) });
     this.#registries.push({ paths, choice });
     return {
+      reach: (signal) => Promise.all(paths.map((path) => reachOver(path, choice, signal))),
       paths(repair) {
         const next = choice.next();
         const over = (path: PathToRegistry, leavesCrawling: boolean) =>
@@ -137,7 +148,7 @@ export class UplinkBlobs {
   missing(): string[] {
     return this.states().flatMap(({ describe, up, isResting }) => {
       if (!up) return [`uplink ${describe} is down`];
-      return isResting ? [`nobody answers on uplink ${describe}`] : [];
+      return isResting ? [`no one answers on uplink ${describe}`] : [];
     });
   }
 
@@ -185,6 +196,18 @@ export class UplinkBlobs {
       exposeScraped(registry, { type, name: `ndn_registry_uplink_${name}`, help, labelNames: ["uplink"], read });
     }
   }
+}
+
+async function reachOver(
+  path: PathToRegistry,
+  choice: UplinkChoice<PathToRegistry>,
+  signal: AbortSignal,
+): Promise<NdnReach> {
+  if (!isUp(path)) return { state: "down", reason: `uplink ${path.uplink.describe} is down` };
+  const found = await probeRegistry(path.probe, signal);
+  if (found.state === "answers") path.hasAnswered = true;
+  const isInUse = !path.hasAnswered && choice.isInUse(path);
+  return found.state === "silent" && isInUse ? { state: "unknown" } : found;
 }
 
 function troubleOf(path: PathToRegistry, choice: UplinkChoice<PathToRegistry>): string {

@@ -2,6 +2,7 @@
  * Everything that the status page shows, at one moment.
  */
 import type { UplinkState } from "#uplinks/uplink-blobs.ts";
+import type { Health, RegistryHealth } from "./health.ts";
 import { type BlobResult, type BytesBySource, type ClientMetrics, noBytes, type StoreUse } from "./metrics.ts";
 import type { LiveBlob, PullLog } from "./pull-log.ts";
 import type { PullView } from "./pull-view.ts";
@@ -17,6 +18,8 @@ export interface StatusSources {
   readonly metrics: ClientMetrics;
   readonly store: () => StoreUse | undefined;
   readonly uplinks: () => readonly UplinkState[];
+  /** How registries are, as far as is known; `look` finds out in the background. @defaultValue nothing is known */
+  readonly health?: Pick<Health, "registries" | "missing" | "look"> | undefined;
 }
 
 /** The answer of `/-/status.json`. */
@@ -28,7 +31,11 @@ export interface StatusSnapshot {
     readonly name: string;
     readonly upstream: string;
     readonly rateLimit: RateLimit | null;
+    /** Null where nothing is known. */
+    readonly health: RegistryHealth | null;
   }[];
+  /** What does not work, one sentence each, as in `/readyz`. */
+  readonly missing: readonly string[];
   readonly liveCount: number;
   /** The longest running ones. */
   readonly live: readonly LiveBlob[];
@@ -51,11 +58,13 @@ export async function takeSnapshot(sources: StatusSources): Promise<StatusSnapsh
   const [totals, requests] = [{ ...noBytes }, { store: 0, follower: 0, miss: 0, bypass: 0 }];
   await addUp(totals, "source", metrics.blobBytes);
   await addUp(requests, "result", metrics.blobRequests);
+  sources.health?.look();
   return {
     version: sources.version,
     uptimeSeconds: Math.floor(process.uptime()),
     listen: sources.listen(),
     registries: await registriesOf(sources),
+    missing: sources.health?.missing ?? [],
     liveCount: pulls.liveCount,
     live: pulls.live(maxLive),
     pulls: pulls.pulls(),
@@ -72,14 +81,19 @@ function hitRatioOf({ store, follower, miss }: Record<BlobResult, number>): numb
   return hits + miss === 0 ? null : hits / (hits + miss);
 }
 
-async function registriesOf({ registries, metrics }: StatusSources): Promise<StatusSnapshot["registries"]> {
+async function registriesOf({ registries, metrics, health }: StatusSources): Promise<StatusSnapshot["registries"]> {
   const limits = await valuesOf("registry", metrics.rateLimit);
   const remainders = await valuesOf("registry", metrics.rateLimitRemaining);
   return registries().map(({ name, upstream }) => {
     const [limit, remaining] = [limits.get(name), remainders.get(name)];
     const rateLimit = limit === undefined || remaining === undefined ? null : { limit, remaining };
     // Not its href: there may be a password in it.
-    return { name, upstream: upstream.origin + upstream.pathname.replace(/\/$/, ""), rateLimit };
+    return {
+      name,
+      upstream: upstream.origin + upstream.pathname.replace(/\/$/, ""),
+      rateLimit,
+      health: health?.registries.find((one) => one.name === name) ?? null,
+    };
   });
 }
 

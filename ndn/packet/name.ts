@@ -22,6 +22,11 @@ export function formatName(name: Uint8Array): string {
   return AltUri.ofName(new NdnName(name));
 }
 
+/** As operators write a prefix: without the type of generic components, `/example/registry`. */
+export function readableName(name: Uint8Array): string {
+  return formatName(name).replaceAll("/8=", "/");
+}
+
 /** Join components and names. */
 export function joinName(...parts: readonly Uint8Array[]): Name {
   return Buffer.concat(parts);
