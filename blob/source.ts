@@ -1,7 +1,7 @@
 /**
  * The port at which blobs are read: a `BlobSource` delivers the bytes of a blob from any offset.
  */
-import type { Digest } from "#oci/digest.ts";
+import { type Digest, emptyDigest, hashOf } from "#oci/digest.ts";
 
 /** Which blob, and where it may be asked for. */
 export interface BlobRef {
@@ -73,6 +73,4 @@ export class BlobCorrupt extends Error {
 }
 
 /** Nothing has been read yet. */
-export const fromStart: ResumePoint = { offset: 0, prefixSha256: () => Buffer.from(emptySha256, "hex") };
-
-const emptySha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+export const fromStart: ResumePoint = { offset: 0, prefixSha256: () => hashOf(emptyDigest) };

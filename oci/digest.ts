@@ -15,6 +15,9 @@ export function digestOfHash(hash: Uint8Array): Digest {
   return `sha256:${Buffer.from(hash).toString("hex")}` as Digest;
 }
 
+/** The digest of nothing: the only one of a blob without bytes. */
+export const emptyDigest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" as Digest;
+
 /** The 64 hexadecimal characters after the algorithm. */
 export function hexOf(digest: Digest): string {
   return digest.slice("sha256:".length);

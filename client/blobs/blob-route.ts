@@ -12,7 +12,7 @@ import { PullerGone, provenance, sendAnswer, sendError, sendUnavailable } from "
 import { answerCached } from "../http/cached-answer.ts";
 import { isWhole, type Wanted, wantedBy } from "../http/semantics.ts";
 import type { RequestContext } from "../registries/router.ts";
-import { learnRight } from "../rights/rights.ts";
+import { learnRight, RightUnanswered } from "../rights/rights.ts";
 import { BlobRecord } from "../status/blob-record.ts";
 import type { Outcome } from "../status/metrics.ts";
 import type { PullLog } from "../status/pull-log.ts";
@@ -51,20 +51,22 @@ export function createBlobRoute(services: BlobServices): BlobHandler {
 
 async function answerGet(services: BlobServices, asked: BlobRequest, digestText: string): Promise<void> {
   const digest = parseSha256(digestText);
-  if (digest === undefined) return passBlob(services, asked, digestText);
-  if (await serveCached(services, asked, digest)) return;
+  const isServed =
+    digest !== undefined &&
+    (await serve(services, asked, digest).catch((err: unknown) => {
+      const isLeftToUpstream = err instanceof LengthUnknown || err instanceof RightUnanswered;
+      if (!isLeftToUpstream || asked.response.headersSent) throw err;
+      return false;
+    }));
+  if (!isServed) await passBlob(services, asked, digestText);
+}
+
+/** False, with nothing sent, when the upstream is to answer. */
+async function serve(services: BlobServices, asked: BlobRequest, digest: Digest): Promise<boolean> {
+  if (await serveCached(services, asked, digest)) return true;
   const wanted = await whatIsWanted(services, asked, digest);
-  if (wanted.kind === "other") {
-    const isServed = await servePart(services, asked, digest);
-    return isServed ? undefined : passBlob(services, asked, digest);
-  }
-  try {
-    const isServed = await serveWhole(services, asked, digest, wanted.range);
-    if (!isServed) await passBlob(services, asked, digest);
-  } catch (err: unknown) {
-    if (!(err instanceof LengthUnknown) || asked.response.headersSent) throw err;
-    await passBlob(services, asked, digest);
-  }
+  if (wanted.kind === "other") return servePart(services, asked, digest);
+  return serveWhole(services, asked, digest, wanted.range);
 }
 
 /** A range may turn out to be the whole blob once its size is known: the upstream says it with the puller's right. */

@@ -14,7 +14,7 @@ import type { RegistryClient } from "#oci/registry-client.ts";
 import type { NdnBlobs, NdnPaths } from "#uplinks/uplink-blobs.ts";
 import type { Authorize } from "../registries/client-config.ts";
 import type { Puller } from "../registries/router.ts";
-import type { Rights } from "../rights/rights.ts";
+import { type Rights, RightUnanswered } from "../rights/rights.ts";
 import type { ClientMetrics } from "../status/metrics.ts";
 
 const repairTimeoutMs = 10_000;
@@ -192,7 +192,9 @@ function authorizedSource(inner: BlobSource, rights: Pick<Rights, "ask">, puller
 
 /** As the upstream says it, if it does. @throws BlobUnavailable when the puller may not have the blob */
 async function grantedSize(rights: Pick<Rights, "ask">, puller: Puller, wanted: BlobRef): Promise<number | undefined> {
-  const right = await rights.ask(puller, wanted);
+  const right = await rights.ask(puller, wanted).catch((err: unknown) => {
+    throw err instanceof RightUnanswered ? new BlobUnavailable(err.message, { cause: err }) : err;
+  });
   if (right.kind === "granted") return right.sizeBytes;
   throw new BlobUnavailable(`upstream answers ${right.status} to the puller`);
 }

@@ -72,7 +72,8 @@ export async function passHead(
   const { status, headers } = await registry.headBlob(repository, digest as Digest, question);
   if (isFailure(status) && (await inItsPlace())) return;
   const sizeBytes = Number(headers["content-length"] ?? Number.NaN);
-  learnRight(rights, { puller, repository, digest }, status, Number.isSafeInteger(sizeBytes) ? sizeBytes : undefined);
+  const isBelieved = status === 200 || rights.believesHead;
+  if (isBelieved) learnRight(rights, { puller, repository, digest }, status, sizeBytes > 0 ? sizeBytes : undefined);
   const extra = status === 200 ? { "docker-content-digest": digest } : {};
   response.writeHead(status, { ...extra, ...endToEnd(headers), ...provenance("upstream", "bypass") }).end();
 }

@@ -2,6 +2,7 @@
  * Manifests that are answered from the cache: with the upstream's consent, or in its place.
  */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
+import { isEncoded } from "#oci/content-coding.ts";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
 import type { RegistryUnreachable } from "#oci/errors.ts";
 import { admits } from "#oci/media-type.ts";
@@ -124,11 +125,6 @@ export function digestOfReply(
 /** The sha256 digest that the upstream names in an answer. */
 export function digestIn(headers: IncomingHttpHeaders): Digest | undefined {
   return parseSha256(String(headers["docker-content-digest"]));
-}
-
-/** Whether the body has other bytes than the manifest: a digest is of what was not encoded. */
-export function isEncoded(headers: IncomingHttpHeaders): boolean {
-  return (headers["content-encoding"] ?? "identity") !== "identity";
 }
 
 /** Headers of an answer in the upstream's place; the warning goes by RFC 7234 § 5.5.7. */

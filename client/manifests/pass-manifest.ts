@@ -2,13 +2,14 @@
  * Manifests that come from the upstream: streamed to the puller, and remembered on the way.
  */
 import type { Readable } from "node:stream";
+import { isEncoded } from "#oci/content-coding.ts";
 import type { Digest } from "#oci/digest.ts";
 import { isManifestType, isSchema1 } from "#oci/manifest.ts";
 import { provenance, writeAll } from "../http/answers.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";
 import { discard } from "../upstream/upstream-question.ts";
 import { digestOf, maxManifestBytes } from "./contents.ts";
-import { announce, digestIn, isEncoded } from "./from-cache.ts";
+import { announce, digestIn } from "./from-cache.ts";
 import type { AnswerEvents, CachedManifests, ManifestRequest } from "./manifest-request.ts";
 
 /** Answer a GET with the upstream's answer, whatever it is. A manifest is kept once all its bytes were seen to be right. */

@@ -5,8 +5,9 @@
 import type { Logger } from "pino";
 import type { BlobRef } from "#blob/source.ts";
 import type { PullerAuth } from "#oci/auth.ts";
+import { BlobProbe, type ProbedRegistry } from "#oci/blob-probe.ts";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
-import { type RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
+import { RegistryUnreachable } from "#oci/registry-client.ts";
 import type { Authorize, OfflinePolicy } from "../registries/client-config.ts";
 import type { Puller } from "../registries/router.ts";
 import { type GrantKey, type Grants, openGrants } from "./grants.ts";
@@ -23,7 +24,7 @@ export type Right =
   | { readonly kind: "refused"; readonly status: number };
 
 export interface RightsOptions {
-  registry: Pick<RegistryClient, "headBlob">;
+  registry: ProbedRegistry;
   /** Which registry the grants are of, in its one spelling (`canonicalRegistry`). */
   registryHost: string;
   /** With `none` nothing is ever refused here, and the upstream is asked only for sizes. */
@@ -46,7 +47,7 @@ export interface Rights {
    * Ask the upstream. "Yes" holds for 5 minutes per credential, repository and digest; the same
    * question at the same time is asked once. Without an answer, or with 429 or 5xx, remembered rights decide by policy.
    *
-   * @throws RegistryUnreachable when there is no answer, and no right is remembered.
+   * @throws RegistryUnreachable when there is no answer, and no right is remembered; RightUnanswered after 30 s.
    */
   ask(puller: Puller, blob: BlobRef): Promise<Right>;
   /** Whether the upstream said yes in the last 5 minutes. */
@@ -63,9 +64,14 @@ export interface Rights {
   mayOffline(credential: string | undefined, repository: string, digest: Digest): boolean;
   /** Whether anything was ever granted to this credential, and is not forgotten. */
   isKnown(credential: string | undefined): boolean;
+  /** Whether a refusal of a HEAD means that a GET is refused as well, as far as is known of the upstream. */
+  readonly believesHead: boolean;
   /** Write what is not yet in the file. */
   close(): Promise<void>;
 }
+
+/** The upstream may say later whether the puller may have it: it is silent, and nothing is remembered. */
+export class RightUnanswered extends RegistryUnreachable {}
 
 const freshMs = 5 * 60_000;
 /** How long the upstream may take: when only it can say, when a right is remembered, and when it was silent lately. */
@@ -81,7 +87,7 @@ export function createRights(options: RightsOptions): Rights {
 
 class UpstreamRights implements Rights {
   readonly offline: OfflinePolicy;
-  readonly #registry: Pick<RegistryClient, "headBlob">;
+  readonly #probe: BlobProbe;
   readonly #isOpenToAll: boolean;
   readonly #grants: Grants;
   readonly #now: () => number;
@@ -90,9 +96,9 @@ class UpstreamRights implements Rights {
 
   constructor(options: RightsOptions) {
     this.offline = options.offline ?? "known-pullers";
-    this.#registry = options.registry;
     this.#isOpenToAll = options.authorize === "none";
     this.#now = options.now ?? (() => performance.now());
+    this.#probe = new BlobProbe(options.registry, { now: this.#now });
     this.#grants = openGrants(options);
   }
 
@@ -136,6 +142,10 @@ class UpstreamRights implements Rights {
     return this.#offlineRight(this.#grants.keyOf(credential, repository, digest), repository, digest) !== undefined;
   }
 
+  get believesHead(): boolean {
+    return this.#probe.believesHead;
+  }
+
   isKnown(credential: string | undefined): boolean {
     return this.#grants.isKnown(credential);
   }
@@ -147,9 +157,10 @@ class UpstreamRights implements Rights {
   async #askOnce({ auth, identity }: Puller, blob: BlobRef, key: GrantKey): Promise<Right> {
     const { repository, digest } = blob;
     const remembered = this.#now() < this.#silentUntilMs ? timeoutsMs.afterSilence : timeoutsMs.remembered;
-    const timeoutMs = this.#offlineRight(key, repository, digest) ? remembered : timeoutsMs.alone;
+    const isRemembered = this.#offlineRight(key, repository, digest) !== undefined;
+    const timeoutMs = isRemembered ? remembered : timeoutsMs.alone;
     try {
-      const right = await headRight(this.#registry, auth, blob, timeoutMs);
+      const right = await rightBy(this.#probe, auth, blob, { timeoutMs, insists: !isRemembered });
       this.#silentUntilMs = Number.NEGATIVE_INFINITY;
       if (right.kind === "granted") this.granted(identity, repository, digest, right.sizeBytes);
       else if (refusals.has(right.status)) this.refused(identity, repository, digest);
@@ -187,30 +198,24 @@ function isOwnFailure(status: number): boolean {
 }
 
 /**
- * Ask the upstream with a HEAD in the puller's name. The request outlives the puller that made it first: others may be
- * waiting for the same answer.
+ * Ask the upstream in the puller's name. The request outlives the puller that made it first: others may be waiting for
+ * the same answer.
  *
  * @throws RegistryUnreachable when there is no answer within `timeoutMs`.
  */
-async function headRight(
-  registry: Pick<RegistryClient, "headBlob">,
+async function rightBy(
+  probe: BlobProbe,
   auth: PullerAuth,
   { repository, digest }: BlobRef,
-  timeoutMs: number,
+  { timeoutMs, insists }: { timeoutMs: number; insists: boolean },
 ): Promise<Right> {
-  const options = { auth, signal: AbortSignal.timeout(timeoutMs) };
   try {
-    // A connection that was kept alive may have died unseen: once more.
-    const { status, headers } = await registry.headBlob(repository, digest, options).catch((err: unknown) => {
-      if (options.signal.aborted) throw err;
-      return registry.headBlob(repository, digest, options);
-    });
-    if (status < 200 || status >= 400) return { kind: "refused", status };
-    const length = headers["content-length"] ?? "";
-    return { kind: "granted", sizeBytes: /^\d+$/.test(length) ? Number(length) : undefined };
+    const signal = AbortSignal.timeout(timeoutMs);
+    const { status, sizeBytes } = await probe.ask(repository, digest, { auth, signal, insists });
+    return status === 200 ? { kind: "granted", sizeBytes } : { kind: "refused", status };
   } catch (err: unknown) {
     if (err instanceof RegistryUnreachable) throw err;
-    throw new RegistryUnreachable(`HEAD of ${digest} brought no answer in ${timeoutMs} ms`, { cause: err });
+    throw new RightUnanswered(`who may have ${digest} was not answered in ${timeoutMs} ms`, { cause: err });
   }
 }
 

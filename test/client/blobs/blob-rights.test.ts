@@ -56,7 +56,7 @@ test("a right lasts for five minutes, and those who ask at the same time share t
   let [now, asked] = [1_000, 0];
   const headBlob = async () => ({ status: ++asked && 200, headers: { "content-length": "100000" } });
   const authorization = createRights({
-    registry: { headBlob },
+    registry: { headBlob, getBlob: () => Promise.reject(new Error("HEAD is enough")) },
     registryHost: "registry.example",
     authorize: "upstream",
     now: () => now,

@@ -19,10 +19,12 @@ beforeEach(async () => {
 
 afterEach(() => folder[Symbol.asyncDispose]());
 
+const refuse = () => Promise.reject(new Error("no one asks"));
+
 function open(options: Partial<RightsOptions> = {}): Rights {
   const warn = (_fields: object, message: string) => warnings.push(message);
   return createRights({
-    registry: { headBlob: () => Promise.reject(new Error("no one asks")) },
+    registry: { headBlob: refuse, getBlob: refuse },
     registryHost: "registry.example",
     authorize: "upstream",
     file,

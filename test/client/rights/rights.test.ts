@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { createRights, type RightsOptions } from "#client/rights/rights.ts";
@@ -8,7 +9,7 @@ import { by } from "../puller.ts";
 const { ref } = blobOf("image", 1_000);
 const { repository, digest } = ref;
 
-/** An upstream whose answer to every HEAD may be changed: a status, or none. */
+/** An upstream whose answer to every HEAD and GET may be changed: a status, or none. */
 class Upstream {
   status: number | undefined = 200;
   readonly asked: (string | undefined)[] = [];
@@ -21,6 +22,11 @@ class Upstream {
     this.asked.push(auth.value);
     if (this.status === undefined) throw new RegistryUnreachable("connection refused");
     return { status: this.status, headers: { "content-length": "1000" } };
+  }
+
+  async getBlob() {
+    if (this.status === undefined) throw new RegistryUnreachable("connection refused");
+    return { status: this.status, headers: {}, body: Readable.from([]) };
   }
 }
 
@@ -155,6 +161,7 @@ test("an upstream that is only slow, after a silence, is given its time again", 
   }
   upstream.headBlob = async () => {
     await delay(1_200);
+    upstream.status = 403;
     return { status: 403, headers: { "content-length": "0" } };
   };
   expect(await rights.ask(by("Basic a"), ref)).toEqual({ kind: "refused", status: 403 });
