@@ -87,7 +87,7 @@ async function startBothHalves(base: URL, path: string): Promise<string> {
   const client = await openClient({
     mirrors: new Map([[name, { config: registries.get(name)!, registry, ndn: ndn.under(prefix) }]]),
     defaultRegistry: name,
-    listen: { host: "127.0.0.1", port: 0 },
+    listen: [{ host: "127.0.0.1", port: 0 }],
     log,
     metrics: createClientMetrics(new Registry()),
     readiness: () => ({ ready: true, missing: [] }),

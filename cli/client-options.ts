@@ -14,8 +14,9 @@ import { parseRate, parseSize } from "./sizes.ts";
 export const pulling = {
   listen: {
     flag: "listen",
-    value: "HOST:PORT",
-    help: "Address of the registry endpoint that pullers use.",
+    value: "HOST:PORT|unix:///PATH",
+    repeatable: true,
+    help: "Addresses of the registry endpoint that pullers use; :PORT is all of the machine.",
     fallback: "127.0.0.1:5000",
     parse: listenAddress,
   },

@@ -28,7 +28,7 @@ export async function runClient(values: ClientValues): Promise<void> {
   const client = await openParts(options)
     .then(openClient)
     .catch((err: unknown) => {
-      throw endpointError(err, values.listen);
+      throw endpointError(err);
     });
   ndn.open();
   await runUntilSignal(log, async () => {

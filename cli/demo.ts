@@ -108,7 +108,7 @@ async function main(): Promise<void> {
   mkdirSync(folder, { mode: 0o700 });
   const starting = startBothHalves(values, log);
   try {
-    await show((await starting).url, registry.url.href);
+    await show((await starting).urls[0]!, registry.url.href);
   } catch (err: unknown) {
     if (closing === undefined) {
       await close();

@@ -2,7 +2,7 @@
  * From the options of a verb to what a client is opened with, and from why it cannot be to which option to change.
  */
 import { readFileSync } from "node:fs";
-import { ListenFailed } from "#client/client.ts";
+import { formatAddress, ListenFailed } from "#client/listener/listen.ts";
 import { ClientOptionError } from "#client/mirror.ts";
 import type { ClientOptions } from "#client/parts.ts";
 import type { clientOptions } from "./client-options.ts";
@@ -19,9 +19,9 @@ export function endpointOptions({ tlsCert, tlsKey, ...values }: ClientValues): C
 }
 
 /** The StartError or OptionError that says which option to change; any other error as it is. */
-export function endpointError(err: unknown, { host, port }: ClientOptions["listen"]): unknown {
+export function endpointError(err: unknown): unknown {
   if (err instanceof ClientOptionError) return new OptionError(err.message, { cause: err.cause });
-  return err instanceof ListenFailed ? listenError("listen", `${host}:${port}`, err.cause) : err;
+  return err instanceof ListenFailed ? listenError("listen", formatAddress(err.address), err.cause) : err;
 }
 
 function tlsFiles({ tlsCert, tlsKey }: Pick<ClientValues, "tlsCert" | "tlsKey">): ClientOptions["tls"] {

@@ -1,6 +1,6 @@
 /**
- * The health check of the client's container: exits 0 when the endpoint of `DOCKER_NDN_LISTEN` answers `/healthz`, with
- * TLS if `DOCKER_NDN_TLS_CERT` is set. It asks over loopback only and tells no one anything, so the certificate, which
+ * The health check of the client's container: exits 0 when the endpoint answers `/healthz` at the first address of
+ * `DOCKER_NDN_LISTEN`, with TLS if `DOCKER_NDN_TLS_CERT` is set. It asks over loopback only and tells no one anything, so the certificate, which
  * is for the name that pullers use, is not verified.
  */
 import { get as getPlain } from "node:http";
@@ -10,10 +10,12 @@ import { listenAddress } from "./parsers.ts";
 /** Less than Docker's own `--timeout`. */
 const patienceMs = 4_000;
 
-const { host, port } = listenAddress(process.env.DOCKER_NDN_LISTEN || "127.0.0.1:5000");
+const [first = ""] = (process.env.DOCKER_NDN_LISTEN || "127.0.0.1:5000").split(",");
+const address = listenAddress(first.trim());
 const where = {
-  host: host === "::1" ? host : "127.0.0.1",
-  port,
+  ...("path" in address
+    ? { socketPath: address.path }
+    : { host: address.host === "::1" ? address.host : "127.0.0.1", port: address.port }),
   path: "/healthz",
   signal: AbortSignal.timeout(patienceMs),
   agent: false as const,

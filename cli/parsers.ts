@@ -3,18 +3,27 @@
  */
 import { type FaceUrl, parseFaceUrl } from "#ndn/face/face-url.ts";
 
-/** An address to listen on. */
-export interface ListenAddress {
+/** An address to listen on; an empty host stands for all addresses of the machine. */
+export interface HostAndPort {
   readonly host: string;
   readonly port: number;
 }
 
-/** `HOST:PORT`, `[::1]:PORT` or `:PORT` (loopback). @throws Error */
-export function listenAddress(text: string): ListenAddress {
-  const match = /^(\[[0-9a-fA-F:.]+\]|[^:\s]*):(\d{1,5})$/.exec(text);
+/** `HOST:PORT`, `[::1]:PORT`, or `:PORT` for all addresses. @throws Error */
+export function hostAndPort(text: string): HostAndPort {
+  const match = /^(\[[0-9a-fA-F:.]+\]|\*|[^:\s*/]*):(\d{1,5})$/.exec(text);
   const port = Number(match?.[2]);
   if (!match || port > 65_535) throw new Error(`${JSON.stringify(text)} is not HOST:PORT (example: 127.0.0.1:5000)`);
-  return { host: match[1]!.replace(/^\[|\]$/g, "") || "127.0.0.1", port };
+  return { host: match[1]!.replace(/^\[|\]$|^\*$/g, ""), port };
+}
+
+/** `HOST:PORT` as above, or `unix:///PATH`. @throws Error */
+export function listenAddress(text: string): HostAndPort | { readonly path: string } {
+  if (!/^unix:/i.test(text)) return hostAndPort(text);
+  const path = /^unix:\/\/(\/.*[^/])$/i.exec(text)?.[1];
+  if (path === undefined)
+    throw new Error(`${JSON.stringify(text)} is not unix:///PATH (example: unix:///run/client.sock)`);
+  return { path };
 }
 
 /** Where faces are accepted: streams only. @throws Error */

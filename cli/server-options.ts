@@ -2,7 +2,7 @@
  * Options of `ndn-registry server`.
  */
 import { segmentSizes } from "#blob/names.ts";
-import { listenAddress, nonEmpty, registryUrl } from "./parsers.ts";
+import { hostAndPort, nonEmpty, registryUrl } from "./parsers.ts";
 import { face, keychain, logging, name, uplink } from "./shared-options.ts";
 
 /** What is published and how; of `start` as well. */
@@ -71,7 +71,7 @@ export const serverOptions = {
     flag: "status",
     value: "HOST:PORT",
     help: "Address of the server's /healthz, /readyz and /metrics; off unless set.",
-    parse: listenAddress,
+    parse: hostAndPort,
   },
   ...logging,
 } as const;

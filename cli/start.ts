@@ -21,8 +21,8 @@ import type { startOptions } from "./start-options.ts";
 
 /** Client and server in one process. */
 export interface BothHalves {
-  /** Where pullers reach it. */
-  readonly url: string;
+  /** Where pullers reach it, see `Client`. */
+  readonly urls: readonly string[];
   close(): Promise<void>;
 }
 
@@ -55,7 +55,7 @@ export async function startBothHalves(
     });
     const client = await openClient(await openParts(options));
     return {
-      url: client.url,
+      urls: client.urls,
       async close() {
         await client.close(graceMs);
         await closeServer();
@@ -63,7 +63,7 @@ export async function startBothHalves(
     };
   } catch (err: unknown) {
     await closeServer();
-    throw endpointError(err, values.listen);
+    throw endpointError(err);
   }
 }
 
@@ -85,15 +85,20 @@ function trustedBy(identity: Pick<Identity, "certificate">): TrustAnchors {
   return anchors;
 }
 
+/** Docker takes `localhost` without TLS; a socket file it does not take at all. */
+function nextStep(urls: readonly string[]): string {
+  const url = urls.find((one) => !one.startsWith("unix:"));
+  if (url === undefined) return "";
+  const host = new URL(url).host.replace(/^(127\.0\.0\.1|\[::1\])/, "localhost");
+  return ` Next:\n\n    docker pull ${host}/library/alpine`;
+}
+
 /** Run until a signal; resolves when everything is closed. */
 export async function runStart(values: Values<typeof startOptions>): Promise<void> {
   const log = createLogger(values);
   const both = await startBothHalves(values, log);
-  const host = both.url.replace(/^http:\/\/(127\.0\.0\.1|\[::1\])/, "localhost");
   process.stdout.write(`
-ndn-registry serves ${values.upstream.href} on ${both.url}. Next:
-
-    docker pull ${host}/library/alpine
+ndn-registry serves ${values.upstream.href} on ${both.urls.join(", ")}.${nextStep(both.urls)}
 
 Each blob is logged with where its bytes came from and how fast. Ctrl-C ends it.
 `);

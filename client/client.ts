@@ -2,7 +2,6 @@
  * The client program, put together: from what it is made of to the handlers of each registry and the listening socket.
  */
 import { join } from "node:path";
-import type { FastifyInstance } from "fastify";
 import { Semaphore } from "#base/semaphore.ts";
 import { createHedgeDelay } from "#blob/hedge.ts";
 import { createDirectFetcher } from "#fetch/fetcher.ts";
@@ -11,7 +10,7 @@ import { layersOf } from "#oci/manifest.ts";
 import { createBlobRoute } from "./blobs/blob-route.ts";
 import { BlobSources } from "./blobs/blob-sources.ts";
 import { prefetchOf } from "./fetch-ahead.ts";
-import { createHttpServer } from "./http-server.ts";
+import { openHttpServer } from "./http-server.ts";
 import { BlobSizes } from "./manifests/blob-sizes.ts";
 import { memoryContents, storedContents } from "./manifests/contents.ts";
 import { openIndexFile } from "./manifests/index-file.ts";
@@ -32,15 +31,12 @@ import { createAsk } from "./upstream/upstream-question.ts";
 
 /** An open client. */
 export interface Client {
-  /** Where pullers reach it. */
+  /** Where pullers reach it: the first of `urls`. */
   readonly url: string;
+  /** All addresses, see `Listening`. */
+  readonly urls: readonly string[];
   /** Take no new requests, let running ones end for `graceMs`, then break them off. */
   close(graceMs: number): Promise<void>;
-}
-
-/** The address cannot be listened on; `cause` is what the system says. */
-export class ListenFailed extends Error {
-  override readonly name = "ListenFailed";
 }
 
 /** Upstream GETs at a time that are made only because NDN is late. */
@@ -150,9 +146,16 @@ export async function openClient(parts: ClientParts): Promise<Client> {
   }
   closing.defer(async () => fetches?.close());
 
-  const app = await createHttpServer(parts, handlers, pulls);
-  app.addHook("onClose", () => closing.disposeAsync());
-  return listen(app, parts);
+  const http = await openHttpServer(parts, handlers, pulls, () => closing.disposeAsync());
+  const closed = await parts.onOpen?.(http.server, http.urls);
+  return {
+    url: http.urls[0]!,
+    urls: http.urls,
+    async close(graceMs) {
+      await http.close(graceMs);
+      await closed?.();
+    },
+  };
 }
 
 function manifestCounters(metrics: ClientMetrics): Pick<ManifestServices, "onAnswer" | "onUpstreamError"> {
@@ -160,25 +163,6 @@ function manifestCounters(metrics: ClientMetrics): Pick<ManifestServices, "onAns
     onAnswer: (what, by) => by === "stale" && metrics.offlineAnswers.inc({ what }),
     onUpstreamError: (failure) => {
       if (typeof failure !== "number") metrics.upstreamErrors.inc(upstreamErrorKind(failure));
-    },
-  };
-}
-
-async function listen(app: FastifyInstance, { listen: { host, port }, onOpen }: ClientParts): Promise<Client> {
-  const url = await app.listen({ host, port, listenTextResolver: () => "" }).catch((err: unknown) => {
-    throw new ListenFailed(`cannot listen on ${host}:${port}`, { cause: err });
-  });
-  const closed = await onOpen?.(app.server, url);
-  return {
-    url,
-    async close(graceMs) {
-      const timer = setTimeout(() => app.server.closeAllConnections(), graceMs);
-      try {
-        await app.close();
-      } finally {
-        clearTimeout(timer);
-      }
-      await closed?.();
     },
   };
 }

@@ -1,7 +1,7 @@
 /**
  * The HTTP server of the endpoint: registries below `/v2/`, and the routes that are this program's own.
  */
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
 import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
 import { RegistryError } from "#oci/errors.ts";
 import { addAdminRoutes, adminPath, type CacheAdmin } from "./http/admin-routes.ts";
@@ -14,7 +14,9 @@ import {
   defaultMaxConnections,
   keepAliveTimeoutMs,
   limitConnections,
+  responseBufferBytes,
 } from "./listener/limits.ts";
+import { type Listening, listenOn } from "./listener/listen.ts";
 import { createLoginGate } from "./listener/login-gate.ts";
 import type { ClientParts } from "./parts.ts";
 import { createRouter } from "./registries/router.ts";
@@ -23,27 +25,62 @@ import { exposeStore } from "./status/metrics.ts";
 import type { PullLog } from "./status/pull-log.ts";
 import { addStatusPage, isStatusPath } from "./status/status-page.ts";
 
-// Larger pieces per write(2); also what may wait in memory for a slow puller.
-const responseBufferBytes = 256 * 1024;
+/** The endpoint's HTTP server while it listens. */
+export interface HttpServer {
+  /** Its addresses, see `Listening`. */
+  readonly urls: readonly string[];
+  readonly server: Server;
+  /** Take no new requests, let running ones end for `graceMs`, then break them off. */
+  close(graceMs: number): Promise<void>;
+}
 
-/** Make the server of these registries, by their names in the configuration; the caller listens with it. */
-export async function createHttpServer(
+/**
+ * Listen, and serve these registries, by their names in the configuration.
+ *
+ * @param onClosed - Called when no request runs any more.
+ * @throws ListenFailed
+ */
+export async function openHttpServer(
   parts: ClientParts,
   registries: ReadonlyMap<string, RegistryHandler>,
   pulls: PullLog,
-): Promise<FastifyInstance> {
-  const { log, metrics, store, maxConnections = defaultMaxConnections } = parts;
+  onClosed: () => Promise<void>,
+): Promise<HttpServer> {
+  const { log, metrics, store, tls, maxConnections = defaultMaxConnections } = parts;
   const app = createServer(parts);
+  let listening: Listening | undefined;
   addGates(app, parts);
   addRegistries(app, parts, registries);
   addStatusRoutes(app, parts);
   if (store) addAdminRoutes(app, store satisfies CacheAdmin, log);
-  await addPage(app, parts, pulls);
-  limitConnections(app.server, maxConnections, log, () => metrics.connectionsDropped.inc());
-  // Out of descriptors, for example: one puller is not served, the others are. Errors before that are the caller's.
-  const onError = (err: Error) => log.error({ err }, "accepting a connection failed");
-  app.server.once("listening", () => app.server.on("error", onError));
-  return app;
+  await addPage(app, parts, pulls, () => listening?.urls.join(", ") ?? "");
+  app.addHook("preClose", () => drain(app.server, listening));
+  app.addHook("onClose", onClosed);
+  await app.ready();
+  const admits = limitConnections(maxConnections, log, () => metrics.connectionsDropped.inc());
+  listening = await listenOn(app.server, parts.listen, { admits, isTls: tls !== undefined, log });
+  return { urls: listening.urls, server: app.server, close: (graceMs) => closeWithin(app, graceMs) };
+}
+
+/** Accept nothing more, and wait until no connection has a request. */
+async function drain(server: Server, listening: Listening | undefined): Promise<void> {
+  const timer = setInterval(() => server.closeIdleConnections(), drainLookMs);
+  try {
+    await listening?.close();
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+const drainLookMs = 100;
+
+async function closeWithin(app: FastifyInstance, graceMs: number): Promise<void> {
+  const timer = setTimeout(() => app.server.closeAllConnections(), graceMs);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** No route has a schema; without this fastify loads 5 MB of compilers for them. */
@@ -123,13 +160,13 @@ function addStatusRoutes(app: FastifyInstance, { metrics: { registry }, readines
   app.get("/metrics", async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
 }
 
-async function addPage(app: FastifyInstance, parts: ClientParts, pulls: PullLog): Promise<void> {
+async function addPage(app: FastifyInstance, parts: ClientParts, pulls: PullLog, listen: () => string): Promise<void> {
   const { mirrors, metrics, store, login, status = {} } = parts;
   const use = () => store && { usedBytes: store.usedBytes, maxBytes: store.maxBytes, blobs: store.count };
   exposeStore(metrics.registry, use);
   const sources = {
     version: status.version ?? "",
-    listen: () => app.listeningOrigin,
+    listen,
     registries: () => [...mirrors].map(([name, { config }]) => ({ name, upstream: config.upstream })),
     pulls,
     metrics,

@@ -4,7 +4,6 @@
 import { rm, writeFile } from "node:fs/promises";
 import type { Server } from "node:http";
 import type { Server as HttpsServer } from "node:https";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
@@ -14,6 +13,7 @@ import { BlobStore } from "#store/blob-store.ts";
 import { StoreError } from "#store/store-port.ts";
 import type { UplinkState } from "#uplinks/uplink-blobs.ts";
 import { type BasicAuth, createBasicAuth } from "./listener/basic-auth.ts";
+import { isLocalAddress, type ListenAddress } from "./listener/listen.ts";
 import { readTls, reloadTls, type Tls, type TlsFiles, type TlsOptions } from "./listener/tls.ts";
 import { ListenerFileError } from "./listener/watched-file.ts";
 import { ClientOptionError, type Mirror, type MirrorParts, openMirror } from "./mirror.ts";
@@ -32,7 +32,7 @@ export interface ClientParts {
   store?: BlobStore | undefined;
   log: Logger;
   metrics: ClientMetrics;
-  readonly listen: { readonly host: string; readonly port: number };
+  readonly listen: readonly ListenAddress[];
   readiness: () => Readiness | Promise<Readiness>;
   /** An upstream that sends nothing for this long in the middle of a blob is left for another source. @defaultValue 15000 */
   stallTimeoutMs?: number | undefined;
@@ -54,7 +54,7 @@ export interface ClientParts {
     readonly health?: StatusSources["health"];
   };
   /** Called when the server listens; what it resolves with is called when the client has closed. */
-  onOpen?: (server: Server, url: string) => Promise<() => Promise<void>>;
+  onOpen?: (server: Server, urls: readonly string[]) => Promise<() => Promise<void>>;
 }
 
 /** What a client is opened with, as parsed from options and configuration; `ndn` stays the caller's to close. */
@@ -63,7 +63,7 @@ export interface ClientOptions extends Omit<MirrorParts, "metrics"> {
   readonly metrics: Registry;
   /** Of the package, for the status page. */
   readonly version: string;
-  readonly listen: { readonly host: string; readonly port: number };
+  readonly listen: readonly ListenAddress[];
   readonly cacheDir: string;
   /** In bytes; 0 for no cache. */
   readonly cacheSize: number;
@@ -123,11 +123,11 @@ export async function openParts(options: ClientOptions): Promise<ClientParts> {
       uplinks: () => ndn.states(),
       health,
     },
-    async onOpen(server, url) {
+    async onOpen(server, urls) {
       const stopReloading = tls && reloadTls(server as HttpsServer, options.tls!, tls.version, log);
-      const admin = store && (await announce(server, store.directory, options));
+      const admin = store && (await announce(urls, store.directory, options));
       const registries = [...mirrors.values()].map(({ config: { upstream } }) => upstream.href);
-      log.info({ listen: url, registries }, "endpoint is open");
+      log.info({ listen: urls.join(", "), registries }, "endpoint is open");
       health.start();
       return async () => {
         health.close();
@@ -147,9 +147,9 @@ function tlsOf(files: TlsFiles, log: Logger): Tls {
   return tls;
 }
 
-function loginOf({ htpasswd, tls, listen: { host }, log }: ClientOptions): BasicAuth | undefined {
+function loginOf({ htpasswd, tls, listen, log }: ClientOptions): BasicAuth | undefined {
   if (htpasswd === undefined) return undefined;
-  if (!tls && !/^(127\.|\[?::1\]?$|localhost$)/.test(host)) {
+  if (!tls && !listen.every(isLocalAddress)) {
     log.warn("--htpasswd without --tls-cert: passwords cross the network in the clear");
   }
   return fromFile(() => createBasicAuth(htpasswd, { log }));
@@ -185,17 +185,15 @@ async function openStore(
 
 /** Tell `ndn-registry cache` where it may ask this process; undefined where it cannot. */
 async function announce(
-  server: Server,
+  urls: readonly string[],
   directory: string,
   { tls, htpasswd, log }: ClientOptions,
 ): Promise<string | undefined> {
   if (tls || htpasswd !== undefined) return undefined;
-  const { port, family, address } = server.address() as AddressInfo;
-  const isAny = address === "::" || address === "0.0.0.0";
-  const host = isAny ? "127.0.0.1" : family === "IPv6" ? `[${address}]` : address;
+  const url = urls.find((one) => /^http:\/\/(?:127\.|\[::1\])/.test(one)) ?? urls[0];
   const path = join(directory, "admin.json");
   try {
-    await writeFile(path, `${JSON.stringify({ url: `http://${host}:${port}` })}\n`, { mode: 0o600 });
+    await writeFile(path, `${JSON.stringify({ url })}\n`, { mode: 0o600 });
     return path;
   } catch (err: unknown) {
     log.warn({ err }, "ndn-registry cache will not find this process");

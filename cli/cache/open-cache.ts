@@ -24,7 +24,7 @@ export async function openCache(cacheDir: string, openStored = openStoredCache):
     if (!(err instanceof StoreError)) throw err;
     const url = await adminUrl(directory);
     if (url === undefined) {
-      const message = `${err.message}; a client with --htpasswd or --tls-cert is asked over HTTP, at its /-/cache`;
+      const message = `${err.message}; a client with --htpasswd or --tls-cert, or with unix sockets alone, is asked over HTTP, at its /-/cache`;
       throw new CommandError(message, { cause: err });
     }
     return new RunningCache(url);

@@ -2,7 +2,7 @@
  * Bounds on what connections may cost, so that idle, slow, pipelining and too many pullers do no harm to the others.
  */
 import type { IncomingMessage, ServerOptions, ServerResponse } from "node:http";
-import type { Server, Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Logger } from "pino";
 
 /** For `fastify({ http: … })`, or beside certificate and key for `fastify({ https: … })`. */
@@ -12,10 +12,10 @@ export const connectionLimits = {
   // A connection has this long to send the headers of a request, also of its first.
   headersTimeout: 60_000,
   connectionsCheckingInterval: 5_000,
-  // Pullers that vanished without a word are found.
-  keepAlive: true,
-  keepAliveInitialDelay: 60_000,
 } as const satisfies ServerOptions;
+
+/** Larger pieces per write(2); also what may wait in memory for a slow puller. */
+export const responseBufferBytes = 256 * 1024;
 
 /**
  * How long a connection may be idle between requests, for `fastify({ keepAliveTimeout })`: longer than Go's 90 seconds,
@@ -32,28 +32,35 @@ export const maxUnansweredRequests = 8;
 const warnEveryMs = 60_000;
 
 /**
- * Accept no more than `maxConnections` at a time; one too many is closed at once.
+ * A bound on connections, for `listenOn`: says of each that comes whether it is taken, and counts it until it closes.
  *
- * @param onDropped - Called for each, for the metrics.
+ * @param onDropped - Called for each that is not, for the metrics.
  */
 export function limitConnections(
-  server: Server,
   maxConnections: number,
   log: Pick<Logger, "warn">,
   onDropped: () => void = () => {},
   now: () => number = () => performance.now(),
-): void {
-  server.maxConnections = maxConnections;
-  let dropped = 0;
+): (socket: Socket) => boolean {
+  let [open, dropped] = [0, 0];
   let warnedAtMs = Number.NEGATIVE_INFINITY;
-  server.on("drop", () => {
+  const drop = () => {
     dropped++;
     onDropped();
     if (now() - warnedAtMs < warnEveryMs) return;
     log.warn({ maxConnections, dropped }, "connections are turned away: raise --max-connections");
     warnedAtMs = now();
     dropped = 0;
-  });
+  };
+  return (socket) => {
+    const isTaken = open < maxConnections;
+    if (!isTaken) drop();
+    else {
+      open++;
+      socket.once("close", () => open--);
+    }
+    return isTaken;
+  };
 }
 
 /**

@@ -3,6 +3,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import { isIP } from "node:net";
+import { isLocalPeer } from "../http/local-peer.ts";
 
 /** The listener's login, where it has one. */
 export interface StatusLogin {
@@ -59,13 +60,4 @@ function isKnownHost(host: string | undefined, names: readonly string[]): boolea
   const name = url.hostname.replace(/\.$/, "");
   if (isIP(name.replace(/^\[|\]$/g, "")) !== 0) return true;
   return name === "localhost" || name.endsWith(".localhost") || names.some((known) => known.toLowerCase() === name);
-}
-
-const forwardedBy = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
-
-/** Whether the peer is on this machine, and not a proxy there that speaks for another. */
-function isLocalPeer({ socket, headers }: IncomingMessage): boolean {
-  const address = socket.remoteAddress?.replace(/^::ffff:/i, "") ?? "";
-  const isLoopback = address === "::1" || (isIP(address) === 4 && address.startsWith("127."));
-  return isLoopback && !forwardedBy.some((name) => headers[name] !== undefined);
 }

@@ -1,8 +1,9 @@
 /**
  * Accepts faces directly, so that two machines need no forwarder.
  */
-import { lstatSync, rmSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { once } from "node:events";
+import { createServer, type Server, type Socket } from "node:net";
+import { listenOnPath } from "#base/unix-socket.ts";
 import type { PacketHandler } from "./face.ts";
 import type { FaceUrl } from "./face-url.ts";
 import { StreamFace } from "./stream-face.ts";
@@ -44,7 +45,6 @@ export class FaceListener {
   /** Listen on a `tcp:` or `unix:` URL. @throws Error when the address is taken or cannot be listened on. */
   static async listen(url: FaceUrl, handler: PacketHandler, options: FaceListenerOptions = {}): Promise<FaceListener> {
     if (url.scheme === "udp") throw new Error(`faces are accepted on tcp:// or unix://, not ${url.text}`);
-    if (url.scheme === "unix") await removeStaleSocket(url.path);
     const listener = new FaceListener(url, handler, options);
     try {
       await listener.#bind();
@@ -73,14 +73,12 @@ export class FaceListener {
     await closed;
   }
 
-  #bind(): Promise<void> {
+  async #bind(): Promise<void> {
     const server = this.#server;
     const url = this.#url;
-    return new Promise((resolve, reject) => {
-      server.once("error", reject);
-      if (url.scheme === "unix") server.listen(url.path, resolve);
-      else server.listen(url.port, url.host, resolve);
-    });
+    if (url.scheme === "unix") return listenOnPath(server, url.path);
+    server.listen(url.port, url.host);
+    await once(server, "listening");
   }
 
   #accept(socket: Socket, handler: PacketHandler): void {
@@ -161,17 +159,4 @@ class PeerActivity {
 function takenBy(socket: Socket): string {
   const { _handle } = socket as Socket & { readonly _handle?: { readonly writeQueueSize?: number } | null };
   return `${socket.bytesWritten - socket.writableLength} ${_handle?.writeQueueSize}`;
-}
-
-/** A socket file that no one listens on any more is left over from a crash; a live one stays and is an error. */
-async function removeStaleSocket(path: string): Promise<void> {
-  const code = await new Promise<string | undefined>((resolve) => {
-    const probe = connect(path, () => {
-      probe.destroy();
-      resolve(undefined);
-    });
-    probe.once("error", (err: NodeJS.ErrnoException) => resolve(err.code));
-  });
-  // Any other kind of file refuses too.
-  if (code === "ECONNREFUSED" && lstatSync(path).isSocket()) rmSync(path);
 }

@@ -55,6 +55,15 @@ test("a client that answers is healthy, on whatever address it listens", async (
   }
 });
 
+test("of several addresses the first is asked; a socket file is one", async () => {
+  await using folder = await makeTemporaryFolder();
+  const path = join(folder.path, "client.sock");
+  server = createPlainServer(healthy);
+  await once(server.listen(path), "listening");
+  const env = { DOCKER_NDN_LISTEN: `unix://${path}, 127.0.0.1:1` };
+  expect(await checkHealth(env)).toEqual({ status: 0, stderr: "" });
+});
+
 test("one that answers with an error, or is not there, is not", async () => {
   const port = await listening(createPlainServer((_request, response) => response.writeHead(503).end()));
   expect((await checkHealth({ DOCKER_NDN_LISTEN: `0.0.0.0:${port}` })).status).toBe(1);

@@ -29,7 +29,7 @@ describe("a value comes", () => {
 
   test("from the default at last", () => {
     const values = readOptions(startOptions, {}, {});
-    expect(values.listen).toEqual({ host: "127.0.0.1", port: 5000 });
+    expect(values.listen).toEqual([{ host: "127.0.0.1", port: 5000 }]);
     expect(values.upstream.href).toBe("https://registry-1.docker.io/");
     expect([values.chunkSize, values.authorize, values.keychain]).toEqual([8192, "upstream", "./runtime/keychain"]);
     expect([values.uplink, values.stallTimeout]).toEqual([[], undefined]);
@@ -54,6 +54,21 @@ describe("a list", () => {
   });
 });
 
+test("addresses to listen on are those of other tools", () => {
+  const listen = ["127.0.0.1:1", "[::1]:2", ":3", "*:3", "localhost:4", "unix:///run/client.sock"];
+  expect(readOptions(clientOptions, { ...client, listen }, {}).listen).toEqual([
+    { host: "127.0.0.1", port: 1 },
+    { host: "::1", port: 2 },
+    { host: "", port: 3 },
+    { host: "", port: 3 },
+    { host: "localhost", port: 4 },
+    { path: "/run/client.sock" },
+  ]);
+  const env = { DOCKER_NDN_LISTEN: ":1, unix:///a.sock" };
+  expect(readOptions(clientOptions, client, env).listen).toEqual([{ host: "", port: 1 }, { path: "/a.sock" }]);
+  expect(readOptions(serverOptions, { ...server, status: "[::]:9" }, {}).status).toEqual({ host: "::", port: 9 });
+});
+
 test("what is read is frozen", () => {
   const values = readOptions(serverOptions, { ...server, publish: ["a"] }, {});
   expect([Object.isFrozen(values), Object.isFrozen(values.publish)]).toEqual([true, true]);
@@ -66,7 +81,10 @@ test.each([
   [{ "stall-timeout": "Infinity" }, /--stall-timeout/],
   [{ listen: "5000" }, /--listen: "5000" is not HOST:PORT/],
   [{ listen: "host:99999" }, /--listen/],
-  [{ listen: ["a:1", "b:2"] }, /--listen may be given only once/],
+  [{ listen: ["a:1", "::1:2"] }, /--listen: "::1:2" is not HOST:PORT/],
+  [{ listen: "unix://client.sock" }, /--listen: "unix:\/\/client.sock" is not unix:\/\/\/PATH/],
+  [{ listen: "unix:///run/" }, /--listen: .* is not unix:\/\/\/PATH/],
+  [{ authorize: ["none", "none"] }, /--authorize may be given only once/],
   [{ authorize: "maybe" }, /--authorize: "maybe" is not one of upstream, none/],
   [{ name: "no-slash" }, /--name: not an NDN name/],
   [{ upstream: "ftp://host" }, /--upstream: "ftp:\/\/host" is not an http/],

@@ -55,7 +55,7 @@ export async function startEndpoint(
     log,
     metrics: createClientMetrics(metrics),
     readiness: () => ({ ready: true, missing: [] }),
-    listen: { host: "127.0.0.1", port: 0 },
+    listen: [{ host: "127.0.0.1", port: 0 }],
     ...options,
   });
   const close = async () => {

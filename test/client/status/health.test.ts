@@ -70,7 +70,7 @@ async function startClient({ upstream = registry.url, name = "/test/registry", a
     metrics: new Registry(),
     log,
     version: "1",
-    listen: { host: "127.0.0.1", port: 0 },
+    listen: [{ host: "127.0.0.1", port: 0 }],
     cacheDir: folder.path,
     cacheSize: 0,
     limitUpstream: undefined,

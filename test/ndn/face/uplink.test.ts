@@ -102,7 +102,7 @@ test("a listener never removes a file that is not a socket", async () => {
   await using folder = await makeTemporaryFolder();
   const path = join(folder.path, "face.sock");
   await writeFile(path, "precious");
-  await expect(FaceListener.listen(parseFaceUrl(`unix://${path}`), silent)).rejects.toThrow(/EADDRINUSE/);
+  await expect(FaceListener.listen(parseFaceUrl(`unix://${path}`), silent)).rejects.toThrow(/no socket/);
   expect((await lstat(path)).size).toBe(8);
 });
 
