@@ -6,7 +6,7 @@ import { defaultMaxConnections } from "#client/listener/limits.ts";
 import { authorizeChoices, offlinePolicies } from "#client/registries/client-config.ts";
 import { parseUplinkUrl } from "#ndn/face/face-url.ts";
 import { cacheDir } from "./cache/options.ts";
-import { listenAddress, nonEmpty, oneOf, positiveNumber, wholeNumber } from "./parsers.ts";
+import { listenAddress, nonEmpty, oneOf, positiveNumber, secondsAsMs, wholeNumber } from "./parsers.ts";
 import { logging, name, uplink, upstream } from "./shared-options.ts";
 import { parseRate, parseSize } from "./sizes.ts";
 
@@ -77,6 +77,13 @@ export const caching = {
     help: "Who is served what is cached while the upstream does not answer: known-pullers, anyone or nobody.",
     fallback: "known-pullers",
     parse: oneOf(...offlinePolicies),
+  },
+  tagTimeoutMs: {
+    flag: "tag-timeout",
+    value: "SECONDS",
+    help: "How long the upstream may take to say what a tag means before the cache answers in its place.",
+    fallback: "4",
+    parse: secondsAsMs(3600),
   },
   prefetch: {
     flag: "prefetch",

@@ -69,6 +69,15 @@ export function positiveNumber(text: string): number {
   return number;
 }
 
+/** Seconds above zero, `max` at most; in milliseconds. */
+export function secondsAsMs(max: number): (text: string) => number {
+  return (text) => {
+    const seconds = positiveNumber(text);
+    if (seconds > max) throw new Error(`${JSON.stringify(text)} is more than ${max} seconds`);
+    return seconds * 1000;
+  };
+}
+
 /** A whole number in `[min, max]`. */
 export function wholeNumber(min: number, max: number): (text: string) => number {
   return (text) => {

@@ -107,7 +107,7 @@ export async function openClient(parts: ClientParts): Promise<Client> {
       },
       ...manifestCounters(metrics),
     };
-    const ask = createAsk(upstream);
+    const ask = createAsk(upstream, { withCacheMs: parts.tagTimeoutMs });
     handlers.set(
       name,
       createRegistryHandler({

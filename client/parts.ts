@@ -36,6 +36,8 @@ export interface ClientParts {
   readiness: () => Readiness | Promise<Readiness>;
   /** An upstream that sends nothing for this long in the middle of a blob is left for another source. @defaultValue 15000 */
   stallTimeoutMs?: number | undefined;
+  /** How long the upstream may take to say what a tag means before the cache answers. @defaultValue 4000 */
+  tagTimeoutMs?: number | undefined;
   /** When the upstream is asked as well because NDN is late. @defaultValue auto */
   hedge?: HedgeMode | undefined;
   /** Limits for all pullers together. @defaultValue none */
@@ -71,6 +73,7 @@ export interface ClientOptions extends Omit<MirrorParts, "metrics"> {
   readonly limitUpstream: number | undefined;
   readonly limitNdn: number | undefined;
   readonly hedge: HedgeMode;
+  readonly tagTimeoutMs: number;
   readonly maxConnections: number;
   /** Certificate and key, both or none. */
   readonly tls: TlsFiles | undefined;
@@ -113,6 +116,7 @@ export async function openParts(options: ClientOptions): Promise<ClientParts> {
     readiness: () => health.readiness(),
     bandwidth: { upstream: createBandwidth(options.limitUpstream), ndn: createBandwidth(options.limitNdn) },
     hedge: options.hedge,
+    tagTimeoutMs: options.tagTimeoutMs,
     tls: tls?.options,
     login,
     maxConnections: options.maxConnections,

@@ -6,53 +6,47 @@ import { isEncoded } from "#oci/content-coding.ts";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
 import type { RegistryUnreachable } from "#oci/errors.ts";
 import { admits } from "#oci/media-type.ts";
+import { isLostConnection } from "#oci/registry-http.ts";
 import { apiVersion, provenance } from "../http/answers.ts";
 import { isConditional } from "../http/semantics.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";
+import { UpstreamSilent } from "../upstream/upstream-question.ts";
 import type { CachedManifest, ManifestCache } from "./manifest-cache.ts";
 import type { AnswerEvents, AnsweredBy, CachedManifests, ManifestRequest } from "./manifest-request.ts";
 
-/** What the cache would serve to this puller while the upstream does not answer, best first. */
-export function staleCandidates(
+/** What the cache would serve to this puller while the upstream does not answer. */
+export function staleCandidate(
   { cache, rights }: Pick<CachedManifests, "cache" | "rights">,
-  wanted: ManifestRequest,
-): CachedManifest[] {
-  const { request, repository, key, tag, digest, credential } = wanted;
-  const found = digest ? [cache.byDigest(key, digest) ?? []].flat() : cache.byTag(key, tag!);
-  return found.filter(
-    (one) =>
-      // A digest is one manifest, whatever the puller would rather have.
-      (digest !== undefined || admits(request.headers.accept, one.contentType)) &&
-      rights.mayOffline(credential, repository, one.digest),
-  );
+  { request, repository, key, tag, digest, credential }: ManifestRequest,
+): CachedManifest | undefined {
+  // A digest is one manifest, whatever the puller would rather have.
+  const found = digest ? cache.byDigest(key, digest) : cache.byTag(key, tag!, request.headers.accept);
+  return found && rights.mayOffline(credential, repository, found.digest) ? found : undefined;
 }
 
 /**
- * Answer in the upstream's place; false, with nothing sent, when what was cached is gone.
+ * Answer in the upstream's place; false, with nothing sent, when there is no candidate or its bytes are gone.
  *
  * @param failure - The status that the upstream answered with, or the error that it gave no answer with.
  */
 export async function sendStale(
   services: Pick<CachedManifests, "contents"> & AnswerEvents,
   wanted: ManifestRequest,
-  manifests: readonly CachedManifest[],
+  manifest: CachedManifest | undefined,
   failure: number | RegistryUnreachable,
 ): Promise<boolean> {
-  for (const manifest of manifests) {
-    const bytes = await services.contents.get(manifest.digest);
-    wanted.signal.throwIfAborted();
-    if (!bytes) continue;
-    const { registry } = wanted;
-    const warning = staleWarning(registry, failure, `this is the manifest last seen ${httpDate(manifest.seenMs)}`);
-    send(wanted, bytes, { ...cachedHeaders(manifest), ...staleHeaders(warning) });
-    services.log.warn(
-      { registry, repository: wanted.repository, reference: wanted.tag ?? wanted.digest, failure: describe(failure) },
-      "manifest answered from cache: the upstream does not",
-    );
-    announce(services, wanted, { digest: manifest.digest, mediaType: manifest.contentType, bytes }, "stale");
-    return true;
-  }
-  return false;
+  const bytes = manifest && (await services.contents.get(manifest.digest));
+  wanted.signal.throwIfAborted();
+  if (!bytes) return false;
+  const { registry } = wanted;
+  const warning = staleWarning(registry, failure, `this is the manifest last seen ${httpDate(manifest.seenMs)}`);
+  send(wanted, bytes, { ...cachedHeaders(manifest), ...staleHeaders(warning) });
+  services.log.warn(
+    { registry, repository: wanted.repository, reference: wanted.tag ?? wanted.digest, failure: describe(failure) },
+    "manifest answered from cache: the upstream does not",
+  );
+  announce(services, wanted, { digest: manifest.digest, mediaType: manifest.contentType, bytes }, "stale");
+  return true;
 }
 
 /** Answer a GET by digest without asking the upstream, where it has granted just that lately; false with nothing sent. */
@@ -139,8 +133,13 @@ export function staleHeaders(warning: string): OutgoingHttpHeaders {
 
 /** @param rest - What is served instead. */
 export function staleWarning(registry: string, failure: number | RegistryUnreachable, rest: string): string {
-  const what = typeof failure === "number" ? `answers ${failure}` : "cannot be reached";
-  return `299 - "ndn-registry: upstream ${registry.replace(/["\\]/g, "")} ${what}; ${rest}"`;
+  return `299 - "ndn-registry: upstream ${registry.replace(/["\\]/g, "")} ${stateBy(failure)}; ${rest}"`;
+}
+
+function stateBy(failure: number | RegistryUnreachable): string {
+  if (typeof failure === "number") return `answers ${failure}`;
+  if (failure instanceof UpstreamSilent) return `has not answered within ${failure.waitedMs / 1000} s`;
+  return isLostConnection(failure) ? "has broken off" : "cannot be reached";
 }
 
 function cachedHeaders({ digest, contentType, etag }: CachedManifest): OutgoingHttpHeaders {

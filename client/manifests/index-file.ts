@@ -10,15 +10,8 @@ import { z } from "zod";
 import { writeFileAtomic } from "#base/atomic-file.ts";
 import { parseSha256 } from "#oci/digest.ts";
 import { bareType } from "#oci/media-type.ts";
-import {
-  type CachedManifest,
-  digestName,
-  type ManifestCache,
-  type PingAnswer,
-  parseName,
-  type TaggedDigest,
-  tagName,
-} from "./manifest-cache.ts";
+import type { CachedManifest, ManifestCache, PingAnswer, TaggedDigest } from "./manifest-cache.ts";
+import { digestName, parseName, tagName } from "./manifest-names.ts";
 
 export interface IndexFileOptions {
   /** The cache directory; it is there. No one else writes its `index.json` while it is open. */
@@ -149,11 +142,12 @@ function formatIndex(cache: ManifestCache): string {
   const cached = new Map(cache.manifests().map((one) => [digestName(one.key, one.digest), one]));
   const isTagged = new Set<string>();
   const tagged = cache.tags().flatMap(({ key, tag, tagged: meanings }) => {
-    const known = meanings.flatMap(({ digest, seenMs }) => {
+    const unread = meanings.findIndex(({ digest }) => !cached.has(digestName(key, digest)));
+    // What a tag meant before it was seen to mean something else, which was not read, must not come back with a restart.
+    const known = meanings.slice(0, unread < 0 ? undefined : unread).map(({ digest, seenMs }) => {
       const name = digestName(key, digest);
-      const manifest = cached.get(name);
-      if (manifest) isTagged.add(name);
-      return manifest ? [{ manifest, seenMs }] : [];
+      isTagged.add(name);
+      return { manifest: cached.get(name)!, seenMs };
     });
     const name = tagName(key, tag);
     return known.map(({ manifest, seenMs }, at) => describe(manifest, seenMs, at === 0 ? refName : reference, name));

@@ -3,18 +3,10 @@
  * registry answers a ping. Shared by all registries; the bytes are elsewhere (`ManifestContents`).
  */
 import { LRUCache } from "lru-cache";
-import { type Digest, parseSha256 } from "#oci/digest.ts";
-import { bareType } from "#oci/media-type.ts";
-import { isRepository, isTag } from "#oci/reference.ts";
+import type { Digest } from "#oci/digest.ts";
+import { admits, bareType } from "#oci/media-type.ts";
 import type { ManifestContents } from "./contents.ts";
-
-/** `<registry>/<repository>`, e.g. `docker.io/library/alpine`. */
-export type RepositoryKey = string & { readonly __brand: "RepositoryKey" };
-
-/** What a name means. */
-export type Named =
-  | { readonly key: RepositoryKey; readonly tag: string; readonly digest?: undefined }
-  | { readonly key: RepositoryKey; readonly digest: Digest; readonly tag?: undefined };
+import { digestName, type RepositoryKey, tagName } from "./manifest-names.ts";
 
 /** What is known of a manifest in a repository. */
 export interface CachedManifest {
@@ -31,6 +23,8 @@ export interface CachedManifest {
 export interface TaggedDigest {
   readonly digest: Digest;
   readonly seenMs: number;
+  /** As the upstream said it when it named the digest; undefined when it did not. Not written down. */
+  readonly contentType?: string | undefined;
 }
 
 /** How a registry answers an anonymous `/v2/`. */
@@ -89,18 +83,34 @@ export class ManifestCache {
     this.onChange();
   }
 
-  /** The upstream has said that the tag means this digest now, for the Accept that it was asked with. */
-  sawTag(key: RepositoryKey, tag: string, digest: Digest): void {
-    this.putTag(key, tag, [{ digest, seenMs: this.#now() }, ...this.#tagged(key, tag)]);
+  /**
+   * The upstream has said that the tag means this digest now, for the Accept that it was asked with.
+   *
+   * @param askedMs - When the question was asked whose answer came late: what was seen since then is newer.
+   */
+  sawTag(
+    key: RepositoryKey,
+    tag: string,
+    digest: Digest,
+    { contentType, askedMs }: { contentType?: string | undefined; askedMs?: number | undefined } = {},
+  ): void {
+    const before = this.#tagged(key, tag);
+    if (askedMs !== undefined && before[0] && before[0].seenMs > askedMs) return;
+    this.putTag(key, tag, [{ digest, seenMs: this.#now(), contentType }, ...before]);
     this.onChange();
   }
 
-  /** What a tag means, newest first: those whose manifest is known and cached. */
-  byTag(key: RepositoryKey, tag: string): CachedManifest[] {
-    return this.#tagged(key, tag).flatMap(({ digest, seenMs }) => {
-      const manifest = this.byDigest(key, digest);
-      return manifest ? [{ ...manifest, seenMs }] : [];
+  /**
+   * What a tag means for a puller with this Accept: of the types that it takes, the manifest that was named last.
+   * Undefined when that is not cached: what the tag meant before is over.
+   */
+  byTag(key: RepositoryKey, tag: string, accept?: string): CachedManifest | undefined {
+    const named = this.#tagged(key, tag).find((one) => {
+      const type = this.#typeOf(key, one);
+      return type === undefined || admits(accept, type);
     });
+    const manifest = named && this.byDigest(key, named.digest);
+    return manifest && { ...manifest, seenMs: named.seenMs };
   }
 
   /** A manifest that is known in this repository and cached. */
@@ -112,6 +122,11 @@ export class ManifestCache {
   /** All digests that a tag was seen to mean, cached or not. */
   digestsOf(key: RepositoryKey, tag: string): Digest[] {
     return this.#tagged(key, tag).map(({ digest }) => digest);
+  }
+
+  /** Their media types, as far as they are known. */
+  typesOf(key: RepositoryKey, tag: string): string[] {
+    return this.#tagged(key, tag).flatMap((one) => this.#typeOf(key, one) ?? []);
   }
 
   /** The tag is gone: deleted here, or the upstream does not know it. */
@@ -192,49 +207,20 @@ export class ManifestCache {
     return this.#tags.get(tagName(key, tag))?.tagged ?? [];
   }
 
-  /**
-   * One digest per media type, the newest that is cached: of a tag that has moved on, the old manifest is still the one
-   * to serve until the new one has been read.
-   */
+  #typeOf(key: RepositoryKey, { digest, contentType }: TaggedDigest): string | undefined {
+    return this.#manifests.peek(digestName(key, digest))?.contentType ?? contentType;
+  }
+
+  /** One digest per media type, the one that was named last, whether it has been read or not. */
   #fewest(key: RepositoryKey, tagged: readonly TaggedDigest[]): TaggedDigest[] {
-    const [digests, types] = [new Set<Digest>(), new Set<string>()];
-    const kept = tagged.filter(({ digest }) => {
-      const manifest = this.#manifests.peek(digestName(key, digest));
-      const type = manifest && this.#contents.has(digest) ? bareType(manifest.contentType) : undefined;
-      const isOld = digests.has(digest) || (type !== undefined && types.has(type));
-      digests.add(digest);
-      if (type !== undefined) types.add(type);
+    const seen = new Set<string>();
+    const kept = tagged.filter((one) => {
+      const type = this.#typeOf(key, one);
+      const names = type === undefined ? [one.digest] : [one.digest, bareType(type)];
+      const isOld = names.some((name) => seen.has(name));
+      for (const name of names) seen.add(name);
       return !isOld;
     });
-    while (kept.length > maxDigestsPerTag) {
-      const uncached = kept.findLastIndex(({ digest }, at) => at > 0 && !this.#contents.has(digest));
-      kept.splice(uncached > 0 ? uncached : kept.length - 1, 1);
-    }
-    return kept;
+    return kept.slice(0, maxDigestsPerTag);
   }
-}
-
-/** @param registry - In its one spelling; it has no slash. */
-export function repositoryKey(registry: string, repository: string): RepositoryKey {
-  return `${registry}/${repository}` as RepositoryKey;
-}
-
-/** `<repository key>:<tag>`, as tools know it. */
-export function tagName(key: RepositoryKey, tag: string): string {
-  return `${key}:${tag}`;
-}
-
-/** `<repository key>@<digest>`. */
-export function digestName(key: RepositoryKey, digest: Digest): string {
-  return `${key}@${digest}`;
-}
-
-/** The inverse of `tagName` and `digestName`; undefined for anything else. */
-export function parseName(name: string): Named | undefined {
-  const [, registry, repository, separator, reference] = /^([^/]+)\/([^:@]+)([:@])(.+)$/.exec(name) ?? [];
-  if (!registry || !repository || !reference || !isRepository(repository)) return undefined;
-  const key = repositoryKey(registry, repository);
-  if (separator === ":") return isTag(reference) ? { key, tag: reference } : undefined;
-  const digest = parseSha256(reference);
-  return digest && { key, digest };
 }

@@ -8,7 +8,8 @@ import type { Rights } from "../rights/rights.ts";
 import { sentBy } from "../upstream/proxy-headers.ts";
 import type { Question } from "../upstream/upstream.ts";
 import type { ManifestContents } from "./contents.ts";
-import { type ManifestCache, type RepositoryKey, repositoryKey } from "./manifest-cache.ts";
+import type { ManifestCache } from "./manifest-cache.ts";
+import { type RepositoryKey, repositoryKey } from "./manifest-names.ts";
 
 /** The manifests that are cached, of all registries, and who may have them. */
 export interface CachedManifests {

@@ -10,8 +10,8 @@ import { PullerGone, sendUnavailable } from "../http/answers.ts";
 import type { RequestContext } from "../registries/router.ts";
 import { hasBody } from "../upstream/proxy-headers.ts";
 import type { Upstream, UpstreamReply } from "../upstream/upstream.ts";
-import { type Ask, discard, type InItsPlace, isFailure } from "../upstream/upstream-question.ts";
-import { digestOfReply, sendCached, sendFresh, sendStale, staleCandidates } from "./from-cache.ts";
+import { type Ask, discard, type InItsPlace, isFailure, type OnLate } from "../upstream/upstream-question.ts";
+import { digestOfReply, sendCached, sendFresh, sendStale, staleCandidate } from "./from-cache.ts";
 import type { ManifestCache } from "./manifest-cache.ts";
 import { type AnswerEvents, type CachedManifests, type ManifestRequest, manifestRequest } from "./manifest-request.ts";
 import { passManifest } from "./pass-manifest.ts";
@@ -56,11 +56,14 @@ async function answerHead(services: ManifestServices, ask: Ask, wanted: Manifest
 
 async function answerGet(services: ManifestServices, ask: Ask, wanted: ManifestRequest): Promise<void> {
   if (await sendFresh(services, wanted)) return;
-  if (wanted.tag !== undefined || services.contents.has(wanted.digest!)) {
-    const isAnswered = await answerByHead(services, ask, wanted);
-    if (isAnswered) return;
-  }
-  const reply = await askOrServeStale(services, ask, wanted, { method: "GET", otherwise: "none" });
+  const isHeadUseful = wanted.tag !== undefined || services.contents.has(wanted.digest!);
+  const head = isHeadUseful ? await answerByHead(services, ask, wanted) : "no answer";
+  if (head === "served") return;
+  const reply = await askOrServeStale(services, ask, wanted, {
+    method: "GET",
+    otherwise: "none",
+    isUp: head === "not enough",
+  });
   if (!reply) return;
   learn(services, wanted, reply);
   try {
@@ -71,15 +74,20 @@ async function answerGet(services: ManifestServices, ask: Ask, wanted: ManifestR
 }
 
 /** A HEAD costs no pull quota, and where the manifest is cached it is enough. */
-async function answerByHead(services: ManifestServices, ask: Ask, wanted: ManifestRequest): Promise<boolean> {
+async function answerByHead(
+  services: ManifestServices,
+  ask: Ask,
+  wanted: ManifestRequest,
+): Promise<"served" | "not enough" | "no answer"> {
   try {
     const head = await askOrServeStale(services, ask, wanted, { method: "HEAD", otherwise: "another request" });
-    if (!head) return true;
+    if (!head) return "served";
     discard(head.body);
     learn(services, wanted, head);
-    return head.status === 200 && (await sendCached(services, wanted, head));
+    if (isFailure(head.status)) return "no answer";
+    return head.status === 200 && (await sendCached(services, wanted, head)) ? "served" : "not enough";
   } catch (err: unknown) {
-    if (err instanceof RegistryUnreachable) return false; // one that is slow, or bad at HEAD, still answers the GET
+    if (err instanceof RegistryUnreachable) return "no answer"; // one that is slow, or bad at HEAD, still answers the GET
     throw err;
   }
 }
@@ -87,54 +95,61 @@ async function answerByHead(services: ManifestServices, ask: Ask, wanted: Manife
 /**
  * Ask the upstream, or have the cache answer in its place: then there is nothing left to do, and no reply.
  *
+ * @param options - `isUp`: it has answered just now, so that being slow is no reason to take its place.
  * @throws RegistryUnreachable when neither answers. A status that says so is a reply like others.
  */
 async function askOrServeStale(
   services: ManifestServices,
   ask: Ask,
   wanted: ManifestRequest,
-  { method, otherwise }: { method: "GET" | "HEAD"; otherwise: InItsPlace },
+  { method, otherwise, isUp = false }: { method: "GET" | "HEAD"; otherwise: InItsPlace; isUp?: boolean },
 ): Promise<UpstreamReply | undefined> {
-  const candidates = staleCandidates(services, wanted);
-  const inItsPlace = candidates.length > 0 ? "cache" : otherwise;
+  const candidate = staleCandidate(services, wanted);
+  const inItsPlace = candidate && !isUp ? "cache" : otherwise;
+  const askedMs = Date.now();
+  const onLate: OnLate = (reply) => learn(services, wanted, reply, askedMs);
   try {
-    const reply = await ask({ ...wanted.question, method }, inItsPlace);
+    const reply = await ask({ ...wanted.question, method }, inItsPlace, onLate);
     if (!isFailure(reply.status)) return reply;
     services.onUpstreamError?.(reply.status);
-    if (!(await sendStale(services, wanted, candidates, reply.status))) return reply;
+    if (!(await sendStale(services, wanted, candidate, reply.status))) return reply;
     discard(reply.body);
     return undefined;
   } catch (err: unknown) {
     if (!(err instanceof RegistryUnreachable)) throw err;
     services.onUpstreamError?.(err);
-    if (await sendStale(services, wanted, candidates, err)) return undefined;
+    if (await sendStale(services, wanted, candidate, err)) return undefined;
     throw err;
   }
 }
 
-/** What an answer of the upstream says about tag, manifest and puller. */
+/** What an answer of the upstream says about tag, manifest and puller; `askedMs` for one that came late. */
 function learn(
   { cache, rights }: Pick<CachedManifests, "cache" | "rights">,
   wanted: ManifestRequest,
-  { status, headers }: UpstreamReply,
+  { status, headers }: Pick<UpstreamReply, "status" | "headers">,
+  askedMs?: number,
 ): void {
   const { key, repository, tag, credential } = wanted;
   const known = wanted.digest ? [wanted.digest] : cache.digestsOf(key, tag!);
-  if (status === 404 && !isAboutMediaType(cache, wanted, known)) forget({ cache, rights }, wanted, known);
+  if (status === 404 && !isAboutMediaType(cache, wanted)) forget({ cache, rights }, wanted, known);
   // A tag that is not there is no refusal of what it meant before.
-  const isGone = status === 404 && tag === undefined && !isAboutMediaType(cache, wanted, known);
+  const isGone = status === 404 && tag === undefined && !isAboutMediaType(cache, wanted);
   const isRefusal = status === 401 || status === 403 || isGone;
   if (isRefusal) for (const one of known) rights.refused(credential, repository, one);
   // Not every 200 is a registry's: one that does not name the digest grants nothing, unless its bytes turn out right.
   const digest = digestOfReply(cache, wanted, headers);
+  const { "content-type": contentType, "docker-content-digest": said } = headers;
+  // A digest of another algorithm: what the tag meant before is over, and what it means now is not cached.
+  if (status === 200 && tag !== undefined && said !== undefined && !digest) forget({ cache, rights }, wanted, known);
   if (status !== 200 || !digest || (wanted.digest && wanted.digest !== digest)) return;
   rights.granted(credential, repository, digest);
-  if (tag !== undefined) cache.sawTag(key, tag, digest);
+  if (tag !== undefined) cache.sawTag(key, tag, digest, { contentType, askedMs });
 }
 
 /** Some registries say 404 to a puller that does not take a manifest's media type: it is still there. */
-function isAboutMediaType(cache: ManifestCache, { request, key }: ManifestRequest, known: readonly Digest[]): boolean {
-  const types = known.flatMap((digest) => cache.byDigest(key, digest)?.contentType ?? []);
+function isAboutMediaType(cache: ManifestCache, { request, key, tag, digest }: ManifestRequest): boolean {
+  const types = tag !== undefined ? cache.typesOf(key, tag) : [cache.byDigest(key, digest!)?.contentType ?? []].flat();
   return types.length > 0 && !types.some((type) => admits(request.headers.accept, type));
 }
 

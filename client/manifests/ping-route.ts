@@ -39,7 +39,7 @@ export function createPingRoute(services: PingServices, ask: Ask): PingHandler {
     const method = request.method === "HEAD" ? "HEAD" : "GET";
     const [path = ""] = url.split("?", 1);
     const { accept } = request.headers;
-    const inItsPlace = services.rights.offline === "nobody" ? "none" : "cache";
+    const inItsPlace = pingFor(services, context) ? "cache" : "none";
     try {
       const reply = await ask({ ping: path, accept, puller, method, sent: sentBy(context), signal }, inItsPlace);
       if (!isFailure(reply.status)) return await pass(services, context, reply);
@@ -81,7 +81,7 @@ const openPing: PingAnswer = { status: 200, challenges: [] };
 function pingFor(
   { cache, rights, hidesChallenges }: PingServices,
   { registry, puller: { identity } }: RequestContext,
-  failure: number | RegistryUnreachable,
+  failure?: number | RegistryUnreachable,
 ): PingAnswer | undefined {
   if (rights.offline === "nobody" || !cache.knows(registry)) return undefined;
   if (hidesChallenges) return openPing; // also where a challenge was remembered before the endpoint had logins
@@ -94,12 +94,14 @@ function pingFor(
 function replay(
   services: PingServices,
   { request, response, registry }: RequestContext,
-  { status, challenges }: PingAnswer,
+  answer: PingAnswer,
   failure: number | RegistryUnreachable,
 ): void {
+  const { status, challenges } = answer;
+  const rest = answer === services.cache.ping(registry) ? "what it answered last" : "an answer in its place";
   const body = status === 200 ? "{}" : challengeBody;
   const headers: OutgoingHttpHeaders = {
-    ...staleHeaders(staleWarning(registry, failure, "this is what it answered last")),
+    ...staleHeaders(staleWarning(registry, failure, `this is ${rest}`)),
     "content-type": "application/json",
     "content-length": body.length,
     ...(challenges.length > 0 && { "www-authenticate": [...challenges] }),

@@ -60,8 +60,8 @@ export interface Upstream {
 export interface HeadTimeouts {
   /** When nothing else can answer: then a GET follows a HEAD that stayed silent. @defaultValue 10000 */
   readonly aloneMs: number;
-  /** When the cache can answer instead. @defaultValue 5000 */
+  /** When the cache can answer instead (`--tag-timeout`). @defaultValue 4000 */
   readonly withCacheMs: number;
-  /** The same, for 30 s after it was silent. @defaultValue 1000 */
+  /** The same, for 30 s after it was silent for half a minute, or could not be connected to. @defaultValue 1000 */
   readonly afterSilenceMs: number;
 }

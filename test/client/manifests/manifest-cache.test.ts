@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { digestOf, memoryContents } from "#client/manifests/contents.ts";
-import { digestName, ManifestCache, parseName, repositoryKey, tagName } from "#client/manifests/manifest-cache.ts";
+import { ManifestCache } from "#client/manifests/manifest-cache.ts";
+import { digestName, parseName, repositoryKey, tagName } from "#client/manifests/manifest-names.ts";
 
 const key = repositoryKey("docker.io", "library/alpine");
 
@@ -18,21 +19,55 @@ async function start(maxEntries?: number) {
   return { contents, cache, see };
 }
 
-test("of each media type the newest manifest that is cached is what a tag means", async () => {
+test("of the media types that a puller takes, the manifest that was named last is what a tag means", async () => {
   const { cache, see } = await start();
   const [one, two, list] = [await see("1"), await see("2"), await see("list", { contentType: "a/list; x=y" })];
   for (const digest of [one, list, two, two]) cache.sawTag(key, "latest", digest);
-  expect(cache.byTag(key, "latest").map(({ digest }) => digest)).toEqual([two, list]);
+  const found = [undefined, "a/b", "a/list", "a/*;q=0.1, a/b;q=0", "text/html"].map((accept) =>
+    cache.byTag(key, "latest", accept),
+  );
+  expect(found.map((manifest) => manifest?.digest)).toEqual([two, two, list, list, undefined]);
   expect(cache.digestsOf(key, "latest")).toEqual([two, list]);
 });
 
-test("a tag that moves on without its manifests being read keeps the last one that was", async () => {
+test("once a tag means what has not been read, what it meant before is over, but for those who take no such type", async () => {
   const { cache, see } = await start();
-  const cached = await see("cached");
-  cache.sawTag(key, "latest", cached);
+  const [before, list] = [await see("before"), await see("list", { contentType: "a/list" })];
+  for (const digest of [before, list]) cache.sawTag(key, "latest", digest);
+  const unread = await see("unread", { isCached: false });
+  cache.sawTag(key, "latest", unread, { contentType: "a/b; v=2" });
+  expect(["a/b", "a/list", "a/b, a/list", undefined].map((accept) => cache.byTag(key, "latest", accept))).toEqual([
+    undefined,
+    expect.objectContaining({ digest: list }),
+    undefined,
+    undefined,
+  ]);
+  expect(cache.digestsOf(key, "latest")).toEqual([unread, list]);
+  expect(cache.typesOf(key, "latest")).toEqual(["a/b; v=2", "a/list"]);
+  cache.sawTag(key, "latest", await see("of no type", { isCached: false }));
+  expect(cache.byTag(key, "latest", "a/list")).toBeUndefined();
+  cache.sawTag(key, "latest", before);
+  expect(cache.byTag(key, "latest")?.digest).toBe(before);
+});
+
+test("what a tag meant is remembered of four digests at most", async () => {
+  const { cache, see } = await start();
   for (const n of [1, 2, 3, 4, 5, 6]) cache.sawTag(key, "latest", await see(`unread ${n}`, { isCached: false }));
-  expect(cache.byTag(key, "latest").map(({ digest }) => digest)).toEqual([cached]);
   expect(cache.digestsOf(key, "latest")).toHaveLength(4);
+});
+
+test("an answer that came late does not count where newer ones have come since it was asked for", async () => {
+  let now = 1_000;
+  const cache = new ManifestCache({ contents: memoryContents(), now: () => now });
+  const [old, newer] = [digestOf(Buffer.from("old")), digestOf(Buffer.from("newer"))];
+  cache.sawTag(key, "latest", old, { askedMs: 900 });
+  now = 2_000;
+  cache.sawTag(key, "latest", newer);
+  now = 3_000;
+  cache.sawTag(key, "latest", old, { askedMs: 1_500 });
+  expect(cache.digestsOf(key, "latest")[0]).toBe(newer);
+  cache.sawTag(key, "latest", old, { askedMs: 2_500 });
+  expect(cache.digestsOf(key, "latest")[0]).toBe(old);
 });
 
 test("what is no longer cached is not known", async () => {
@@ -40,7 +75,7 @@ test("what is no longer cached is not known", async () => {
   const digest = await see("1");
   cache.sawTag(key, "latest", digest);
   await contents.delete(digest);
-  expect(cache.byTag(key, "latest")).toEqual([]);
+  expect(cache.byTag(key, "latest")).toBeUndefined();
   expect(cache.byDigest(key, digest)).toBeUndefined();
 });
 

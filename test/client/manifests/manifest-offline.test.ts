@@ -42,17 +42,10 @@ test("an upstream that is silent is stood in for, again and again", async () => 
   const endpoint = await stage.start({ timeouts: impatient });
   await ask(endpoint.url, byTag);
   stage.upstream.mood = "silent";
-  for (let i = 0; i < 3; i++) expect((await ask(endpoint.url, byTag)).headers.warning).toContain("cannot be reached");
-});
-
-test("the pull limit is met by the GET only: the last manifest of a tag that has moved on is served", async () => {
-  const endpoint = await stage.start();
-  const before = await ask(endpoint.url, byTag);
-  stage.registry.addImage(repository, "latest", [Buffer.from("another layer")]);
-  stage.registry.rateLimit = { limit: 100, remaining: 0 };
-  const through = await ask(endpoint.url, byTag);
-  expect(essence(through)).toEqual(essence(before));
-  expect(through.headers.warning).toContain("answers 429");
+  for (let i = 0; i < 3; i++) {
+    const { warning } = (await ask(endpoint.url, byTag)).headers;
+    expect(warning).toContain("upstream registry.test has not answered within 0.1 s; this is the manifest");
+  }
 });
 
 test("a pull that is over the limit continues where a HEAD is enough", async () => {

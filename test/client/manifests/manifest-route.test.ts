@@ -118,7 +118,7 @@ test("a page in the registry's place is passed, and grants and changes nothing",
     expect((await ask(behind.url, path)).body.toString()).toBe("<p>please pay</p>");
   }
   expect(behind.rights.isKnown(undefined)).toBe(false);
-  expect(endpoint.cache.byTag(key, "latest").map(({ digest }) => digest)).toEqual([stage.image.manifest]);
+  expect(endpoint.cache.byTag(key, "latest")?.digest).toBe(stage.image.manifest);
 });
 
 test("a manifest that breaks off is broken off, and not remembered", async () => {
@@ -167,17 +167,17 @@ test("what has been served is reported, with who asked and the bytes", async () 
 test("a tag that is pushed or deleted through here means what it was before to no one", async () => {
   const endpoint = await stage.start();
   await ask(endpoint.url, byTag);
-  const found = (): CachedManifest[] => endpoint.cache.byTag(key, "latest");
-  expect(found()).toHaveLength(1);
+  const found = (): CachedManifest | undefined => endpoint.cache.byTag(key, "latest");
+  expect(found()).toBeDefined();
   endpoint.cache.wroteManifest(key, "latest", digestOf(Buffer.from("new")) as Digest);
-  expect(found()).toEqual([]);
+  expect(found()).toBeUndefined();
   await ask(endpoint.url, byTag);
-  expect(found()).toHaveLength(1);
+  expect(found()).toBeDefined();
   endpoint.cache.forgetTag(key, "latest");
-  expect(found()).toEqual([]);
+  expect(found()).toBeUndefined();
   await ask(endpoint.url, byTag);
   await endpoint.cache.forgetDigest(key, stage.image.manifest);
-  expect(found()).toEqual([]);
+  expect(found()).toBeUndefined();
 });
 
 test("another registry has another key: the same repository name there has nothing of it", async () => {

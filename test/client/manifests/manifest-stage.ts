@@ -1,5 +1,5 @@
 import { afterEach, beforeEach } from "vitest";
-import { repositoryKey } from "#client/manifests/manifest-cache.ts";
+import { repositoryKey } from "#client/manifests/manifest-names.ts";
 import { type ImageDigests, startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import type { Answer } from "./ask.ts";
 import {

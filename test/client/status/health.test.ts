@@ -73,6 +73,7 @@ async function startClient({ upstream = registry.url, name = "/test/registry", a
     listen: [{ host: "127.0.0.1", port: 0 }],
     cacheDir: folder.path,
     cacheSize: 0,
+    tagTimeoutMs: 4_000,
     limitUpstream: undefined,
     limitNdn: undefined,
     hedge: "auto",
