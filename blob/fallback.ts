@@ -9,6 +9,7 @@ import {
   type BlobRef,
   type BlobSource,
   BlobUnavailable,
+  type ResumePoint,
   type SourceName,
 } from "./source.ts";
 
@@ -36,15 +37,17 @@ export interface FallbackRead {
   readonly left: readonly BlobSource[];
   /** Everyone whose bytes were taken so far. */
   readonly contributors: ReadonlySet<SourceName>;
-  /** All bytes from the first to the last, in order; to be iterated once. Leaving the loop early cancels the read. */
+  /** What was asked for, from the first byte to the last, in order; to be iterated once. Leaving the loop early cancels the read. */
   readonly chunks: AsyncIterable<SourcedChunk>;
-  /** Digest of the bytes in the chunks so far. */
+  /** Digest of the bytes in the chunks so far; of no use for a part of the blob. */
   digest(): Digest;
 }
 
 /**
  * Begin to read from the first source that can serve; resolves when the size is known.
  *
+ * @param range - A part of the blob, `[start, end)`, from sources that can be believed for each piece: nothing is proven
+ * here. An end beyond the blob's is its own. @defaultValue all of it
  * @throws BlobUnavailable when every source failed; `cause` is an AggregateError. Other errors of a source, an abort
  * among them, are no reason to ask the next one and come through as they are.
  * @throws BlobCorrupt, from the chunks, when what two sources sent cannot be one blob.
@@ -54,8 +57,9 @@ export async function openWithFallback(
   blob: BlobRef,
   signal: AbortSignal,
   events: ReadEvents = {},
+  range?: { readonly start: number; readonly end: number },
 ): Promise<FallbackRead> {
-  const reader = new FallbackReader(sources, blob, signal, events);
+  const reader = new FallbackReader(sources, blob, signal, events, range);
   return reader.start();
 }
 
@@ -72,7 +76,9 @@ class FallbackReader {
   readonly #events: ReadEvents;
   readonly #hash = createHash("sha256");
   readonly #failures: Error[] = [];
-  #offset = 0;
+  readonly #start: number;
+  readonly #end: number;
+  #offset: number;
   #sizeBytes: number | undefined;
   /** Whether the reader knows the size: from then on a source with another one is of no use. */
   #isAnnounced = false;
@@ -80,7 +86,14 @@ class FallbackReader {
   #sizedBy: SourceName | undefined;
   #dispute: BlobCorrupt | undefined;
 
-  constructor(sources: readonly BlobSource[], blob: BlobRef, signal: AbortSignal, events: ReadEvents) {
+  constructor(
+    sources: readonly BlobSource[],
+    blob: BlobRef,
+    signal: AbortSignal,
+    events: ReadEvents,
+    { start, end } = { start: 0, end: Number.POSITIVE_INFINITY },
+  ) {
+    [this.#start, this.#offset, this.#end] = [start, start, end];
     this.#waiting = [...sources];
     this.#blob = blob;
     this.#signal = signal;
@@ -108,10 +121,7 @@ class FallbackReader {
       let by = source.name;
       try {
         const signal = AbortSignal.any([this.#signal, refused.signal]);
-        // The prefix is hashed on demand: a source asks before it sends anything, the running hash is still at `offset`.
-        const prefixSha256 = () => this.#hash.copy().digest();
-        const from = { offset: this.#offset, sizeBytes: this.#sizeBytes, prefixSha256 };
-        const read = await source.open(this.#blob, from, signal);
+        const read = await source.open(this.#blob, this.#from(), signal);
         by = read.source ?? by;
         const opened = { source: by, read };
         this.#agreeOnSize(opened);
@@ -123,19 +133,28 @@ class FallbackReader {
     }
   }
 
+  #from(): ResumePoint {
+    const end = this.#end === Number.POSITIVE_INFINITY ? {} : { end: this.#end };
+    const from = { offset: this.#offset, sizeBytes: this.#sizeBytes, ...end };
+    // The prefix is hashed on demand: a source asks before it sends anything, the running hash is still at `offset`.
+    return this.#start === 0 ? { ...from, prefixSha256: () => this.#hash.copy().digest() } : from;
+  }
+
   async *#chunksFrom(first: Opened): AsyncGenerator<SourcedChunk> {
     let current = first;
     for (;;) {
       const { source, read } = current;
+      const end = Math.min(this.#end, read.sizeBytes);
       try {
-        for await (const bytes of read.chunks) {
-          if (bytes.length === 0) continue;
-          this.#take(source, bytes);
+        if (this.#offset >= end && end > 0) return;
+        for await (const piece of read.chunks) {
+          if (piece.length === 0) continue;
+          const bytes = this.#take(source, piece);
           yield { source, bytes };
-          if (this.#offset === read.sizeBytes) return;
+          if (this.#offset === end) return;
         }
-        if (read.sizeBytes === 0) return;
-        throw new BlobUnavailable(`${source} ended at byte ${this.#offset} of ${read.sizeBytes}`);
+        if (end === 0) return;
+        throw new BlobUnavailable(`${source} ended at byte ${this.#offset} of ${end}`);
       } catch (err: unknown) {
         this.#overcome(source, err);
       }
@@ -143,12 +162,14 @@ class FallbackReader {
     }
   }
 
-  #take(source: SourceName, bytes: Uint8Array): void {
+  #take(source: SourceName, piece: Uint8Array): Uint8Array {
+    const bytes = piece.length > this.#end - this.#offset ? piece.subarray(0, this.#end - this.#offset) : piece;
     const end = this.#offset + bytes.length;
     if (end > this.#sizeBytes!) throw new BlobCorrupt(`${source} sent more than the ${this.#sizeBytes} bytes it said`);
     this.#contributors.add(source);
-    this.#hash.update(bytes);
+    if (this.#start === 0) this.#hash.update(bytes);
     this.#offset = end;
+    return bytes;
   }
 
   /** Return when the next source may be asked, else throw. */
@@ -156,7 +177,7 @@ class FallbackReader {
     this.#signal.throwIfAborted();
     if (err instanceof BlobUnavailable) this.#events.unavailable?.(source, this.#offset, err);
     else if (!(err instanceof BlobCorrupt)) throw err;
-    else if (this.#offset === 0 && err !== this.#dispute) this.#events.corrupt?.(source, err);
+    else if (this.#offset === this.#start && err !== this.#dispute) this.#events.corrupt?.(source, err);
     else {
       // What is already out, bytes or a size, may be the wrong one: to continue cannot repair that, nor is it known whose it was.
       const suspects = [source, ...this.#contributors, this.#sizedBy ?? source];

@@ -171,7 +171,7 @@ class Attempt implements Contender {
     for (;;) {
       const { done, value } = await iterator.next();
       if (done !== true && value.length === 0) continue;
-      if (done === true && from.offset < read.sizeBytes) {
+      if (done === true && from.offset < Math.min(from.end ?? read.sizeBytes, read.sizeBytes)) {
         throw new BlobUnavailable(`${this.name} ended at byte ${from.offset} of ${read.sizeBytes}`);
       }
       return { read, iterator, first: done === true ? undefined : value };

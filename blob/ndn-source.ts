@@ -84,9 +84,11 @@ export class NdnSource implements BlobSource {
     const list = from.offset === 0 ? first?.(0) : undefined;
     list?.catch(() => {}); // it fails for those that wait for it
     const metadata = await this.#askMetadata(blob, signal);
-    if (from.offset > metadata.sizeBytes) throw new BlobUnavailable(`metadata says ${metadata.sizeBytes} bytes`);
+    // One that has the bytes before knows another blob; one that has not is told the size.
+    if (from.prefixSha256 && from.offset > metadata.sizeBytes)
+      throw new BlobUnavailable(`metadata says ${metadata.sizeBytes} bytes`);
     const check = this.#trust && this.#checkOf(blob, metadata, signal, this.#trust, list, repair);
-    return { sizeBytes: metadata.sizeBytes, chunks: this.#readFrom(blob, metadata, from.offset, signal, check) };
+    return { sizeBytes: metadata.sizeBytes, chunks: this.#readFrom(blob, metadata, from, signal, check) };
   }
 
   async #askMetadata(blob: BlobRef, signal: AbortSignal): Promise<Metadata> {
@@ -165,12 +167,13 @@ export class NdnSource implements BlobSource {
   async *#readFrom(
     blob: BlobRef,
     metadata: Metadata,
-    offset: number,
+    { offset, end = metadata.sizeBytes }: ResumePoint,
     signal: AbortSignal,
     check: DigestLists | undefined,
   ): AsyncGenerator<Buffer> {
-    const { sizeBytes, segmentBytes, lastSegment } = metadata;
-    if (offset === sizeBytes && sizeBytes > 0) return;
+    const { sizeBytes, segmentBytes } = metadata;
+    if (offset >= Math.min(end, sizeBytes) && sizeBytes > 0) return;
+    const lastSegment = Math.min(metadata.lastSegment, Math.ceil(end / segmentBytes) - 1);
     const plain =
       segmentBytes === plainSegmentBytes ? plainName(this.#prefix, blob.repository, blob.digest) : undefined;
     const firstSegment = Math.floor(offset / segmentBytes);
@@ -182,7 +185,7 @@ export class NdnSource implements BlobSource {
       firstSegment,
       lastSegment,
       segmentBytes,
-      lastSegmentBytes: sizeBytes - lastSegment * segmentBytes,
+      lastSegmentBytes: Math.min(segmentBytes, sizeBytes - lastSegment * segmentBytes),
       ...(check && { check }),
     };
     try {

@@ -13,14 +13,19 @@ export interface BlobRef {
 /** Where the bytes of a response came from; the `source` label of the metrics. `peer` is reserved: no source has it yet. */
 export type SourceName = "ndn" | "upstream" | "store" | "peer";
 
-/** Where a reader continues: the first `offset` bytes are already there and hash to `prefixSha256()`. */
+/** What of the blob a reader still wants. */
 export interface ResumePoint {
-  /** Bytes that the reader has already, 0 for a fresh start. */
+  /** The first byte that it wants; 0 for a fresh start. */
   readonly offset: number;
   /** Size of the whole blob, where the reader knows it. */
   readonly sizeBytes?: number | undefined;
-  /** sha256 of those bytes, for sources that can only start over and must prove that they have the same blob. */
-  prefixSha256(): Buffer;
+  /** It wants none from this one on: a source may end there, and asks no one for more. @defaultValue the blob's size */
+  readonly end?: number | undefined;
+  /**
+   * sha256 of all bytes before `offset`, for sources that can only start over and must prove that they have the same
+   * blob. Without it the reader does not have those bytes.
+   */
+  prefixSha256?(): Buffer;
 }
 
 /** A running read of one blob. */
@@ -30,7 +35,7 @@ export interface BlobRead {
   /** The source that serves this read, where that is decided only when it begins. @defaultValue the name of the source */
   readonly source?: SourceName | undefined;
   /**
-   * The bytes from the resume point to the end, in order, in pieces of tens to hundreds of kilobytes.
+   * The bytes from the resume point to its end, in order, in pieces of tens to hundreds of kilobytes.
    * A piece is valid until the next one is asked for: a reader that keeps it copies it.
    * Throws `BlobUnavailable` when it breaks off. Leaving the loop early cancels the read.
    */

@@ -4,9 +4,11 @@
 import { join } from "node:path";
 import { Semaphore } from "#base/semaphore.ts";
 import { createHedgeDelay } from "#blob/hedge.ts";
+import { WindowBudget } from "#fetch/broadcast-window.ts";
 import { createDirectFetcher } from "#fetch/fetcher.ts";
 import { SharedFetches } from "#fetch/shared-fetches.ts";
 import { layersOf } from "#oci/manifest.ts";
+import { noStore } from "#store/store-port.ts";
 import { createBlobRoute } from "./blobs/blob-route.ts";
 import { BlobSources } from "./blobs/blob-sources.ts";
 import { prefetchOf } from "./fetch-ahead.ts";
@@ -42,6 +44,9 @@ export interface Client {
 /** Upstream GETs at a time that are made only because NDN is late. */
 const maxHedges = 8;
 
+/** Blobs that are read in ranges and not cached: 16 MiB of each in memory, 64 MiB in all. */
+const inMemory = () => ({ windows: new WindowBudget(16 * 1024 * 1024, 4), slowReaderBudgetMs: 60_000 });
+
 /** Make the handlers of each registry and the server in front of them, and listen. @throws ListenFailed */
 export async function openClient(parts: ClientParts): Promise<Client> {
   const { store, log, metrics, stallTimeoutMs, bandwidth = { upstream: undefined, ndn: undefined } } = parts;
@@ -56,7 +61,9 @@ export async function openClient(parts: ClientParts): Promise<Client> {
   const contents = store ? storedContents(store, log) : memoryContents();
   const cache = new ManifestCache({ contents });
   const index = store && (await openIndexFile({ directory: store.directory, cache, log }));
-  const fetches = store && new SharedFetches(store, log, (running) => metrics.fetchesInFlight.set(running));
+  const fetches = store
+    ? new SharedFetches(store, log, (running) => metrics.fetchesInFlight.set(running))
+    : new SharedFetches(noStore, log, undefined, inMemory());
   const hedges = new Semaphore(maxHedges);
   const hidesChallenges = parts.login !== undefined;
   const handlers = new Map<string, RegistryHandler>();
@@ -89,7 +96,8 @@ export async function openClient(parts: ClientParts): Promise<Client> {
       metrics,
       log,
     });
-    const fetcher = fetches?.of(config) ?? createDirectFetcher((change) => metrics.fetchesInFlight.inc(change));
+    const shared = fetches.of(config);
+    const fetcher = store ? shared : createDirectFetcher(shared, (change) => metrics.fetchesInFlight.inc(change));
     const prefetch = config.prefetch ? prefetchOf({ sources, fetcher, store, rights, log }) : undefined;
     const manifests: ManifestServices = {
       upstream,

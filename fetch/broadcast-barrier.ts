@@ -38,7 +38,7 @@ export class BroadcastBarrier {
       this.#budget.waitFor(waitedFor, this.#readers);
       const over = [...waitedFor].filter((reader) => this.#budget.leftMs(reader) === 0);
       for (const reader of over) {
-        reader.breakOff(new BlobUnavailable("the store has failed, and the others cannot wait for so slow a reader"));
+        reader.breakOff(new BlobUnavailable("without a file the others cannot wait for so slow a reader"));
       }
       if (over.length === 0) await this.#change(waitedFor, signal);
     }

@@ -4,7 +4,7 @@ import type { ReadEvents } from "#blob/fallback.ts";
 import { type BlobRead, type BlobRef, type BlobSource, BlobUnavailable, type ResumePoint } from "#blob/source.ts";
 import { collectBytes } from "#blob/verify.ts";
 import type { Digest } from "#oci/digest.ts";
-import type { BlobStorePort, BlobWriter } from "#store/store-port.ts";
+import type { BlobStorePort, BlobWriter, CachedBlob } from "#store/store-port.ts";
 
 /** Where failures of the store are logged; they do not stop a fetch. */
 export type FetchLog = Pick<Logger, "warn">;
@@ -34,8 +34,8 @@ export async function newFile(
   return undefined;
 }
 
-/** Close; a failure is only logged, there is nothing to be done about it. */
-export async function closeFile(file: BlobWriter, keep: boolean, log: FetchLog): Promise<void> {
+/** Close; a failure is only logged, there is nothing to be done about it. @param keep - Whether a blob that is not whole stays. */
+export async function closeFile(file: BlobWriter | CachedBlob, keep: boolean, log: FetchLog): Promise<void> {
   try {
     await file.close(keep);
   } catch (err: unknown) {

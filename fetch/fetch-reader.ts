@@ -1,9 +1,21 @@
 /**
  * Who reads a fetch, and for whom each of its bytes was fetched: for everyone else they come from the store.
  */
+import { IntervalSet } from "#base/intervals.ts";
 import type { SourcedChunk } from "#blob/fallback.ts";
 import type { SourceName } from "#blob/source.ts";
+import type { WindowBudget } from "./broadcast-window.ts";
 import type { FetchRequest } from "./fetcher.ts";
+
+/** How a fetch treats its readers. */
+export interface SharedFetchOptions {
+  /** How long the others wait for a reader that holds them up after the disk has failed. @defaultValue 15000 */
+  readonly slowReaderBudgetMs?: number | undefined;
+  /** Memory for blobs that have no file. Without it each of their readers fetches for itself. */
+  readonly windows?: WindowBudget | undefined;
+  /** A fetch that all readers have left continues for this long, in milliseconds. @defaultValue 10000 */
+  readonly lingerMs?: number | undefined;
+}
 
 /** One of the readers, as the in-flight blob sees it. */
 export interface InFlightReader {
@@ -11,6 +23,7 @@ export interface InFlightReader {
   position: number;
   /** It wants none from this one on. */
   end: number;
+  readonly hasLeft: boolean;
   /** What it gets instead of further bytes. */
   readonly failure: unknown;
   /** End it now, with this error; what sends its bytes on must stop at once. */
@@ -21,14 +34,15 @@ export interface InFlightReader {
 
 /** One reader of a shared fetch, from joining to leaving. */
 export class FetchReader implements InFlightReader {
-  /** The blob as it asked for it, and where it may be read with its own rights; undefined for one that only follows. */
-  readonly request: FetchRequest | undefined;
+  /** The blob as it asked for it, and where it may be read with its own rights. */
+  readonly request: FetchRequest;
   /** Once the size is known; false when the blob cannot be shared and the reader is on its own. */
   readonly isShared = Promise.withResolvers<boolean>();
   /** Fires when the others wait no longer for this reader: what it is being sent is to be broken off at once. */
   readonly brokenOff = new AbortController();
   position = 0;
   end = Number.POSITIVE_INFINITY;
+  hasLeft = false;
   /** Its own sources have been asked. */
   hasLed = false;
   /** What its own sources failed with. */
@@ -38,7 +52,7 @@ export class FetchReader implements InFlightReader {
   /** Give up what is left; harmless when it has left already. */
   readonly leave: () => void;
 
-  constructor(request: FetchRequest | undefined, leave: () => void) {
+  constructor(request: FetchRequest, leave: () => void) {
     this.request = request;
     this.leave = leave;
     this.isShared.promise.catch(() => {}); // a reader that has left asks no more
@@ -57,17 +71,53 @@ export class FetchReader implements InFlightReader {
   }
 }
 
+/** Those who read one fetch. */
+export class FetchReaders extends Set<FetchReader> {
+  readonly #onLeave: () => void;
+
+  /** @param onLeave - Called when one has left. */
+  constructor(onLeave: () => void) {
+    super();
+    this.#onLeave = onLeave;
+  }
+
+  /** One more, until its signal fires or it leaves. */
+  join(request: FetchRequest, signal: AbortSignal): FetchReader {
+    const onAbort = () => {
+      reader.isShared.reject(signal.reason);
+      reader.leave();
+    };
+    const reader: FetchReader = new FetchReader(request, () => {
+      signal.removeEventListener("abort", onAbort);
+      if (!this.delete(reader)) return;
+      reader.hasLeft = true;
+      this.#onLeave();
+    });
+    this.add(reader);
+    signal.addEventListener("abort", onAbort, { once: true });
+    return reader;
+  }
+}
+
+/** Whose sources are read, as far as it matters here. */
+type FetchedFor = Pick<InFlightReader, "position" | "hasLeft">;
+
 interface Span {
   readonly start: number;
   end: number;
   readonly source: SourceName;
   readonly isTrusted: boolean;
-  readonly fetchedFor: object;
+  readonly fetchedFor: FetchedFor;
 }
 
-/** Where the bytes of one fetch came from, and for whom they were fetched: for everyone else they come from the store. */
+/**
+ * Where the bytes of one fetch came from, and for whom they were fetched: for everyone else they come from the store. What
+ * comes for one that has left is fetched for the first to take it: containerd reads a blob with many requests.
+ */
 export class ByteOrigins {
   readonly #spans: Span[] = [];
+  /** Bytes that were fetched for one that had left, and have been taken. */
+  readonly #taken = new IntervalSet();
   #endBytes = 0;
 
   /**
@@ -75,7 +125,7 @@ export class ByteOrigins {
    *
    * @param isTrusted - Whether they can be believed without the rest of the blob.
    */
-  note(end: number, source: SourceName, isTrusted: boolean, fetchedFor: object): void {
+  note(end: number, source: SourceName, isTrusted: boolean, fetchedFor: FetchedFor): void {
     if (end <= this.#endBytes) return;
     const last = this.#spans.at(-1);
     if (last?.source === source && last.isTrusted === isTrusted && last.fetchedFor === fetchedFor) last.end = end;
@@ -98,15 +148,26 @@ export class ByteOrigins {
     while (reader.position < end) {
       const at = reader.position;
       const span = this.#spans.find((candidate) => candidate.end > at);
-      const isOwn = span?.fetchedFor === reader;
-      // All that others had fetched looks the same to the reader: no need to cut it.
-      const until = isOwn ? Math.min(end, span!.end) : Math.min(end, this.#nextOwn(at, reader));
-      yield { source: isOwn ? span!.source : "store", bytes: bytes.subarray(at - start, until - start) };
-      reader.position = until;
+      const isOrphan = span !== undefined && isOrphaned(span, at) && this.#taken.endFrom(at) === at;
+      const isOwn = span?.fetchedFor === reader || isOrphan;
+      const until = Math.min(end, isOwn ? span!.end : this.#nextOwn(at, reader));
+      const cut = isOrphan ? Math.min(until, this.#taken.nextFrom(at)) : until;
+      if (isOrphan) this.#taken.add(at, cut);
+      yield { source: isOwn ? span!.source : "store", bytes: bytes.subarray(at - start, cut - start) };
+      reader.position = cut;
     }
   }
 
+  /** Up to here all that others had fetched looks the same to the reader: no need to cut it. */
   #nextOwn(from: number, reader: object): number {
-    return this.#spans.find(({ start, fetchedFor }) => start > from && fetchedFor === reader)?.start ?? Infinity;
+    const next = this.#spans.find(
+      ({ start, fetchedFor }) => start > from && (fetchedFor === reader || fetchedFor.hasLeft),
+    );
+    const untaken = this.#taken.endFrom(from);
+    return Math.min(next?.start ?? Infinity, untaken > from ? untaken : Infinity);
   }
+}
+
+function isOrphaned({ fetchedFor }: Span, at: number): boolean {
+  return fetchedFor.hasLeft && at >= fetchedFor.position;
 }

@@ -11,6 +11,7 @@ import type { VerifiedRead } from "#blob/verify.ts";
 import type { BlobWriter } from "#store/store-port.ts";
 import { BufferRing, bufferBytes } from "./buffer-ring.ts";
 import type { PartialSource } from "./fetch-file.ts";
+import type { FetchReader } from "./fetch-reader.ts";
 import type { InFlightBlob } from "./in-flight-blob.ts";
 
 /** One read of the blob, as the writer needs it. */
@@ -20,7 +21,7 @@ export interface WrittenRead {
   readonly partial: PartialSource | undefined;
   readonly sources: readonly BlobSource[];
   /** Whose own sources are being read. */
-  readonly fetchedFor: object;
+  readonly fetchedFor: FetchReader;
 }
 
 /** Writes one blob, from one read after another. */
@@ -44,6 +45,7 @@ export class FetchWriter {
     this.#appendedBytes = this.#writtenBytes = file?.writtenBytes ?? 0;
     const capacity = Math.max(1, Math.min(bufferBytes, inFlight.sizeBytes - this.#writtenBytes));
     this.#ring = new BufferRing(capacity, this.#writtenBytes);
+    inFlight.resumedBytes = this.#writtenBytes;
     if (file) inFlight.leaser = this.#ring;
     else inFlight.beginBroadcast();
   }

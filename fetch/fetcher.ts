@@ -2,10 +2,11 @@
  * The port at which pullers read blobs: "this blob, or this range of it, with this puller's rights", whether or not
  * there is a store, and whether or not others read the same.
  */
-import type { ReadEvents } from "#blob/fallback.ts";
-import type { BlobRef, BlobSource } from "#blob/source.ts";
+import { openWithFallback, type ReadEvents } from "#blob/fallback.ts";
+import { BlobCorrupt, type BlobRef, type BlobSource, BlobUnavailable } from "#blob/source.ts";
+import { LengthUnknown, UpstreamAnswer } from "#blob/upstream-source.ts";
 import { openVerified, type VerifiedRead } from "#blob/verify.ts";
-import type { RangeRequest } from "#oci/range.ts";
+import { type RangeRequest, resolveRange } from "#oci/range.ts";
 
 /** What one puller wants. */
 export interface FetchRequest {
@@ -14,6 +15,8 @@ export interface FetchRequest {
   readonly sources: readonly BlobSource[];
   /** @defaultValue all of it */
   readonly range?: RangeRequest | undefined;
+  /** No one else can be asked for the range: it waits for the whole blob, however far that is. @defaultValue false */
+  readonly isLastResort?: boolean | undefined;
   readonly events?: ReadEvents | undefined;
   /**
    * Whether this registry's pullers may have what is there of the blob, whichever registry it was fetched for.
@@ -26,7 +29,7 @@ export interface FetchRequest {
 export interface FetchedBlob extends VerifiedRead {
   /** Whether the puller's own sources are not asked: another puller fetches, or the store has it. */
   readonly isFollower: boolean;
-  /** What the chunks carry, `[start, end)`. */
+  /** What the chunks carry, `[start, end)`; empty at the blob's end when the range cannot be satisfied. */
   readonly range: { readonly start: number; readonly end: number };
   /**
    * Fires when this puller is too slow for the others that share its fetch: it is to be broken off at once, with what
@@ -54,18 +57,51 @@ export interface Fetcher {
 }
 
 /**
- * A fetcher without a store: each puller reads for itself, and ranges are the upstream's.
+ * A part of a blob for one puller alone, from its first byte on, each piece verified.
  *
+ * @returns Undefined where the first source does not verify, or none of them begins: it is the upstream's to answer.
+ */
+export async function openPart(
+  { blob, sources, events }: FetchRequest,
+  range: RangeRequest,
+  signal: AbortSignal,
+): Promise<FetchedBlob | undefined> {
+  if (!sources[0]?.isVerified) return undefined;
+  const open = (wanted: { start: number; end: number }) => openWithFallback(sources, blob, signal, events, wanted);
+  try {
+    const { start, end = Number.POSITIVE_INFINITY } =
+      "start" in range ? range : partOf(range, (await open({ start: 0, end: 0 })).sizeBytes);
+    const { sizeBytes, source, chunks } = await open({ start, end });
+    return { sizeBytes, source, chunks, isFollower: false, range: partOf(range, sizeBytes) };
+  } catch (err: unknown) {
+    signal.throwIfAborted();
+    const kinds = [BlobUnavailable, BlobCorrupt, UpstreamAnswer, LengthUnknown];
+    if (!kinds.some((kind) => err instanceof kind)) throw err;
+    return undefined;
+  }
+}
+
+/** What `range` selects; an empty range at the blob's end when it cannot be satisfied. */
+export function partOf(range: RangeRequest, sizeBytes: number): FetchedBlob["range"] {
+  return resolveRange(range, sizeBytes) ?? { start: sizeBytes, end: sizeBytes };
+}
+
+/**
+ * A fetcher without a store: each puller that wants all of a blob reads for itself. Who asks for ranges comes back for
+ * more, and shares a fetch in memory.
+ *
+ * @param ranges - Fetches ranges.
  * @param onChange - Called when a read begins (1) and when its signal fires (-1), which the caller does in any case.
  */
-export function createDirectFetcher(onChange: (change: 1 | -1) => void): Fetcher {
+export function createDirectFetcher(ranges: Pick<Fetcher, "fetch">, onChange: (change: 1 | -1) => void): Fetcher {
   return {
     areOthers: false,
-    async fetch({ blob, sources, range, events }, signal) {
+    async fetch(request, signal) {
+      const { blob, sources, events } = request;
       signal.throwIfAborted();
-      if (range) return undefined;
       onChange(1);
       signal.addEventListener("abort", () => onChange(-1), { once: true });
+      if (request.range) return ranges.fetch(request, signal);
       const read = await openVerified(sources, blob, signal, events);
       return { ...read, isFollower: false, range: { start: 0, end: read.sizeBytes } };
     },

@@ -6,19 +6,25 @@ import type { SourcedChunk } from "#blob/fallback.ts";
 import { BlobUnavailable } from "#blob/source.ts";
 import type { BlobWriter } from "#store/store-port.ts";
 import { BroadcastBarrier } from "./broadcast-barrier.ts";
+import { BroadcastWindow } from "./broadcast-window.ts";
 import type { BufferRing, Lease } from "./buffer-ring.ts";
 import { ByteOrigins, type InFlightReader } from "./fetch-reader.ts";
 
-interface BroadcastChunk {
-  readonly start: number;
-  readonly end: number;
-  readonly bytes: Uint8Array;
+/** A rate says nothing before this much time. */
+const rateWindowMs = 250;
+
+/** How a blob without a file is broadcast. */
+export interface BroadcastOptions {
+  /** How long others wait for a reader that holds them up. @defaultValue 15000 */
+  readonly slowReaderBudgetMs?: number | undefined;
+  /** So much of what has been given is kept for those who come a little later. @defaultValue 0 */
+  readonly windowBytes?: number | undefined;
 }
 
 /**
  * What has been released of a blob. Usually that is in a file, and readers do not wait for each other. Without a file
- * (disk full) it is broadcast: each further chunk is given to all readers, and the next comes when all have taken it. A
- * reader that the others have waited too long for is broken off.
+ * (no cache, disk full) it is broadcast: each further chunk is given to all readers, and chunks go when all have taken
+ * them. A reader that the others have waited too long for is broken off.
  */
 export class InFlightBlob {
   readonly sizeBytes: number;
@@ -29,34 +35,40 @@ export class InFlightBlob {
   isBroadcasting = false;
   /** Bytes `[0, releasedBytes)` can be read. */
   releasedBytes = 0;
+  /** Bytes before this one were on disk when it began. */
+  resumedBytes = 0;
   /** Where readers that have caught up lease bytes, as long as they go into the file. */
   leaser: Pick<BufferRing, "lease"> | undefined;
   /** Notified when anything has changed; also to be when a reader has left or failed. */
   readonly changes = new ChangeNotifier();
   readonly #file: Pick<BlobWriter, "read"> | undefined;
   readonly #readers: ReadonlySet<InFlightReader>;
-  readonly #slowReaderBudgetMs: number | undefined;
-  #barrier: BroadcastBarrier | undefined;
+  readonly #options: BroadcastOptions;
+  #window: BroadcastWindow | undefined;
   #inFileBytes = 0;
   #inMemoryBytes = 0;
-  #broadcast: BroadcastChunk | undefined;
   /** Reads of the file that are under way. */
   #fileReads = 0;
+  readonly #beganMs = performance.now();
 
-  /**
-   * @param readers - Those that are present, kept by the caller, who notifies when one has left.
-   * @param slowReaderBudgetMs - How long others wait in a broadcast for one that holds them up. @defaultValue 15000
-   */
+  /** @param readers - Those that are present, kept by the caller, who notifies when one has come or left. */
   constructor(
     sizeBytes: number,
     file: Pick<BlobWriter, "read"> | undefined,
     readers: ReadonlySet<InFlightReader>,
-    slowReaderBudgetMs?: number,
+    options: BroadcastOptions = {},
   ) {
     this.sizeBytes = sizeBytes;
     this.#file = file;
     this.#readers = readers;
-    this.#slowReaderBudgetMs = slowReaderBudgetMs;
+    this.#options = options;
+  }
+
+  /** Whether the byte at `position` is there, or will be soon: within so many bytes, or so many seconds at its rate. */
+  reaches(position: number, bytes: number, seconds: number): boolean {
+    const rate =
+      Math.max(0, this.releasedBytes - this.resumedBytes) / Math.max(rateWindowMs, performance.now() - this.#beganMs);
+    return position <= Math.max(this.resumedBytes, this.releasedBytes) + Math.max(bytes, 1000 * seconds * rate);
   }
 
   /** The file now has all bytes before `end`, and they may be read. */
@@ -80,15 +92,23 @@ export class InFlightBlob {
     this.changes.notify();
   }
 
-  /** Give the bytes to all present readers and wait until they have taken them; valid until this resolves. */
+  /** Give the bytes to all readers; valid until this resolves. */
   async broadcast(start: number, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
-    const end = start + bytes.length;
-    this.#broadcast = { start, end, bytes };
-    this.releasedBytes = Math.max(this.releasedBytes, end);
-    this.changes.notify();
-    this.#barrier ??= new BroadcastBarrier(this.#readers, this.changes, this.#slowReaderBudgetMs);
-    await this.#barrier.taken(end, signal);
-    this.#broadcast = undefined;
+    const { slowReaderBudgetMs, windowBytes = 0 } = this.#options;
+    this.releasedBytes = Math.max(this.releasedBytes, start + bytes.length);
+    this.#window ??= new BroadcastWindow(
+      this.#readers,
+      this.changes,
+      new BroadcastBarrier(this.#readers, this.changes, slowReaderBudgetMs),
+      windowBytes,
+    );
+    await this.#window.add(start, bytes, signal);
+  }
+
+  /** Whether a reader that begins at `position` finds all of its bytes: in a broadcast the first ones may be gone. */
+  admits(position: number): boolean {
+    if (!this.isBroadcasting) return true;
+    return (this.#options.windowBytes ?? 0) > 0 && position >= (this.#window?.start ?? 0);
   }
 
   /** Wait until no one is in the middle of reading the file. */
@@ -128,8 +148,7 @@ export class InFlightBlob {
         const lease = isInMemory ? this.leaser?.lease(position) : undefined;
         if (lease) yield* this.#fromLease(reader, lease, Math.min(this.#inMemoryBytes, until));
         else if (position < Math.min(this.#inFileBytes, until)) yield* this.#fromFile(reader, until, signal);
-        else if (this.isBroadcasting && this.#isBroadcast(position, until))
-          yield* this.#fromBroadcast(reader, until, signal);
+        else if (position < until && this.#window?.chunkAt(position)) yield* this.#fromBroadcast(reader, until, signal);
         else if (this.isBroadcasting && position >= until) throw new BlobUnavailable("the range is not verified");
         else await this.changes.changed(); // `wait` would add a listener to the signal for each piece
       }
@@ -154,13 +173,8 @@ export class InFlightBlob {
     if (this.isBroadcasting) this.changes.notify(); // which may have begun meanwhile, and waits for all to have these bytes
   }
 
-  #isBroadcast(position: number, until: number): boolean {
-    const chunk = this.#broadcast;
-    return chunk !== undefined && chunk.start <= position && position < Math.min(chunk.end, until);
-  }
-
   async *#fromBroadcast(reader: InFlightReader, until: number, signal: AbortSignal): AsyncGenerator<SourcedChunk> {
-    const { start, bytes } = this.#broadcast!;
+    const { start, bytes } = this.#window!.chunkAt(reader.position)!;
     for (const chunk of this.origins.labelled(bytes.subarray(reader.position - start, until - start), reader)) {
       yield chunk;
       check(reader, signal); // broken off, its bytes are used for others

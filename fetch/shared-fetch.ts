@@ -5,21 +5,20 @@ import { BlobCorrupt, BlobUnavailable, type SourceName } from "#blob/source.ts";
 import { collectBytes, openVerified } from "#blob/verify.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { BlobStorePort, BlobWriter, CachedBlob } from "#store/store-port.ts";
+import type { WindowBudget } from "./broadcast-window.ts";
 import { closeFile, type FetchLog, newFile, PartialSource, resumeFile, withoutRestMissing } from "./fetch-file.ts";
-import { FetchReader } from "./fetch-reader.ts";
+import { type FetchReader, FetchReaders, type SharedFetchOptions } from "./fetch-reader.ts";
 import { FetchWriter } from "./fetch-writer.ts";
 import type { FetchedBlob, FetchRequest } from "./fetcher.ts";
 import { InFlightBlob } from "./in-flight-blob.ts";
 
-/** A reader that brought sources. */
-type Leader = FetchReader & { readonly request: FetchRequest };
-
+const defaultLingerMs = 10_000;
 const never = new AbortController().signal;
 
 /** A fetch, to be run once, as soon as its first reader has joined. */
 export class SharedFetch {
   readonly digest: Digest;
-  readonly readers = new Set<FetchReader>();
+  readonly readers = new FetchReaders(() => this.#left());
   /** Undefined before the size is known. */
   inFlight: InFlightBlob | undefined;
   /** Whether `ended` is near. */
@@ -29,42 +28,34 @@ export class SharedFetch {
   readonly ended = this.#ended.promise;
   readonly #store: BlobStorePort;
   readonly #log: FetchLog;
-  readonly #slowReaderBudgetMs: number | undefined;
+  readonly #options: SharedFetchOptions;
   readonly #cancelled = new AbortController();
-  #leader: Leader | undefined;
+  #lingering: NodeJS.Timeout | undefined;
+  #leader: FetchReader | undefined;
   #firstSource: SourceName = "store";
   #cached: CachedBlob | undefined;
   #file: BlobWriter | undefined;
   #writer: FetchWriter | undefined;
+  #windows: WindowBudget | undefined;
 
-  /** @param slowReaderBudgetMs - See `InFlightBlob`. */
-  constructor(store: BlobStorePort, digest: Digest, log: FetchLog, slowReaderBudgetMs?: number) {
+  constructor(store: BlobStorePort, digest: Digest, log: FetchLog, options: SharedFetchOptions = {}) {
     this.#store = store;
     this.digest = digest;
     this.#log = log;
-    this.#slowReaderBudgetMs = slowReaderBudgetMs;
+    this.#options = options;
   }
 
-  /** Whether one more reader may join: not in a broadcast, where the first bytes are gone. */
-  get isOpen(): boolean {
-    return !this.isEnding && !this.inFlight?.isBroadcasting;
+  /** Whether one more reader, from `position` on, may join. */
+  admits(position: number): boolean {
+    return !this.isEnding && (this.inFlight?.admits(position) ?? true);
   }
 
-  /** Take part until the signal fires or all is read. Without `request` only as long as others fetch. */
-  join(request: FetchRequest | undefined, signal: AbortSignal): FetchReader {
-    const onAbort = () => {
-      reader.isShared.reject(signal.reason);
-      reader.leave();
-    };
-    const reader: FetchReader = new FetchReader(request, () => {
-      signal.removeEventListener("abort", onAbort);
-      if (!this.readers.delete(reader)) return;
-      this.inFlight?.changes.notify();
-      if (this.readers.size === 0 && !this.isEnding) this.cancel();
-    });
-    this.readers.add(reader);
-    signal.addEventListener("abort", onAbort, { once: true });
+  /** Take part until the signal fires or all is read. */
+  join(request: FetchRequest, signal: AbortSignal): FetchReader {
+    const reader = this.readers.join(request, signal);
+    clearTimeout(this.#lingering);
     if (this.inFlight) reader.isShared.resolve(true);
+    this.inFlight?.changes.notify();
     return reader;
   }
 
@@ -76,12 +67,29 @@ export class SharedFetch {
     const isFollower = this.#leader !== reader;
     return {
       sizeBytes: inFlight.sizeBytes,
-      source: isFollower ? "store" : this.#firstSource,
+      source: isFollower && !this.#leader?.hasLeft ? "store" : this.#firstSource,
       isFollower,
       range: { start, end },
       chunks: inFlight.read(reader, start, end, signal),
       brokenOff: reader.brokenOff.signal,
     };
+  }
+
+  /**
+   * One reader has left. When all have, the fetch continues for a while: containerd drops its first
+   * request on purpose, and asks for parts next. What has brought more than half into the store is brought to its end.
+   */
+  #left(): void {
+    this.inFlight?.changes.notify();
+    if (this.readers.size > 0 || this.isEnding) return;
+    const { lingerMs = defaultLingerMs } = this.#options;
+    const canBeJoined = this.inFlight?.admits(Number.POSITIVE_INFINITY) ?? true;
+    if (lingerMs === 0 || !canBeJoined) this.cancel();
+    else this.#lingering = setTimeout(() => this.#isMostlyStored || this.cancel(), lingerMs);
+  }
+
+  get #isMostlyStored(): boolean {
+    return this.#file !== undefined && this.#file.writtenBytes > this.#file.sizeBytes / 2;
   }
 
   /** Break off; what is there stays as a partial. */
@@ -103,6 +111,7 @@ export class SharedFetch {
       keep = !(err instanceof BlobCorrupt);
       this.#failAll(err);
     }
+    clearTimeout(this.#lingering);
     await this.#close(keep);
     this.#ended.resolve();
   }
@@ -137,20 +146,20 @@ export class SharedFetch {
     throw new BlobUnavailable("no one is left who could fetch the blob", { cause: failure });
   }
 
-  #nextLeader(): Leader | undefined {
+  #nextLeader(): FetchReader | undefined {
     this.#cancelled.signal.throwIfAborted();
     this.#leader = undefined;
     this.#firstSource = "store"; // what an earlier one's sources have granted is not this one's
     for (const reader of this.readers) {
-      if (reader.hasLed || !reader.request) continue;
+      if (reader.hasLed) continue;
       reader.hasLed = true;
-      this.#leader = reader as Leader;
+      this.#leader = reader;
       break;
     }
     return this.#leader;
   }
 
-  async #fetchWith(leader: Leader): Promise<void> {
+  async #fetchWith(leader: FetchReader): Promise<void> {
     const partial = this.#file && this.#file.writtenBytes > 0 ? new PartialSource(this.#file) : undefined;
     const { blob, sources, events } = leader.request;
     const failed = new AbortController();
@@ -170,18 +179,23 @@ export class SharedFetch {
     }
   }
 
-  async #begin(sizeBytes: number, leader: Leader): Promise<FetchWriter> {
+  async #begin(sizeBytes: number, leader: FetchReader): Promise<FetchWriter> {
     this.#file ??= await newFile(this.#store, this.digest, sizeBytes, this.#log);
-    const inFlight = new InFlightBlob(sizeBytes, this.#file, this.readers, this.#slowReaderBudgetMs);
+    const { slowReaderBudgetMs, windows } = this.#options;
+    if (!this.#file && windows?.take()) this.#windows = windows;
+    const inFlight = new InFlightBlob(sizeBytes, this.#file, this.readers, {
+      slowReaderBudgetMs,
+      windowBytes: this.#windows?.windowBytes,
+    });
     if (sizeBytes <= collectBytes) inFlight.isVerified = true; // openVerified has seen all of it
-    if (!this.#file) this.#dismissAllBut(leader);
     const writer = new FetchWriter(inFlight, this.#file, this.#cancelled.signal);
+    if (!inFlight.admits(0)) this.#dismissAllBut(leader);
     this.#announce(inFlight);
     return writer;
   }
 
   /** Without a file no one can follow: everyone else reads on their own. */
-  #dismissAllBut(leader: Leader): void {
+  #dismissAllBut(leader: FetchReader): void {
     for (const reader of [...this.readers].filter((other) => other !== leader)) {
       reader.isShared.resolve(false);
       reader.leave();
@@ -194,7 +208,7 @@ export class SharedFetch {
   }
 
   /** Return when others may continue where this one failed. */
-  async #overcome(leader: Leader, err: unknown): Promise<void> {
+  async #overcome(leader: FetchReader, err: unknown): Promise<void> {
     leader.ownFailure = err;
     if (!this.inFlight) {
       leader.fail(err);
@@ -229,10 +243,7 @@ export class SharedFetch {
     const { digest } = this;
     if (err) this.#log.warn({ err, digest }, "a blob could not be written, it was served without the store");
     if (this.#file) await closeFile(this.#file, keep && !this.inFlight?.isBroadcasting, this.#log);
-    if (this.#cached) await closeCached(this.#cached, this.#log);
+    this.#windows?.give();
+    if (this.#cached) await closeFile(this.#cached, false, this.#log);
   }
-}
-
-async function closeCached(cached: CachedBlob, log: FetchLog): Promise<void> {
-  await cached.close().catch((err: unknown) => log.warn({ err }, "a cached blob could not be closed"));
 }

@@ -7,9 +7,9 @@ import type { Digest } from "#oci/digest.ts";
 import { type RangeRequest, resolveRange } from "#oci/range.ts";
 import type { BlobStorePort } from "#store/store-port.ts";
 import type { FetchLog } from "./fetch-file.ts";
-import type { FetchReader } from "./fetch-reader.ts";
+import type { FetchReader, SharedFetchOptions } from "./fetch-reader.ts";
 import { type FetchingRegistry, FetchScopes } from "./fetch-scopes.ts";
-import type { FetchedBlob, Fetcher, FetchRequest } from "./fetcher.ts";
+import { type FetchedBlob, type Fetcher, type FetchRequest, openPart, partOf } from "./fetcher.ts";
 import { SharedFetch } from "./shared-fetch.ts";
 
 /** A running fetch, for those who watch. */
@@ -21,14 +21,10 @@ export interface FetchProgress {
   readonly readers: number;
 }
 
-/** A range that begins this far ahead of what is there is not worth waiting for. */
-const aheadBytes = 8 * 1024 * 1024;
-
-/** How fetches are shared. */
-export interface SharedFetchOptions {
-  /** How long the others wait for a reader that holds them up after the disk has failed. @defaultValue 15000 */
-  readonly slowReaderBudgetMs?: number | undefined;
-}
+/** A range that begins farther ahead of what is there than both is not worth waiting for: one that ends before the blob … */
+const boundedReach = { bytes: 8 * 1024 * 1024, seconds: 1 };
+/** … and one to its end. */
+const openReach = { bytes: 64 * 1024 * 1024, seconds: 2 };
 
 /** All running fetches of one store, or those of one registry (`of`). */
 export class SharedFetches implements Fetcher {
@@ -89,14 +85,13 @@ export class SharedFetches implements Fetcher {
    * by the chunks, is what the puller's own sources said, never what the upstream said to another's credential. With a
    * partial on disk the size is known before a source is asked: a refusal then comes from the chunks, as BlobUnavailable.
    *
-   * A range starts a fetch, of all of the blob, only where each piece is verified. One that ends before the blob does
-   * waits until its bytes are verified, unless they come from "upstream" or a source that verifies each piece. It is the
-   * upstream's when the blob cannot be shared, has no such bytes, or they are so far ahead that the upstream has them
-   * earlier.
+   * A range to the blob's end (`bytes=k-`) is a reader of the whole blob, unless it begins far ahead of what is there. One
+   * that ends before the blob follows a fetch that is about to reach it, if that brings pieces that can be believed. Every
+   * other range is read by itself where each piece is verified, and else the upstream's.
    */
   async fetch(request: FetchRequest, signal: AbortSignal): Promise<FetchedBlob | undefined> {
     const { blob, sources, range, events } = request;
-    if (range) return this.#followRange(blob.digest, range, signal) ?? this.#startRange(request, range, signal);
+    if (range) return (await this.#shareRange(request, range, signal)) ?? openPart(request, range, signal);
     const joined = await this.#join(request, signal);
     if (joined) return joined.fetch.readBy(joined.reader, undefined, signal);
     const read = await openVerified(sources, blob, signal, events);
@@ -118,39 +113,39 @@ export class SharedFetches implements Fetcher {
     await Promise.all([...this.#all.values(), ...this.#inside.map((fetches) => fetches.close())]);
   }
 
-  /**
-   * Follow the fetch that runs for a part of the blob, if it will be there soon and may be given out as it comes.
-   * Undefined when there is no such fetch.
-   */
-  #followRange(digest: Digest, range: RangeRequest, signal: AbortSignal): FetchedBlob | undefined {
-    const fetch = this.#running.get(digest);
-    const inFlight = fetch?.isOpen ? fetch.inFlight : undefined;
+  /** As a reader of the fetch of the whole blob; undefined when it has to be read by itself. */
+  async #shareRange(request: FetchRequest, range: RangeRequest, signal: AbortSignal): Promise<FetchedBlob | undefined> {
+    if (!request.isLastResort) {
+      if (!isToEnd(range)) return this.#followRange(request, range, signal);
+      if (!this.#reachesToEnd(request, range.start)) return undefined;
+    }
+    const joined = await this.#join(request, signal, "start" in range ? range.start : 0);
+    return joined && readRange(joined, range, signal);
+  }
+
+  /** Follow the fetch that runs for a part, if it will be there soon and may be given out as it comes. */
+  #followRange(request: FetchRequest, range: RangeRequest, signal: AbortSignal): FetchedBlob | undefined {
+    const fetch = this.#running.get(request.blob.digest);
+    const inFlight = fetch?.inFlight;
     const part = inFlight && resolveRange(range, inFlight.sizeBytes);
-    if (!fetch || !part || signal.aborted) return undefined;
-    if (part.start > inFlight.releasedBytes + aheadBytes || !inFlight.mayRelease(part.start, part.end))
-      return undefined;
-    return fetch.readBy(fetch.join(undefined, signal), part, signal);
+    if (!fetch || !part || !fetch.admits(part.start) || signal.aborted) return undefined;
+    const isNear = inFlight.reaches(part.start, boundedReach.bytes, boundedReach.seconds);
+    if (!isNear || !inFlight.mayRelease(part.start, part.end)) return undefined;
+    return fetch.readBy(fetch.join(request, signal), part, signal);
   }
 
-  /** Have all of the blob fetched because of a part, where each piece is verified. Undefined when that is the upstream's. */
-  async #startRange(request: FetchRequest, range: RangeRequest, signal: AbortSignal): Promise<FetchedBlob | undefined> {
-    if (!request.sources[0]?.isVerified) return undefined;
-    const resumedBytes = this.#storeFor(request).partial(request.blob.digest)?.writtenBytes ?? 0;
-    const joined = await this.#join(request, signal);
-    if (!joined) return undefined;
-    const { fetch, reader } = joined;
-    const { sizeBytes, releasedBytes } = fetch.inFlight!;
-    const part = resolveRange(range, sizeBytes);
-    const isFar = part && part.start > Math.max(resumedBytes, releasedBytes) + aheadBytes;
-    if (part && !isFar) return fetch.readBy(reader, part, signal);
-    reader.leave();
-    return undefined;
-  }
-
-  /** Take part in the fetch of this blob, once its size is known. Undefined when the puller is on its own. */
-  async #join(request: FetchRequest, signal: AbortSignal): Promise<Joined | undefined> {
+  #reachesToEnd(request: FetchRequest, start: number): boolean {
     const { digest } = request.blob;
-    for (let fetch = this.#running.get(digest); fetch && !fetch.isOpen; fetch = this.#running.get(digest)) {
+    const { inFlight } = this.#running.get(digest) ?? {};
+    if (inFlight) return inFlight.reaches(start, openReach.bytes, openReach.seconds);
+    const onDisk = this.#storeFor(request).partial(digest)?.writtenBytes ?? 0;
+    return start <= onDisk + openReach.bytes;
+  }
+
+  /** Take part in the fetch of this blob from `start` on, once its size is known. Undefined when the puller is on its own. */
+  async #join(request: FetchRequest, signal: AbortSignal, start = 0): Promise<Joined | undefined> {
+    const { digest } = request.blob;
+    for (let fetch = this.#running.get(digest); fetch && !fetch.admits(start); fetch = this.#running.get(digest)) {
       if (!fetch.isEnding) return undefined;
       await raceAbort(fetch.ended, signal);
     }
@@ -171,7 +166,7 @@ export class SharedFetches implements Fetcher {
 
   #create(request: FetchRequest): SharedFetch {
     const { digest } = request.blob;
-    const fetch = new SharedFetch(this.#storeFor(request), digest, this.#log, this.#options.slowReaderBudgetMs);
+    const fetch = new SharedFetch(this.#storeFor(request), digest, this.#log, this.#options);
     this.#running.set(digest, fetch);
     this.#onCount(++this.#scopes.running);
     void fetch.ended.then(() => {
@@ -193,4 +188,12 @@ export class SharedFetches implements Fetcher {
 interface Joined {
   readonly fetch: SharedFetch;
   readonly reader: FetchReader;
+}
+
+function isToEnd(range: RangeRequest): range is { start: number; end: undefined } {
+  return "start" in range && range.end === undefined;
+}
+
+function readRange({ fetch, reader }: Joined, range: RangeRequest, signal: AbortSignal): FetchedBlob {
+  return fetch.readBy(reader, partOf(range, fetch.inFlight!.sizeBytes), signal);
 }

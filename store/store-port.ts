@@ -54,6 +54,16 @@ export interface BlobStorePort {
   delete(digest: Digest): Promise<boolean>;
 }
 
+/** A store that has nothing and takes nothing. */
+export const noStore: BlobStorePort = {
+  open: async () => undefined,
+  has: () => false,
+  begin: async () => undefined,
+  partial: () => undefined,
+  put: async () => false,
+  delete: async () => false,
+};
+
 /** The store's directory cannot be used: for the one who starts the program. The message names the directory and what to do. */
 export class StoreError extends Error {
   override readonly name = "StoreError";

@@ -66,7 +66,7 @@ export function observedSource(
     try {
       const read = await inner.open(blob, from, signal, repair);
       sample.isAwaited = false;
-      return { ...read, chunks: observed(read, from.offset, sample, leavesCrawling, signal, onAbort) };
+      return { ...read, chunks: observed(read, from, sample, leavesCrawling, signal, onAbort) };
     } catch (err: unknown) {
       signal.removeEventListener("abort", onAbort);
       sample.broke(err, signal);
@@ -77,14 +77,14 @@ export function observedSource(
 
 async function* observed(
   { chunks, sizeBytes }: BlobRead,
-  offset: number,
+  { offset, end = sizeBytes }: ResumePoint,
   sample: ReadSample,
   leavesCrawling: boolean,
   signal: AbortSignal,
   onAbort: () => void,
 ): AsyncGenerator<Uint8Array> {
   const iterator = chunks[Symbol.asyncIterator]();
-  let left = sizeBytes - offset;
+  let left = Math.min(end, sizeBytes) - offset;
   try {
     for (;;) {
       if (leavesCrawling && sample.isCrawling) {

@@ -8,9 +8,17 @@ import { LengthUnknown, UpstreamAnswer } from "#blob/upstream-source.ts";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
 import { RegistryError } from "#oci/errors.ts";
 import { RegistryUnreachable } from "#oci/registry-client.ts";
-import { PullerGone, provenance, sendAnswer, sendError, sendUnavailable } from "../http/answers.ts";
+import {
+  etagOf,
+  PullerGone,
+  provenance,
+  sendAnswer,
+  sendError,
+  sendUnavailable,
+  sendVerdict,
+} from "../http/answers.ts";
 import { answerCached } from "../http/cached-answer.ts";
-import { isWhole, type Wanted, wantedBy } from "../http/semantics.ts";
+import { isWhole, judgeConditions, wantedBy } from "../http/semantics.ts";
 import type { RequestContext } from "../registries/router.ts";
 import { learnRight, RightUnanswered } from "../rights/rights.ts";
 import { BlobRecord } from "../status/blob-record.ts";
@@ -19,7 +27,7 @@ import type { PullLog } from "../status/pull-log.ts";
 import { upstreamErrorKind } from "../status/upstream-answer.ts";
 import type { BlobRequest, PassServices, ServeServices } from "./blob-request.ts";
 import { passBlob, passHead } from "./pass-blob.ts";
-import { headFromNdn, mayUseCached, serveCached, servePart, serveWhole } from "./serve-blob.ts";
+import { headFromNdn, mayUseCached, serveBlob, serveCached, type WantedOfBlob } from "./serve-blob.ts";
 
 /** What the blob handler of one registry uses. */
 export interface BlobServices extends ServeServices, PassServices {
@@ -51,36 +59,61 @@ export function createBlobRoute(services: BlobServices): BlobHandler {
 
 async function answerGet(services: BlobServices, asked: BlobRequest, digestText: string): Promise<void> {
   const digest = parseSha256(digestText);
-  const isServed =
-    digest !== undefined &&
-    (await serve(services, asked, digest).catch((err: unknown) => {
-      const isLeftToUpstream = err instanceof LengthUnknown || err instanceof RightUnanswered;
-      if (!isLeftToUpstream || asked.response.headersSent) throw err;
-      return false;
-    }));
-  if (!isServed) await passBlob(services, asked, digestText);
+  if (digest === undefined) return passBlob(services, asked, digestText);
+  const leftToUpstream = (err: unknown): false => {
+    const isLeft = err instanceof LengthUnknown || err instanceof RightUnanswered;
+    if (!isLeft || asked.response.headersSent) throw err;
+    return false;
+  };
+  if (await serve(services, asked, digest).catch(leftToUpstream)) return;
+  try {
+    await passBlob(services, asked, digest);
+  } catch (err: unknown) {
+    if (!(err instanceof RegistryUnreachable) || asked.response.headersSent) throw err;
+    const wanted = (await whatIsWanted(services, asked, digest)) ?? { ranges: [] };
+    if (!(await serveBlob(services, asked, digest, { ...wanted, isLastResort: true }))) throw err;
+  }
 }
 
 /** False, with nothing sent, when the upstream is to answer. */
 async function serve(services: BlobServices, asked: BlobRequest, digest: Digest): Promise<boolean> {
   if (await serveCached(services, asked, digest)) return true;
+  if (await answerCondition(services, asked, digest)) return true;
   const wanted = await whatIsWanted(services, asked, digest);
-  if (wanted.kind === "other") return servePart(services, asked, digest);
-  return serveWhole(services, asked, digest, wanted.range);
+  return wanted !== undefined && serveBlob(services, asked, digest, wanted);
 }
 
-/** A range may turn out to be the whole blob once its size is known: the upstream says it with the puller's right. */
+/** Answer 304 or 412 if that is what the puller's conditions come to, for a blob that it may have. */
+async function answerCondition(
+  { rights }: Pick<BlobServices, "rights">,
+  { request, response, repository, puller }: BlobRequest,
+  digest: Digest,
+): Promise<boolean> {
+  const verdict = judgeConditions(request.headers, etagOf(digest));
+  if (!verdict || (await rights.ask(puller, { repository, digest })).kind !== "granted") return false;
+  sendVerdict(response, verdict, { digest, source: "upstream" });
+  return true;
+}
+
+/**
+ * Undefined when the upstream is to say what the request means. A range of all of the blob is one to its end: the
+ * upstream says the size with the puller's right.
+ */
 async function whatIsWanted(
   { rights }: Pick<BlobServices, "rights">,
   { request, repository, puller }: BlobRequest,
   digest: Digest,
-): Promise<Exclude<Wanted, { kind: "perhaps whole" }>> {
-  const wanted = wantedBy(request.headers);
-  if (wanted.kind !== "perhaps whole") return wanted;
+): Promise<WantedOfBlob | undefined> {
+  const wanted = wantedBy(request.headers, etagOf(digest));
+  if (wanted.kind === "whole") return { ranges: undefined };
+  if (wanted.kind === "invalid") return undefined;
+  const [range, ...others] = wanted.ranges;
+  const isPerhapsWhole =
+    others.length === 0 && ("suffix" in range! || (range!.start === 0 && range!.end !== undefined));
+  if (!isPerhapsWhole) return wanted;
   const right = await rights.ask(puller, { repository, digest });
   const sizeBytes = right.kind === "granted" ? right.sizeBytes : undefined;
-  const isAll = sizeBytes !== undefined && isWhole(wanted.range, sizeBytes);
-  return isAll ? { kind: "whole", range: wanted.range } : { kind: "other" };
+  return sizeBytes !== undefined && isWhole(range!, sizeBytes) ? { ranges: [{ start: 0, end: undefined }] } : wanted;
 }
 
 async function answerHead(
@@ -138,7 +171,8 @@ async function headFromStore(
   if (!cached) return false;
   metrics.offlineAnswers.inc({ what: "blob" });
   try {
-    return await answerCached(request, response, cached, { signal });
+    await answerCached(request, response, cached, { signal });
+    return true;
   } finally {
     await cached.close();
   }

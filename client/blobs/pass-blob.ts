@@ -25,16 +25,18 @@ const passedOn = [
 export async function passBlob(services: PassServices, blob: BlobRequest, digest: string): Promise<void> {
   const { request, response, repository, puller, signal, record } = blob;
   const { registry, bandwidth, rights } = services;
-  const headers = Object.fromEntries(
-    passedOn.flatMap((name) => (request.headers[name] === undefined ? [] : [[name, String(request.headers[name])]])),
-  );
+  const etag = `"${digest}"`;
+  // The registry may know the blob by another tag than all answers here have: these conditions are met.
+  const isMet = (name: string) => ["if-match", "if-range"].includes(name) && request.headers[name] === etag;
+  const isPassed = (name: string) => request.headers[name] !== undefined && !isMet(name);
+  const headers = Object.fromEntries(passedOn.filter(isPassed).map((name) => [name, String(request.headers[name])]));
   // Another algorithm is no `Digest` of ours, but the registry knows what it is.
   const question = { auth: puller.auth, headers, isPatient: true, signal };
   const answer = await registry.getBlob(repository, digest as Digest, question);
   learnRight(rights, { puller, repository, digest }, answer.status);
   const isBlob = answer.status === 200 || answer.status === 206;
-  const extra = isBlob ? { "docker-content-digest": digest } : {};
-  const all = { ...extra, ...endToEnd(answer.headers), ...provenance("upstream", "bypass") };
+  const extra = isBlob ? { "docker-content-digest": digest, etag } : {};
+  const all = { ...endToEnd(answer.headers), ...extra, ...provenance("upstream", "bypass") };
   if (answer.status === 204 || answer.status === 304) {
     answer.body.resume();
     return void response.writeHead(answer.status, all).end();

@@ -2,22 +2,21 @@
  * A blob for one puller: from the cache, or as it is fetched; others who want it meanwhile follow the same fetch.
  */
 import type { ReadEvents } from "#blob/fallback.ts";
-import { type BlobSource, fromStart } from "#blob/source.ts";
+import { type BlobSource, BlobUnavailable, fromStart } from "#blob/source.ts";
 import type { VerifiedRead } from "#blob/verify.ts";
 import type { FetchedBlob } from "#fetch/fetcher.ts";
 import type { Digest } from "#oci/digest.ts";
-import { formatContentRange, parseRange, type RangeRequest } from "#oci/range.ts";
-import { blobHeaders, endBody, writeChunk } from "../http/answers.ts";
-import { answerCached } from "../http/cached-answer.ts";
-import { isConditional, isWhole } from "../http/semantics.ts";
+import type { RangeRequest } from "#oci/range.ts";
+import { blobHeaders, sendUnsatisfiable, writeChunk } from "../http/answers.ts";
+import { answerCached, sendParts } from "../http/cached-answer.ts";
+import { type Part, partsOf } from "../http/semantics.ts";
 import { learnRight } from "../rights/rights.ts";
 import type { BlobRequest, ServeServices } from "./blob-request.ts";
 
 /**
  * Answer from the store.
  *
- * @returns False, with nothing sent, when it is not cached, not for this puller, or asked for in a way that only the
- * upstream answers.
+ * @returns False, with nothing sent, when it is not cached, or not for this puller.
  * @throws RegistryUnreachable when no one says whether the puller may have it.
  */
 export async function serveCached(services: ServeServices, asked: BlobRequest, digest: Digest): Promise<boolean> {
@@ -28,38 +27,10 @@ export async function serveCached(services: ServeServices, asked: BlobRequest, d
     if (!mayUseCached(services, asked.repository, digest) || !(await isGranted(services, asked, digest))) return false;
     record.met("store");
     record.sizeBytes = cached.sizeBytes;
-    return await answerCached(request, response, cached, { signal, wrote: (bytes) => record.wrote("store", bytes) });
-  } finally {
-    await cached.close();
-  }
-}
-
-/**
- * Answer a part of a blob that is being fetched, or that can be fetched in parts because each is verified.
- *
- * @returns False, with nothing sent, when the upstream is to be asked for it.
- */
-export async function servePart(services: ServeServices, asked: BlobRequest, digest: Digest): Promise<boolean> {
-  const { request, response, repository, record } = asked;
-  const { range: header } = request.headers;
-  const range = header === undefined || isConditional(request.headers) ? undefined : parseRange(header);
-  if (!range || !services.store || !(await isGranted(services, asked, digest))) return false;
-  const enough = new AbortController();
-  const signal = AbortSignal.any([asked.signal, enough.signal]);
-  try {
-    const sources = services.sources.for(asked.puller, { repository, digest });
-    const events = eventsOf(services, asked, digest);
-    const mayUse = mayUseCached(services, repository, digest);
-    const wanted = { blob: { repository, digest }, sources, range, events, mayUseCached: mayUse };
-    const read = await services.fetcher.fetch(wanted, signal);
-    if (!read) return false;
-    record.met(read.isFollower ? "follower" : "miss");
-    record.sizeBytes = read.range.end - read.range.start;
-    response.writeHead(206, headersOf(digest, read));
-    await sendRead(services, asked, digest, read, signal);
+    await answerCached(request, response, cached, { signal, wrote: (bytes) => record.wrote("store", bytes) });
     return true;
   } finally {
-    enough.abort();
+    await cached.close();
   }
 }
 
@@ -76,14 +47,6 @@ export function mayUseCached(
   return authorize === "upstream" || !fetcher.areOthers || rights.hasServed(repository, digest);
 }
 
-function headersOf(digest: Digest, { sizeBytes, source, range }: FetchedBlob) {
-  return {
-    ...blobHeaders(digest, sizeBytes, source, false),
-    "content-length": range.end - range.start,
-    "content-range": formatContentRange(range, sizeBytes),
-  };
-}
-
 async function isGranted(
   { authorize, rights, metrics }: ServeServices,
   { puller, repository }: Pick<BlobRequest, "puller" | "repository">,
@@ -95,34 +58,57 @@ async function isGranted(
   return right.kind === "granted";
 }
 
+/** What a puller wants of a blob, and whom else it may be asked. */
+export interface WantedOfBlob {
+  /** One after the other; of none only the size is told (416). @defaultValue all of it */
+  readonly ranges?: readonly RangeRequest[] | undefined;
+  /** The upstream cannot be asked for it. @defaultValue false */
+  readonly isLastResort?: boolean | undefined;
+}
+
 /**
- * Serve the whole blob; false, with nothing sent, when `range` turns out not to be all of it, or when the upstream
+ * Serve the blob, or ranges of it; false, with nothing sent, when the upstream is to be asked for them, or when it
  * refuses the puller what others or the disk have: its own answer is then the puller's.
  *
  * @throws The errors of `openVerified`, also after bytes have been sent.
  */
-export async function serveWhole(
+export async function serveBlob(
   services: ServeServices,
   asked: BlobRequest,
   digest: Digest,
-  range: RangeRequest | undefined,
+  { ranges, isLastResort }: WantedOfBlob,
 ): Promise<boolean> {
   const { response, repository, puller, record } = asked;
   const enough = new AbortController();
   const signal = AbortSignal.any([asked.signal, enough.signal]);
-  const blob = { repository, digest };
-  const sources = services.sources.for(puller, blob);
-  const events = eventsOf(services, asked, digest);
-  const mayUse = mayUseCached(services, repository, digest);
+  const open = (range: RangeRequest | undefined) => {
+    const blob = { repository, digest };
+    const sources = services.sources.for(puller, blob);
+    const events = eventsOf(services, asked, digest);
+    const mayUse = mayUseCached(services, repository, digest);
+    return services.fetcher.fetch({ blob, sources, range, isLastResort, events, mayUseCached: mayUse }, signal);
+  };
   try {
-    const read = await services.fetcher.fetch({ blob, sources, events, mayUseCached: mayUse }, signal);
-    if (!read) return false;
-    if (range && !isWhole(range, read.sizeBytes)) return false;
-    if (!(await mayHave(services, asked, digest, read))) return false;
+    const read = await open(ranges?.[0]);
+    if (!read || !(await mayHave(services, asked, digest, read))) return false;
+    const { sizeBytes, source } = read;
     record.met(read.isFollower ? "follower" : "miss");
-    record.sizeBytes = read.sizeBytes;
-    response.writeHead(range ? 206 : 200, blobHeaders(digest, read.sizeBytes, read.source, range !== undefined));
-    await sendRead(services, asked, digest, read, signal);
+    const blob = { digest, sizeBytes, source };
+    const parts = ranges && partsOf({ kind: "ranges", ranges }, sizeBytes);
+    if (parts?.length === 0) sendUnsatisfiable(response, blob);
+    else {
+      record.sizeBytes = (parts ?? [{ start: 0, end: sizeBytes }]).reduce(
+        (sum, { start, end }) => sum + end - start,
+        0,
+      );
+      const send = async (part: Part) => {
+        const isOpen = read.range.start === part.start && read.range.end === part.end;
+        const one = isOpen ? read : await open(parts && part);
+        if (!one) throw new BlobUnavailable(`bytes ${part.start} to ${part.end} cannot be read`);
+        await sendRead(services, asked, digest, one, signal);
+      };
+      await sendParts(response, blob, parts, send, signal);
+    }
     return true;
   } finally {
     enough.abort();
@@ -143,7 +129,6 @@ async function sendRead(
     await writeChunk(response, bytes, ends);
     record.wrote(source, bytes.length);
   }
-  await endBody(response, ends);
   // A blob whose bytes have been proven and sent is one that this registry serves; before that NDN may have lied.
   if (services.authorize === "none") services.rights.served(digest);
 }
@@ -181,7 +166,7 @@ export async function headFromNdn(ndn: BlobSource, blob: Omit<BlobRequest, "reco
   try {
     const signal = AbortSignal.any([blob.signal, enough.signal]);
     const { sizeBytes } = await ndn.open({ repository: blob.repository, digest }, fromStart, signal);
-    blob.response.writeHead(200, blobHeaders(digest, sizeBytes, ndn.name, false)).end();
+    blob.response.writeHead(200, blobHeaders({ digest, sizeBytes, source: ndn.name })).end();
   } finally {
     enough.abort();
   }

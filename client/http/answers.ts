@@ -4,30 +4,59 @@ import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { findCause, reasonOf } from "#base/errors.ts";
 import type { SourceName } from "#blob/source.ts";
 import type { Digest } from "#oci/digest.ts";
-import { HelpFailed, type RegistryAnswer, RegistryError, RegistryUnreachable } from "#oci/errors.ts";
+import { errorJson, HelpFailed, type RegistryAnswer, RegistryError, RegistryUnreachable } from "#oci/errors.ts";
 import { formatContentRange } from "#oci/range.ts";
-import { endToEnd } from "./semantics.ts";
+import { endToEnd, type Part } from "./semantics.ts";
 
 /** On every answer under `/v2/` that is made here. */
 export const apiVersion = { "docker-distribution-api-version": "registry/2.0" } as const;
 
-/** Headers of a 200, or of a 206 that carries all of the blob. */
-export function blobHeaders(
-  digest: Digest,
-  sizeBytes: number,
-  source: SourceName,
-  isPartial: boolean,
-): OutgoingHttpHeaders {
+/** A blob, as far as the head of an answer depends on it. */
+export interface AnsweredBlob {
+  readonly digest: Digest;
+  /** Of the whole blob. */
+  readonly sizeBytes: number;
+  /** Of the first byte. */
+  readonly source: SourceName;
+}
+
+/** Its strong entity tag: a digest names exactly these bytes. */
+export function etagOf(digest: Digest): string {
+  return `"${digest}"`;
+}
+
+/** What is true of the blob whatever is sent of it. */
+export function describedBlob({ digest, source }: Omit<AnsweredBlob, "sizeBytes">): OutgoingHttpHeaders {
+  return { ...apiVersion, "docker-content-digest": digest, etag: etagOf(digest), ...provenance(source) };
+}
+
+/** Headers of a 200, or with `part` of a 206 that carries these bytes. */
+export function blobHeaders(blob: AnsweredBlob, part?: Part): OutgoingHttpHeaders {
+  const { sizeBytes } = blob;
   return {
-    ...apiVersion,
+    ...describedBlob(blob),
     "content-type": "application/octet-stream",
-    "content-length": sizeBytes,
-    ...(isPartial && { "content-range": formatContentRange({ start: 0, end: sizeBytes }, sizeBytes) }),
+    "content-length": part ? part.end - part.start : sizeBytes,
+    ...(part && { "content-range": formatContentRange(part, sizeBytes) }),
     "accept-ranges": "bytes",
-    "docker-content-digest": digest,
-    etag: `"${digest}"`,
-    ...provenance(source),
   };
+}
+
+/** 416: no range of the request can be satisfied. */
+export function sendUnsatisfiable(response: ServerResponse, blob: AnsweredBlob): void {
+  const body = errorJson("RANGE_INVALID", `the blob has ${blob.sizeBytes} bytes`);
+  const headers = {
+    ...describedBlob(blob),
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(body),
+    "content-range": `bytes */${blob.sizeBytes}`,
+  };
+  response.writeHead(416, headers).end(body);
+}
+
+/** What the puller's conditions have come to: 304 or 412. */
+export function sendVerdict(response: ServerResponse, verdict: 304 | 412, blob: Omit<AnsweredBlob, "sizeBytes">): void {
+  response.writeHead(verdict, { ...describedBlob(blob), ...(verdict === 412 && { "content-length": 0 }) }).end();
 }
 
 /** Where the first byte comes from; `Cache-Status` is RFC 9211. */

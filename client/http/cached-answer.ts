@@ -1,12 +1,19 @@
 /**
  * GET and HEAD of a blob that is cached: everything that can be said without the upstream.
  */
-import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
-import { errorJson } from "#oci/errors.ts";
-import { formatContentRange } from "#oci/range.ts";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { CachedBlob } from "#store/store-port.ts";
-import { apiVersion, blobHeaders, provenance, writeAll } from "./answers.ts";
-import { judgeConditions, judgeRange } from "./semantics.ts";
+import {
+  type AnsweredBlob,
+  blobHeaders,
+  endBody,
+  etagOf,
+  sendUnsatisfiable,
+  sendVerdict,
+  writeChunk,
+} from "./answers.ts";
+import { multipartOf } from "./multipart.ts";
+import { judgeConditions, type Part, partsOf, wantedBy } from "./semantics.ts";
 
 /** What else an answer needs. */
 export interface CachedAnswerOptions {
@@ -17,10 +24,9 @@ export interface CachedAnswerOptions {
 }
 
 /**
- * Answer as docker-registry does, where RFC 9110 allows that: conditions first, then the range. Dates cannot be judged,
+ * Answer as docker-registry does, where RFC 9110 allows that: conditions first, then ranges. Dates cannot be judged,
  * since blobs have none, and are ignored. The blob stays open; the caller closes it.
  *
- * @returns False, with nothing sent, when several ranges are wanted: those are the upstream's to answer.
  * @throws Error when the file cannot be read, or the signal's reason; the response is then to be broken off.
  */
 export async function answerCached(
@@ -28,57 +34,57 @@ export async function answerCached(
   response: ServerResponse,
   cached: CachedBlob,
   { signal, wrote = () => {} }: CachedAnswerOptions,
-): Promise<boolean> {
+): Promise<void> {
   const { digest, sizeBytes } = cached;
-  const etag = `"${digest}"`;
-  const verdict = judgeConditions(headers, etag);
-  if (verdict === 304) return sendEmpty(response, 304, described(cached));
-  if (verdict === 412) return sendEmpty(response, 412, { ...described(cached), "content-length": 0 });
+  const blob = { digest, sizeBytes, source: "store" } as const;
+  const verdict = judgeConditions(headers, etagOf(digest));
+  if (verdict) return sendVerdict(response, verdict, blob);
   // RFC 9110 § 14.2: a range means something to GET only.
-  const wanted = method === "GET" ? judgeRange(headers, etag, sizeBytes) : ({ kind: "whole" } as const);
-  if (wanted.kind === "several") return false;
-  if (wanted.kind === "unsatisfiable") return sendUnsatisfiable(response, cached);
-  const { start, end } = wanted.kind === "part" ? wanted : { start: 0, end: sizeBytes };
-  const all = blobHeaders(digest, sizeBytes, "store", false);
-  if (wanted.kind === "whole") response.writeHead(200, all);
+  if (method !== "GET") return void response.writeHead(200, blobHeaders(blob)).end();
+  const parts = partsOf(wantedBy(headers, etagOf(digest)), sizeBytes);
+  if (parts?.length === 0) return sendUnsatisfiable(response, blob);
+  const send = async (part: Part) => {
+    for await (const bytes of cached.read(part.start, part.end)) {
+      await writeChunk(response, bytes, signal);
+      wrote(bytes.length);
+    }
+  };
+  await sendParts(response, blob, parts, send, signal);
+}
+
+/**
+ * A 200 with the whole blob where `parts` is undefined, else a 206 with at least one part.
+ *
+ * @param send - Writes the payload of one part.
+ */
+export async function sendParts(
+  response: ServerResponse,
+  blob: AnsweredBlob,
+  parts: readonly Part[] | undefined,
+  send: (part: Part) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  const [first, ...more] = parts ?? [];
+  if (more.length > 0) await sendMultipart(response, blob, parts!, send, signal);
   else {
-    const contentRange = formatContentRange(wanted, sizeBytes);
-    response.writeHead(206, { ...all, "content-length": end - start, "content-range": contentRange });
+    response.writeHead(first ? 206 : 200, blobHeaders(blob, first));
+    await send(first ?? { start: 0, end: blob.sizeBytes });
   }
-  if (method !== "GET") return sendNothing(response);
-  await writeAll(
-    response,
-    cached.read(start, end),
-    (bytes) => bytes,
-    ({ length }) => wrote(length),
-    signal,
-  );
-  return true;
+  await endBody(response, signal);
 }
 
-/** What is true of the blob whatever is sent of it. */
-function described({ digest }: CachedBlob): OutgoingHttpHeaders {
-  return { ...apiVersion, "docker-content-digest": digest, etag: `"${digest}"`, ...provenance("store") };
-}
-
-function sendEmpty(response: ServerResponse, status: number, headers: OutgoingHttpHeaders): true {
-  response.writeHead(status, headers);
-  return sendNothing(response);
-}
-
-function sendNothing(response: ServerResponse): true {
-  response.end();
-  return true;
-}
-
-function sendUnsatisfiable(response: ServerResponse, cached: CachedBlob): true {
-  const body = errorJson("RANGE_INVALID", `the blob has ${cached.sizeBytes} bytes`);
-  response.writeHead(416, {
-    ...described(cached),
-    "content-type": "application/json",
-    "content-length": Buffer.byteLength(body),
-    "content-range": `bytes */${cached.sizeBytes}`,
-  });
-  response.end(body);
-  return true;
+async function sendMultipart(
+  response: ServerResponse,
+  blob: AnsweredBlob,
+  parts: readonly Part[],
+  send: (part: Part) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { contentType, contentLength, heads, tail } = multipartOf(parts, blob.sizeBytes);
+  response.writeHead(206, { ...blobHeaders(blob), "content-type": contentType, "content-length": contentLength });
+  for (const [i, part] of parts.entries()) {
+    await writeChunk(response, heads[i]!, signal);
+    await send(part);
+  }
+  await writeChunk(response, tail, signal);
 }

@@ -101,51 +101,51 @@ function names(list: string, etag: string): boolean {
   return list.match(/(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g)?.some((named) => named === etag) ?? false;
 }
 
-/** How much of something of known size a GET wants. */
-export type WantedRange =
-  | { readonly kind: "whole" }
-  | { readonly kind: "part"; readonly start: number; readonly end: number }
-  | { readonly kind: "several" }
-  | { readonly kind: "unsatisfiable" };
-
-/**
- * Read `Range` and `If-Range` (RFC 9110 § 14.2). Units that are not bytes are ignored; byte ranges that are no ranges
- * (`5-3`) are refused, as docker-registry does.
- */
-export function judgeRange(headers: IncomingHttpHeaders, etag: string, sizeBytes: number): WantedRange {
-  const { range: header } = headers;
-  if (header === undefined || !isRangeValid(headers, etag)) return { kind: "whole" };
-  const unit = /^\s*([!#$%&'*+.^_`|~0-9a-z-]+)=/i.exec(header)?.[1];
-  if (unit !== undefined && unit.toLowerCase() !== "bytes") return { kind: "whole" };
-  if (header.includes(",")) return { kind: "several" };
-  const range = parseRange(header.trim());
-  const part = range && resolveRange(range, sizeBytes);
-  return part ? { kind: "part", ...part } : { kind: "unsatisfiable" };
-}
-
-/** What a GET of a blob asks for, as far as its headers tell: all of it can come from anywhere. */
-export type Wanted =
-  | { readonly kind: "whole" /** To be answered with 206 when given. */; readonly range?: RangeRequest }
-  /** All of the blob if it has no more than these bytes. */
-  | { readonly kind: "perhaps whole"; readonly range: RangeRequest }
-  | { readonly kind: "other" };
-
 const conditions = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"];
-
-/** Read the headers of a GET (RFC 9110 § 13 and § 14). */
-export function wantedBy(headers: IncomingHttpHeaders): Wanted {
-  if (isConditional(headers)) return { kind: "other" };
-  if (headers.range === undefined) return { kind: "whole" };
-  const range = parseRange(headers.range);
-  if (!range) return { kind: "other" };
-  if ("suffix" in range) return { kind: "perhaps whole", range };
-  if (range.start > 0) return { kind: "other" };
-  return { kind: range.end === undefined ? "whole" : "perhaps whole", range };
-}
 
 /** Whether the answer depends on what the puller has (RFC 9110 § 13). */
 export function isConditional(headers: IncomingHttpHeaders): boolean {
   return conditions.some((name) => headers[name] !== undefined);
+}
+
+/** How much a GET wants, before the size is known. */
+export type Wanted =
+  | { readonly kind: "whole" }
+  | { readonly kind: "ranges"; readonly ranges: readonly RangeRequest[] }
+  /** Bytes that are no ranges (`5-3`): refused, as docker-registry does. */
+  | { readonly kind: "invalid" };
+
+/** A request with more ranges gets the whole (RFC 9110 § 14.2: a server may ignore them). */
+const maxRanges = 16;
+
+/** Read `Range` and `If-Range` (RFC 9110 § 14.2, § 13.1.5). Units that are not bytes are ignored. */
+export function wantedBy(headers: IncomingHttpHeaders, etag: string): Wanted {
+  const { range: header } = headers;
+  if (header === undefined || !isRangeValid(headers, etag)) return { kind: "whole" };
+  const [, unit, set = ""] = /^\s*([!#$%&'*+.^_`|~0-9a-z-]+)=(.*)$/is.exec(header) ?? [];
+  if (unit !== undefined && unit.toLowerCase() !== "bytes") return { kind: "whole" };
+  const ranges = set.split(",").flatMap((one) => (one.trim() === "" ? [] : [parseRange(`bytes=${one.trim()}`)]));
+  if (ranges.length > maxRanges) return { kind: "whole" };
+  const isValid = ranges.length > 0 && ranges.every((range) => range !== undefined);
+  return isValid ? { kind: "ranges", ranges } : { kind: "invalid" };
+}
+
+/** A part of something, `[start, end)`. */
+export interface Part {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * The parts of something of known size that are wanted: none when no range can be satisfied (416), undefined for all of
+ * it, as for ranges that together are longer than it.
+ */
+export function partsOf(wanted: Wanted, sizeBytes: number): readonly Part[] | undefined {
+  if (wanted.kind === "whole") return undefined;
+  if (wanted.kind === "invalid") return [];
+  const parts = wanted.ranges.flatMap((range) => resolveRange(range, sizeBytes) ?? []);
+  const total = parts.reduce((sum, { start, end }) => sum + end - start, 0);
+  return parts.length > 1 && total > sizeBytes ? undefined : parts;
 }
 
 /** Whether a range selects all of a blob of this size; never so when the blob is empty, where no range is satisfiable. */

@@ -27,7 +27,7 @@ test("the next source learns the hash of what is already there", async () => {
   const second: BlobSource = {
     name: "upstream",
     open: (ref, from, signal) => {
-      seen.push(from.prefixSha256().toString("hex"));
+      seen.push(from.prefixSha256!().toString("hex"));
       return holds(blob).open(ref, from, signal);
     },
   };

@@ -90,8 +90,12 @@ export async function ask(
 }
 
 /** Begin a GET; the caller reads or destroys the answer. */
-export async function begin(base: URL, path: string): Promise<IncomingMessage> {
-  const sent = get({ host: base.hostname, port: base.port, path, agent: false });
+export async function begin(
+  base: URL,
+  path: string,
+  options: { readonly headers?: Record<string, string> } = {},
+): Promise<IncomingMessage> {
+  const sent = get({ host: base.hostname, port: base.port, path, agent: false, ...options });
   const [answer] = (await once(sent, "response")) as [IncomingMessage];
   return answer;
 }

@@ -1,20 +1,32 @@
-import { beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { collectBytes } from "#blob/verify.ts";
+import { WindowBudget } from "#fetch/broadcast-window.ts";
 import { createDirectFetcher, type Fetcher } from "#fetch/fetcher.ts";
+import { noStore } from "#store/store-port.ts";
 import { blobOf, holds, unavailable } from "#test/blob/faulty-sources.ts";
-import { leaver, takeAll } from "./fetch-stage.ts";
+import { digestOf } from "#test/support/random-bytes.ts";
+import { leaver, StagedFetches, Taker, takeAll } from "./fetch-stage.ts";
 import { gated } from "./gated-source.ts";
 
 const blob = blobOf("direct", 300_000);
 const size = blob.bytes.length;
+const mib = 1024 * 1024;
+const big = blobOf("direct ranges", collectBytes + 4 * mib);
+const toEnd = (start: number) => ({ start, end: undefined });
+const part = (start: number, end?: number) => digestOf(big.bytes.subarray(start, end));
 
 /** Reads that have begun, less those that have ended. */
 let running: number;
 let changes: number[];
 let fetcher: Fetcher;
+let ranges: StagedFetches;
+
+afterEach(() => ranges.close());
 
 beforeEach(() => {
   [running, changes] = [0, []];
-  fetcher = createDirectFetcher((change) => {
+  ranges = new StagedFetches(noStore, { warn: () => {} }, undefined, { windows: new WindowBudget(mib, 1) });
+  fetcher = createDirectFetcher(ranges, (change) => {
     running += change;
     changes.push(change);
   });
@@ -40,13 +52,71 @@ test("without a store each puller reads all of a blob from its own sources, and 
   expect(changes).toEqual([1, 1, -1, -1]);
 });
 
-test("without a store a range is the upstream's: no source is asked, and nothing counted", async () => {
-  const source = { ...holds(blob), isVerified: true };
-  const range = { start: 0, end: 100 };
-  expect(await fetcher.fetch({ blob: blob.ref, sources: [source], range }, leaver().signal)).toBeUndefined();
-  expect(source.openedAt).toEqual([]);
-  expect(changes).toEqual([]);
+test("without a store a part is read by itself where each piece is verified, and else the upstream's", async () => {
+  const sources = [holds(blob)];
+  const range = { start: 1_000, end: 2_000 };
+  expect(await fetcher.fetch({ blob: blob.ref, sources, range }, leaver().signal)).toBeUndefined();
+  expect(sources[0]!.openedAt).toEqual([]);
+  const verified = [{ ...sources[0]!, isVerified: true }];
+  const read = await fetcher.fetch({ blob: blob.ref, sources: verified, range }, leaver().signal);
+  expect(read).toMatchObject({ sizeBytes: size, range, source: "ndn" });
+  expect((await takeAll(read!)).digest).toBe(digestOf(blob.bytes.subarray(1_000, 2_000)));
+  expect(sources[0]!.openedAt).toEqual([1_000]);
   expect(fetcher.areOthers).toBe(false);
+});
+
+test("without a store ranges to the end share one fetch, as far as one asks soon enough for what has passed", async () => {
+  const source = gated(big, "ndn");
+  const read = async (start: number, { signal } = leaver()) => {
+    const got = await fetcher.fetch({ blob: big.ref, sources: [source], range: toEnd(start) }, signal);
+    return got && new Taker(got);
+  };
+  // As containerd does: all of it, dropped, then from several places at once, each left when it has its part.
+  const [first, parts] = [leaver(), [leaver(), leaver(), leaver()] as const];
+  await read(0, first);
+  first.leave();
+  const readers = await Promise.all([read(0, parts[0]), read(4 * mib, parts[1]), read(8 * mib, parts[2])]);
+  source.allow(collectBytes + 4 * mib);
+  for (const [i, reader] of readers.entries()) {
+    await reader!.until(4 * mib);
+    parts[i]!.leave();
+    if (i === 1) expect(await read(0)).toBeUndefined(); // gone from memory, and not verified one by one
+  }
+  const last = (await read(11.5 * mib))!;
+  expect((await last.toEnd()).digest).toBe(part(11.5 * mib));
+  expect(source.openedAt).toEqual([0]);
+});
+
+test("a fetch in memory waits for its slowest reader, and one that no one reads for the next", async () => {
+  const source = gated(big, "ndn");
+  const [one, two] = [leaver(), leaver()];
+  const open = (start: number, { signal }: { signal: AbortSignal }) =>
+    fetcher.fetch({ blob: big.ref, sources: [source], range: toEnd(start) }, signal);
+  const opened = open(0, one);
+  source.allow(big.bytes.length);
+  const slow = new Taker((await opened)!);
+  await slow.until(1);
+  const [progress] = [...ranges.progress()];
+  expect(progress!.releasedBytes).toBeLessThan(3 * mib);
+  one.leave();
+  const next = new Taker((await open(progress!.releasedBytes, two))!);
+  expect((await next.toEnd()).digest).toBe(part(progress!.releasedBytes));
+  expect(source.openedAt).toEqual([0]);
+});
+
+test("with all windows in use another blob is not shared: its range is read by itself, or the upstream's", async () => {
+  const [source, other] = [gated(big, "ndn"), blobOf("another", collectBytes + mib)];
+  const { signal } = leaver();
+  const opened = fetcher.fetch({ blob: big.ref, sources: [source], range: toEnd(0) }, signal);
+  source.allow(big.bytes.length);
+  const running = new Taker((await opened)!);
+  await running.until(1);
+  const verified = { ...holds(other), isVerified: true };
+  const alone = (await fetcher.fetch({ blob: other.ref, sources: [verified], range: toEnd(5 * mib) }, signal))!;
+  const follower = await fetcher.fetch({ blob: other.ref, sources: [holds(other)], range: toEnd(5 * mib) }, signal);
+  expect(follower).toBeUndefined();
+  expect((await takeAll(alone)).digest).toBe(digestOf(other.bytes.subarray(5 * mib)));
+  expect((await running.toEnd()).digest).toBe(big.ref.digest);
 });
 
 test("a puller that leaves before the size is known ends its read, and one that has left begins none", async () => {

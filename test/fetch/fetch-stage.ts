@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import type { ReadEvents, SourcedChunk } from "#blob/fallback.ts";
 import type { BlobRef, BlobSource } from "#blob/source.ts";
+import type { SharedFetchOptions } from "#fetch/fetch-reader.ts";
 import type { FetchedBlob } from "#fetch/fetcher.ts";
-import { SharedFetches, type SharedFetchOptions } from "#fetch/shared-fetches.ts";
+import { SharedFetches } from "#fetch/shared-fetches.ts";
 import type { RangeRequest } from "#oci/range.ts";
 import type { TestBlob } from "#test/blob/faulty-sources.ts";
 import { until } from "#test/support/until.ts";
@@ -36,12 +37,12 @@ export function verified<S extends BlobSource>(source: S): S {
   return { ...source, isVerified: true };
 }
 
-/** A store in memory, the fetches into it, and what was logged. */
+/** A store in memory, the fetches into it, and what was logged; a fetch ends at once when all readers have left. */
 export function stageFetches(options: SharedFetchOptions = {}) {
   const store = new MemoryStore();
   const warnings: unknown[] = [];
   const log = { warn: (...line: unknown[]) => void warnings.push(line) };
-  const fetches = new StagedFetches(store, log, undefined, options);
+  const fetches = new StagedFetches(store, log, undefined, { lingerMs: 0, ...options });
   return { store, fetches, warnings };
 }
 

@@ -1,12 +1,15 @@
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { collectBytes } from "#blob/verify.ts";
-import { blobOf, holds, unavailable, wrongBytes } from "#test/blob/faulty-sources.ts";
+import { blobOf, breaksAfter, holds, unavailable, wrongBytes } from "#test/blob/faulty-sources.ts";
 import { digestOf } from "#test/support/random-bytes.ts";
+import { until } from "#test/support/until.ts";
 import { filesClosed, leaver, stageFetches, stored, Taker, takeAll, verified } from "./fetch-stage.ts";
 import { gated } from "./gated-source.ts";
 
 const big = blobOf("shared ranges", collectBytes + 12_000_000);
 const size = big.bytes.length;
+
+afterEach(() => void vi.useRealTimers());
 const stays = new AbortController().signal;
 const mib = 1024 * 1024;
 const part = (start: number, end: number) => digestOf(big.bytes.subarray(start, end));
@@ -44,19 +47,93 @@ test("a closed range is not given from bytes that are not verified, one that rea
   await whole.toEnd();
 });
 
-test("a range far ahead of everything that is there is left to the upstream, one that continues what broke off is not", async () => {
+test("a closed range of which no fetch runs is read by itself where each piece is verified, and starts none", async () => {
   const { fetches, store } = stageFetches();
-  const source = gated(big, "ndn", true);
+  const source = verified(holds(big));
   const far = { start: 9 * mib, end: 9 * mib + 100 };
-  expect(await fetches.readRange(big.ref, far, [source], stays)).toBeUndefined();
-  expect(await fetches.followRange(big.ref, far, stays)).toBeUndefined();
-  await filesClosed(store);
-  const writer = (await store.begin(big.ref.digest, size))!;
-  await writer.write(big.bytes.subarray(0, 2 * mib));
-  await writer.close(true);
   const read = (await fetches.readRange(big.ref, far, [source], stays))!;
-  source.allow(size);
+  expect(read).toMatchObject({ sizeBytes: size, source: "ndn", isFollower: false, range: far });
   expect((await takeAll(read)).digest).toBe(part(far.start, far.end));
+  const last = (await fetches.readRange(big.ref, { suffix: 50 }, [source], stays))!;
+  expect((await takeAll(last)).digest).toBe(part(size - 50, size));
+  expect([[...fetches.progress()], store.openFiles]).toEqual([[], 0]);
+});
+
+test("a part that breaks off continues from the next source at its byte; one that no source begins is the upstream's", async () => {
+  const { fetches } = stageFetches();
+  const [first, next] = [verified(breaksAfter(5 * mib, big)), holds(big, "upstream")];
+  const range = { start: 4 * mib, end: 6 * mib };
+  const read = (await fetches.readRange(big.ref, range, [first, next], stays))!;
+  expect(await takeAll(read)).toMatchObject({ digest: part(4 * mib, 6 * mib), from: { ndn: mib, upstream: mib } });
+  expect([first.openedAt, next.openedAt]).toEqual([[4 * mib], [5 * mib]]);
+  expect(await fetches.readRange(big.ref, range, [verified(unavailable())], stays)).toBeUndefined();
+});
+
+test("a range to the end reads the blob, verified or not: it starts the fetch that others share, and the store keeps", async () => {
+  const { fetches, store } = stageFetches();
+  const source = gated(big, "ndn");
+  const opened = fetches.readRange(big.ref, { start: 9 * mib, end: undefined }, [source], stays);
+  source.allow(1);
+  const [tail, whole] = [(await opened)!, await fetches.read(big.ref, [unavailable()], stays)];
+  source.allow(size);
+  const [gotTail, gotWhole] = await Promise.all([takeAll(tail), takeAll(whole)]);
+  expect([gotTail.digest, gotWhole.digest]).toEqual([part(9 * mib, size), big.ref.digest]);
+  expect(source.openedAt).toEqual([0]);
+  await stored(store, big);
+});
+
+test("a range to the end that begins far ahead of what is there is read by itself, or the upstream's, unless no one else has it", async () => {
+  const { fetches, store } = stageFetches();
+  const range = { start: 65 * mib, end: undefined };
+  const huge = { ref: big.ref, bytes: Buffer.alloc(66 * mib) }; // of which the digest is not wanted
+  expect(await fetches.readRange(huge.ref, range, [holds(huge)], stays)).toBeUndefined();
+  const alone = (await fetches.readRange(huge.ref, range, [verified(holds(huge))], stays))!;
+  expect(await takeAll(alone)).toMatchObject({ bytes: mib });
+  expect([[...fetches.progress()], store.openFiles]).toEqual([[], 0]);
+  const patient = { blob: big.ref, sources: [holds(big)], range: { start: 100, end: 200 }, isLastResort: true };
+  expect((await takeAll((await fetches.fetch(patient, stays))!)).digest).toBe(part(100, 200));
+});
+
+test("a fetch that all readers have left continues for 10 s, and to its end when more than half is stored", async () => {
+  for (const allowed of [collectBytes + mib, Math.ceil(size * 0.6)]) {
+    const { fetches, store } = stageFetches({ lingerMs: undefined });
+    const source = gated(big, "ndn");
+    const gone = leaver();
+    const opened = fetches.readRange(big.ref, { start: 0, end: undefined }, [source], gone.signal);
+    source.allow(allowed);
+    await new Taker((await opened)!).until(1);
+    await until("the bytes to be stored", () => store.writes.reduce((sum, bytes) => sum + bytes, 0) === allowed);
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    gone.leave();
+    vi.advanceTimersByTime(9_999);
+    expect(source.signals[0]!.aborted).toBe(false);
+    vi.advanceTimersByTime(1);
+    vi.useRealTimers();
+    const isKept = allowed > size / 2;
+    expect(source.signals[0]!.aborted).toBe(!isKept);
+    source.allow(size);
+    await (isKept ? stored(store, big) : filesClosed(store));
+  }
+});
+
+test("what comes for one that has left counts as fetched for the first who takes it", async () => {
+  const { fetches } = stageFetches({ lingerMs: 60_000 });
+  const source = gated(big, "ndn");
+  const gone = leaver();
+  const opened = fetches.readRange(big.ref, { start: 0, end: undefined }, [source], gone.signal);
+  source.allow(1);
+  await opened;
+  gone.leave();
+  const parts = [0, 5 * mib, 10 * mib].map((start) =>
+    fetches.readRange(big.ref, { start, end: undefined }, [source], stays),
+  );
+  const readers = (await Promise.all(parts)).map((read) => new Taker(read!));
+  source.allow(size);
+  await Promise.all(readers.map((reader) => reader.until(5 * mib)));
+  await Promise.all(readers.map((reader) => reader.toEnd()));
+  const from = (name: string) => readers.reduce((sum, { got }) => sum + (got.from[name] ?? 0), 0);
+  expect(from("ndn")).toBe(size);
+  expect(from("store")).toBe(2 * size - 15 * mib);
 });
 
 test("a range that reaches the end of a wrong blob does not get its last bytes", async () => {
@@ -105,7 +182,6 @@ test("a range far ahead of what is there is the upstream's", async () => {
   source.allow(mib);
   await whole.until(mib);
   expect(await fetches.followRange(big.ref, { start: 10 * mib, end: 11 * mib }, stays)).toBeUndefined();
-  expect(await fetches.followRange(big.ref, { start: size, end: undefined }, stays)).toBeUndefined();
   expect(await fetches.followRange(blobOf("another", 5).ref, { start: 0, end: 1 }, stays)).toBeUndefined();
   source.allow(size);
   await whole.toEnd();
@@ -149,11 +225,17 @@ test("a range starts no fetch from a first source whose pieces are not verified"
   expect([first.openedAt, second.openedAt, store.openFiles]).toEqual([[], [], 0]);
 });
 
-test("a range that cannot be satisfied, or has to be shared but cannot, starts nothing", async () => {
+test("a range that cannot be satisfied tells the size, and one that has to be shared but cannot starts nothing", async () => {
   const { store, fetches } = stageFetches();
-  expect(
-    await fetches.readRange(big.ref, { start: size, end: undefined }, [verified(holds(big))], stays),
-  ).toBeUndefined();
+  const beyond = leaver();
+  for (const range of [
+    { start: size, end: undefined },
+    { start: size + 5, end: size + 9 },
+  ]) {
+    const read = await fetches.readRange(big.ref, range, [verified(holds(big))], beyond.signal);
+    expect(read).toMatchObject({ sizeBytes: size, range: { start: size, end: size } });
+  }
+  beyond.leave();
   await filesClosed(store);
   store.isFull = true;
   const reads = [

@@ -60,23 +60,20 @@ test.each(["bytes=0-", "bytes=0-199999", "bytes=0-999999", "bytes=-200000"])("%s
   expect(ndn.openedAt).toEqual([0]);
 });
 
-test.each([
-  { range: "bytes=100-199" },
-  { range: "bytes=0-99" },
-  { range: "bytes=0-1,5-9" },
-  { range: "bytes=200000-" },
-  { "if-none-match": `"${small.ref.digest}"` },
-])("%o is the registry's to answer", async (headers) => {
-  const ndn = holds(small);
-  await using endpoint = await startEndpoint(registry.url, ndn);
-  const [through, straight] = await Promise.all(
-    [endpoint.url, registry.url].map((base) => ask(base, pathOf(small), { headers })),
-  );
-  expect(through!.status).toBe(straight!.status);
-  expect(through!.headers["content-range"]).toBe(straight!.headers["content-range"]);
-  expect(through!.body.equals(straight!.body)).toBe(true);
-  expect(ndn.openedAt).toEqual([]);
-});
+test.each([{ range: "bytes=100-199" }, { range: "bytes=0-99" }, { range: "bytes=0-1,5-9" }, { range: "bytes=5-3" }])(
+  "%o is the registry's to answer",
+  async (headers) => {
+    const ndn = holds(small);
+    await using endpoint = await startEndpoint(registry.url, ndn);
+    const [through, straight] = await Promise.all(
+      [endpoint.url, registry.url].map((base) => ask(base, pathOf(small), { headers })),
+    );
+    expect(through!.status).toBe(straight!.status);
+    expect(through!.headers["content-range"]).toBe(straight!.headers["content-range"]);
+    expect(through!.body.equals(straight!.body)).toBe(true);
+    expect(ndn.openedAt).toEqual([]);
+  },
+);
 
 test("an empty blob is served, and a range of it is the registry's to refuse", async () => {
   const empty = blobOf("empty", 0);
