@@ -14,7 +14,7 @@ export interface Multipart {
 
 /** Frame these parts of something of `sizeBytes`. */
 export function multipartOf(parts: readonly Part[], sizeBytes: number): Multipart {
-  const boundary = randomBytes(20).toString("hex");
+  const boundary = randomBytes(30).toString("hex");
   const heads = parts.map((part, i) => {
     const fields = `Content-Range: ${formatContentRange(part, sizeBytes)}\r\nContent-Type: application/octet-stream`;
     return Buffer.from(`${i === 0 ? "" : "\r\n"}--${boundary}\r\n${fields}\r\n\r\n`);

@@ -146,6 +146,7 @@ test("a cached blob answers ranges and conditions by itself", async () => {
 test("several ranges of a cached blob come from the cache", async () => {
   await using endpoint = await stage.start(registry.url);
   await ask(endpoint.url, pathOf(small));
+  await until("the blob to be cached", () => endpoint.store.has(small.ref.digest));
   const { status, headers } = await ask(endpoint.url, pathOf(small), { headers: { range: "bytes=0-4,10-14" } });
   expect([status, headers["content-type"]?.split(";")[0]]).toEqual([206, "multipart/byteranges"]);
   expect(headers["x-blob-source"]).toBe("store");
