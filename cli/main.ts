@@ -5,12 +5,12 @@
  */
 import yargs from "yargs";
 import { KeychainError } from "#ndn/trust/errors.ts";
-import { completionFlag } from "./completion.ts";
 import { CommandError, StartError } from "./errors.ts";
 import { collectLessOften, keepYoungGenerationSmall } from "./garbage-collector.ts";
 import { hasVariable, OptionError, variableOf } from "./option.ts";
-import { unknownVariables } from "./unknown.ts";
-import { addVerbs, allVerbs } from "./verb.ts";
+import { completionFlag } from "./verbs/completion.ts";
+import { unknownVariables } from "./verbs/unknown.ts";
+import { addVerbs, allVerbs } from "./verbs/verb.ts";
 import { verbs } from "./verbs.ts";
 
 /** A mistyped variable would otherwise be ignored in silence. Variables of other verbs are fine: one `.env` serves all. */

@@ -2,6 +2,7 @@
  * Options of `ndn-registry server`.
  */
 import { segmentSizes } from "#blob/names.ts";
+import { defaultDirectories } from "./default-directories.ts";
 import { hostAndPort, nonEmpty, registryUrl } from "./parsers.ts";
 import { face, keychain, logging, name, uplink } from "./shared-options.ts";
 
@@ -49,7 +50,7 @@ export const publishing = {
     flag: "state",
     value: "DIR",
     help: "Directory for what may be forgotten but is better kept across restarts.",
-    fallback: "./runtime/state",
+    fallback: defaultDirectories.state,
     parse: nonEmpty,
   },
 } as const;

@@ -3,6 +3,7 @@
  */
 import { parseFaceUrl } from "#ndn/face/face-url.ts";
 import { parseName } from "#ndn/packet/name.ts";
+import { defaultDirectories } from "./default-directories.ts";
 import { faceListenerUrl, nonEmpty, oneOf, registryUrl } from "./parsers.ts";
 
 /** Prefix of the blobs; each verb says whether it is required. */
@@ -46,7 +47,7 @@ export const keychain = {
   flag: "keychain",
   value: "DIR",
   help: "Directory of the signing key, made on first run with mode 0700.",
-  fallback: "./runtime/keychain",
+  fallback: defaultDirectories.keychain,
   predecessor: "NDNTS_KEYCHAIN",
   parse: nonEmpty,
 } as const;

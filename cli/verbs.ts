@@ -3,12 +3,12 @@
  */
 import { cacheListOptions, cachePruneOptions, cacheRemoveOptions, cacheVerifyOptions } from "./cache/options.ts";
 import { clientOptions, clientSecrets } from "./client-options.ts";
-import { completionOptions, runCompletion } from "./completion.ts";
 import { configureOptions } from "./configure/options.ts";
 import { keyExportOptions, keyImportOptions, keyRenewOptions, keySecrets, keyShowOptions } from "./key/options.ts";
 import { serverOptions, serverSecrets } from "./server-options.ts";
 import { startOptions } from "./start-options.ts";
-import type { Verb, VerbGroup } from "./verb.ts";
+import { completionOptions, runCompletion } from "./verbs/completion.ts";
+import type { Verb, VerbGroup } from "./verbs/verb.ts";
 
 const start: Verb<typeof startOptions> = {
   name: "start",

@@ -1,4 +1,5 @@
 import { parseSha256 } from "#oci/digest.ts";
+import { defaultDirectories } from "../default-directories.ts";
 import { nonEmpty, oneOf } from "../parsers.ts";
 import { parseSize } from "../sizes.ts";
 
@@ -7,7 +8,7 @@ export const cacheDir = {
   flag: "cache-dir",
   value: "DIR",
   help: "Directory of the blobs that the client holds.",
-  fallback: "./runtime/cache",
+  fallback: defaultDirectories.cache,
   parse: nonEmpty,
 } as const;
 

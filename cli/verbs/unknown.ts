@@ -2,7 +2,7 @@
  * What the command line has and the verb has not: refused, with what was probably meant.
  */
 import { nearestWord } from "#base/nearest-word.ts";
-import { type Option, OptionError } from "./option.ts";
+import { type Option, OptionError } from "../option.ts";
 
 type Options = Readonly<Record<string, Option<unknown>>>;
 

@@ -2,7 +2,7 @@
  * A verb of the command line: its options are declared once, and what yargs has to know of them follows.
  */
 import type { Argv } from "yargs";
-import { type Option, readOptions, type Values } from "./option.ts";
+import { type Option, readOptions, type Values } from "../option.ts";
 import { refuseUnknown } from "./unknown.ts";
 
 /** Options by the names that the program has for them. */

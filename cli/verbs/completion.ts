@@ -2,8 +2,8 @@
  * `ndn-registry completion bash|zsh`: a script that lets the shell ask this program what may come next. yargs answers.
  */
 
-import type { Values } from "./option.ts";
-import { oneOf } from "./parsers.ts";
+import type { Values } from "../option.ts";
+import { oneOf } from "../parsers.ts";
 
 /** Options of `ndn-registry completion`. */
 export const completionOptions = {
