@@ -3,9 +3,9 @@
  */
 import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
-import { Agent, type Dispatcher } from "undici";
 import { type Auth, gatewayName, pullerIdentity, TokenAuth, withSent } from "./auth.ts";
 import { ChallengedHttp } from "./challenged-http.ts";
+import { type Connections, type Network, openConnections, type RegistryTls } from "./connections.ts";
 import type { CredentialSource, Credentials } from "./credentials.ts";
 import type { Digest } from "./digest.ts";
 import { type Body, bodyOf, directGet } from "./direct-get.ts";
@@ -34,8 +34,10 @@ export interface RegistryClientOptions {
   base: URL;
   /** Used to read, never to write. A source must not reject. */
   credentials?: Credentials | CredentialSource | undefined;
-  /** Stays the caller's to close. @defaultValue an Agent of its own, ended by `close()` */
-  dispatcher?: Dispatcher | undefined;
+  /** How it is reached. @defaultValue directly, trusting whom Node trusts */
+  network?: Network | undefined;
+  /** @defaultValue nothing */
+  tls?: RegistryTls | undefined;
   /** @defaultValue ndn-registry */
   userAgent?: string | undefined;
   /** How long the registry may take to begin its answer. @defaultValue 30000 */
@@ -61,35 +63,27 @@ export interface RequestOptions {
 // A registry that redirects every blob, for example, need not be asked twice for each.
 const maxDirectMisses = 4;
 
-/**
- * Connections to one host at a time. Each long upload or download holds one, and so does a puller that reads slowly;
- * requests beyond that wait for their turn.
- */
-export const maxConnectionsPerOrigin = 256;
-
-/** How registries are connected to. One that vanished without a word is found also where it is waited for patiently. */
-export const connectionOptions = {
-  connectTimeout: 10_000,
-  connect: { keepAliveInitialDelay: 30_000 },
-  connections: maxConnectionsPerOrigin,
-} as const;
-
 /** One registry, as a reader. Bytes are passed on as they come: nothing is decoded, nothing verified. */
 export class RegistryClient {
   readonly base: URL;
   readonly #http: RegistryHttp;
   readonly #authenticated: ChallengedHttp;
-  readonly #ownAgent: Agent | undefined;
+  readonly #connections: Connections;
+  readonly #openConnections: () => Connections;
+  /** Whether it is asked in the clear and without a proxy, so that a plain socket can read from it. */
+  readonly #isDirect: boolean;
   readonly #userAgent: string;
   readonly #headersTimeoutMs: number;
   /** Direct GETs in succession that had no plain answer. */
   #directMisses = 0;
 
   constructor(options: RegistryClientOptions) {
-    const { base, credentials } = options;
+    const { base, credentials, network, tls } = options;
     this.base = base;
-    this.#ownAgent = options.dispatcher ? undefined : new Agent(connectionOptions);
-    const dispatcher = (options.dispatcher ?? this.#ownAgent!).compose(translateErrors);
+    this.#openConnections = () => openConnections(base, network, tls);
+    this.#connections = this.#openConnections();
+    this.#isDirect = base.protocol === "http:" && network?.proxyFor(base) === undefined;
+    const dispatcher = this.#connections.dispatcher.compose(translateErrors);
     this.#userAgent = options.userAgent ?? "ndn-registry";
     this.#headersTimeoutMs = options.headersTimeoutMs ?? 30_000;
     const timeouts = { headersTimeout: this.#headersTimeoutMs, bodyTimeout: options.bodyTimeoutMs ?? 30_000 };
@@ -128,8 +122,7 @@ export class RegistryClient {
     options: { auth: Exclude<Auth, { kind: "puller" }>; range: { start: number; end: number }; signal: AbortSignal },
   ): Promise<Omit<BlobResponse, "body"> & { body: Body }> {
     const { auth, range, signal } = options;
-    // Only what is asked in the clear can be read directly.
-    if (this.#ownAgent && this.base.protocol === "http:" && this.#directMisses < maxDirectMisses) {
+    if (this.#isDirect && this.#directMisses < maxDirectMisses) {
       const path = `/v2/${repository}/blobs/${digest}`;
       const authorization = await this.#authenticated.cached(path, auth, signal);
       const headers = { range: formatRange(range.start, range.end), "user-agent": this.#userAgent };
@@ -198,9 +191,14 @@ export class RegistryClient {
     return { "user-agent": this.#userAgent, ...sent, ...lowerCased(headers) };
   }
 
+  /** More connections to the same registry, for what is not read with this client; the caller closes them. */
+  openConnections(): Connections {
+    return this.#openConnections();
+  }
+
   /** Ends the client's own connections; reads that are still running break off. */
   async close(): Promise<void> {
-    await this.#ownAgent?.destroy();
+    await this.#connections.close();
   }
 }
 

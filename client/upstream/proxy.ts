@@ -5,13 +5,14 @@ import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { PassThrough, type Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Logger } from "pino";
-import { Agent, type Dispatcher } from "undici";
+import type { Dispatcher } from "undici";
 import { reasonOf } from "#base/errors.ts";
 import { raceAbort } from "#base/waiting.ts";
 import { isGateway } from "#oci/auth.ts";
-import { RegistryError, RegistryUnreachable, unreachable } from "#oci/errors.ts";
+import { RegistryError, RegistryUnreachable, translateErrors, unreachable } from "#oci/errors.ts";
 import { isRedirect } from "#oci/redirect.ts";
-import { connectionOptions, type RegistryClient } from "#oci/registry-client.ts";
+import type { RegistryClient } from "#oci/registry-client.ts";
+import { isLostConnection } from "#oci/registry-http.ts";
 import { sendError, sendUnavailable } from "../http/answers.ts";
 import { endToEnd, isRead, joinedHeaders } from "../http/semantics.ts";
 import { UpstreamLocation } from "../http/upstream-location.ts";
@@ -31,7 +32,7 @@ export interface UpstreamProxy extends Upstream {
 /** What a proxy is made of; `registry` stays the caller's to close. */
 export interface ProxyOptions {
   readonly upstream: URL;
-  readonly registry: Pick<RegistryClient, "request">;
+  readonly registry: Pick<RegistryClient, "request" | "openConnections">;
   readonly log: Logger;
   readonly metrics: ClientMetrics;
   /** Called with the answers that did not come through `registry`. */
@@ -43,7 +44,8 @@ export interface ProxyOptions {
 export function createProxy(options: ProxyOptions): UpstreamProxy {
   const { upstream, registry, log, metrics, onAnswer, hidesChallenges = false } = options;
   // No one else could answer: the bound is the puller's own patience, or that of the one who asks.
-  const agent = new Agent({ ...connectionOptions, headersTimeout: 0, bodyTimeout: 0 });
+  const connections = registry.openConnections();
+  const dispatcher = connections.dispatcher.compose(translateErrors);
   const location = new UpstreamLocation(upstream);
 
   /** As it is, but for whose name it is in: for everything that the client does not answer challenges to. */
@@ -56,9 +58,11 @@ export function createProxy(options: ProxyOptions): UpstreamProxy {
       signal,
       // undici would open a new connection after each HEAD.
       reset: false,
+      headersTimeout: 0,
+      bodyTimeout: 0,
     };
     // undici looks at the signal only when it has a connection: an abort does not wait for that.
-    const answer = await raceAbort(sendOnceOrTwice(agent, options, body), signal);
+    const answer = await raceAbort(sendOnceOrTwice(dispatcher, options, body), signal);
     const { statusCode: status, headers, body: reply } = answer;
     onAnswer({ status, headers });
     return { status, headers, body: reply };
@@ -120,7 +124,7 @@ export function createProxy(options: ProxyOptions): UpstreamProxy {
       request.resume();
     }
   };
-  return { base: upstream, ask, pass, close: () => agent.destroy() };
+  return { base: upstream, ask, pass, close: () => connections.close() };
 }
 
 /** One request to the upstream. */
@@ -153,22 +157,17 @@ function isLeftToPuller({ url, body, puller }: Outgoing): boolean {
 
 /** A connection that was kept alive may have died unseen: what can be repeated is asked once more. */
 async function sendOnceOrTwice(
-  agent: Agent,
+  dispatcher: Dispatcher,
   options: Dispatcher.RequestOptions,
   body: Readable | undefined,
 ): Promise<Dispatcher.ResponseData> {
   try {
-    return await agent.request({ ...options, body: body ?? null });
+    return await dispatcher.request({ ...options, body: body ?? null });
   } catch (err: unknown) {
     const isRepeatable = !body && isRead(options.method);
     if (!isRepeatable || !isLostConnection(err)) throw err;
-    return agent.request(options);
+    return dispatcher.request(options);
   }
-}
-
-function isLostConnection(err: unknown): boolean {
-  const { code } = err as NodeJS.ErrnoException;
-  return code === "UND_ERR_SOCKET" || code === "ECONNRESET" || code === "EPIPE";
 }
 
 // undici destroys a body that it no longer wants, and with the request itself would go the connection to the puller.

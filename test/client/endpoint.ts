@@ -7,6 +7,7 @@ import { type Client, openClient } from "#client/client.ts";
 import type { ClientParts } from "#client/parts.ts";
 import { type RegistryPolicy, singleRegistry } from "#client/registries/client-config.ts";
 import { createClientMetrics } from "#client/status/metrics.ts";
+import type { Network } from "#oci/connections.ts";
 import { RegistryClient, type RegistryClientOptions } from "#oci/registry-client.ts";
 import type { NdnBlobs } from "#uplinks/uplink-blobs.ts";
 
@@ -29,6 +30,7 @@ export interface Answer {
 /** What an endpoint is started with besides. */
 export interface EndpointOptions extends Partial<ClientParts>, Partial<RegistryPolicy> {
   readonly credentials?: { readonly username: string; readonly password: string };
+  readonly network?: Network;
   /** Time-outs of the registry client, where they apply. */
   readonly timeouts?: Pick<RegistryClientOptions, "headersTimeoutMs" | "bodyTimeoutMs">;
 }
@@ -37,9 +39,9 @@ export interface EndpointOptions extends Partial<ClientParts>, Partial<RegistryP
 export async function startEndpoint(
   upstream: URL,
   ndn?: BlobSource | (() => BlobSource | undefined) | NdnBlobs,
-  { authorize, offline, prefetch, credentials, timeouts, ...options }: EndpointOptions = {},
+  { authorize, offline, prefetch, credentials, network, timeouts, ...options }: EndpointOptions = {},
 ): Promise<Endpoint> {
-  const registry = new RegistryClient({ base: upstream, credentials, ...timeouts });
+  const registry = new RegistryClient({ base: upstream, credentials, network, ...timeouts });
   const logs: Record<string, unknown>[] = [];
   const log = pino({ level: "info" }, { write: (line) => logs.push(JSON.parse(line) as Record<string, unknown>) });
   const metrics = new Registry();

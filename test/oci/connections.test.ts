@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { maxConnectionsPerOrigin, RegistryClient } from "#oci/registry-client.ts";
+import { maxConnectionsPerOrigin } from "#oci/connections.ts";
+import { RegistryClient } from "#oci/registry-client.ts";
 import { startUpstream } from "#test/client/upstream/raw-upstream.ts";
 import { until } from "#test/support/until.ts";
 
