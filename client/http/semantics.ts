@@ -37,26 +37,36 @@ export function connectionHeaders(connection: string | string[] | undefined): (n
  * What a puller's headers say to its registry, in order and with repeats: name, value, name, value … Host is the
  * upstream's, Authorization is said by who asks, Expect has been answered here. What says how the puller came here
  * would make the upstream write its Locations for another address.
+ *
+ * @param isLeftOut - Of names in lower case. @defaultValue none more
  */
-export function forwardedHeaders({ headers, rawHeaders }: Pick<IncomingMessage, "headers" | "rawHeaders">): string[] {
+export function forwardedHeaders(
+  { headers, rawHeaders }: Pick<IncomingMessage, "headers" | "rawHeaders">,
+  isLeftOut?: (name: string) => boolean,
+): string[] {
   const isOfConnection = connectionHeaders(headers.connection);
-  return headersWhere(rawHeaders, (name) => !isOfConnection(name) && !isNotForwarded(name));
+  const kept: string[] = [];
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at]!.toLowerCase();
+    if (isOfConnection(name) || notForwarded.test(name) || isLeftOut?.(name)) continue;
+    kept.push(rawHeaders[at]!, rawHeaders[at + 1]!);
+  }
+  return kept;
 }
 
-function isNotForwarded(name: string): boolean {
-  return /^(?:host|expect|authorization|forwarded|x-forwarded-.*)$/.test(name);
-}
+const notForwarded = /^(?:host|expect|authorization|forwarded|x-forwarded-.*)$/;
 
-/** Those whose name, in lower case, is wanted. @param lines - Name, value, name, value … */
-export function headersWhere(lines: readonly string[], isWanted: (name: string) => boolean): string[] {
-  return lines.flatMap((name, at) => (at % 2 === 0 && isWanted(name.toLowerCase()) ? [name, lines[at + 1] ?? ""] : []));
-}
-
-/** By name in lower case, the lines of one header as one (RFC 9110 § 5.3, of Cookie RFC 9113 § 8.2.3). */
-export function joinedHeaders(lines: readonly string[]): Record<string, string> {
+/**
+ * By name in lower case, the lines of one header as one (RFC 9110 § 5.3, of Cookie RFC 9113 § 8.2.3).
+ *
+ * @param lines - Name, value, name, value …
+ * @param leftOut - Of names in lower case. @defaultValue none
+ */
+export function joinedHeaders(lines: readonly string[], leftOut?: RegExp): Record<string, string> {
   const joined: Record<string, string> = {};
   for (let at = 0; at < lines.length; at += 2) {
     const [name, value] = [lines[at]!.toLowerCase(), lines[at + 1]!];
+    if (leftOut?.test(name)) continue;
     const before = joined[name];
     joined[name] = before === undefined ? value : `${before}${name === "cookie" ? ";" : ","} ${value}`;
   }

@@ -4,7 +4,7 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
 import { isEncoded } from "#oci/content-coding.ts";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
-import type { RegistryUnreachable } from "#oci/errors.ts";
+import { HelpFailed, type RegistryUnreachable } from "#oci/errors.ts";
 import { admits } from "#oci/media-type.ts";
 import { isLostConnection } from "#oci/registry-http.ts";
 import { apiVersion, provenance } from "../http/answers.ts";
@@ -139,6 +139,7 @@ export function staleWarning(registry: string, failure: number | RegistryUnreach
 function stateBy(failure: number | RegistryUnreachable): string {
   if (typeof failure === "number") return `answers ${failure}`;
   if (failure instanceof UpstreamSilent) return `has not answered within ${failure.waitedMs / 1000} s`;
+  if (failure instanceof HelpFailed) return `answers ${failure.answer.status}, and where that leads to fails`;
   return isLostConnection(failure) ? "has broken off" : "cannot be reached";
 }
 

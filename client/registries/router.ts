@@ -6,7 +6,7 @@ import { isOwnHeader, type PullerAuth } from "#oci/auth.ts";
 import { canonicalRegistry } from "#oci/reference.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import { signalOf } from "../http/answers.ts";
-import { forwardedHeaders, headersWhere, isRegistryPath, joinedHeaders, queryOf } from "../http/semantics.ts";
+import { forwardedHeaders, isRegistryPath, joinedHeaders, queryOf } from "../http/semantics.ts";
 import type { RegistryConfig } from "./client-config.ts";
 
 /** How the puller has named the registry; what is sent back to it is written in the same form. */
@@ -142,13 +142,16 @@ export async function contextOf(
   registry: Pick<RegistryClient, "identityOf">,
 ): Promise<RequestContext> {
   const signal = signalOf(response);
-  const all = forwardedHeaders(request);
-  const headers = mayHear(askedAs, config) ? all : headersWhere(all, (name) => !isOwnHeader(name));
-  const auth = { ...pullerAuth(request.headers.authorization, askedAs, config), sent: sentAlways(headers, url) };
+  const headers = forwardedHeaders(request, mayHear(askedAs, config) ? undefined : isOwnHeader);
+  const sent = { headers: joinedHeaders(headers, ofOneRequest), query: queryOf(url) };
+  const auth = { ...pullerAuth(request.headers.authorization, askedAs, config), sent };
   const identity = await registry.identityOf(auth, signal);
   const puller = { auth, identity: identity === "anonymous" ? undefined : identity };
   return { request, response, url, headers, askedAs, registry: config.registry, puller, signal };
 }
+
+/** Which part a puller wants, and what it has. */
+const ofOneRequest = /^(?:range|if-.*|content-.*)$/;
 
 /**
  * In whose name a puller's request goes to its registry.
@@ -169,10 +172,4 @@ export function pullerAuth(
 /** Whether what proves who a puller is goes to this registry. */
 function mayHear({ form }: AskedAs, { forwardAuthorization }: Pick<RegistryConfig, "forwardAuthorization">): boolean {
   return form !== "path" || forwardAuthorization;
-}
-
-/** What a puller says in each of its reads; which part of what it wants, and what it has, is of one request. */
-function sentAlways(headers: readonly string[], url: string): PullerAuth["sent"] {
-  const isOfOne = (name: string) => /^(?:range|if-.*|content-.*)$/.test(name);
-  return { headers: joinedHeaders(headersWhere(headers, (name) => !isOfOne(name))), query: queryOf(url) };
 }

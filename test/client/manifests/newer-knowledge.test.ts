@@ -145,6 +145,14 @@ test("an upstream that breaks its connections off is not said to be out of reach
   expect((await ask(endpoint.url, byTag)).headers.warning).toContain("registry.test has broken off; this is");
 });
 
+test("an upstream that answers, but leads to where no one does, is not said to be out of reach", async () => {
+  const endpoint = await start();
+  moods = { HEAD: (_, response) => void response.writeHead(307, { location: "http://127.0.0.1:1/" }).end() };
+  const { body, headers } = await ask(endpoint.url, byTag);
+  expect(body).toEqual(before.bytes);
+  expect(headers.warning).toContain("registry.test answers 307, and where that leads to fails; this is the manifest");
+});
+
 test("a ping that nothing can answer in the upstream's place is waited for", async () => {
   const endpoint = stage.owned.use(await startManifestEndpoint(upstream.url));
   const asked = Promise.withResolvers<() => void>();
