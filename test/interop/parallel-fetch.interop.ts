@@ -1,7 +1,7 @@
 /** containerd 2.4 with parallel layer fetch, as fast as the machine is. */
-import { afterAll, beforeAll, describe, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { useStage } from "#test/support/stage.ts";
-import { type ParallelRig, type Pulled, startParallelRig } from "./parallel-rig.ts";
+import { expectOnceOverNdn, type ParallelRig, type Pulled, startParallelRig } from "./parallel-rig.ts";
 
 describe("containerd 2.4 with parallel layer fetch", () => {
   const stage = useStage();
@@ -25,18 +25,25 @@ describe("containerd 2.4 with parallel layer fetch", () => {
 
     test("pulls cold, then warm from the store", async () => {
       const client = await rig.client({ args: trust() });
-      rows[`${name}, cold`] = await rig.pull(client);
-      rows[`${name}, warm`] = await rig.pull(client);
+      const cold = await rig.pull(client);
+      const warm = await rig.pull(client);
+      Object.assign(rows, { [`${name}, cold`]: cold, [`${name}, warm`]: warm });
+      expectOnceOverNdn(cold);
+      expect(warm).toMatchObject({ ndn: 0, upstream: 0, overNdn: 0, fromRegistry: 0 });
     });
 
-    test("pulls without a store", async () => {
+    test("pulls mostly over NDN without a store", async () => {
       const client = await rig.client({ args: ["--cache-size", "0", ...trust()] });
-      rows[`${name}, no store`] = await rig.pull(client);
+      const pulled = await rig.pull(client);
+      rows[`${name}, no store`] = pulled;
+      expect(pulled.ndn).toBeGreaterThan(pulled.upstream);
     });
 
     test("pulls cold by single GETs", async () => {
       const client = await rig.client({ args: trust() });
-      rows[`${name}, cold, single GETs`] = await rig.pull(client, "single");
+      const pulled = await rig.pull(client, "single");
+      rows[`${name}, cold, single GETs`] = pulled;
+      expectOnceOverNdn(pulled);
     });
   });
 });

@@ -1,7 +1,7 @@
 /** containerd 2.4 with parallel layer fetch on slow links: the client fetches no byte twice that it could wait for. */
 import { afterAll, beforeAll, describe, test } from "vitest";
 import { useStage } from "#test/support/stage.ts";
-import { type ParallelRig, type Pulled, startParallelRig } from "./parallel-rig.ts";
+import { expectOnceOverNdn, type ParallelRig, type Pulled, startParallelRig } from "./parallel-rig.ts";
 
 const delayMs = 10;
 
@@ -21,7 +21,9 @@ describe("containerd 2.4 with parallel layer fetch on slow links", () => {
 
     test.each(["single", "parallel"] as const)("pulls by %s GETs", { timeout: 400_000 }, async (fetch) => {
       const client = await rig.client({ link });
-      rows[`${megabits} Mbit/s, ${fetch}`] = await rig.pull(client, fetch);
+      const pulled = await rig.pull(client, fetch);
+      rows[`${megabits} Mbit/s, ${fetch}`] = pulled;
+      expectOnceOverNdn(pulled);
     });
   });
 });

@@ -130,6 +130,12 @@ export async function startParallelRig(stage: Stage): Promise<ParallelRig> {
   return { anchor, client: startOne, pull };
 }
 
+/** Nearly all of it came over NDN, and hardly a byte of it twice. */
+export function expectOnceOverNdn({ overNdn, fromRegistry }: Pulled): void {
+  expect(overNdn).toBeGreaterThanOrEqual(0.95);
+  expect(overNdn + fromRegistry).toBeLessThanOrEqual(1.05);
+}
+
 /** What the puller has left may still be on its way into the store. */
 async function untilIdle(client: RunningProgram): Promise<void> {
   const fetches = async () => sumOf(await client.metrics(), "ndn_registry_fetches_in_flight");
