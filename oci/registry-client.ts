@@ -152,14 +152,16 @@ export class RegistryClient {
   }
 
   /**
-   * Ask for anything, under the same rules.
+   * Ask for anything, under the same rules. A redirect from a path with escapes, dot or empty segments to a clean one is
+   * not followed: that is another path, which is the puller's to ask for.
    *
    * @param path - Below the base, with query, sent as it is.
    * @throws RegistryUnreachable when there is no answer.
    */
   async request(method: "GET" | "HEAD", path: string, options: RequestOptions): Promise<RegistryResponse> {
     const headers = { ...notEncoded, ...this.#headersOf(options) };
-    const request = { method, path, headers, followsRedirects: true, isPatient: options.isPatient };
+    const followsRedirects = !/%|\/\.{0,2}\//.test(path.split("?", 1)[0]!);
+    const request = { method, path, headers, followsRedirects, isPatient: options.isPatient };
     return responseOf(await this.#authenticated.ask(request, options.auth, options.signal));
   }
 
