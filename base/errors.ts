@@ -24,3 +24,16 @@ export function errorCode(err: unknown): string | undefined {
   const code = (err as NodeJS.ErrnoException | undefined)?.code;
   return typeof code === "string" ? code : undefined;
 }
+
+// An error may be its own cause; none is nested deeper by accident.
+const maxDepth = 8;
+
+/** The error and its causes, outermost first; of several that are one the first. */
+export function causesOf(err: unknown): Error[] {
+  const causes: Error[] = [];
+  for (let next = err; next instanceof Error && causes.length < maxDepth; ) {
+    causes.push(next);
+    next = next instanceof AggregateError ? next.errors[0] : next.cause;
+  }
+  return causes;
+}

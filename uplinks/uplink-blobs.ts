@@ -4,6 +4,7 @@
  */
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
+import { connectionReason } from "#base/connection-reason.ts";
 import { exposeScraped, type ScrapedMetric } from "#base/scraped-metric.ts";
 import { NdnSource, type PacketEvents, type SegmentRepair } from "#blob/ndn-source.ts";
 import type { BlobSource } from "#blob/source.ts";
@@ -63,6 +64,8 @@ interface Path {
   readonly uplink: Uplink;
   readonly consumer: SegmentConsumer;
   readonly interests: InterestClient;
+  /** Why it could not be connected the last time. */
+  readonly failed: { reason?: Error };
 }
 
 /** Blobs of one registry over one uplink. */
@@ -83,9 +86,15 @@ export class UplinkBlobs {
       const consumer = new SegmentConsumer(uplink, options);
       uplink.addHandler(consumer);
       const interests = new InterestClient(uplink);
-      uplink.addListener({ onDown: (reason) => consumer.faceDown(reason ?? new Error("uplink was closed")) });
+      const failed: Path["failed"] = {};
+      uplink.addListener({
+        onDown: (reason) => consumer.faceDown(reason ?? new Error("uplink was closed")),
+        onConnectFailed(reason) {
+          failed.reason = reason;
+        },
+      });
       logUplink(uplink, log);
-      return { uplink, consumer, interests };
+      return { uplink, consumer, interests, failed };
     });
   }
 
@@ -144,12 +153,9 @@ export class UplinkBlobs {
     for (const { uplink } of this.#paths) uplink.open();
   }
 
-  /** Uplinks that are down, and those on which no one answers, for `/readyz`. */
+  /** Uplinks that are down and why, for `/readyz`; whether a registry answers over one, `reach` says. */
   missing(): string[] {
-    return this.states().flatMap(({ describe, up, isResting }) => {
-      if (!up) return [`uplink ${describe} is down`];
-      return isResting ? [`no one answers on uplink ${describe}`] : [];
-    });
+    return this.#paths.filter((path) => !isUp(path)).map(downReason);
   }
 
   /** How the uplinks are, for the status page. */
@@ -203,18 +209,22 @@ async function reachOver(
   choice: UplinkChoice<PathToRegistry>,
   signal: AbortSignal,
 ): Promise<NdnReach> {
-  if (!isUp(path)) return { state: "down", reason: `uplink ${path.uplink.describe} is down` };
+  if (!isUp(path)) return { state: "down", reason: downReason(path) };
   const found = await probeRegistry(path.probe, signal);
   if (found.state === "answers") path.hasAnswered = true;
   const isInUse = !path.hasAnswered && choice.isInUse(path);
-  return found.state === "silent" && isInUse ? { state: "unknown" } : found;
+  if (found.state !== "silent") return found;
+  return isInUse ? { state: "unknown" } : { ...found, reason: `${found.reason} (over ${path.uplink.describe})` };
 }
 
 function troubleOf(path: PathToRegistry, choice: UplinkChoice<PathToRegistry>): string {
-  const { describe } = path.uplink;
-  return choice.isBackingOff(path) && isUp(path)
-    ? `no one answers on uplink ${describe}`
-    : `uplink ${describe} is down`;
+  const isSilent = choice.isBackingOff(path) && isUp(path);
+  return isSilent ? `no one answers on uplink ${path.uplink.describe}` : downReason(path);
+}
+
+function downReason({ uplink: { describe }, failed: { reason } }: Path): string {
+  if (reason === undefined) return `uplink ${describe} is down`;
+  return `uplink ${describe} is down: ${connectionReason(reason) ?? reason.message}`;
 }
 
 function isUp({ uplink }: Path): boolean {

@@ -7,7 +7,7 @@ import type { SourceName } from "#blob/source.ts";
 import type { BlobResult, ClientMetrics, Outcome } from "./metrics.ts";
 import type { PullLog } from "./pull-log.ts";
 import type { BlobProgress, PullKey } from "./pull-view.ts";
-import { ndnReason } from "./reasons.ts";
+import { ndnReason, upstreamReason } from "./reasons.ts";
 import { upstreamErrorKind } from "./upstream-answer.ts";
 
 /** What is remembered of one blob request while it runs: one log line and the metrics come out at its end. */
@@ -18,9 +18,12 @@ export class BlobRecord implements BlobProgress {
   sizeBytes: number | null = null;
   readonly #log: Logger;
   readonly #metrics: ClientMetrics;
+  readonly #pulls: PullLog;
   readonly #blob: Readonly<{ repository: string; digest: string }>;
   readonly #ended: (outcome: Outcome) => void;
   readonly #failures: string[] = [];
+  /** Of the upstream, in words. */
+  #upstreamFailure: string | undefined;
   readonly #began = performance.now();
   readonly #whyNoNdn: () => string | undefined;
   #result: BlobResult | undefined;
@@ -35,6 +38,7 @@ export class BlobRecord implements BlobProgress {
   ) {
     this.#log = log;
     this.#metrics = metrics;
+    this.#pulls = pulls;
     this.#blob = { repository: request.repository, digest: request.digest };
     this.#whyNoNdn = whyNoNdn;
     this.#ended = pulls.began(request, this);
@@ -61,19 +65,22 @@ export class BlobRecord implements BlobProgress {
   wrote(source: SourceName, sizeBytes: number): void {
     this.bytes[source] = (this.bytes[source] ?? 0) + sizeBytes;
     this.#metrics.blobBytes.inc({ source }, sizeBytes);
+    this.#pulls.history.add(sizeBytes);
   }
 
   /** A source failed; the blob may still come from the next. Without `err` it counts as broken off. */
   failed(source: SourceName, reason: string, err?: unknown): void {
     this.#failures.push(`${source}: ${reason}`);
     if (source === "ndn") this.#ndnFailure ??= ndnReason(err ?? new Error(reason));
-    if (source === "upstream") this.#metrics.upstreamErrors.inc(err === undefined ? "broken" : upstreamErrorKind(err));
+    if (source !== "upstream") return;
+    this.#upstreamFailure = upstreamReason(err ?? new Error(reason));
+    this.#metrics.upstreamErrors.inc(err === undefined ? "broken" : upstreamErrorKind(err));
   }
 
   /** The end; to be called once. */
   end(outcome: Outcome, err?: unknown): void {
     const ms = performance.now() - this.#began;
-    if (err !== undefined && outcome !== "cancelled") this.#reason = reasonOf(err);
+    if (err !== undefined && outcome !== "cancelled") this.#reason = this.#upstreamFailure ?? upstreamReason(err);
     let total = 0;
     for (const bytes of Object.values(this.bytes)) total += bytes;
     this.#count(outcome, ms / 1000);

@@ -86,7 +86,12 @@ export class Health {
     return this.#checkup.last ?? this.#registries.map(unknownHealth);
   }
 
-  /** The same, as sentences. */
+  /** Whether anything can be served, as far as is known by now. */
+  get ready(): boolean {
+    return this.registries.some(isOfUse);
+  }
+
+  /** What does not work, as far as is known by now. */
   get missing(): readonly string[] {
     return this.#missing(this.registries);
   }

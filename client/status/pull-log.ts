@@ -2,6 +2,7 @@
  * What is being pulled now, and the last pulls. Nothing outlives the process, and it takes a bounded amount of memory.
  */
 import type { Referred } from "#oci/manifest.ts";
+import { ByteHistory } from "./byte-history.ts";
 import { type BytesBySource, noBytes, type Outcome } from "./metrics.ts";
 import { Pull } from "./pull.ts";
 import type { BlobProgress, Clock, PullKey, PullView } from "./pull-view.ts";
@@ -57,6 +58,8 @@ interface LiveRequest {
 
 /** Groups requests into pulls: same puller, same repository, and a manifest that names what is asked for. */
 export class PullLog {
+  /** Of all pulls together. */
+  readonly history: ByteHistory;
   readonly #options: PullLogOptions;
   readonly #clock: Clock;
   /** The newest first. */
@@ -67,6 +70,7 @@ export class PullLog {
   constructor(options: PullLogOptions = {}) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.history = new ByteHistory(this.#clock.now);
   }
 
   /** A manifest is asked for; the caller says when the answer has ended, and how. */

@@ -1,8 +1,10 @@
 /**
  * Why something is as it is, in words that say what to do; for the log, the page and `/readyz`.
  */
-import { reasonOf } from "#base/errors.ts";
+import { connectionReason } from "#base/connection-reason.ts";
+import { causesOf, reasonOf } from "#base/errors.ts";
 import { BlobCorrupt, BlobUnknown } from "#blob/source.ts";
+import { UpstreamAnswer } from "#blob/upstream-response.ts";
 import { Untrusted } from "#ndn/trust/errors.ts";
 
 const refusals: Readonly<Record<number, string>> = {
@@ -25,6 +27,15 @@ export function ndnReason(err: unknown): string {
   const { cause } = err as Error;
   if (cause instanceof Untrusted) return anchorReason(cause);
   return reasonOf(err);
+}
+
+/** Why the upstream, the last source, did not bring a blob. */
+export function upstreamReason(err: unknown): string {
+  const causes = causesOf(err);
+  const answer = causes.find((cause) => cause instanceof UpstreamAnswer);
+  if (answer) return refusalReason(answer.status);
+  const known = connectionReason(err);
+  return known === undefined ? reasonOf(err) : `the upstream cannot be reached: ${known}`;
 }
 
 /** Why what the server signs is not trusted. */

@@ -19,7 +19,7 @@ export interface StatusSources {
   readonly store: () => StoreUse | undefined;
   readonly uplinks: () => readonly UplinkState[];
   /** How registries are, as far as is known; `look` finds out in the background. @defaultValue nothing is known */
-  readonly health?: Pick<Health, "registries" | "missing" | "look"> | undefined;
+  readonly health?: Pick<Health, "registries" | "ready" | "missing" | "look"> | undefined;
 }
 
 /** The answer of `/-/status.json`. */
@@ -34,6 +34,8 @@ export interface StatusSnapshot {
     /** Null where nothing is known. */
     readonly health: RegistryHealth | null;
   }[];
+  /** Whether anything can be served, as far as is known. */
+  readonly ready: boolean;
   /** What does not work, one sentence each, as in `/readyz`. */
   readonly missing: readonly string[];
   readonly liveCount: number;
@@ -43,6 +45,8 @@ export interface StatusSnapshot {
   readonly pulls: readonly PullView[];
   readonly store: StoreUse | null;
   readonly uplinks: readonly UplinkState[];
+  /** Bytes handed to pullers in each of the last 120 seconds, the oldest first. */
+  readonly history: readonly number[];
   /** Bytes handed to pullers since the start. */
   readonly totals: BytesBySource;
   readonly requests: Readonly<Record<BlobResult, number>>;
@@ -64,12 +68,14 @@ export async function takeSnapshot(sources: StatusSources): Promise<StatusSnapsh
     uptimeSeconds: Math.floor(process.uptime()),
     listen: sources.listen(),
     registries: await registriesOf(sources),
+    ready: sources.health?.ready ?? true,
     missing: sources.health?.missing ?? [],
     liveCount: pulls.liveCount,
     live: pulls.live(maxLive),
     pulls: pulls.pulls(),
     store: sources.store() ?? null,
     uplinks: sources.uplinks(),
+    history: pulls.history.perSecond(),
     totals,
     requests,
     hitRatio: hitRatioOf(requests),

@@ -17,7 +17,11 @@ const [html, css, js, svg] = [
 const files = [
   { path: "/", file: "index.html", type: html },
   { path: "/-/icon.svg", file: "icon.svg", type: svg },
-  ...["style", "lists", "narrow"].map((name) => ({ path: `/-/${name}.css`, file: `${name}.css`, type: css })),
+  ...["style", "overview", "lists", "narrow"].map((name) => ({
+    path: `/-/${name}.css`,
+    file: `${name}.css`,
+    type: css,
+  })),
   ...["main", "dom", "format", "overview", "live", "uplinks", "pulls"].map((name) => {
     return { path: `/-/${name}.js`, file: `${name}.js`, type: js };
   }),

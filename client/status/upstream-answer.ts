@@ -3,6 +3,7 @@
  * left.
  */
 import type { IncomingHttpHeaders } from "node:http";
+import { causesOf } from "#base/errors.ts";
 import { BlobCorrupt, BlobUnavailable } from "#blob/source.ts";
 import { UpstreamAnswer } from "#blob/upstream-response.ts";
 import type { ClientMetrics, UpstreamErrorKind } from "./metrics.ts";
@@ -65,7 +66,7 @@ export function kindOfStatus(status: number): UpstreamErrorKind | undefined {
 
 /** The kind of what a request to the upstream failed with, from the error and its causes. */
 export function upstreamErrorKind(err: unknown): UpstreamErrorKind {
-  const causes = [...causesOf(err)];
+  const causes = causesOf(err);
   for (const cause of causes) {
     if (cause instanceof UpstreamAnswer) return kindOfStatus(cause.status) ?? "broken";
     if (cause.name === "TimeoutError") return "timeout";
@@ -75,15 +76,4 @@ export function upstreamErrorKind(err: unknown): UpstreamErrorKind {
   // Without a foreign error below, it is an answer that was found wanting here: too short, stalled, of another size.
   const isOurs = causes.every((cause) => cause instanceof BlobUnavailable || cause instanceof BlobCorrupt);
   return isOurs && causes.length > 0 ? "broken" : "unreachable";
-}
-
-// An error may be its own cause; none is nested deeper by accident.
-const maxDepth = 8;
-
-function* causesOf(err: unknown): Generator<Error> {
-  let next = err;
-  for (let depth = 0; depth < maxDepth && next instanceof Error; depth++) {
-    yield next;
-    next = next instanceof AggregateError ? next.errors[0] : next.cause;
-  }
 }

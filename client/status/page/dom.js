@@ -2,10 +2,10 @@
 
 /** Where bytes come from, from near to far. */
 export const sources = [
-  { name: "store", label: "Store" },
-  { name: "peer", label: "Peers" },
-  { name: "ndn", label: "NDN" },
-  { name: "upstream", label: "Upstream" },
+  { name: "store", label: "Store", means: "cached here by an earlier pull" },
+  { name: "peer", label: "Peers", means: "other clients that hold it" },
+  { name: "ndn", label: "NDN", means: "the server, or caches on the way" },
+  { name: "upstream", label: "Upstream", means: "the registry itself, over HTTP" },
 ];
 
 /** The element with this id. */
@@ -82,4 +82,16 @@ export function partsOf(bytes, wholeBytes = totalOf(bytes)) {
 /** Sum over all sources. */
 export function totalOf(bytes) {
   return sources.reduce((sum, { name }) => sum + (bytes[name] ?? 0), 0);
+}
+
+/** Why the upstream brought bytes; empty when it did not. */
+export function whyOf({ whyNotNdn, bytes }) {
+  if (whyNotNdn === null) return "";
+  return `${bytes.ndn > 0 ? "Not all" : "Not"} over NDN: ${whyNotNdn}`;
+}
+
+/** Show a note, or nothing where there is none. */
+export function setNote(element, text) {
+  setText(element, text ?? "");
+  show(element, Boolean(text));
 }

@@ -1,12 +1,14 @@
 /** Numbers as people read them. */
 
-const units = ["B", "kB", "MB", "GB", "TB", "PB"];
-
-/** `12.3 MB`; decimal units, as registries and links have them. */
+/** `12.3 MiB`; the units that options and `ndn-registry cache` have. */
 export function formatBytes(bytes) {
-  let [value, unit] = [bytes, 0];
-  while (value >= 999.5 && unit < units.length - 1) [value, unit] = [value / 1000, unit + 1];
-  return `${unit === 0 || value >= 99.95 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+  let [value, unit] = [bytes, "B"];
+  for (const larger of ["KiB", "MiB", "GiB", "TiB", "PiB"]) {
+    // What would be shown as 1024 is 1 of the next unit.
+    if (value < 1023.5) break;
+    [value, unit] = [value / 1024, larger];
+  }
+  return `${unit === "B" || value >= 99.95 ? Math.round(value) : value.toFixed(1)} ${unit}`;
 }
 
 /** `0.4 s`, `12 s`, `3 min 05 s`, `2 h 14 min`, `3 d 4 h`. */
@@ -21,6 +23,13 @@ export function formatDuration(ms) {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+/** When something will have come, of which these bytes are left: `about 12 s left`; empty when no one can tell. */
+export function formatLeft(bytes, bytesPerSecond) {
+  const seconds = Math.ceil(bytes / bytesPerSecond);
+  if (!(bytes > 0) || !(seconds < 86_400)) return "";
+  return `about ${seconds < 60 ? `${seconds} s` : formatDuration(seconds * 1000)} left`;
+}
+
 /** `83 %`; never 0 or 100 for what is only nearly so. */
 export function formatShare(share) {
   if (share > 0 && share < 0.01) return "< 1 %";
@@ -31,6 +40,11 @@ export function formatShare(share) {
 /** `12,345`. */
 export function formatCount(count) {
   return count.toLocaleString("en");
+}
+
+/** `1 blob`, `12 blobs`. */
+export function plural(count, noun) {
+  return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 /** Local time of day, with the date when it is not today. */

@@ -1,14 +1,18 @@
 /** The blobs that are being pulled now. */
-import { byId, el, keep, partsOf, setBar, setPath, setText, show, totalOf } from "./dom.js";
-import { formatBytes, formatDuration, formatShare, shorten } from "./format.js";
+import { byId, el, keep, partsOf, setBar, setNote, setPath, setText, show, totalOf, whyOf } from "./dom.js";
+import { formatBytes, formatDuration, formatLeft, formatShare, shorten } from "./format.js";
 
-/** Bytes and time of the last update, by id: what has come since then makes the rate. */
+/** Bytes, time and rate at the last update, by id: what has come since then makes the rate. */
 let before = new Map();
+/** How much the newest second counts. */
+const newest = 0.3;
 
 export function renderLive({ live, liveCount, registries }, nowMs) {
   setText(byId("live-count"), liveCount > 0 ? String(liveCount) : "");
   show(byId("live-empty"), liveCount === 0);
   setText(byId("endpoint"), location.host);
+  // The first registry is the one of names without one.
+  setText(byId("example"), registries[0]?.name === "docker.io" ? "library/alpine" : "REPOSITORY:TAG");
   const seen = new Map();
   keep(
     byId("live"),
@@ -17,8 +21,9 @@ export function renderLive({ live, liveCount, registries }, nowMs) {
     create,
     (row, blob) => {
       const bytes = totalOf(blob.bytes);
-      update(row, blob, bytes, rateOf(before.get(blob.id), bytes, nowMs), registries.length > 1);
-      seen.set(blob.id, { bytes, nowMs });
+      const rate = rateOf(before.get(blob.id), blob, bytes, nowMs);
+      update(row, blob, bytes, rate, registries.length > 1);
+      seen.set(blob.id, { bytes, nowMs, rate });
     },
   );
   before = seen;
@@ -38,6 +43,7 @@ function create() {
     bar,
     el("span", "amount"),
     el("span", "rate"),
+    el("p", "why"),
   );
 }
 
@@ -50,7 +56,10 @@ function update(row, blob, bytes, rate, namesRegistry) {
   const amount =
     blob.sizeBytes === null ? formatBytes(bytes) : `${formatBytes(bytes)} of ${formatBytes(blob.sizeBytes)}`;
   setText(row.querySelector(".amount"), amount);
-  setText(row.querySelector(".rate"), rate === undefined ? formatDuration(blob.durationMs) : `${formatBytes(rate)}/s`);
+  const left = blob.sizeBytes === null ? "" : formatLeft(blob.sizeBytes - bytes, rate);
+  const pace = bytes > 0 ? `${formatBytes(rate)}/s` : `for ${formatDuration(blob.durationMs)}`;
+  setText(row.querySelector(".rate"), [pace, left].filter(Boolean).join(", "));
+  setNote(row.querySelector(".why"), whyOf(blob));
   updateBar(row.querySelector(".bar"), blob, bytes, parts, name);
 }
 
@@ -66,6 +75,10 @@ function updateBar(bar, { sizeBytes, digest }, bytes, parts, name) {
   bar.setAttribute("aria-valuetext", formatShare(share));
 }
 
-function rateOf(last, bytes, nowMs) {
-  return last && nowMs > last.nowMs ? ((bytes - last.bytes) * 1000) / (nowMs - last.nowMs) : undefined;
+/** Bytes per second; of a blob that is new here, since its beginning. */
+function rateOf(last, { durationMs }, bytes, nowMs) {
+  if (!last) return durationMs > 0 ? (bytes * 1000) / durationMs : 0;
+  if (nowMs <= last.nowMs) return last.rate;
+  const now = ((bytes - last.bytes) * 1000) / (nowMs - last.nowMs);
+  return last.rate * (1 - newest) + now * newest;
 }

@@ -1,5 +1,5 @@
 /** Asks for the status each second while the page can be seen, and shows it. */
-import { byId, setText } from "./dom.js";
+import { byId, el, keep, setText, show } from "./dom.js";
 import { formatDuration, formatTime } from "./format.js";
 import { renderLive } from "./live.js";
 import { renderOverview } from "./overview.js";
@@ -40,7 +40,8 @@ function render(status) {
   const nowMs = performance.now();
   answeredAt = Date.now();
   setText(byId("about"), `${status.version} on ${status.listen}, up ${formatDuration(status.uptimeSeconds * 1000)}`);
-  renderOverview(status, nowMs);
+  renderTrouble(status);
+  renderOverview(status);
   renderLive(status, nowMs);
   renderUplinks(status);
   renderPulls(status);
@@ -51,6 +52,28 @@ function silence(reason) {
   const isStale = reason !== "";
   document.body.classList.toggle("stale", isStale);
   setText(byId("pulse"), isStale ? "no answer" : "live");
+  if (!isStale) return;
   const since = answeredAt === undefined ? "" : ` What you see is from ${formatTime(answeredAt)}.`;
-  setText(byId("banner"), isStale ? `The gateway does not answer (${reason}).${since} Asking again every second.` : "");
+  showBanner("bad", `The client does not answer (${reason}).${since} Asking again every second.`, []);
+}
+
+/** What does not work, and how bad that is. */
+function renderTrouble({ missing, ready }) {
+  if (missing.length === 0) showBanner("", "", []);
+  else if (ready) showBanner("warn", "Not everything works. Pulls go on where they can:", missing);
+  else showBanner("bad", "Nothing can be pulled but what is cached:", missing);
+}
+
+function showBanner(kind, text, items) {
+  const banner = byId("banner");
+  show(banner, text !== "");
+  banner.className = `banner ${kind}`;
+  setText(byId("banner-text"), text);
+  keep(
+    byId("banner-list"),
+    items,
+    (item) => item,
+    () => el("li"),
+    setText,
+  );
 }

@@ -1,15 +1,13 @@
 /** The tiles: bytes by source, throughput, hit ratio, store. */
 import { byId, el, keep, partsOf, setBar, setText, sources, totalOf } from "./dom.js";
-import { formatBytes, formatCount, formatShare } from "./format.js";
+import { formatBytes, formatCount, formatLeft, formatShare, plural } from "./format.js";
 
-const sparkSeconds = 120;
-/** One value per poll: `{ atMs, bytesPerSecond }`. */
-const rates = [];
-let last;
+/** Whole seconds whose mean is the throughput of now. */
+const nowSeconds = 3;
 
-export function renderOverview(status, nowMs) {
+export function renderOverview(status) {
   renderOrigin(status.totals);
-  renderRate(status, nowMs);
+  renderRate(status);
   renderHits(status);
   renderStore(status.store);
 }
@@ -21,13 +19,13 @@ function renderOrigin(totals) {
   const said = parts.map(({ label, share }) => `${label} ${formatShare(share)}`).join(", ");
   setBar(byId("origin-bar"), parts, said === "" ? "no bytes yet" : said);
   const shown = sources
-    .map(({ name, label }) => ({ name, label, bytes: totals[name] }))
+    .map((source) => ({ ...source, bytes: totals[source.name] }))
     .filter(({ name, bytes }) => name !== "peer" || bytes > 0);
   keep(
     byId("origin-list"),
     shown,
     ({ name }) => name,
-    ({ name, label }) => el("li", "", el("i", `dot ${name}`), el("span", "", label), el("b"), el("small")),
+    createSource,
     (item, { bytes }) => {
       setText(item.querySelector("b"), formatBytes(bytes));
       setText(item.querySelector("small"), total > 0 ? formatShare(bytes / total) : "");
@@ -35,28 +33,31 @@ function renderOrigin(totals) {
   );
 }
 
-function renderRate({ totals, liveCount, pulls, uptimeSeconds }, nowMs) {
-  const total = totalOf(totals);
-  // A gateway that has started anew counts from 0 again.
-  const isSame = last !== undefined && total >= last.total && uptimeSeconds >= last.uptimeSeconds;
-  if (isSame && nowMs > last.nowMs) {
-    rates.push({ atMs: nowMs, bytesPerSecond: ((total - last.total) * 1000) / (nowMs - last.nowMs) });
-  }
-  last = { total, uptimeSeconds, nowMs };
-  while (rates.length > 0 && rates[0].atMs < nowMs - sparkSeconds * 1000) rates.shift();
-  setText(byId("rate"), `${formatBytes(rates.at(-1)?.bytesPerSecond ?? 0)}/s`);
-  const running = pulls.filter(({ outcome }) => outcome === "running").length;
-  setText(byId("rate-note"), `${plural(liveCount, "blob")} in ${plural(running, "pull")}`);
-  byId("spark").querySelector("path").setAttribute("d", sparkPath(nowMs));
+function createSource({ name, label, means }) {
+  return el("li", "", el("i", `dot ${name}`), el("span", "", label), el("b"), el("small"), el("span", "means", means));
 }
 
-function sparkPath(nowMs) {
-  if (rates.length < 2) return "";
-  const most = Math.max(1, ...rates.map(({ bytesPerSecond }) => bytesPerSecond));
-  const xOf = (atMs) => (120 - ((nowMs - atMs) / (sparkSeconds * 1000)) * 120).toFixed(2);
-  const yOf = (rate) => (31 - (rate / most) * 29).toFixed(2);
-  const line = rates.map(({ atMs, bytesPerSecond }) => `L${xOf(atMs)} ${yOf(bytesPerSecond)}`).join("");
-  return `M${xOf(rates[0].atMs)} 32${line}L${xOf(rates.at(-1).atMs)} 32Z`;
+/** The history is the client's own: a page that is opened or reloaded in the middle has all of it. */
+function renderRate({ history, live, liveCount, pulls }) {
+  const latest = history.slice(-nowSeconds);
+  const bytesPerSecond = latest.reduce((sum, bytes) => sum + bytes, 0) / nowSeconds;
+  setText(byId("rate"), `${formatBytes(bytesPerSecond)}/s`);
+  const running = pulls.filter(({ outcome }) => outcome === "running").length;
+  const left = live.reduce((sum, { sizeBytes, bytes }) => sum + Math.max(0, (sizeBytes ?? 0) - totalOf(bytes)), 0);
+  const now = `${plural(liveCount, "blob")} in ${plural(running, "pull")}`;
+  const said =
+    liveCount === 0 ? "nothing is being pulled" : [now, formatLeft(left, bytesPerSecond)].filter(Boolean).join(", ");
+  setText(byId("rate-note"), said);
+  const most = Math.max(...history);
+  setText(byId("spark-note"), most > 0 ? `last 2 min, up to ${formatBytes(most)}/s` : "last 2 min");
+  byId("spark").querySelector("path").setAttribute("d", sparkPath(history, most));
+}
+
+function sparkPath(history, most) {
+  if (most === 0) return "";
+  const step = 120 / (history.length - 1);
+  const line = history.map((bytes, i) => `L${(i * step).toFixed(2)} ${(31 - (bytes / most) * 29).toFixed(2)}`).join("");
+  return `M0 32${line}L120 32Z`;
 }
 
 function renderHits({ hitRatio, requests }) {
@@ -67,7 +68,7 @@ function renderHits({ hitRatio, requests }) {
   const asked = hits + requests.miss;
   setText(
     byId("hits-note"),
-    asked === 0 ? "of blobs needed no fetch" : `${formatCount(hits)} of ${plural(asked, "blob")} needed no fetch`,
+    asked === 0 ? "no blob was asked for yet" : `${formatCount(hits)} of ${plural(asked, "blob")} needed no fetch`,
   );
 }
 
@@ -82,8 +83,4 @@ function renderStore(store) {
   setText(byId("store"), formatBytes(store.usedBytes));
   setBar(byId("store-bar"), [{ name: "store", share }], `${formatShare(share)} full`);
   setText(byId("store-note"), `of ${formatBytes(store.maxBytes)}, ${plural(store.blobs, "blob")}`);
-}
-
-function plural(count, noun) {
-  return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
 }

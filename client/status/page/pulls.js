@@ -1,5 +1,5 @@
 /** The table of the last pulls. */
-import { byId, el, keep, partsOf, setBar, setPath, setText, show, totalOf } from "./dom.js";
+import { byId, el, keep, partsOf, setBar, setNote, setPath, setText, show, totalOf, whyOf } from "./dom.js";
 import { formatBytes, formatDuration, formatTime, shorten } from "./format.js";
 
 const outcomes = {
@@ -11,6 +11,14 @@ const outcomes = {
   checked: "up to date",
 };
 
+/** So many are shown on a phone until all are asked for; narrow.css knows it too. */
+const fewPulls = 5;
+
+byId("pulls-more").addEventListener("click", () => {
+  const isAll = byId("pulls-table").classList.toggle("all");
+  setText(byId("pulls-more"), isAll ? "Show fewer" : "Show all");
+});
+
 /** Pulls that were running at the last update, by id; undefined before the first. */
 let running;
 
@@ -18,6 +26,7 @@ export function renderPulls({ pulls, registries }) {
   setText(byId("pulls-count"), pulls.length > 0 ? String(pulls.length) : "");
   show(byId("pulls-empty"), pulls.length === 0);
   show(byId("pulls-table"), pulls.length > 0);
+  show(byId("pulls-more"), pulls.length > fewPulls);
   const namesRegistry = registries.length > 1;
   keep(
     byId("pulls"),
@@ -43,7 +52,7 @@ function create() {
     cell("Began", el("time")),
     cell("Image", el("b"), el("wbr"), el("span", "reference")),
     cell("Outcome", el("span", "outcome")),
-    cell("Bytes", bar, el("span", "bytes")),
+    cell("Bytes", bar, el("span", "bytes"), el("p", "why bad"), el("p", "why")),
     cell("Blobs"),
     cell("Took"),
     cell("Puller", el("code")),
@@ -62,9 +71,12 @@ function update(row, pull, namesRegistry) {
   setText(outcome, outcomes[pull.outcome] ?? pull.outcome);
   const parts = partsOf(pull.bytes);
   const said = parts.map((part) => `${part.label} ${formatBytes(part.bytes)}`).join(" · ");
-  setBar(bytes.firstChild, parts, "shares of the sources");
-  show(bytes.firstChild, parts.length > 0);
-  setText(bytes.lastChild, said);
+  const [bar, amounts, reason, whyNotNdn] = bytes.children;
+  setBar(bar, parts, "shares of the sources");
+  show(bar, parts.length > 0);
+  setText(amounts, said);
+  setNote(reason, pull.reason);
+  setNote(whyNotNdn, whyOf(pull));
   setText(blobs, blobsOf(pull.blobs));
   setText(took, formatDuration(pull.durationMs));
   setText(client.firstChild, pull.client);

@@ -40,16 +40,48 @@ function updateUplink(row, uplink) {
 }
 
 function createRegistry() {
-  return el("li", "", el("b"), el("code"), el("span", "quota"));
+  const line = (label) => el("p", `reach ${label}`, el("span", "state"), el("span", "why"));
+  return el("li", "", el("p", "who", el("b"), el("code")), line("upstream"), line("ndn"), el("p", "quota"));
 }
 
-function updateRegistry(row, { name, upstream, rateLimit }) {
+function updateRegistry(row, { name, upstream, rateLimit, health }) {
   setText(row.querySelector("b"), name);
   setText(row.querySelector("code"), upstream);
+  updateReach(row.querySelector(".reach.upstream"), upstreamState(health));
+  updateReach(row.querySelector(".reach.ndn"), ndnState(health));
   const quota = row.querySelector(".quota");
   show(quota, rateLimit !== null);
   if (rateLimit === null) return;
   const { limit, remaining } = rateLimit;
   quota.classList.toggle("low", remaining <= limit / 10);
   setText(quota, `${formatCount(remaining)} of ${formatCount(limit)} pulls left`);
+}
+
+function updateReach(line, { state, text, why }) {
+  line.firstChild.className = `state ${state}`;
+  setText(line.firstChild, text);
+  setText(line.lastChild, why ?? "");
+}
+
+function upstreamState(health) {
+  if (health === null || health.upstream === "unknown") return { state: "unknown", text: "Upstream: not asked yet" };
+  const { upstream, upstreamTrouble: why } = health;
+  if (upstream === "answers") return { state: "up", text: "Upstream answers" };
+  return upstream === "down" ? { state: "down", text: "Upstream", why } : { state: "resting", text: "Upstream", why };
+}
+
+const ndnStates = {
+  answers: ["up", "NDN answers"],
+  unknown: ["unknown", "NDN: nothing known yet"],
+  untrusted: ["down", "NDN is not trusted"],
+  silent: ["down", "NDN is silent"],
+  down: ["down", "NDN is down"],
+};
+
+function ndnState(health) {
+  if (health === null) return { state: "unknown", text: "NDN: nothing known yet" };
+  if (health.ndn === "off")
+    return { state: "unknown", text: "No NDN", why: "no name is configured: all blobs come from the upstream" };
+  const [state, text] = ndnStates[health.ndn];
+  return { state, text, why: health.ndnTrouble ?? `under ${health.prefix}` };
 }

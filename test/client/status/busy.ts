@@ -1,8 +1,13 @@
 import type { SourceName } from "#blob/source.ts";
 import type { Outcome } from "#client/status/metrics.ts";
-import { askManifest, beginBlob, digestOf, type StatusStage } from "./stage.ts";
+import { askManifest, beginBlob, digestOf, healthy, type StatusStage } from "./stage.ts";
 
 type Bytes = Partial<Record<SourceName, number>>;
+
+interface Words {
+  whyNotNdn?: string;
+  reason?: string;
+}
 
 interface Image {
   repository: string;
@@ -11,7 +16,7 @@ interface Image {
   registry?: string;
 }
 
-const done: { image: Image; bytes: Bytes; end?: Outcome; ms: number; status?: number }[] = [
+const done: { image: Image; bytes: Bytes; end?: Outcome; ms: number; status?: number; words?: Words }[] = [
   { image: { repository: "library/debian", reference: "trixie-slim" }, bytes: { store: 29_775_003 }, ms: 410 },
   {
     image: {
@@ -23,6 +28,10 @@ const done: { image: Image; bytes: Bytes; end?: Outcome; ms: number; status?: nu
     bytes: { ndn: 3.1e9, upstream: 0.4e9 },
     end: "broken",
     ms: 75_000,
+    words: {
+      whyNotNdn: "segment 41213 unanswered for 15000 ms",
+      reason: "sha256:11111111: every source stopped by byte 3500000000",
+    },
   },
   { image: { repository: "team/secret", reference: digestOf("9") }, bytes: {}, ms: 100, status: 401 },
   { image: { repository: "library/postgres", reference: "18" }, bytes: { ndn: 61e6, store: 39e6 }, ms: 3_200 },
@@ -39,18 +48,20 @@ export function keepBusy(stage: StatusStage): () => void {
       const blob = beginBlob(pulls, { ...puller, digest: digestOf(digit) });
       if (sizeBytes !== undefined) blob.sized(sizeBytes);
       const take = (bytes: Bytes) => {
+        if (bytes.upstream) blob.says({ whyNotNdn: "NDN was later than the upstream (--hedge)" });
         for (const [source, count] of Object.entries(bytes)) {
           blob.wrote(source as SourceName, count);
           metrics.blobBytes.inc({ source }, count);
         }
       };
-      return { take, end: (outcome: Outcome) => blob.ended(outcome) };
+      return { take, says: (words: Words) => blob.says(words), end: (outcome: Outcome) => blob.ended(outcome) };
     };
   };
-  for (const { image, bytes, end, ms, status } of done) {
+  for (const { image, bytes, end, ms, status, words = {} } of done) {
     const open = begin(image, status);
     const blob = Object.keys(bytes).length > 0 ? open("1") : undefined;
     blob?.take(bytes);
+    blob?.says(words);
     clock.ms += ms;
     blob?.end(end ?? "complete");
     clock.ms += 60_000;
@@ -79,6 +90,20 @@ export function equip(stage: StatusStage): void {
   stage.registries.push(
     { name: "registry.example", upstream: new URL("https://registry.example:8443/mirror/") },
     { name: "quay.example", upstream: new URL("https://quay.example/") },
+  );
+  stage.health.registries.push(
+    healthy("docker.io"),
+    healthy("registry.example", {
+      upstream: "down",
+      upstreamTrouble: "cannot be reached: its certificate is of an authority that is not trusted here",
+      ndn: "untrusted",
+      ndnTrouble: "the anchor does not fit the server's certificate (not-anchored): compare with ndn-registry key show",
+    }),
+    healthy("quay.example", { ndn: "off", prefix: null }),
+  );
+  stage.health.missing.push(
+    "upstream https://registry.example:8443/mirror/ cannot be reached: its certificate is of an authority that is not trusted here",
+    "uplink tcp://198.51.100.7:6363 is down",
   );
   for (const [registry, remaining] of Object.entries({ "docker.io": 12, "registry.example": 188 })) {
     stage.metrics.rateLimit.set({ registry }, 200);

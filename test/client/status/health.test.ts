@@ -191,9 +191,25 @@ test("a wrong name is named: no one answers for it", { timeout: 20_000 }, async 
   const { ready, missing } = await client.readyz();
   expect([ready, missing]).toEqual([
     true,
-    ["NDN: no one answers for /test/regsitry: is the server running, and is that its --name?"],
+    [
+      expect.stringMatching(
+        /^NDN: no one answers for \/test\/regsitry: is the server running, and is that its --name\?/,
+      ),
+    ],
   ]);
   expect((await client.snapshot()).registries[0]?.health).toMatchObject({ ndn: "silent" });
+});
+
+test("an uplink that is down is named with the reason, and pulls come from the upstream", async () => {
+  const down = new SocketUplink(parseFaceUrl("unix:///not/there.sock"));
+  const client = await startClient({ over: down });
+  await until("the reason", async () => (await client.readyz()).missing[0]?.includes("there is no such socket"));
+  const { ready, missing } = await client.readyz();
+  expect([ready, missing]).toEqual([
+    true,
+    [expect.stringMatching(/^uplink unix:\/\/\/not\/there.sock is down: there is no/)],
+  ]);
+  expect((await client.snapshot()).registries[0]?.health).toMatchObject({ upstream: "answers", ndn: "down" });
 });
 
 test("an anchor of another server is named", { timeout: 20_000 }, async () => {

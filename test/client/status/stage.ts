@@ -5,6 +5,7 @@ import fastify from "fastify";
 import { Registry } from "prom-client";
 import type { SourceName } from "#blob/source.ts";
 import type { StatusAccess } from "#client/status/access.ts";
+import type { RegistryHealth } from "#client/status/health.ts";
 import { type ClientMetrics, createClientMetrics, type StoreUse } from "#client/status/metrics.ts";
 import { PullLog } from "#client/status/pull-log.ts";
 import type { PullKey } from "#client/status/pull-view.ts";
@@ -22,6 +23,8 @@ export interface StatusStage extends AsyncDisposable {
   store: StoreUse | undefined;
   uplinks: UplinkState[];
   registries: { name: string; upstream: URL }[];
+  /** What is known of the registries. */
+  health: { registries: RegistryHealth[]; ready: boolean; missing: string[]; look(): void };
   /** Stop answering. */
   stop(): Promise<void>;
   /** Answer again, on the same port. */
@@ -43,6 +46,7 @@ export async function startStatus(access: StatusAccess = {}): Promise<StatusStag
     store: undefined as StoreUse | undefined,
     uplinks: [] as UplinkState[],
     registries: [{ name: "docker.io", upstream: new URL("https://user:secret@registry.example/") }],
+    health: { registries: [] as RegistryHealth[], ready: true, missing: [] as string[], look: () => {} },
   };
   let listening = await listen(stage, access, 0);
   const url = new URL(`http://127.0.0.1:${listening.port}/`);
@@ -56,7 +60,7 @@ export async function startStatus(access: StatusAccess = {}): Promise<StatusStag
   });
 }
 
-type Shown = Pick<StatusStage, "pulls" | "metrics" | "store" | "uplinks" | "registries">;
+type Shown = Pick<StatusStage, "pulls" | "metrics" | "store" | "uplinks" | "registries" | "health">;
 
 async function listen(stage: Shown, access: StatusAccess, port: number) {
   const sources: StatusSources = {
@@ -67,6 +71,7 @@ async function listen(stage: Shown, access: StatusAccess, port: number) {
     metrics: stage.metrics,
     store: () => stage.store,
     uplinks: () => stage.uplinks,
+    health: stage.health,
   };
   const app = fastify({ logger: false, exposeHeadRoutes: false, forceCloseConnections: true });
   await addStatusPage(app, sources, access);
@@ -90,9 +95,20 @@ export function askManifest(
   pulls.asked(question)({ status });
 }
 
+/** How a registry is, when all is well. */
+export function healthy(name: string, changed: Partial<RegistryHealth> = {}): RegistryHealth {
+  const ndn = { ndn: "answers", ndnTrouble: null, prefix: "/example/registry" } as const;
+  return { name, upstream: "answers", upstreamTrouble: null, ...ndn, ...changed };
+}
+
 /** A blob request that proceeds as the test says. */
 export function beginBlob(pulls: PullLog, request: PullKey & { digest: string }) {
-  const blob: { bytes: Partial<Record<SourceName, number>>; sizeBytes: number | null } = { bytes: {}, sizeBytes: null };
+  const blob: {
+    bytes: Partial<Record<SourceName, number>>;
+    sizeBytes: number | null;
+    whyNotNdn?: string;
+    reason?: string;
+  } = { bytes: {}, sizeBytes: null };
   const ended = pulls.began(request, blob);
   return {
     sized(sizeBytes: number) {
@@ -100,6 +116,10 @@ export function beginBlob(pulls: PullLog, request: PullKey & { digest: string })
     },
     wrote(source: SourceName, sizeBytes: number) {
       blob.bytes[source] = (blob.bytes[source] ?? 0) + sizeBytes;
+      pulls.history.add(sizeBytes);
+    },
+    says(words: { whyNotNdn?: string; reason?: string }) {
+      Object.assign(blob, words);
     },
     ended,
   };
