@@ -1,6 +1,7 @@
 /**
  * One fetch of one blob for all who want it: from the sources of one reader into a file that all readers follow.
  */
+import { raceAbort } from "#base/waiting.ts";
 import { BlobCorrupt, BlobUnavailable, type SourceName } from "#blob/source.ts";
 import { collectBytes, openVerified } from "#blob/verify.ts";
 import type { Digest } from "#oci/digest.ts";
@@ -75,16 +76,15 @@ export class SharedFetch {
     };
   }
 
-  /**
-   * One reader has left. When all have, the fetch continues for a while: containerd drops its first
-   * request on purpose, and asks for parts next. What has brought more than half into the store is brought to its end.
-   */
+  /** When all have left the fetch goes on for a while: containerd drops its first request on purpose, and asks for parts. */
   #left(): void {
     this.inFlight?.changes.notify();
     if (this.readers.size > 0 || this.isEnding) return;
     const { lingerMs = defaultLingerMs } = this.#options;
-    const canBeJoined = this.inFlight?.admits(Number.POSITIVE_INFINITY) ?? true;
-    if (lingerMs === 0 || !canBeJoined) this.cancel();
+    const { inFlight } = this;
+    const canBeJoined = inFlight?.admits(Number.POSITIVE_INFINITY) ?? true;
+    const isOver = this.#windows !== undefined && inFlight?.isTakenToEnd;
+    if (lingerMs === 0 || !canBeJoined || isOver) this.cancel();
     else this.#lingering = setTimeout(() => this.#isMostlyStored || this.cancel(), lingerMs);
   }
 
@@ -103,6 +103,8 @@ export class SharedFetch {
     let keep = true;
     try {
       if (!(await this.#openCached())) await this.#fetch();
+      // Of what is only in memory, the last part is there as long as anyone may come for it.
+      if (this.#windows) await raceAbort(new Promise(() => {}), this.#cancelled.signal);
       this.isEnding = true;
       this.#ended.resolve();
       await this.inFlight?.noReadersLeft(this.#cancelled.signal);

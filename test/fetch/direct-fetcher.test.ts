@@ -5,6 +5,7 @@ import { createDirectFetcher, type Fetcher } from "#fetch/fetcher.ts";
 import { noStore } from "#store/store-port.ts";
 import { blobOf, holds, unavailable } from "#test/blob/faulty-sources.ts";
 import { digestOf } from "#test/support/random-bytes.ts";
+import { until } from "#test/support/until.ts";
 import { leaver, StagedFetches, Taker, takeAll } from "./fetch-stage.ts";
 import { gated } from "./gated-source.ts";
 
@@ -82,9 +83,12 @@ test("without a store ranges to the end share one fetch, as far as one asks soon
     parts[i]!.leave();
     if (i === 1) expect(await read(0)).toBeUndefined(); // gone from memory, and not verified one by one
   }
+  // All has come by now, and what is kept of it is still there for those who ask late.
+  await until("all to have come", () => [...ranges.progress()][0]?.releasedBytes === big.bytes.length);
   const last = (await read(11.5 * mib))!;
   expect((await last.toEnd()).digest).toBe(part(11.5 * mib));
   expect(source.openedAt).toEqual([0]);
+  await until("the memory to be free", () => [...ranges.progress()].length === 0);
 });
 
 test("a fetch in memory waits for its slowest reader, and one that no one reads for the next", async () => {
