@@ -15,6 +15,8 @@ export interface BroadcastChunk {
 export class WindowBudget {
   readonly windowBytes: number;
   #left: number;
+  /** How to evict those that no one reads, in the order in which they were left. */
+  readonly #idle = new Set<() => void>();
 
   /** @param windows - How many there may be at a time. */
   constructor(windowBytes: number, windows: number) {
@@ -22,14 +24,29 @@ export class WindowBudget {
     this.#left = windows;
   }
 
-  /** A window, to be given back; false when all are in use. */
+  /** A window, to be given back; that of a blob that no one reads, if need be. False when all are in use. */
   take(): boolean {
-    if (this.#left === 0) return false;
-    this.#left -= 1;
+    if (this.#left <= 0) {
+      const [evict] = this.#idle;
+      if (!evict) return false;
+      this.#idle.delete(evict);
+      evict();
+    }
+    this.#left -= 1; // below 0 until the evicted one is given back
     return true;
   }
 
-  give(): void {
+  /** No one reads this one at the moment: `evict` makes its owner give it back. */
+  offer(evict: () => void): void {
+    this.#idle.add(evict);
+  }
+
+  withdraw(evict: () => void): void {
+    this.#idle.delete(evict);
+  }
+
+  give(evict: () => void): void {
+    this.#idle.delete(evict);
     this.#left += 1;
   }
 }

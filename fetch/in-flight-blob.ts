@@ -35,8 +35,6 @@ export class InFlightBlob {
   isBroadcasting = false;
   /** Bytes `[0, releasedBytes)` can be read. */
   releasedBytes = 0;
-  /** A reader has had it to its end. */
-  isTakenToEnd = false;
   /** Bytes before this one were on disk when it began. */
   resumedBytes = 0;
   /** Where readers that have caught up lease bytes, as long as they go into the file. */
@@ -154,7 +152,6 @@ export class InFlightBlob {
         else if (this.isBroadcasting && position >= until) throw new BlobUnavailable("the range is not verified");
         else await this.changes.changed(); // `wait` would add a listener to the signal for each piece
       }
-      if (end === this.sizeBytes) this.isTakenToEnd = true;
     } finally {
       reader.leave();
     }

@@ -55,6 +55,7 @@ export class SharedFetch {
   join(request: FetchRequest, signal: AbortSignal): FetchReader {
     const reader = this.readers.join(request, signal);
     clearTimeout(this.#lingering);
+    this.#windows?.withdraw(this.cancel);
     if (this.inFlight) reader.isShared.resolve(true);
     this.inFlight?.changes.notify();
     return reader;
@@ -81,11 +82,12 @@ export class SharedFetch {
     this.inFlight?.changes.notify();
     if (this.readers.size > 0 || this.isEnding) return;
     const { lingerMs = defaultLingerMs } = this.#options;
-    const { inFlight } = this;
-    const canBeJoined = inFlight?.admits(Number.POSITIVE_INFINITY) ?? true;
-    const isOver = this.#windows !== undefined && inFlight?.isTakenToEnd;
-    if (lingerMs === 0 || !canBeJoined || isOver) this.cancel();
-    else this.#lingering = setTimeout(() => this.#isMostlyStored || this.cancel(), lingerMs);
+    const canBeJoined = this.inFlight?.admits(Number.POSITIVE_INFINITY) ?? true;
+    if (lingerMs === 0 || !canBeJoined) this.cancel();
+    else {
+      this.#lingering = setTimeout(() => this.#isMostlyStored || this.cancel(), lingerMs);
+      this.#windows?.offer(this.cancel);
+    }
   }
 
   get #isMostlyStored(): boolean {
@@ -93,10 +95,10 @@ export class SharedFetch {
   }
 
   /** Break off; what is there stays as a partial. */
-  cancel(): void {
+  readonly cancel = (): void => {
     this.isEnding = true;
     this.#cancelled.abort(new BlobUnavailable("the fetch was cancelled"));
-  }
+  };
 
   /** Never rejects; resolves when all readers have left and the file is closed. */
   async run(): Promise<void> {
@@ -183,12 +185,9 @@ export class SharedFetch {
 
   async #begin(sizeBytes: number, leader: FetchReader): Promise<FetchWriter> {
     this.#file ??= await newFile(this.#store, this.digest, sizeBytes, this.#log);
-    const { slowReaderBudgetMs, windows } = this.#options;
-    if (!this.#file && windows?.take()) this.#windows = windows;
-    const inFlight = new InFlightBlob(sizeBytes, this.#file, this.readers, {
-      slowReaderBudgetMs,
-      windowBytes: this.#windows?.windowBytes,
-    });
+    if (!this.#file && this.#options.windows?.take()) this.#windows = this.#options.windows;
+    const options = { ...this.#options, windowBytes: this.#windows?.windowBytes };
+    const inFlight = new InFlightBlob(sizeBytes, this.#file, this.readers, options);
     if (sizeBytes <= collectBytes) inFlight.isVerified = true; // openVerified has seen all of it
     const writer = new FetchWriter(inFlight, this.#file, this.#cancelled.signal);
     if (!inFlight.admits(0)) this.#dismissAllBut(leader);
@@ -245,7 +244,7 @@ export class SharedFetch {
     const { digest } = this;
     if (err) this.#log.warn({ err, digest }, "a blob could not be written, it was served without the store");
     if (this.#file) await closeFile(this.#file, keep && !this.inFlight?.isBroadcasting, this.#log);
-    this.#windows?.give();
+    this.#windows?.give(this.cancel);
     if (this.#cached) await closeFile(this.#cached, false, this.#log);
   }
 }
