@@ -18,12 +18,11 @@ export interface SharedFetchOptions {
 }
 
 /** One of the readers, as the in-flight blob sees it. */
-export interface InFlightReader {
+export interface InFlightReader extends OriginReader {
   /** The reader has taken all bytes before this one. */
   position: number;
   /** It wants none from this one on. */
   end: number;
-  readonly hasLeft: boolean;
   /** What it gets instead of further bytes. */
   readonly failure: unknown;
   /** End it now, with this error; what sends its bytes on must stop at once. */
@@ -43,6 +42,7 @@ export class FetchReader implements InFlightReader {
   position = 0;
   end = Number.POSITIVE_INFINITY;
   hasLeft = false;
+  readonly isPart: boolean;
   /** Its own sources have been asked. */
   hasLed = false;
   /** What its own sources failed with. */
@@ -54,6 +54,7 @@ export class FetchReader implements InFlightReader {
 
   constructor(request: FetchRequest, leave: () => void) {
     this.request = request;
+    this.isPart = request.range !== undefined;
     this.leave = leave;
     this.isShared.promise.catch(() => {}); // a reader that has left asks no more
   }
@@ -99,24 +100,29 @@ export class FetchReaders extends Set<FetchReader> {
   }
 }
 
-/** Whose sources are read, as far as it matters here. */
-type FetchedFor = Pick<InFlightReader, "position" | "hasLeft">;
+/** A reader, as far as it matters whose the bytes are. */
+export interface OriginReader {
+  position: number;
+  readonly hasLeft: boolean;
+  /** It wants a range, as do others for the same puller: containerd reads a blob with many requests. */
+  readonly isPart: boolean;
+}
 
 interface Span {
   readonly start: number;
   end: number;
   readonly source: SourceName;
   readonly isTrusted: boolean;
-  readonly fetchedFor: FetchedFor;
+  readonly fetchedFor: OriginReader;
 }
 
 /**
  * Where the bytes of one fetch came from, and for whom they were fetched: for everyone else they come from the store. What
- * comes for one that has left is fetched for the first to take it: containerd reads a blob with many requests.
+ * comes for a range, or for one that has left, is fetched for the first to take it.
  */
 export class ByteOrigins {
   readonly #spans: Span[] = [];
-  /** Bytes that were fetched for one that had left, and have been taken. */
+  /** What those for whom it was fetched have taken. */
   readonly #taken = new IntervalSet();
   #endBytes = 0;
 
@@ -125,7 +131,7 @@ export class ByteOrigins {
    *
    * @param isTrusted - Whether they can be believed without the rest of the blob.
    */
-  note(end: number, source: SourceName, isTrusted: boolean, fetchedFor: FetchedFor): void {
+  note(end: number, source: SourceName, isTrusted: boolean, fetchedFor: OriginReader): void {
     if (end <= this.#endBytes) return;
     const last = this.#spans.at(-1);
     if (last?.source === source && last.isTrusted === isTrusted && last.fetchedFor === fetchedFor) last.end = end;
@@ -142,32 +148,26 @@ export class ByteOrigins {
   }
 
   /** `bytes`, which begin at the reader's position, as it is to see them; the position follows what it takes. */
-  *labelled(bytes: Uint8Array, reader: { position: number }): Generator<SourcedChunk> {
+  *labelled(bytes: Uint8Array, reader: OriginReader): Generator<SourcedChunk> {
     const start = reader.position;
     const end = start + bytes.length;
     while (reader.position < end) {
       const at = reader.position;
       const span = this.#spans.find((candidate) => candidate.end > at);
-      const isOrphan = span !== undefined && isOrphaned(span, at) && this.#taken.endFrom(at) === at;
-      const isOwn = span?.fetchedFor === reader || isOrphan;
-      const until = Math.min(end, isOwn ? span!.end : this.#nextOwn(at, reader));
-      const cut = isOrphan ? Math.min(until, this.#taken.nextFrom(at)) : until;
-      if (isOrphan) this.#taken.add(at, cut);
-      yield { source: isOwn ? span!.source : "store", bytes: bytes.subarray(at - start, cut - start) };
-      reader.position = cut;
+      const isOwn = span !== undefined && this.#isOwn(span, at, reader);
+      const takenUntil = this.#taken.endFrom(at);
+      const change = takenUntil > at ? takenUntil : this.#taken.nextFrom(at);
+      const until = Math.min(end, span?.end ?? end, change);
+      if (isOwn) this.#taken.add(at, until);
+      yield { source: isOwn ? span.source : "store", bytes: bytes.subarray(at - start, until - start) };
+      reader.position = until;
     }
   }
 
-  /** Up to here all that others had fetched looks the same to the reader: no need to cut it. */
-  #nextOwn(from: number, reader: object): number {
-    const next = this.#spans.find(
-      ({ start, fetchedFor }) => start > from && (fetchedFor === reader || fetchedFor.hasLeft),
-    );
-    const untaken = this.#taken.endFrom(from);
-    return Math.min(next?.start ?? Infinity, untaken > from ? untaken : Infinity);
+  #isOwn({ fetchedFor }: Span, at: number, reader: OriginReader): boolean {
+    if (fetchedFor === reader && !reader.isPart) return true;
+    const isForAnyPart = fetchedFor.isPart && reader.isPart;
+    const isOrphaned = fetchedFor.hasLeft && at >= fetchedFor.position;
+    return (isForAnyPart || isOrphaned) && this.#taken.endFrom(at) === at;
   }
-}
-
-function isOrphaned({ fetchedFor }: Span, at: number): boolean {
-  return fetchedFor.hasLeft && at >= fetchedFor.position;
 }

@@ -7,7 +7,15 @@ import { collectBytes, openVerified } from "#blob/verify.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { BlobStorePort, BlobWriter, CachedBlob } from "#store/store-port.ts";
 import type { WindowBudget } from "./broadcast-window.ts";
-import { closeFile, type FetchLog, newFile, PartialSource, resumeFile, withoutRestMissing } from "./fetch-file.ts";
+import {
+  closeFile,
+  type FetchLog,
+  isMostlyWritten,
+  newFile,
+  PartialSource,
+  resumeFile,
+  withoutRestMissing,
+} from "./fetch-file.ts";
 import { type FetchReader, FetchReaders, type SharedFetchOptions } from "./fetch-reader.ts";
 import { FetchWriter } from "./fetch-writer.ts";
 import type { FetchedBlob, FetchRequest } from "./fetcher.ts";
@@ -66,10 +74,12 @@ export class SharedFetch {
     const inFlight = this.inFlight!;
     const { start, end } = range ?? { start: 0, end: inFlight.sizeBytes };
     [reader.position, reader.end] = [start, end]; // also before its first chunk is asked for
-    const isFollower = this.#leader !== reader;
+    const leader = this.#leader;
+    const isFollower = leader !== reader;
+    const isOfOthers = isFollower && !leader?.hasLeft && !(leader?.isPart && reader.isPart);
     return {
       sizeBytes: inFlight.sizeBytes,
-      source: isFollower && !this.#leader?.hasLeft ? "store" : this.#firstSource,
+      source: isOfOthers ? "store" : this.#firstSource,
       isFollower,
       range: { start, end },
       chunks: inFlight.read(reader, start, end, signal),
@@ -85,13 +95,9 @@ export class SharedFetch {
     const canBeJoined = this.inFlight?.admits(Number.POSITIVE_INFINITY) ?? true;
     if (lingerMs === 0 || !canBeJoined) this.cancel();
     else {
-      this.#lingering = setTimeout(() => this.#isMostlyStored || this.cancel(), lingerMs);
+      this.#lingering = setTimeout(() => isMostlyWritten(this.#file) || this.cancel(), lingerMs);
       this.#windows?.offer(this.cancel);
     }
-  }
-
-  get #isMostlyStored(): boolean {
-    return this.#file !== undefined && this.#file.writtenBytes > this.#file.sizeBytes / 2;
   }
 
   /** Break off; what is there stays as a partial. */

@@ -104,7 +104,15 @@ test("of what is leased nothing is read that is not released", async () => {
   const inFlight = new InFlightBlob(10, undefined, new Set());
   inFlight.leaser = { lease: (position) => ({ bytes: bytesOf(1, 10 - position), giveBack: () => {} }) };
   inFlight.hold(5);
-  const reader = { position: 0, end: 10, hasLeft: false, failure: undefined, breakOff: () => {}, leave: () => {} };
+  const reader = {
+    position: 0,
+    end: 10,
+    hasLeft: false,
+    isPart: false,
+    failure: undefined,
+    breakOff: () => {},
+    leave: () => {},
+  };
   const chunks = inFlight.read(reader, 0, 10, stays);
   expect((await chunks.next()).value.bytes.length).toBe(5);
   await chunks.return(undefined);
