@@ -4,14 +4,12 @@
  */
 import { createHash } from "node:crypto";
 import { digestOfHash } from "#oci/digest.ts";
-import { BlobCorrupt, type BlobRef } from "./source.ts";
-import { nextPiece, type Pieces } from "./upstream-response.ts";
+import { BlobCorrupt, type BlobRef, BlobUnavailable } from "./source.ts";
+import { NotShareable, nextPiece, type Pieces } from "./upstream-response.ts";
 import { collectBytes } from "./verify.ts";
 
-/** A blob of unknown length can be passed on, but neither shared nor cached. */
-export class LengthUnknown extends Error {
-  override readonly name = "LengthUnknown";
-}
+/** A few bytes may decode to any number of them. */
+const maxCountedBytes = 16 * 1024 ** 3;
 
 /** What helps to find out how long a blob is. */
 export interface LengthHelp {
@@ -35,7 +33,7 @@ export interface Spool {
  * The size of a blob that is being read from its first byte; `pieces` goes on from there. A short one is counted in
  * memory, a long one's is asked for, or else it is counted in the spool.
  *
- * @throws LengthUnknown, BlobUnavailable
+ * @throws NotShareable, BlobUnavailable
  * @throws BlobCorrupt when what was counted in the spool is another blob.
  */
 export async function lengthOf(
@@ -64,7 +62,7 @@ async function countInSpool(
   spool: Spool | undefined,
   signal: AbortSignal,
 ): Promise<number> {
-  if (!spool) throw new LengthUnknown("upstream does not say how long the blob is");
+  if (!spool) throw new NotShareable("upstream does not say how long the blob is");
   const close = () => {
     signal.removeEventListener("abort", close);
     spool.close();
@@ -76,6 +74,7 @@ async function countInSpool(
     for (let bytes = await nextPiece(pieces); bytes; bytes = await nextPiece(pieces)) {
       hash.update(bytes);
       sizeBytes += bytes.length;
+      if (sizeBytes > maxCountedBytes) throw new BlobUnavailable(`upstream has more than ${maxCountedBytes} bytes`);
       await intoSpool(spool, bytes);
     }
     const found = digestOfHash(hash.digest());
@@ -94,6 +93,6 @@ async function intoSpool(spool: Spool, bytes: Uint8Array): Promise<void> {
   try {
     await spool.write(bytes);
   } catch (err: unknown) {
-    throw new LengthUnknown("upstream does not say how long the blob is, and it cannot be counted", { cause: err });
+    throw new NotShareable("upstream does not say how long the blob is, and it cannot be counted", { cause: err });
   }
 }

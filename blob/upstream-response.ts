@@ -4,6 +4,7 @@
 import { createHash } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
+import { decoded, isEncoded } from "#oci/content-coding.ts";
 import { parseContentRange } from "#oci/range.ts";
 import type { BlobResponse } from "#oci/registry-client.ts";
 import { BlobCorrupt, BlobUnavailable } from "./source.ts";
@@ -22,6 +23,11 @@ export class UpstreamAnswer extends Error {
     this.headers = headers;
     this.body = body;
   }
+}
+
+/** What the upstream sends can be passed on as it is, but neither be checked, shared nor cached. */
+export class NotShareable extends Error {
+  override readonly name = "NotShareable";
 }
 
 /** The upstream has nothing to say, for longer than one waits. */
@@ -54,7 +60,7 @@ const answerBytes = 64 * 1024;
  * read, hashed and thrown away, and the rest is good only if they are those that the reader has.
  *
  * @returns The size, unless neither the upstream nor the reader says it; only at offset 0.
- * @throws UpstreamAnswer at offset 0 only.
+ * @throws UpstreamAnswer, NotShareable at offset 0 only.
  * @throws BlobUnavailable, BlobCorrupt
  */
 export async function positionedAt(
@@ -62,12 +68,9 @@ export async function positionedAt(
   point: Point,
   patienceMs: Pieces["patienceMs"],
 ): Promise<{ sizeBytes: number | undefined; pieces: Pieces }> {
-  const pieces: Pieces = {
-    body: response.body,
-    iterator: response.body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>,
-    patienceMs,
-    ahead: [],
-  };
+  const body = bodyOf(response, point);
+  const iterator = body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+  const pieces: Pieces = { body, iterator, patienceMs, ahead: [] };
   try {
     const sizeBytes = await position(response, pieces, point);
     if (sizeBytes === (point.sizeBytes ?? sizeBytes)) return { sizeBytes, pieces };
@@ -78,6 +81,20 @@ export async function positionedAt(
   }
 }
 
+/**
+ * The blob's bytes, also of an upstream that encodes them although it was asked not to. A refusal is passed on as it is;
+ * a part of what is encoded is no part of the blob.
+ */
+function bodyOf(response: BlobResponse, { offset }: Point): Readable {
+  const { status, headers, body } = response;
+  if ((status !== 200 && status !== 206) || !isEncoded(headers)) return body;
+  const whole = status === 200 ? decoded(response) : undefined;
+  if (whole) return whole;
+  body.destroy();
+  const Refusal = offset === 0 ? NotShareable : BlobUnavailable;
+  throw new Refusal(`upstream answers ${status}, encoded as "${headers["content-encoding"]}", from byte ${offset}`);
+}
+
 async function position(response: BlobResponse, pieces: Pieces, point: Point): Promise<number | undefined> {
   const { status, headers } = response;
   if (status === 206) return sizeOfPartial(headers, point);
@@ -86,7 +103,8 @@ async function position(response: BlobResponse, pieces: Pieces, point: Point): P
     throw new BlobUnavailable(`upstream answers ${status} when asked from byte ${point.offset}`);
   }
   if (point.offset > 0) await skip(pieces, point);
-  const sizeBytes = /^\d+$/.test(headers["content-length"] ?? "") ? Number(headers["content-length"]) : point.sizeBytes;
+  const isSaid = /^\d+$/.test(headers["content-length"] ?? "") && !isEncoded(headers);
+  const sizeBytes = isSaid ? Number(headers["content-length"]) : point.sizeBytes;
   if (sizeBytes === undefined && point.offset > 0)
     throw new BlobUnavailable("upstream does not say how long the blob is");
   return sizeBytes;

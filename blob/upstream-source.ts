@@ -3,13 +3,13 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { PullerAuth } from "#oci/auth.ts";
+import { isEncoded } from "#oci/content-coding.ts";
 import { type BlobResponse, type RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
 import { type BlobRead, type BlobRef, type BlobSource, BlobUnavailable, type ResumePoint } from "./source.ts";
 import { type LengthHelp, lengthOf } from "./unknown-length.ts";
 import { endBody, nextPiece, type Pieces, positionedAt, UpstreamSilent } from "./upstream-response.ts";
 
-export { LengthUnknown } from "./unknown-length.ts";
-export { UpstreamAnswer } from "./upstream-response.ts";
+export { NotShareable, UpstreamAnswer } from "./upstream-response.ts";
 
 /** Where and how to ask. */
 export interface UpstreamSourceOptions {
@@ -23,7 +23,7 @@ export interface UpstreamSourceOptions {
    * reader waits. Asked before each wait. @defaultValue never
    */
   isLast?: (() => boolean) | undefined;
-  /** For blobs whose length the registry does not say. @defaultValue those longer than 8 MiB are `LengthUnknown` */
+  /** For blobs whose length the registry does not say. @defaultValue those longer than 8 MiB are `NotShareable` */
   length?: LengthHelp | undefined;
 }
 
@@ -38,19 +38,24 @@ const firstPauseMs = 100;
  * Blobs of the registry. A body that breaks off is resumed at its byte with a range, up to 3 times without progress;
  * a registry that then starts over is for the next source, which can prove the prefix.
  *
- * `open` also throws `UpstreamAnswer` when a fresh start is refused, and `LengthUnknown` when its size cannot be found out.
+ * `open` also throws `UpstreamAnswer` when a fresh start is refused, and `NotShareable` when its size cannot be found out, or its coding is not
+ * known.
  */
 export function upstreamSource(options: UpstreamSourceOptions): BlobSource {
   const { registry, auth, stallTimeoutMs = 15_000, isLast = () => false } = options;
   const silence: Silence = { times: 0, bytesSince: 0 };
   const patienceMs = () => (isLast() ? undefined : stallTimeoutMs);
+  // Ranges of what is encoded are of no use: then it is asked for as a whole, and continued where the reader is.
+  let encodes = false;
   const ask = async ({ repository, digest }: BlobRef, offset: number, signal: AbortSignal): Promise<BlobResponse> => {
     const isPatient = isLast();
     const isGivenUp = !isPatient && silence.times >= maxSilences;
     if (isGivenUp) throw new BlobUnavailable(`upstream was silent ${silence.times} times in a row`);
-    const range = offset > 0 ? { start: offset } : undefined;
+    const range = offset > 0 && !encodes ? { start: offset } : undefined;
     try {
-      return await registry.getBlob(repository, digest, { auth, range, isPatient, signal });
+      const response = await registry.getBlob(repository, digest, { auth, range, isPatient, signal });
+      encodes ||= response.status < 300 && isEncoded(response.headers);
+      return response;
     } catch (err: unknown) {
       throw noted(silence, unavailable(err, signal));
     }
@@ -62,6 +67,7 @@ export function upstreamSource(options: UpstreamSourceOptions): BlobSource {
       const { sizeBytes: said, pieces } = await positionedAt(response, from, patienceMs);
       const sizeBytes = said ?? (await lengthOf(pieces, blob, options.length, signal));
       const resume = async (offset: number) => {
+        if (encodes) throw new BlobUnavailable(`upstream encodes the blob, and cannot continue at byte ${offset}`);
         const again = await ask(blob, offset, signal);
         return (await positionedAt(again, { offset, sizeBytes }, patienceMs)).pieces;
       };

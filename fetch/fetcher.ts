@@ -4,7 +4,7 @@
  */
 import { openWithFallback, type ReadEvents } from "#blob/fallback.ts";
 import { BlobCorrupt, type BlobRef, type BlobSource, BlobUnavailable } from "#blob/source.ts";
-import { LengthUnknown, UpstreamAnswer } from "#blob/upstream-source.ts";
+import { NotShareable, UpstreamAnswer } from "#blob/upstream-source.ts";
 import { openVerified, type VerifiedRead } from "#blob/verify.ts";
 import { type RangeRequest, resolveRange } from "#oci/range.ts";
 
@@ -75,7 +75,7 @@ export async function openPart(
     return { sizeBytes, source, chunks, isFollower: false, range: partOf(range, sizeBytes) };
   } catch (err: unknown) {
     signal.throwIfAborted();
-    const kinds = [BlobUnavailable, BlobCorrupt, UpstreamAnswer, LengthUnknown];
+    const kinds = [BlobUnavailable, BlobCorrupt, UpstreamAnswer, NotShareable];
     if (!kinds.some((kind) => err instanceof kind)) throw err;
     return undefined;
   }

@@ -125,7 +125,7 @@ export class RegistryClient {
     if (this.#isDirect && this.#directMisses < maxDirectMisses) {
       const path = `/v2/${repository}/blobs/${digest}`;
       const authorization = await this.#authenticated.cached(path, auth, signal);
-      const headers = { range: formatRange(range.start, range.end), "user-agent": this.#userAgent };
+      const headers = { range: formatRange(range.start, range.end), "user-agent": this.#userAgent, ...notEncoded };
       const url = new URL(this.base.pathname.replace(/\/+$/, "") + path, this.base);
       const withLogin = { ...headers, ...(authorization && { authorization }) };
       const answer = await directGet(url, withLogin, this.#headersTimeoutMs, signal);

@@ -4,7 +4,7 @@
  */
 import type { BlobRef } from "#blob/source.ts";
 import { isFull, type Page, type PageCache, PageStream, pageBytes, type ReadLimit, wake } from "./pages.ts";
-import { type RangeRead, type RangeReader, revalidateAfterMs } from "./range-reader.ts";
+import { NotPublishable, type RangeRead, type RangeReader, revalidateAfterMs } from "./range-reader.ts";
 
 /** Pages in one read of the registry at most: 64 MiB. */
 const maxStreamPages = 256;
@@ -55,7 +55,7 @@ export class PagedBlob {
       read = await reader.read(ref, 0, maxStreamPages * pageBytes, AbortSignal.any([signal, abort.signal]));
     } catch (err: unknown) {
       context.onReadFailed(ref, err as Error);
-      throw err;
+      if (!(err instanceof NotPublishable)) throw err;
     } finally {
       if (read === undefined) limit.release();
     }

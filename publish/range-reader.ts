@@ -21,12 +21,18 @@ export interface PublishPolicy {
 /** How long it counts that there is a blob and that everyone may read it; then the registry is asked again. */
 export const revalidateAfterMs = 5 * 60_000;
 
+/** What the registry sends cannot be published as it is; to ask it again would not help. */
+export class NotPublishable extends Error {
+  override readonly name = "NotPublishable";
+}
+
 /** Where a server reads blobs from: the registry over HTTP, or its storage directory. */
 export interface RangeReader {
   /**
    * Read `[start, end)` of a blob; `end` may lie beyond its end.
    *
    * @returns undefined when the registry says that there is no such blob in that repository, or that it is not public.
+   * @throws NotPublishable
    * @throws Error when the registry cannot be read now; that is never remembered.
    */
   read(blob: BlobRef, start: number, end: number, signal: AbortSignal): Promise<RangeRead | undefined>;

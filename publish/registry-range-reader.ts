@@ -3,10 +3,12 @@
  */
 
 import type { BlobRef } from "#blob/source.ts";
+import { isEncoded } from "#oci/content-coding.ts";
+import type { Digest } from "#oci/digest.ts";
 import { type Body, copyInto } from "#oci/direct-get.ts";
 import { parseContentRange } from "#oci/range.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
-import type { RangeRead, RangeReader } from "./range-reader.ts";
+import { NotPublishable, type RangeRead, type RangeReader } from "./range-reader.ts";
 
 /** Statuses that mean "not here, or not public": an answer, not a failure. */
 const absent = new Set([401, 403, 404]);
@@ -34,6 +36,7 @@ export class RegistryRangeReader implements RangeReader {
     const { status, body } = response;
     try {
       if (status === 206 || status === 200) {
+        refuseEncoded(response, digest);
         const sizeBytes = sizeIn(response, start) ?? (await this.#askSize(blob, auth, signal));
         // A registry that ignores ranges sends the whole: what is wanted is cut out of it.
         return { sizeBytes, body: status === 206 ? body : slice(body, start, Math.min(end, sizeBytes)) };
@@ -50,10 +53,19 @@ export class RegistryRangeReader implements RangeReader {
   /** For a registry that does not say it with the bytes. */
   async #askSize({ repository, digest }: BlobRef, auth: RegistryAuth, signal: AbortSignal): Promise<number> {
     const { status, headers } = await this.#client.headBlob(repository, digest, { auth, signal });
+    refuseEncoded({ headers }, digest);
     const sizeBytes = Number(headers["content-length"]);
     if (status === 200 && sizeBytes > 0) return sizeBytes;
     throw new Error(`registry does not say how long ${digest} is`);
   }
+}
+
+/** Other bytes than the blob's must not be served, listed or signed; nor is their length the blob's. */
+function refuseEncoded({ headers }: Pick<RangeResponse, "headers">, digest: Digest): void {
+  if (!isEncoded(headers)) return;
+  throw new NotPublishable(
+    `registry sends ${digest} encoded as "${headers["content-encoding"]}" although it was asked not to`,
+  );
 }
 
 /** The size of the blob, if the answer says it. @throws Error when a 206 is for another range. */

@@ -4,7 +4,7 @@
 import type { ServerResponse } from "node:http";
 import type { Logger } from "pino";
 import { BlobCorrupt, BlobUnavailable } from "#blob/source.ts";
-import { LengthUnknown, UpstreamAnswer } from "#blob/upstream-source.ts";
+import { NotShareable, UpstreamAnswer } from "#blob/upstream-source.ts";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
 import { RegistryError } from "#oci/errors.ts";
 import { RegistryUnreachable } from "#oci/registry-client.ts";
@@ -61,7 +61,7 @@ async function answerGet(services: BlobServices, asked: BlobRequest, digestText:
   const digest = parseSha256(digestText);
   if (digest === undefined) return passBlob(services, asked, digestText);
   const leftToUpstream = (err: unknown): false => {
-    const isLeft = err instanceof LengthUnknown || err instanceof RightUnanswered;
+    const isLeft = err instanceof NotShareable || err instanceof RightUnanswered;
     if (!isLeft || asked.response.headersSent) throw err;
     return false;
   };

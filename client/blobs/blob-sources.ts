@@ -9,6 +9,7 @@ import type { SegmentRepair } from "#blob/ndn-source.ts";
 import { type BlobRef, type BlobSource, BlobUnavailable, withOpen } from "#blob/source.ts";
 import type { LengthHelp } from "#blob/unknown-length.ts";
 import { upstreamSource } from "#blob/upstream-source.ts";
+import { isEncoded } from "#oci/content-coding.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import type { NdnBlobs, NdnPaths } from "#uplinks/uplink-blobs.ts";
@@ -152,8 +153,9 @@ async function repairedSegment(
   ...[{ repository, digest }, start, end, signal]: Parameters<SegmentRepair>
 ): ReturnType<SegmentRepair> {
   const both = AbortSignal.any([signal, AbortSignal.timeout(repairTimeoutMs)]);
-  const { status, body } = await registry.getBlob(repository, digest, { auth, range: { start, end }, signal: both });
-  if (status !== 206) {
+  const range = { start, end };
+  const { status, headers, body } = await registry.getBlob(repository, digest, { auth, range, signal: both });
+  if (status !== 206 || isEncoded(headers)) {
     body.destroy();
     return undefined;
   }

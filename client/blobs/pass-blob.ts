@@ -1,4 +1,5 @@
 import { limitedStream } from "#blob/bandwidth.ts";
+import { isEncoded } from "#oci/content-coding.ts";
 import type { Digest } from "#oci/digest.ts";
 import { provenance, writeAll } from "../http/answers.ts";
 import { endToEnd } from "../http/semantics.ts";
@@ -75,7 +76,8 @@ export async function passHead(
   if (isFailure(status) && (await inItsPlace())) return;
   const sizeBytes = Number(headers["content-length"] ?? Number.NaN);
   const isBelieved = status === 200 || rights.believesHead;
-  if (isBelieved) learnRight(rights, { puller, repository, digest }, status, sizeBytes > 0 ? sizeBytes : undefined);
+  const isSaid = sizeBytes > 0 && !isEncoded(headers);
+  if (isBelieved) learnRight(rights, { puller, repository, digest }, status, isSaid ? sizeBytes : undefined);
   const extra = status === 200 ? { "docker-content-digest": digest } : {};
   response.writeHead(status, { ...extra, ...endToEnd(headers), ...provenance("upstream", "bypass") }).end();
 }

@@ -4,7 +4,7 @@ import { openWithFallback } from "#blob/fallback.ts";
 import { createHedgeDelay, type HedgeOptions, hedgeFor } from "#blob/hedge.ts";
 import { Overtaken } from "#blob/race.ts";
 import { type BlobSource, BlobUnavailable, fromStart, type SourceName } from "#blob/source.ts";
-import { LengthUnknown, UpstreamAnswer } from "#blob/upstream-source.ts";
+import { NotShareable, UpstreamAnswer } from "#blob/upstream-source.ts";
 import {
   aborted,
   blobOf,
@@ -147,7 +147,7 @@ test("NDN sources of one read share their patience", async () => {
 test.each([
   refusal,
   new UpstreamAnswer(429, {}, Buffer.alloc(0)),
-  new LengthUnknown("chunked"),
+  new NotShareable("chunked"),
   new BlobUnavailable("unreachable"),
 ])("%o of the upstream does not end NDN where no right is needed", async (answer) => {
   const late = new Promise<void>((resolve) => {

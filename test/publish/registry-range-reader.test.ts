@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { expect, test } from "vitest";
 import type { Body } from "#oci/direct-get.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
+import { NotPublishable } from "#publish/range-reader.ts";
 import { RegistryRangeReader } from "#publish/registry-range-reader.ts";
 import { blobOf } from "#test/blob/faulty-sources.ts";
 import { startUpstream } from "#test/client/upstream/raw-upstream.ts";
@@ -72,4 +73,27 @@ test.each([
   ["a 200 in chunks, where HEAD says 0", { ...whole, sizeInHead: 0 }],
 ])("%s is not published when no one says the size", async (_, answer) => {
   await expect(read(answer, 1000, 3000)).rejects.toThrow("does not say how long");
+});
+
+const gzip = { "content-encoding": "gzip" };
+test.each([
+  ["a 206", { ...part(String(size)), more: gzip }],
+  ["a 200 with its length", { ...whole, more: { ...gzip, "content-length": String(size) } }],
+  ["a 200 in chunks", { ...whole, more: gzip, sizeInHead: size }],
+  ["a 200 of an unknown coding", { ...whole, more: { "content-encoding": "other" }, sizeInHead: size }],
+])("%s that is encoded is not publishable", async (_, { headers, more, ...answer }) => {
+  const encoded = { ...answer, headers: (start: number, end: number) => ({ ...headers(start, end), ...more }) };
+  await expect(read(encoded, 1000, 3000)).rejects.toThrow(NotPublishable);
+});
+
+test("a registry is asked not to encode, also without the HTTP library", async () => {
+  let accepted: string | undefined;
+  await using registry = await startUpstream(({ headers }, response) => {
+    accepted = headers["accept-encoding"];
+    response.writeHead(404).end();
+  });
+  const client = new RegistryClient({ base: registry.url });
+  await new RegistryRangeReader(client, { isListed: () => false }).read(blob.ref, 0, 1, signal);
+  expect(accepted).toBe("identity");
+  await client.close();
 });

@@ -51,6 +51,12 @@ function chunkedUpstream({ saysInHead = false, bytes: others, gate }: Chunked = 
   });
 }
 
+/** Until it comes from the cache: then the client has read it. */
+function pullManifest(url: URL): Promise<unknown> {
+  const isCached = async () => (await ask(url, manifestPath)).headers["x-blob-source"] === "store";
+  return until("the manifest to be cached", isCached);
+}
+
 const getsOf = ({ seen }: RawUpstream, blob: TestBlob) =>
   seen.filter(({ method, url }) => method === "GET" && url === pathOf(blob));
 
@@ -64,7 +70,7 @@ test.each([
   async (_, blob, saysInHead, how) => {
     await using upstream = await chunkedUpstream({ saysInHead });
     await using endpoint = await stage.start(upstream.url);
-    if (how === "in a manifest") await ask(endpoint.url, manifestPath);
+    if (how === "in a manifest") await pullManifest(endpoint.url);
     const answers = await Promise.all(Array.from({ length: 10 }, () => ask(endpoint.url, pathOf(blob))));
     for (const { status, headers, body } of answers) {
       expect([status, headers["content-length"]]).toEqual([200, String(blob.bytes.length)]);
@@ -80,7 +86,7 @@ test("where a manifest says the length, bytes are sent before the last one has c
   const { promise: gate, resolve } = Promise.withResolvers<void>();
   await using upstream = await chunkedUpstream({ gate });
   await using endpoint = await stage.start(upstream.url);
-  await ask(endpoint.url, manifestPath);
+  await pullManifest(endpoint.url);
   const answer = await begin(endpoint.url, pathOf(large));
   resolve();
   let sizeBytes = 0;
