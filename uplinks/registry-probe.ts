@@ -63,7 +63,7 @@ function isVerdict({ rule }: Untrusted): boolean {
 function silenceOf(prefix: Name, err: Error): string {
   const name = readableName(prefix);
   const what = err.message.startsWith("Nack") ? `the forwarder has no route to ${name}` : `no one answers for ${name}`;
-  return `${what}: is the server running, and is that its --name?`;
+  return `${what}: is the server running, is --name the same there, is there a route?`;
 }
 
 /** The nearest first. */

@@ -4,7 +4,6 @@
  */
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
-import { connectionReason } from "#base/connection-reason.ts";
 import { exposeScraped, type ScrapedMetric } from "#base/scraped-metric.ts";
 import { NdnSource, type PacketEvents, type SegmentRepair } from "#blob/ndn-source.ts";
 import type { BlobSource } from "#blob/source.ts";
@@ -17,7 +16,7 @@ import type { TrustAnchors } from "#ndn/trust/anchors.ts";
 import { certificateFetcher } from "#ndn/trust/certificate-fetcher.ts";
 import { createVerifier } from "#ndn/trust/verifier.ts";
 import { observedSource } from "./observed-source.ts";
-import { type Probe, type ProbeOutcome, probeRegistry } from "./registry-probe.ts";
+import { downReason, type NdnReach, type Path, type PathToRegistry, reachOver, troubleOf } from "./path-trouble.ts";
 import { UplinkChoice } from "./uplink-choice.ts";
 
 /** The NDN side of one registry as the puller's endpoint sees it. */
@@ -33,9 +32,6 @@ export interface NdnBlobs {
   /** Ask for the registry's server over each uplink; resolves within 2 s, or when `signal` fires. */
   reach?(signal: AbortSignal): Promise<readonly NdnReach[]>;
 }
-
-/** What was found of a registry over one uplink. */
-export type NdnReach = ProbeOutcome | { readonly state: "down"; readonly reason: string };
 
 /** The paths of one blob. */
 export interface NdnPaths {
@@ -58,22 +54,6 @@ export interface UplinkState {
   readonly interests: number;
   readonly retransmissions: number;
   readonly nacks: number;
-}
-
-interface Path {
-  readonly uplink: Uplink;
-  readonly consumer: SegmentConsumer;
-  readonly interests: InterestClient;
-  /** Why it could not be connected the last time. */
-  readonly failed: { reason?: Error };
-}
-
-/** Blobs of one registry over one uplink. */
-interface PathToRegistry extends Path {
-  readonly source: NdnSource;
-  readonly probe: Probe;
-  /** Whether the server has ever answered a probe here: others than ours may not, and still have blobs. */
-  hasAnswered: boolean;
 }
 
 /** Reads blobs over any of several uplinks; closes them. */
@@ -110,7 +90,7 @@ export class UplinkBlobs {
       const events = eventsOf(path.uplink.describe);
       const verifier = anchors && createVerifier({ anchors, prefix, fetchCertificate });
       const source = new NdnSource(prefix, interests, path.consumer, verifier && { verifier, events });
-      return { ...path, source, probe: { prefix, interests, verifier }, hasAnswered: false };
+      return { ...path, source, probe: { prefix, interests, verifier }, hasAnswered: false, lastReach: undefined };
     });
     const choice = new UplinkChoice<PathToRegistry>({
       paths,
@@ -128,8 +108,9 @@ export class UplinkBlobs {
         return { first: next.map((path) => over(path, true)), lastResort: next[0] && over(next[0], false) };
       },
       trouble() {
-        if (paths.some((path) => choice.isUsable(path))) return undefined;
-        return paths.length === 0 ? "there is no uplink" : paths.map((path) => troubleOf(path, choice)).join(", ");
+        if (paths.length === 0) return "there is no uplink";
+        const reasons = paths.map((path) => troubleOf(path, choice));
+        return reasons.includes(undefined) ? undefined : reasons.join(", ");
       },
     };
   }
@@ -202,29 +183,6 @@ export class UplinkBlobs {
       exposeScraped(registry, { type, name: `ndn_registry_uplink_${name}`, help, labelNames: ["uplink"], read });
     }
   }
-}
-
-async function reachOver(
-  path: PathToRegistry,
-  choice: UplinkChoice<PathToRegistry>,
-  signal: AbortSignal,
-): Promise<NdnReach> {
-  if (!isUp(path)) return { state: "down", reason: downReason(path) };
-  const found = await probeRegistry(path.probe, signal);
-  if (found.state === "answers") path.hasAnswered = true;
-  const isInUse = !path.hasAnswered && choice.isInUse(path);
-  if (found.state !== "silent") return found;
-  return isInUse ? { state: "unknown" } : { ...found, reason: `${found.reason} (over ${path.uplink.describe})` };
-}
-
-function troubleOf(path: PathToRegistry, choice: UplinkChoice<PathToRegistry>): string {
-  const isSilent = choice.isBackingOff(path) && isUp(path);
-  return isSilent ? `no one answers on uplink ${path.uplink.describe}` : downReason(path);
-}
-
-function downReason({ uplink: { describe }, failed: { reason } }: Path): string {
-  if (reason === undefined) return `uplink ${describe} is down`;
-  return `uplink ${describe} is down: ${connectionReason(reason) ?? reason.message}`;
 }
 
 function isUp({ uplink }: Path): boolean {

@@ -6,7 +6,8 @@ import type { Logger } from "pino";
 import { Checkup } from "#base/checkup.ts";
 import { type Name, readableName } from "#ndn/packet/name.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
-import type { NdnBlobs, NdnReach } from "#uplinks/uplink-blobs.ts";
+import type { NdnReach } from "#uplinks/path-trouble.ts";
+import type { NdnBlobs } from "#uplinks/uplink-blobs.ts";
 import { anchorReason } from "./reasons.ts";
 
 /** A registry to be looked at. */

@@ -24,9 +24,13 @@ export function refusalReason(status: number): string {
 export function ndnReason(err: unknown): string {
   if (err instanceof BlobUnknown) return "the server does not publish it (its --publish, --exclude and login decide)";
   if (err instanceof BlobCorrupt) return "its bytes on NDN were wrong";
-  const { cause } = err as Error;
-  if (cause instanceof Untrusted) return anchorReason(cause);
-  return reasonOf(err);
+  const causes = causesOf(err);
+  const untrusted = causes.find((cause) => cause instanceof Untrusted);
+  if (untrusted) return anchorReason(untrusted);
+  const isSilent = causes.some(({ message }) => message.startsWith("timeout: no answer"));
+  return isSilent
+    ? "no one answered: is the server running, is --name the same there, is there a route?"
+    : reasonOf(err);
 }
 
 /** Why the upstream, the last source, did not bring a blob. */

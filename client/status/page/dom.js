@@ -4,7 +4,7 @@
 export const sources = [
   { name: "store", label: "Store", means: "cached here by an earlier pull" },
   { name: "peer", label: "Peers", means: "other clients that hold it" },
-  { name: "ndn", label: "NDN", means: "the server, or caches on the way" },
+  { name: "ndn", label: "NDN", means: "the server or caches between" },
   { name: "upstream", label: "Upstream", means: "the registry itself, over HTTP" },
 ];
 

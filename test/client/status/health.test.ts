@@ -193,7 +193,7 @@ test("a wrong name is named: no one answers for it", { timeout: 20_000 }, async 
     true,
     [
       expect.stringMatching(
-        /^NDN: no one answers for \/test\/regsitry: is the server running, and is that its --name\?/,
+        /^NDN: no one answers for \/test\/regsitry: is the server running, is --name the same there/,
       ),
     ],
   ]);

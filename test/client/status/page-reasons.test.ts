@@ -128,7 +128,7 @@ describeWith(["chromium"], "what the status page says of itself", () => {
     await items.first().waitFor();
     expect(await items.allTextContents()).toEqual([
       "Store0 Bcached here by an earlier pull",
-      "NDN0 Bthe server, or caches on the way",
+      "NDN0 Bthe server or caches between",
       "Upstream0 Bthe registry itself, over HTTP",
     ]);
   });
