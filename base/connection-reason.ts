@@ -3,6 +3,9 @@
  */
 import { causesOf, errorCode } from "./errors.ts";
 
+/** What is said of one that ends a connection without an answer. */
+export const closesConnection = "it closes the connection";
+
 const reasonOfCode: Readonly<Record<string, string>> = {
   ENOENT: "there is no such socket: is what listens on it running?",
   EACCES: "this user may not open its socket",
@@ -11,8 +14,8 @@ const reasonOfCode: Readonly<Record<string, string>> = {
   EAI_AGAIN: "its host name cannot be looked up now",
   EHOSTUNREACH: "there is no route to the host",
   ENETUNREACH: "there is no route to its network",
-  ECONNRESET: "it closes the connection",
-  UND_ERR_SOCKET: "it closes the connection",
+  ECONNRESET: closesConnection,
+  UND_ERR_SOCKET: closesConnection,
   UND_ERR_CONNECT_TIMEOUT: "no connection in time",
   ETIMEDOUT: "no connection in time",
   DEPTH_ZERO_SELF_SIGNED_CERT: "its certificate is self-signed and not trusted here",

@@ -7,11 +7,12 @@ import { authorizeChoices, offlinePolicies } from "#client/registries/client-con
 import { parseUplinkUrl } from "#ndn/face/face-url.ts";
 import { cacheDir } from "./cache/options.ts";
 import { listenAddress, nonEmpty, oneOf, positiveNumber, secondsAsMs, wholeNumber } from "./parsers.ts";
-import { logging, name, uplink, upstream } from "./shared-options.ts";
+import { logging, name, uplink, upstream, upstreamCa } from "./shared-options.ts";
 import { parseRate, parseSize } from "./sizes.ts";
 
 /** How blobs are fetched; of `start` as well. */
 export const pulling = {
+  upstreamCa,
   listen: {
     flag: "listen",
     value: "HOST:PORT|unix:///PATH",

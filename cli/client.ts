@@ -11,6 +11,7 @@ import { clientOptions } from "./client-options.ts";
 import { endpointError, endpointOptions } from "./endpoint.ts";
 import { graceMs, runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
+import { networkOf } from "./network.ts";
 import { OptionError, type Values, variableOf } from "./option.ts";
 import { programMetrics } from "./program-metrics.ts";
 import { defaultUplink } from "./shared-options.ts";
@@ -24,7 +25,8 @@ export async function runClient(values: ClientValues): Promise<void> {
   const urls = values.uplink.length > 0 ? values.uplink : [parseFaceUrl(defaultUplink)];
   const uplinks = urls.map((url) => uplinkTo(url));
   const ndn = new UplinkBlobs(uplinks, consumerOptions(values), log);
-  const options = endpointOptions({ ...values, config, ndn, metrics: programMetrics(), log });
+  const network = networkOf(process.env, "upstream-ca", values.upstreamCa);
+  const options = endpointOptions({ ...values, config, network, ndn, metrics: programMetrics(), log });
   const client = await openParts(options)
     .then(openClient)
     .catch((err: unknown) => {

@@ -2,6 +2,7 @@
  * Texts of options to values; every error says what would be right.
  */
 import { type FaceUrl, parseFaceUrl } from "#ndn/face/face-url.ts";
+import { namesApi } from "#oci/reference.ts";
 
 /** An address to listen on; an empty host stands for all addresses of the machine. */
 export interface HostAndPort {
@@ -44,6 +45,7 @@ export function registryUrl(text: string): URL {
       "credentials do not belong into the URL: a server takes them from DOCKER_NDN_REGISTRY_USERNAME and _PASSWORD, a client from `credentials` in --config",
     );
   }
+  if (namesApi(url)) throw new Error(`${url.href} ends in /v2/, which is added to each request: leave it out`);
   return url;
 }
 

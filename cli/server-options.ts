@@ -64,6 +64,12 @@ export const serverOptions = {
     required: true,
     parse: registryUrl,
   },
+  registryCa: {
+    flag: "registry-ca",
+    value: "FILE",
+    help: "Certificates of authorities that the registry is trusted by, PEM; besides those of the system.",
+    parse: nonEmpty,
+  },
   name: { ...name, required: true },
   uplink,
   face,

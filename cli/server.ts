@@ -3,10 +3,12 @@
  */
 import { readFileSync } from "node:fs";
 import { parseFaceUrl } from "#ndn/face/face-url.ts";
+import type { Network } from "#oci/connections.ts";
 import { createServer, type ServerOptions, ServerStartError } from "#server/create-server.ts";
 import { listenError } from "./errors.ts";
 import { runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
+import { networkOf } from "./network.ts";
 import { OptionError, type Values } from "./option.ts";
 import { programMetrics } from "./program-metrics.ts";
 import type { serverOptions } from "./server-options.ts";
@@ -15,7 +17,8 @@ import { defaultUplink } from "./shared-options.ts";
 /** Run until a signal; resolves when everything is closed. @throws StartError, OptionError, KeychainError */
 export async function runServer(values: Values<typeof serverOptions>): Promise<void> {
   const log = createLogger(values);
-  const options = publishingOf(values, values.registry);
+  const network = networkOf(process.env, "registry-ca", values.registryCa);
+  const options = publishingOf(values, values.registry, network);
   const noFace = values.uplink.length === 0 && values.face.length === 0;
   const uplinks = noFace ? [parseFaceUrl(defaultUplink)] : values.uplink;
   const { status } = values;
@@ -29,13 +32,20 @@ export async function runServer(values: Values<typeof serverOptions>): Promise<v
   await runUntilSignal(log, () => server.close());
 }
 
-type PublishingValues = Omit<Values<typeof serverOptions>, "registry" | "status" | "logLevel" | "logFormat">;
+type PublishingValues = Omit<
+  Values<typeof serverOptions>,
+  "registry" | "registryCa" | "status" | "logLevel" | "logFormat"
+>;
 
 /** What options and environment say of publishing the registry at `base`. @throws OptionError */
-export function publishingOf(values: PublishingValues, base: URL): Omit<ServerOptions, "status" | "metrics" | "log"> {
+export function publishingOf(
+  values: PublishingValues,
+  base: URL,
+  network: Network,
+): Omit<ServerOptions, "status" | "metrics" | "log"> {
   const { name: prefix, uplink: uplinks, face: faces, chunkSize: segmentBytes, state: stateDirectory } = values;
   const { keychain, exportAnchor, storage, publish, exclude } = values;
-  const registry = { base, credentials: registryLogin(process.env) };
+  const registry = { base, network, credentials: registryLogin(process.env) };
   const paths = { keychain, exportAnchor, storage, stateDirectory };
   return { prefix, registry, publish, exclude, uplinks, faces, segmentBytes, ...paths };
 }

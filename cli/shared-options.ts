@@ -42,6 +42,14 @@ export const upstream = {
   parse: registryUrl,
 } as const;
 
+/** Whom to trust at that registry. */
+export const upstreamCa = {
+  flag: "upstream-ca",
+  value: "FILE",
+  help: "Certificates of authorities that upstream registries are trusted by, PEM; besides those of the system.",
+  parse: nonEmpty,
+} as const;
+
 /** Where the signing key is. */
 export const keychain = {
   flag: "keychain",

@@ -14,6 +14,7 @@ import { consumerOptions } from "./client.ts";
 import { endpointError, endpointOptions } from "./endpoint.ts";
 import { graceMs, runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
+import { networkOf } from "./network.ts";
 import type { Values } from "./option.ts";
 import { programMetrics } from "./program-metrics.ts";
 import { publishingOf, serverError } from "./server.ts";
@@ -32,7 +33,8 @@ export async function startBothHalves(
   log: ReturnType<typeof createLogger>,
 ): Promise<BothHalves> {
   const metrics = programMetrics();
-  const options = { ...publishingOf(values, values.upstream), status: undefined, metrics, log };
+  const network = networkOf(process.env, "upstream-ca", values.upstreamCa);
+  const options = { ...publishingOf(values, values.upstream, network), status: undefined, metrics, log };
   const server = await createServer(options).catch((err: unknown) => {
     throw serverError(err, values);
   });
@@ -46,6 +48,7 @@ export async function startBothHalves(
     const options = endpointOptions({
       ...values,
       config: configOf(values),
+      network,
       ndn,
       metrics,
       log,

@@ -5,6 +5,7 @@ import { cacheListOptions, cachePruneOptions, cacheRemoveOptions, cacheVerifyOpt
 import { clientOptions, clientSecrets } from "./client-options.ts";
 import { configureOptions } from "./configure/options.ts";
 import { keyExportOptions, keyImportOptions, keyRenewOptions, keySecrets, keyShowOptions } from "./key/options.ts";
+import { networkVariables } from "./network-variables.ts";
 import { serverOptions, serverSecrets } from "./server-options.ts";
 import { startOptions } from "./start-options.ts";
 import { completionOptions, runCompletion } from "./verbs/completion.ts";
@@ -14,7 +15,7 @@ const start: Verb<typeof startOptions> = {
   name: "start",
   help: "Both halves in one process: try it on one machine, without a forwarder",
   options: startOptions,
-  secrets: { ...clientSecrets, ...serverSecrets },
+  secrets: { ...clientSecrets, ...serverSecrets, ...networkVariables },
   examples: [
     ["$0 start", "Docker Hub through localhost:5000"],
     ["$0 start --upstream http://127.0.0.1:5001 --listen 127.0.0.1:5050", "a registry of your own"],
@@ -26,7 +27,7 @@ const server: Verb<typeof serverOptions> = {
   name: "server",
   help: "The registry host's half: publish a registry's blobs over NDN",
   options: serverOptions,
-  secrets: serverSecrets,
+  secrets: { ...serverSecrets, ...networkVariables },
   examples: [
     ["$0 server --registry http://127.0.0.1:5001 --name /example/registry", "through the local NFD"],
     ["$0 server --registry http://127.0.0.1:5001 --name /example/registry --face tcp://0.0.0.0:6363", "no forwarder"],
@@ -38,7 +39,7 @@ const client: Verb<typeof clientOptions> = {
   name: "client",
   help: "The puller's half: a registry endpoint whose blobs come over NDN",
   options: clientOptions,
-  secrets: clientSecrets,
+  secrets: { ...clientSecrets, ...networkVariables },
   examples: [
     ["$0 client --upstream https://registry.example --name /example/registry", "through the local NFD"],
     [

@@ -1,9 +1,13 @@
 /**
  * One registry of the configuration, and the paths to it.
  */
+import { readFileSync } from "node:fs";
 import type { Logger } from "pino";
 import { AnchorError, TrustAnchors } from "#ndn/trust/anchors.ts";
-import { RegistryClient } from "#oci/registry-client.ts";
+import { readCertificates } from "#oci/certificates.ts";
+import type { Network, RegistryTls } from "#oci/connections.ts";
+import type { CredentialSource } from "#oci/credentials.ts";
+import { RegistryClient, type RegistryClientOptions } from "#oci/registry-client.ts";
 import type { NdnBlobs, UplinkBlobs } from "#uplinks/uplink-blobs.ts";
 import type { RegistryConfig } from "./registries/client-config.ts";
 import { registryLogin } from "./registries/login.ts";
@@ -29,21 +33,41 @@ export interface MirrorParts {
   readonly ndn: UplinkBlobs;
   readonly metrics: ClientMetrics;
   readonly log: Logger;
+  /** How registries are reached. @defaultValue directly */
+  readonly network?: Network | undefined;
   /** Where logins are looked for. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Certificates that are trusted where the configuration names none. */
   readonly trusted?: TrustAnchors | undefined;
 }
 
-/** Open one registry. @throws ClientOptionError when its login or its anchors cannot be used. */
+/** Open one registry. @throws ClientOptionError when its login, its certificates or its anchors cannot be used. */
 export function openMirror(config: RegistryConfig, parts: MirrorParts): Mirror {
-  const { metrics } = parts;
-  const registry = new RegistryClient({
-    base: config.upstream,
-    credentials: loginAt(config, parts),
-    onAnswer: (answer) => noteUpstreamAnswer(metrics, config.registry, answer),
-  });
+  const credentials = loginAt(config, parts);
+  const registry = registryOf(config, parts, credentials);
   return { config, registry, ndn: config.name && ndnOf(config, config.name, parts) };
+}
+
+function registryOf(
+  { registry, upstream: base, tls: files }: RegistryConfig,
+  { metrics, network }: MirrorParts,
+  credentials: CredentialSource | undefined,
+): RegistryClient {
+  try {
+    const tls = files && tlsIn(files);
+    const onAnswer: RegistryClientOptions["onAnswer"] = (answer) => noteUpstreamAnswer(metrics, registry, answer);
+    return new RegistryClient({ base, credentials, network, tls, onAnswer });
+  } catch (err: unknown) {
+    throw new ClientOptionError(`--config: ca, cert and key of ${registry}: ${(err as Error).message}`, { cause: err });
+  }
+}
+
+function tlsIn({ ca, cert, key }: NonNullable<RegistryConfig["tls"]>): RegistryTls {
+  return {
+    ca: ca === undefined ? undefined : readCertificates(ca),
+    cert: cert === undefined ? undefined : readCertificates(cert).join("\n"),
+    key: key === undefined ? undefined : readFileSync(key, "utf8"),
+  };
 }
 
 function loginAt(config: RegistryConfig, { env, log }: MirrorParts) {

@@ -68,3 +68,8 @@ export function canonicalRegistry(host: string): string {
   const bare = host.toLowerCase().replace(/:(?:80|443)$/, "");
   return dockerHub.has(bare) ? "docker.io" : bare;
 }
+
+/** Whether a registry's base has the `/v2/` in it that is added to each request, as when it was copied from one. */
+export function namesApi({ pathname }: URL): boolean {
+  return /\/v2\/*$/.test(pathname);
+}

@@ -181,9 +181,9 @@ export class RegistryClient {
       const request = { method: "GET", path: "/v2/", headers: {}, followsRedirects: false } as const;
       const answer = await this.#http.ask(request, undefined, signal);
       await drain(answer, signal);
-      return whyNoRegistry(answer.statusCode, answer.headers);
+      return whyNoRegistry(answer.statusCode, answer.headers, this.base);
     } catch (err: unknown) {
-      return whyUnreachable(err, signal);
+      return whyUnreachable(err, signal, this.base);
     }
   }
 

@@ -19,8 +19,8 @@ import { BlobServer, type ListenAddress } from "./server.ts";
 export interface ServerOptions extends PublishOptions {
   /** Names of all that is published begin with it. */
   readonly prefix: Name;
-  /** Where the blobs come from, and the login there. */
-  readonly registry: Pick<RegistryClientOptions, "base" | "credentials">;
+  /** Where the blobs come from, how that is reached, and the login there. */
+  readonly registry: Pick<RegistryClientOptions, "base" | "credentials" | "network">;
   /** Root of the registry's filesystem storage, to read blobs from disk instead of over HTTP. */
   readonly storage: string | undefined;
   /** Directory of the key that signs (a new key is made when it has none for the prefix), or the identity itself. */

@@ -20,6 +20,8 @@ export interface RegistryConfig extends RegistryPolicy {
   /** Files, as absolute paths, and `sha256:HEX`. */
   readonly anchors: readonly string[];
   readonly credentials: LoginConfig | undefined;
+  /** PEM files, as absolute paths: authorities that are trusted besides the machine's; the certificate that is shown, and its key. */
+  readonly tls?: { ca: string | undefined; cert: string | undefined; key: string | undefined } | undefined;
 }
 
 /** Who decides whether a puller may have what is cached here or on NDN: the upstream, or no one. */

@@ -4,7 +4,7 @@
 import { z } from "zod";
 import { checkPrefixLength } from "#blob/names.ts";
 import { parseName } from "#ndn/packet/name.ts";
-import { canonicalRegistry } from "#oci/reference.ts";
+import { canonicalRegistry, namesApi } from "#oci/reference.ts";
 import { authorizeChoices, offlinePolicies } from "./client-config.ts";
 
 const passwordLogin = z
@@ -26,6 +26,7 @@ const upstream = z.string().transform((text, context) => {
     return refuse(context, "this is not an http or https URL (example: https://registry.example)");
   }
   if (url.username || url.password) return refuse(context, "a login does not belong into the URL: use credentials");
+  if (namesApi(url)) return refuse(context, "/v2/ is added to each request: leave it out");
   return url;
 });
 
@@ -39,6 +40,7 @@ const name = z.string().transform((text, context) => {
   }
 });
 
+const pemFile = z.string().min(1, "a PEM file is needed");
 const anchor = z.string().min(1, "a file or sha256:HEX is needed");
 const wordsOf = (...words: [string, ...string[]]) => `this is not one of ${words.join(", ")}`;
 const trueOrFalse = z.boolean("this is not true or false");
@@ -55,6 +57,13 @@ const registry = z
     offline: z.enum(offlinePolicies, wordsOf(...offlinePolicies)).optional(),
     prefetch: trueOrFalse.optional(),
     forwardAuthorization: trueOrFalse.optional(),
+    ca: pemFile.optional(),
+    cert: pemFile.optional(),
+    key: pemFile.optional(),
+  })
+  .refine(({ cert, key }) => (cert === undefined) === (key === undefined), {
+    message: "cert and key go together",
+    path: ["cert"],
   })
   .refine(({ anchors, name }) => !anchors?.length || name !== undefined, {
     message: "anchors are of use only with a name",

@@ -89,7 +89,15 @@ function registryOf(
   const upstream = text.upstream ?? new URL(registry === "docker.io" ? dockerHubUpstream : `https://${registry}`);
   const anchors = (text.anchors ?? []).map((anchor, at) => anchorOf([...path, "anchors", at], anchor, found));
   const credentials = loginOf([...path, "credentials"], text.credentials, env, found);
-  return { registry, upstream, name: text.name, anchors, credentials, ...policyOf(text, defaults, isDefault) };
+  const tls = tlsOf(path, text, found);
+  return { registry, upstream, name: text.name, anchors, credentials, tls, ...policyOf(text, defaults, isDefault) };
+}
+
+function tlsOf(path: readonly PropertyKey[], text: RegistryText, found: Findings): RegistryConfig["tls"] {
+  const fileOf = (key: "ca" | "cert" | "key") => text[key] && found.readable([...path, key], text[key]);
+  const [ca, cert, key] = [fileOf("ca"), fileOf("cert"), fileOf("key")];
+  if (key !== undefined) found.warnIf(key, 0o004, "is a key and can be read by everyone on this machine: chmod o-r");
+  return ca === undefined && cert === undefined ? undefined : { ca, cert, key };
 }
 
 function anchorOf(path: readonly PropertyKey[], anchor: string, found: Findings): string {

@@ -8,6 +8,7 @@ import { OptionError } from "#cli/option.ts";
 import { publishingOf, serverError } from "#cli/server.ts";
 import { parseName } from "#ndn/packet/name.ts";
 import { parseCertificates } from "#ndn/trust/certificate-file.ts";
+import { Network } from "#oci/connections.ts";
 import { createServer } from "#server/create-server.ts";
 
 let folder: string;
@@ -32,7 +33,7 @@ async function start(exportAnchor: string): Promise<string[]> {
     exportAnchor,
     state: join(folder, "state"),
   } as const;
-  const options = publishingOf(values, new URL("http://127.0.0.1:9/"));
+  const options = publishingOf(values, new URL("http://127.0.0.1:9/"), new Network());
   const server = await createServer({ ...options, status: undefined, metrics: new Registry(), log }).catch((err) => {
     throw serverError(err, values);
   });

@@ -97,7 +97,29 @@ test("without a file there is one registry, by the name of its upstream", () => 
   expect(config.registries.get("docker.io")).toMatchObject({ authorize: "none", forwardAuthorization: true });
 });
 
+test("authorities, and a certificate with its key, are files beside the configuration", async () => {
+  const text = "registries: {ghcr.io: {ca: anchor.crt, cert: anchor.crt, key: password}, quay.io: {ca: anchor.crt}}";
+  const { registries } = await read(text);
+  const [file, key] = ["anchor.crt", "password"].map((name) => join(folder.path, name));
+  expect(registries.get("ghcr.io")!.tls).toEqual({ ca: file, cert: file, key });
+  expect(registries.get("quay.io")!.tls).toEqual({ ca: file, cert: undefined, key: undefined });
+});
+
 test.each<[string, string, string[]]>([
+  [
+    "certificates that are of no use",
+    `registries:
+  docker.io:
+    cert: anchor.crt
+  ghcr.io:
+    ca: missing.pem
+    upstream: https://ghcr.io/v2/
+`,
+    [
+      "3:11: registries.docker.io.cert: cert and key go together",
+      "6:15: registries.ghcr.io.upstream: /v2/ is added to each request: leave it out",
+    ],
+  ],
   [
     "values that are of no use",
     `registries:
@@ -130,7 +152,7 @@ registries:
     [
       "1:1: registry: there is no such key; did you mean registries?",
       "4:5: registries.docker.io.upstreem: there is no such key; did you mean upstream?",
-      "5:5: registries.docker.io.colour: there is no such key; known are upstream, name, anchors, credentials, authorize, offline, prefetch, forwardAuthorization",
+      "5:5: registries.docker.io.colour: there is no such key; known are upstream, name, anchors, credentials, authorize, offline, prefetch, forwardAuthorization, ca, cert, key",
       "7:7: registries.docker.io.credentials.username: this is missing",
       "7:7: registries.docker.io.credentials.user: there is no such key; did you mean username?",
     ],

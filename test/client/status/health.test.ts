@@ -155,7 +155,7 @@ test.each([
     "closes connections",
     false,
     (request) => void request.socket.destroy(),
-    /cannot be reached: it closes the connection$/,
+    /cannot be reached: it closes the connection: is it https:\/\/\?$/,
   ],
 ] as [string, boolean, RequestListener, RegExp][])(
   "an upstream that %s is named",
