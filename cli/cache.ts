@@ -1,37 +1,72 @@
 /**
- * `ndn-registry cache ls|rm|verify|prune`: look at the blobs that the client holds, whether or not it is running.
+ * `ndn-registry cache …`: look at what the client has cached, and change it, whether or not it is running.
  */
-
+import type { AddedImage, AddProgress } from "#client/http/admin-images.ts";
+import { count, sizeOf, tableOf } from "./cache/listing.ts";
 import { openCache } from "./cache/open-cache.ts";
-import type { cacheListOptions, cachePruneOptions, cacheRemoveOptions, cacheVerifyOptions } from "./cache/options.ts";
+import type {
+  cacheAddOptions,
+  cacheListOptions,
+  cachePinOptions,
+  cachePruneOptions,
+  cacheRemoveOptions,
+  cacheVerifyOptions,
+} from "./cache/options.ts";
 import type { CachePort } from "./cache/stored-cache.ts";
 import { CommandError } from "./errors.ts";
 import type { Values } from "./option.ts";
 import { formatSize } from "./sizes.ts";
 
-/** List the blobs, last used first. @throws CommandError */
-export async function runCacheList({ cacheDir, format }: Values<typeof cacheListOptions>): Promise<void> {
+/** List images and blobs, last used first. @throws CommandError */
+export async function runCacheList({ cacheDir, format, json }: Values<typeof cacheListOptions>): Promise<void> {
   await using cache = await openCache(cacheDir);
-  const { usedBytes, maxBytes, blobs } = await cache.list();
+  const listing = await cache.list();
   // The store knows the order better than its clock does.
-  const sorted = blobs.toReversed().toSorted((a, b) => b.lastUsedAt.localeCompare(a.lastUsedAt));
-  if (format === "json") return say(JSON.stringify({ usedBytes, maxBytes, blobs: sorted }, undefined, 2));
-  for (const { digest, sizeBytes, lastUsedAt } of sorted) {
-    say(`${digest}  ${formatSize(sizeBytes).padStart(9)}  ${lastUsedAt}`);
-  }
-  const budget = maxBytes === undefined ? "" : ` of ${formatSize(maxBytes)}`;
-  say(`${count(blobs.length, "blob")}, ${formatSize(usedBytes)}${budget}`);
+  const blobs = listing.blobs.toReversed().toSorted((a, b) => b.lastUsedAt.localeCompare(a.lastUsedAt));
+  const sorted = { ...listing, blobs };
+  if (json || format === "json") return say(JSON.stringify(sorted, undefined, 2));
+  for (const line of tableOf(sorted)) say(line);
 }
 
-/** Forget blobs. @throws CommandError when some are not cached, after the others are gone */
-export async function runCacheRemove({ cacheDir, digest }: Values<typeof cacheRemoveOptions>): Promise<void> {
+/** Forget images, or single blobs. @throws CommandError when some are not cached, after the others are gone */
+export async function runCacheRemove({ cacheDir, image }: Values<typeof cacheRemoveOptions>): Promise<void> {
   await using cache = await openCache(cacheDir);
   const missing: string[] = [];
-  for (const each of new Set(digest)) {
-    if (await cache.delete(each)) say(`${each} is removed`);
-    else missing.push(each);
+  for (const each of new Set(image)) {
+    const removed = await cache.remove(each);
+    if (removed === undefined) missing.push(each);
+    else if (removed.name.startsWith("sha256:")) say(`${removed.name} is removed`);
+    else say(`${removed.name} is removed: ${count(removed.blobs, "blob")}, ${formatSize(removed.freedBytes)} freed`);
   }
   if (missing.length > 0) throw new CommandError(`not in the cache: ${missing.join(", ")}`);
+}
+
+/** Have the client fetch images. @throws CommandError at the first that cannot be had */
+export async function runCacheAdd({ cacheDir, image, platform }: Values<typeof cacheAddOptions>): Promise<void> {
+  await using cache = await openCache(cacheDir);
+  for (const each of new Set(image)) {
+    const startedMs = performance.now();
+    const added = await withProgress<AddProgress, AddedImage>(addLine, (onProgress) =>
+      cache.add({ image: each, platforms: platform, onProgress }),
+    );
+    say(`${added.name} is cached: ${addedText(added)}, ${((performance.now() - startedMs) / 1000).toFixed(1)} s`);
+  }
+}
+
+/** Keep images from eviction. @throws CommandError at the first that cannot be pinned */
+export async function runCachePin({ cacheDir, image }: Values<typeof cachePinOptions>): Promise<void> {
+  await using cache = await openCache(cacheDir);
+  for (const each of new Set(image)) {
+    const pinned = await cache.pin(each);
+    const rest = pinned.cachedBytes < pinned.sizeBytes ? "; the rest is kept once it is there (cache add)" : "";
+    say(`${pinned.name} is pinned: ${sizeOf(pinned)}${rest}`);
+  }
+}
+
+/** Let images be evicted again. @throws CommandError at the first that is not pinned */
+export async function runCacheUnpin({ cacheDir, image }: Values<typeof cachePinOptions>): Promise<void> {
+  await using cache = await openCache(cacheDir);
+  for (const each of new Set(image)) say(`${await cache.unpin(each)} is no longer pinned`);
 }
 
 /** Read every blob. @throws CommandError when some were wrong; they are removed by then */
@@ -50,17 +85,29 @@ export async function runCachePrune({ cacheDir, to }: Values<typeof cachePruneOp
   say(`${count(removed, "blob")} removed, ${formatSize(freedBytes)} freed`);
 }
 
-async function verify(cache: CachePort) {
-  if (!process.stderr.isTTY) return cache.verify(() => {});
-  try {
-    return await cache.verify((checked, total) => process.stderr.write(`\r${checked} of ${count(total, "blob")} `));
-  } finally {
-    process.stderr.write("\r\x1b[K"); // the line of progress goes
-  }
+function verify(cache: CachePort) {
+  const line = ([checked, total]: readonly [number, number]) => `${checked} of ${count(total, "blob")}`;
+  return withProgress(line, (tell) => cache.verify((checked, total) => tell([checked, total])));
 }
 
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+function addLine({ doneBytes, totalBytes, doneBlobs, totalBlobs }: AddProgress): string {
+  return `${formatSize(doneBytes)} of ${formatSize(totalBytes)}, ${doneBlobs} of ${count(totalBlobs, "blob")}`;
+}
+
+function addedText({ blobs, sizeBytes, fetchedBytes }: AddedImage): string {
+  const sources = Object.entries(fetchedBytes).map(([source, bytes]) => `${formatSize(bytes)} from ${source}`);
+  const from = sources.length > 0 ? sources.join(", ") : "all there before";
+  return `${count(blobs, "blob")}, ${formatSize(sizeBytes)} (${from})`;
+}
+
+/** Show how far it is in one line, which goes at the end; on a terminal only. */
+async function withProgress<P, R>(line: (progress: P) => string, work: (tell: (progress: P) => void) => Promise<R>) {
+  if (!process.stderr.isTTY) return work(() => {});
+  try {
+    return await work((progress) => process.stderr.write(`\r${line(progress)}\x1b[K`));
+  } finally {
+    process.stderr.write("\r\x1b[K");
+  }
 }
 
 function say(line: string): void {

@@ -1,7 +1,14 @@
 /**
  * The verbs of the command line. Only the one that was chosen is loaded: the others would cost each process some 30 MB.
  */
-import { cacheListOptions, cachePruneOptions, cacheRemoveOptions, cacheVerifyOptions } from "./cache/options.ts";
+import {
+  cacheAddOptions,
+  cacheListOptions,
+  cachePinOptions,
+  cachePruneOptions,
+  cacheRemoveOptions,
+  cacheVerifyOptions,
+} from "./cache/options.ts";
 import { clientOptions, clientSecrets } from "./client-options.ts";
 import { configureOptions } from "./configure/options.ts";
 import { keyExportOptions, keyImportOptions, keyRenewOptions, keySecrets, keyShowOptions } from "./key/options.ts";
@@ -64,31 +71,61 @@ const configure: Verb<typeof configureOptions> = {
 
 const cacheList: Verb<typeof cacheListOptions> = {
   name: "ls",
-  help: "List the blobs that are cached, last used first",
+  help: "List the images that are cached, last used first, and blobs that belong to none",
   options: cacheListOptions,
-  examples: [["$0 cache ls --format json", "for programs"]],
+  examples: [["$0 cache ls --json", "for programs, with every blob"]],
   run: async (values) => (await import("./cache.ts")).runCacheList(values),
 };
 
 const cacheRemove: Verb<typeof cacheRemoveOptions> = {
   name: "rm",
-  help: "Forget blobs",
+  help: "Forget images, with what no other image needs, or single blobs",
   options: cacheRemoveOptions,
-  examples: [],
+  examples: [
+    ["$0 cache rm alpine:3.20", "the only cached image whose name ends so"],
+    ["$0 cache rm 4bcff63911fc", "by the beginning of a digest"],
+  ],
   run: async (values) => (await import("./cache.ts")).runCacheRemove(values),
+};
+
+const cacheAdd: Verb<typeof cacheAddOptions> = {
+  name: "add",
+  help: "Have the running client fetch images ahead of their pullers",
+  options: cacheAddOptions,
+  examples: [
+    ["$0 cache add alpine:3.20", "this machine's platform"],
+    ["$0 cache add registry.example/team/app:1.4 --platform linux/amd64 --platform linux/arm64", "two platforms"],
+  ],
+  run: async (values) => (await import("./cache.ts")).runCacheAdd(values),
+};
+
+const cachePin: Verb<typeof cachePinOptions> = {
+  name: "pin",
+  help: "Keep images from eviction, and what their tags come to mean",
+  options: cachePinOptions,
+  examples: [["$0 cache add alpine:3.20 && $0 cache pin alpine:3.20", "there to stay"]],
+  run: async (values) => (await import("./cache.ts")).runCachePin(values),
+};
+
+const cacheUnpin: Verb<typeof cachePinOptions> = {
+  name: "unpin",
+  help: "Let pinned images be evicted again",
+  options: cachePinOptions,
+  examples: [["$0 cache unpin alpine:3.20", "evicted like any other from now on"]],
+  run: async (values) => (await import("./cache.ts")).runCacheUnpin(values),
 };
 
 const cacheVerify: Verb<typeof cacheVerifyOptions> = {
   name: "verify",
   help: "Read every blob and forget those that are not what their digest says; exit status 1 if there are any",
   options: cacheVerifyOptions,
-  examples: [],
+  examples: [["$0 cache verify", "after a crash of the disk, for example"]],
   run: async (values) => (await import("./cache.ts")).runCacheVerify(values),
 };
 
 const cachePrune: Verb<typeof cachePruneOptions> = {
   name: "prune",
-  help: "Forget what was not used for longest",
+  help: "Forget what was not used for longest, but nothing that is pinned",
   options: cachePruneOptions,
   examples: [["$0 cache prune --to 2GiB", "leave 2 GiB"]],
   run: async (values) => (await import("./cache.ts")).runCachePrune(values),
@@ -96,8 +133,8 @@ const cachePrune: Verb<typeof cachePruneOptions> = {
 
 const cache: VerbGroup = {
   name: "cache",
-  help: "Look at the blobs that the client holds, and forget some",
-  verbs: [cacheList, cacheRemove, cacheVerify, cachePrune],
+  help: "Look at what the client has cached, add to it, pin it, and forget some",
+  verbs: [cacheList, cacheAdd, cacheRemove, cachePin, cacheUnpin, cacheVerify, cachePrune],
 };
 
 const keyShow: Verb<typeof keyShowOptions> = {

@@ -9,11 +9,14 @@ import { createDirectFetcher } from "#fetch/fetcher.ts";
 import { SharedFetches } from "#fetch/shared-fetches.ts";
 import { layersOf } from "#oci/manifest.ts";
 import { noStore } from "#store/store-port.ts";
+import { type AddableRegistry, ImageAdder } from "./add-image.ts";
 import { createBlobRoute } from "./blobs/blob-route.ts";
 import { BlobSources } from "./blobs/blob-sources.ts";
 import { prefetchOf } from "./fetch-ahead.ts";
+import type { AddRequest } from "./http/admin-images.ts";
 import { openHttpServer } from "./http-server.ts";
 import { BlobSizes } from "./manifests/blob-sizes.ts";
+import { CachedImages } from "./manifests/cached-images.ts";
 import { memoryContents, storedContents } from "./manifests/contents.ts";
 import { openIndexFile } from "./manifests/index-file.ts";
 import { ManifestCache } from "./manifests/manifest-cache.ts";
@@ -67,6 +70,7 @@ export async function openClient(parts: ClientParts): Promise<Client> {
   const hedges = new Semaphore(maxHedges);
   const hidesChallenges = parts.login !== undefined;
   const handlers = new Map<string, RegistryHandler>();
+  const addable = new Map<string, AddableRegistry>();
   const closing = new AsyncDisposableStack();
   closing.defer(async () => index?.close());
   closing.defer(async () => {
@@ -116,6 +120,7 @@ export async function openClient(parts: ClientParts): Promise<Client> {
       ...manifestCounters(metrics),
     };
     const ask = createAsk(upstream, { withCacheMs: parts.tagTimeoutMs });
+    addable.set(name, { registry, ask, cache, contents, rights, sources, fetcher });
     handlers.set(
       name,
       createRegistryHandler({
@@ -154,7 +159,9 @@ export async function openClient(parts: ClientParts): Promise<Client> {
   }
   closing.defer(async () => fetches?.close());
 
-  const http = await openHttpServer(parts, handlers, pulls, () => closing.disposeAsync());
+  const images = store && imageAdmin({ store, cache, addable, defaultRegistry: parts.defaultRegistry, log });
+  closing.defer(async () => images?.close());
+  const http = await openHttpServer(parts, handlers, { pulls, images }, () => closing.disposeAsync());
   const closed = await parts.onOpen?.(http.server, http.urls);
   return {
     url: http.urls[0]!,
@@ -164,6 +171,29 @@ export async function openClient(parts: ClientParts): Promise<Client> {
       await closed?.();
     },
   };
+}
+
+/** What this machine's programs may do with the cache by image. */
+function imageAdmin({ store, cache, addable, defaultRegistry, log }: ImageAdminParts) {
+  const images = new CachedImages(cache, store, log);
+  const adder = new ImageAdder({ registries: addable, defaultRegistry, store, log });
+  return {
+    list: () => images.list(),
+    remove: (text: string) => images.remove(text),
+    pin: (text: string) => images.pin(text),
+    unpin: (text: string) => images.unpin(text),
+    add: (request: AddRequest, signal: AbortSignal) => adder.add(request, signal),
+    async close() {
+      await adder.close();
+      await images.close();
+    },
+  };
+}
+
+interface ImageAdminParts extends Pick<ClientParts, "defaultRegistry" | "log"> {
+  readonly store: NonNullable<ClientParts["store"]>;
+  readonly cache: ManifestCache;
+  readonly addable: ReadonlyMap<string, AddableRegistry>;
 }
 
 function manifestCounters(metrics: ClientMetrics): Pick<ManifestServices, "onAnswer" | "onUpstreamError"> {

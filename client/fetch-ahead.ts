@@ -4,6 +4,7 @@
  */
 import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
+import type { BlobRef, SourceName } from "#blob/source.ts";
 import type { Digest } from "#oci/digest.ts";
 import { layersOf } from "#oci/manifest.ts";
 import type { ServeServices } from "./blobs/blob-request.ts";
@@ -55,12 +56,39 @@ async function fetchAhead(
   { repository, digest }: PrefetchWish,
   signal: AbortSignal,
 ): Promise<void> {
-  const { sources, fetcher, store, rights } = services;
+  const { store } = services;
   if (!store || store.has(digest)) return;
-  if ((await rights.ask(puller, { repository, digest })).kind !== "granted") return;
-  const blob = { repository, digest };
+  await fetchIntoStore({ ...services, store }, puller, { repository, digest }, signal);
+}
+
+/** What fetching into the store uses. */
+export interface IntoStore extends Pick<ServeServices, "sources" | "fetcher" | "rights"> {
+  readonly store: NonNullable<ServeServices["store"]>;
+}
+
+/**
+ * Fetch a blob for the store alone, in a puller's name, unless it is there.
+ *
+ * @param onBytes - Called with what comes, and from where.
+ * @returns "refused" by the upstream; "lost" when the store could not keep it.
+ * @throws BlobUnavailable, BlobCorrupt, RegistryUnreachable, or the signal's reason.
+ */
+export async function fetchIntoStore(
+  { sources, fetcher, store, rights }: IntoStore,
+  puller: Puller,
+  blob: BlobRef,
+  signal: AbortSignal,
+  onBytes: (source: SourceName, bytes: number) => void = () => {},
+): Promise<"stored" | "refused" | "lost"> {
+  if ((await rights.ask(puller, blob)).kind !== "granted") return "refused";
+  if (store.has(blob.digest)) return "stored";
   const read = await fetcher.fetch({ blob, sources: sources.for(puller, blob, false) }, signal);
-  for await (const _ of read?.chunks ?? []) signal.throwIfAborted();
+  for await (const { source, bytes } of read?.chunks ?? []) {
+    signal.throwIfAborted();
+    onBytes(source, bytes.length);
+  }
+  await fetcher.ended(blob.digest, signal); // the last bytes are given out before the blob is in the store
+  return store.has(blob.digest) ? "stored" : "lost";
 }
 
 /** What it has asked with is a manifest's: media types of manifests are not those of its layers. */

@@ -4,6 +4,7 @@
 import type { IncomingMessage, Server } from "node:http";
 import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
 import { RegistryError } from "#oci/errors.ts";
+import type { ImageAdmin } from "./http/admin-images.ts";
 import { addAdminRoutes, adminPath, type CacheAdmin } from "./http/admin-routes.ts";
 import { sendError } from "./http/answers.ts";
 import { isRegistryPath } from "./http/semantics.ts";
@@ -43,7 +44,7 @@ export interface HttpServer {
 export async function openHttpServer(
   parts: ClientParts,
   registries: ReadonlyMap<string, RegistryHandler>,
-  pulls: PullLog,
+  { pulls, images }: { readonly pulls: PullLog; readonly images?: ImageAdmin | undefined },
   onClosed: () => Promise<void>,
 ): Promise<HttpServer> {
   const { log, metrics, store, tls, maxConnections = defaultMaxConnections } = parts;
@@ -52,7 +53,7 @@ export async function openHttpServer(
   addGates(app, parts);
   addRegistries(app, parts, registries);
   addStatusRoutes(app, parts);
-  if (store) addAdminRoutes(app, store satisfies CacheAdmin, log);
+  if (store) addAdminRoutes(app, store satisfies CacheAdmin, log, images);
   await addPage(app, parts, pulls, () => listening?.urls.join(", ") ?? "");
   app.addHook("preClose", () => drain(app.server, listening));
   app.addHook("onClose", onClosed);

@@ -6,6 +6,7 @@ import { openWithFallback, type ReadEvents } from "#blob/fallback.ts";
 import { BlobCorrupt, type BlobRef, type BlobSource, BlobUnavailable } from "#blob/source.ts";
 import { NotShareable, UpstreamAnswer } from "#blob/upstream-source.ts";
 import { openVerified, type VerifiedRead } from "#blob/verify.ts";
+import type { Digest } from "#oci/digest.ts";
 import { type RangeRequest, resolveRange } from "#oci/range.ts";
 
 /** What one puller wants. */
@@ -52,6 +53,8 @@ export interface Fetcher {
    * @throws The errors of `openVerified`; also the chunks throw them.
    */
   fetch(request: FetchRequest, signal: AbortSignal): Promise<FetchedBlob | undefined>;
+  /** Resolves when the blob is not being fetched: it is in the store then, if it could be kept. @throws the signal's reason */
+  ended(digest: Digest, signal: AbortSignal): Promise<void>;
   /** Whether what is cached may be there because of another registry. */
   readonly areOthers: boolean;
 }
@@ -96,6 +99,7 @@ export function partOf(range: RangeRequest, sizeBytes: number): FetchedBlob["ran
 export function createDirectFetcher(ranges: Pick<Fetcher, "fetch">, onChange: (change: 1 | -1) => void): Fetcher {
   return {
     areOthers: false,
+    ended: async () => undefined,
     async fetch(request, signal) {
       const { blob, sources, events } = request;
       signal.throwIfAborted();

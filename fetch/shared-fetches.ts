@@ -98,6 +98,11 @@ export class SharedFetches implements Fetcher {
     return { ...read, isFollower: false, range: { start: 0, end: read.sizeBytes } };
   }
 
+  async ended(digest: Digest, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    await raceAbort(this.#running.get(digest)?.ended ?? Promise.resolve(), signal);
+  }
+
   /** The fetches that run. */
   *progress(): Generator<FetchProgress> {
     for (const { digest, inFlight, readers } of this.#running.values()) {

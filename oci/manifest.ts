@@ -22,6 +22,8 @@ export interface Referred {
   readonly digest: Digest;
   /** Length of the content; as claimed, not checked. Not negative. */
   readonly sizeBytes: number;
+  /** Of a child of an index, `linux/arm/v7`: operating system, architecture, and the variant if there is one. */
+  readonly platform?: string | undefined;
 }
 
 const manifestTypes = new Set([
@@ -55,8 +57,14 @@ const descriptor = z.object({
   size: z.int().nonnegative(),
   urls: z.array(z.string()).optional(),
 });
+const child = descriptor.extend({
+  platform: z
+    .object({ os: z.string(), architecture: z.string(), variant: z.string().optional() })
+    .optional()
+    .catch(undefined),
+});
 const manifestSchema = z.object({ config: descriptor, layers: z.array(descriptor) });
-const indexSchema = z.object({ manifests: z.array(descriptor) });
+const indexSchema = z.object({ manifests: z.array(child) });
 
 /**
  * Configuration and layers of an image manifest, in this order, or the children of an index. Left out: layers that lie elsewhere (`urls`), digests that are not sha256, repeats.
@@ -70,7 +78,7 @@ export function layersOf(mediaType: string, bytes: Uint8Array): Referred[] {
   const json = parseJson(bytes);
   if (indexTypes.has(bareType(mediaType))) {
     const { data } = indexSchema.safeParse(json);
-    return distinct(data?.manifests.flatMap((child) => referred("manifest", child)) ?? []);
+    return distinct(data?.manifests.flatMap((one) => referred("manifest", one).map(withPlatform(one))) ?? []);
   }
   const { data } = manifestSchema.safeParse(json);
   if (!data) return [];
@@ -81,6 +89,12 @@ function referred(kind: Referred["kind"], { mediaType, digest, size, urls }: z.i
   const sha256 = parseSha256(digest);
   const isElsewhere = urls !== undefined && urls.length > 0;
   return sha256 && !isElsewhere ? [{ kind, mediaType, digest: sha256, sizeBytes: size }] : [];
+}
+
+function withPlatform({ platform }: z.infer<typeof child>): (one: Referred) => Referred {
+  if (!platform) return (one) => one;
+  const { os, architecture, variant } = platform;
+  return (one) => ({ ...one, platform: [os, architecture, variant].filter(Boolean).join("/") });
 }
 
 function distinct(all: Referred[]): Referred[] {

@@ -1,5 +1,5 @@
-import { parseSha256 } from "#oci/digest.ts";
 import { defaultDirectories } from "../default-directories.ts";
+import { switchedOn } from "../option.ts";
 import { nonEmpty, oneOf } from "../parsers.ts";
 import { parseSize } from "../sizes.ts";
 
@@ -22,19 +22,44 @@ export const cacheListOptions = {
     fallback: "table",
     parse: oneOf("table", "json"),
   },
+  json: { flag: "json", value: "", switch: true, help: "The same as --format json.", parse: switchedOn },
 } as const;
 
-/** Options of `ndn-registry cache rm`. */
-export const cacheRemoveOptions = {
-  digest: {
-    flag: "digest",
-    value: "DIGEST",
+/** Which images; `what` is done to them. */
+function images<H extends string>(help: H) {
+  return {
+    flag: "image",
+    value: "IMAGE",
     positional: true,
     repeatable: true,
     required: true,
-    help: "Blobs to forget, each as sha256: and 64 hexadecimal digits.",
-    parse: sha256,
+    help,
+    parse: nonEmpty,
+  } as const;
+}
+
+/** Options of `ndn-registry cache rm`. */
+export const cacheRemoveOptions = {
+  image: images("Images to forget, by name or digest, whole or in part; or single blobs, by digest."),
+  cacheDir,
+} as const;
+
+/** Options of `ndn-registry cache add`. */
+export const cacheAddOptions = {
+  image: images("Images to fetch, named as they are pulled."),
+  platform: {
+    flag: "platform",
+    value: "OS/ARCH",
+    repeatable: true,
+    help: "Platforms to fetch of an image that has several, such as linux/arm64 or linux/arm/v7; all. By default this machine's.",
+    parse: nonEmpty,
   },
+  cacheDir,
+} as const;
+
+/** Options of `ndn-registry cache pin` and `cache unpin`. */
+export const cachePinOptions = {
+  image: images("Images of the cache, by name or digest, whole or in part."),
   cacheDir,
 } as const;
 
@@ -52,9 +77,3 @@ export const cachePruneOptions = {
     parse: parseSize,
   },
 } as const;
-
-function sha256(text: string) {
-  const digest = parseSha256(text);
-  if (digest === undefined) throw new Error(`${JSON.stringify(text)} is not sha256: and 64 hexadecimal digits`);
-  return digest;
-}

@@ -2,10 +2,15 @@
  * The cache of a client that is running, over its local admin API.
  */
 import { adminHeader } from "#client/http/admin-access.ts";
+import type { AddedImage, AddProgress, AddRequest, Removed } from "#client/http/admin-images.ts";
 import { adminPath, type CacheListing, type Pruned, type Verified } from "#client/http/admin-routes.ts";
-import type { Digest } from "#oci/digest.ts";
+import { parseSha256 } from "#oci/digest.ts";
+import type { ErrorBody } from "#oci/errors.ts";
 import { CommandError } from "../errors.ts";
-import type { CachePort } from "./stored-cache.ts";
+import type { CachePort, Pinned } from "./stored-cache.ts";
+
+const adding = "fetching the image";
+const verification = "the verification";
 
 /** The cache behind the endpoint `base`, `http://127.0.0.1:5000`. */
 export class RunningCache implements CachePort {
@@ -19,23 +24,41 @@ export class RunningCache implements CachePort {
     return (await (await this.#askFor("GET", "")).json()) as CacheListing;
   }
 
-  async delete(digest: Digest): Promise<boolean> {
-    const answer = await this.#ask("DELETE", `/${digest}`);
-    return answer !== undefined;
+  async remove(text: string): Promise<Removed | undefined> {
+    const digest = parseSha256(text);
+    const answer = await this.#ask("DELETE", digest ? `/${digest}` : `/images?${queryOf(text)}`);
+    if (answer === undefined || digest === undefined) return (await answer?.json()) as Removed | undefined;
+    return { name: digest, blobs: 1, freedBytes: 0 };
+  }
+
+  async pin(text: string): Promise<Pinned> {
+    return (await (await this.#askFor("POST", `/pin?${queryOf(text)}`)).json()) as Pinned;
+  }
+
+  async unpin(text: string): Promise<string> {
+    const answer = await this.#askFor("POST", `/unpin?${queryOf(text)}`);
+    return ((await answer.json()) as { name: string }).name;
+  }
+
+  async add({ image, platforms, onProgress }: AddRequest): Promise<AddedImage> {
+    const { body } = await this.#askFor("POST", `/add?${queryOf(image, platforms)}`);
+    for await (const line of outcomeLines(body!, adding)) {
+      const { errors } = line as Partial<ErrorBody>;
+      if (errors) throw new CommandError(errors.map(({ message }) => message).join("; "));
+      if ("doneBytes" in line) onProgress(line as AddProgress);
+      else return line as AddedImage;
+    }
+    throw brokenOff(adding);
   }
 
   async verify(onProgress: (checked: number, total: number) => void): Promise<Verified> {
     const { body } = await this.#askFor("POST", "/verify");
-    try {
-      for await (const line of linesOf(body!)) {
-        const { checked, total, bad } = JSON.parse(line) as Verified & { total?: number };
-        if (bad !== undefined) return { checked, bad };
-        if (total !== undefined) onProgress(checked, total);
-      }
-    } catch (err: unknown) {
-      throw brokenOff(err);
+    for await (const line of outcomeLines(body!, verification)) {
+      const { checked, total, bad } = line as Verified & { total?: number };
+      if (bad !== undefined) return { checked, bad };
+      if (total !== undefined) onProgress(checked, total);
     }
-    throw brokenOff(undefined);
+    throw brokenOff(verification);
   }
 
   async prune(toBytes: number): Promise<Pruned> {
@@ -51,7 +74,7 @@ export class RunningCache implements CachePort {
     return answer;
   }
 
-  /** undefined when the client says that it does not hold the blob. */
+  /** undefined when what is to be removed is not cached. */
   async #ask(method: string, path: string): Promise<Response | undefined> {
     const url = `${this.#base}${adminPath}${path}`;
     let answer: Response;
@@ -64,8 +87,24 @@ export class RunningCache implements CachePort {
     if (answer.ok) return answer;
     const text = await answer.text();
     const { codes, messages } = errorsIn(text);
-    if (codes.includes("BLOB_UNKNOWN")) return undefined;
-    throw new CommandError(`${method} ${url}: ${answer.status} ${messages || text.slice(0, 200)}`);
+    const isUnknown = codes.includes("BLOB_UNKNOWN") || codes.includes("MANIFEST_UNKNOWN");
+    if (method === "DELETE" && isUnknown) return undefined;
+    throw new CommandError(messages || `${method} ${url}: ${answer.status} ${text.slice(0, 200)}`);
+  }
+}
+
+function queryOf(image: string, platforms: readonly string[] = []): string {
+  const query = new URLSearchParams({ image });
+  for (const platform of platforms) query.append("platform", platform);
+  return query.toString();
+}
+
+/** Lines of JSON, of which the last is the outcome. @throws CommandError when there is no such end */
+async function* outcomeLines(body: ReadableStream<Uint8Array>, what: string): AsyncGenerator<object> {
+  try {
+    for await (const line of linesOf(body)) yield JSON.parse(line) as object;
+  } catch (err: unknown) {
+    throw brokenOff(what, err);
   }
 }
 
@@ -79,8 +118,8 @@ async function* linesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<string
   }
 }
 
-function brokenOff(cause: unknown): CommandError {
-  return new CommandError("the client broke the verification off; its log says why", { cause });
+function brokenOff(what: string, cause?: unknown): CommandError {
+  return new CommandError(`the client broke ${what} off; its log says why`, { cause });
 }
 
 function errorsIn(text: string): { codes: string[]; messages: string } {

@@ -1,12 +1,13 @@
 /**
  * The cache over HTTP, for `ndn-registry cache` and the status page, from this machine only.
  */
-import type { ServerResponse } from "node:http";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
 import { RegistryError } from "#oci/errors.ts";
 import { refusalOf } from "./admin-access.ts";
+import { addImageRoutes, type ImageAdmin, infoOf } from "./admin-images.ts";
+import { streamLines } from "./json-lines.ts";
 
 /** A cached blob as the store knows it. */
 export interface CachedBlobInfo {
@@ -14,6 +15,8 @@ export interface CachedBlobInfo {
   readonly sizeBytes: number;
   /** Milliseconds since 1970. */
   readonly lastUsedAt: number;
+  /** Whether an image that it belongs to is pinned. @defaultValue false */
+  readonly isPinned?: boolean | undefined;
 }
 
 /** How far a verification has come, in blobs. */
@@ -52,18 +55,34 @@ export interface CacheAdmin {
 export interface CacheListing {
   readonly usedBytes: number;
   readonly maxBytes: number;
-  /** `lastUsedAt` in the form of RFC 3339, UTC. */
-  readonly blobs: readonly { readonly digest: Digest; readonly sizeBytes: number; readonly lastUsedAt: string }[];
+  /** Last used first. */
+  readonly images?: readonly ReturnType<typeof infoOf>[] | undefined;
+  /** All blobs, `lastUsedAt` in the form of RFC 3339, UTC. */
+  readonly blobs: readonly ListedBlob[];
+}
+
+/** A blob of a listing. */
+export interface ListedBlob {
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+  readonly lastUsedAt: string;
+  /** Only where it is. */
+  readonly isPinned?: true;
 }
 
 /** Where the routes are; the path of one blob ends with its digest. */
 export const adminPath = "/-/cache";
 
 /**
- * `GET /-/cache`, `DELETE /-/cache/<digest>`, `POST /-/cache/verify` (JSON lines: progress, then the outcome) and
- * `POST /-/cache/prune?to=<bytes>`. Everyone but this machine's own programs gets 403.
+ * `GET /-/cache`, `DELETE /-/cache/<digest>`, `POST /-/cache/verify` (JSON lines: progress, then the outcome),
+ * `POST /-/cache/prune?to=<bytes>`, and those of `addImageRoutes`. Everyone but this machine's own programs gets 403.
  */
-export function addAdminRoutes(app: FastifyInstance, cache: CacheAdmin, log: Pick<Logger, "warn">): void {
+export function addAdminRoutes(
+  app: FastifyInstance,
+  cache: CacheAdmin,
+  log: Pick<Logger, "warn">,
+  images?: ImageAdmin,
+): void {
   const onRequest = async (request: FastifyRequest, reply: FastifyReply) => {
     const refusal = refusalOf(request.raw);
     if (refusal !== undefined) return refuse(reply, new RegistryError("DENIED", refusal));
@@ -73,12 +92,18 @@ export function addAdminRoutes(app: FastifyInstance, cache: CacheAdmin, log: Pic
   const closing = new AbortController();
   app.addHook("preClose", async () => closing.abort());
 
-  app.get(adminPath, { onRequest }, async () => listingOf(cache));
+  app.get(adminPath, { onRequest }, async () => {
+    const listing = listingOf(cache);
+    return images ? { ...listing, images: (await images.list()).map(infoOf) } : listing;
+  });
+  if (images) addImageRoutes(app, images, { path: adminPath, onRequest, closing: closing.signal, log });
   app.delete<{ Params: { digest: string } }>(`${adminPath}/:digest`, { onRequest }, async (request, reply) => {
     const digest = parseSha256(request.params.digest);
     if (digest === undefined) return refuse(reply, new RegistryError("DIGEST_INVALID", "sha256:<64 hex digits>"));
-    if (await cache.delete(digest)) return reply.status(204).send();
-    return refuse(reply, new RegistryError("BLOB_UNKNOWN", `${digest} is not in the cache`));
+    const refusal = images ? await refusalOfRemoving(images, digest) : undefined;
+    if (refusal) return refuse(reply, refusal);
+    if (images || (await cache.delete(digest))) return reply.status(204).send();
+    return refuse(reply, notCached(digest));
   });
   app.post<{ Querystring: { to?: unknown } }>(`${adminPath}/prune`, { onRequest }, async (request, reply) => {
     const to = wholeNumber(request.query.to);
@@ -90,8 +115,7 @@ export function addAdminRoutes(app: FastifyInstance, cache: CacheAdmin, log: Pic
     if (isVerifying) return refuse(reply, new RegistryError("DENIED", "a verification is running", { status: 409 }));
     isVerifying = true;
     try {
-      reply.hijack();
-      await streamVerification(reply.raw, cache, closing.signal, log);
+      await streamVerification(reply, cache, closing.signal, log);
     } finally {
       isVerifying = false;
     }
@@ -102,12 +126,28 @@ function refuse(reply: FastifyReply, err: RegistryError): FastifyReply {
   return reply.status(err.status).send(err.toJSON());
 }
 
+/** Remove an image, or a blob, by its digest. @returns why it is still there */
+async function refusalOfRemoving(images: ImageAdmin, digest: Digest): Promise<RegistryError | undefined> {
+  try {
+    await images.remove(digest);
+    return undefined;
+  } catch (err: unknown) {
+    if (!(err instanceof RegistryError)) throw err;
+    return err.code === "MANIFEST_UNKNOWN" ? notCached(digest) : err;
+  }
+}
+
+function notCached(digest: Digest): RegistryError {
+  return new RegistryError("BLOB_UNKNOWN", `${digest} is not in the cache`);
+}
+
 /** A listing for the wire and for people. */
 export function listingOf(cache: Pick<CacheAdmin, "usedBytes" | "maxBytes" | "list">): CacheListing {
-  const blobs = Array.from(cache.list(), ({ digest, sizeBytes, lastUsedAt }) => ({
+  const blobs = Array.from(cache.list(), ({ digest, sizeBytes, lastUsedAt, isPinned }) => ({
     digest,
     sizeBytes,
     lastUsedAt: new Date(lastUsedAt).toISOString(),
+    ...(isPinned && { isPinned }),
   }));
   return { usedBytes: cache.usedBytes, maxBytes: cache.maxBytes, blobs };
 }
@@ -119,26 +159,21 @@ function wholeNumber(text: unknown): number | undefined {
 
 /** Ends with the outcome, or breaks the connection off; a caller that goes away ends the verification. */
 async function streamVerification(
-  response: ServerResponse,
+  reply: FastifyReply,
   cache: CacheAdmin,
   closing: AbortSignal,
   log: Pick<Logger, "warn">,
 ): Promise<void> {
-  const gone = new AbortController();
-  response.once("close", () => gone.abort());
-  response.on("error", () => gone.abort());
-  response.writeHead(200, { "content-type": "application/x-ndjson", "cache-control": "no-store" });
-  response.flushHeaders();
-  // A reader that is slow sees fewer lines; nothing piles up here.
-  const onProgress = ({ checked, total }: VerifyProgress) => {
-    if (!response.writableNeedDrain) response.write(`${JSON.stringify({ checked, total })}\n`);
-  };
-  const signal = AbortSignal.any([gone.signal, closing]);
+  const lines = streamLines(reply, closing);
+  lines.begin();
   try {
-    const { checked, bad } = await cache.verify(onProgress, signal);
-    response.end(`${JSON.stringify({ checked, bad })}\n`);
+    const { checked, bad } = await cache.verify(
+      ({ checked, total }) => lines.progress({ checked, total }),
+      lines.signal,
+    );
+    lines.end({ checked, bad });
   } catch (err: unknown) {
-    if (!signal.aborted) log.warn({ err }, "verifying the cache failed");
-    response.destroy(); // a clean end would look like an outcome
+    if (!lines.signal.aborted) log.warn({ err }, "verifying the cache failed");
+    lines.breakOff();
   }
 }

@@ -47,7 +47,7 @@ export function memoryContents(limits: { maxBytes?: number; maxManifests?: numbe
 /** Manifests as blobs of the store: within its budget, and there after a restart. Its errors are logged, not thrown. */
 export function storedContents(
   store: Pick<BlobStorePort, "open" | "has" | "put" | "delete">,
-  log: Logger,
+  log: Pick<Logger, "warn">,
 ): ManifestContents {
   const attempt = async <T>(what: string, digest: Digest, work: () => Promise<T>): Promise<T | undefined> => {
     try {
@@ -74,8 +74,8 @@ export function storedContents(
   };
 }
 
-/** Undefined for what is too large to be a manifest. */
-async function readWhole(blob: CachedBlob): Promise<Buffer | undefined> {
+/** All bytes of a blob, which is closed; undefined for what is too large to be a manifest. */
+export async function readWhole(blob: CachedBlob): Promise<Buffer | undefined> {
   try {
     if (blob.sizeBytes > maxManifestBytes) return undefined;
     const pieces: Buffer[] = [];

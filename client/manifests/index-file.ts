@@ -17,7 +17,7 @@ export interface IndexFileOptions {
   /** The cache directory; it is there. No one else writes its `index.json` while it is open. */
   readonly directory: string;
   readonly cache: ManifestCache;
-  readonly log: Logger;
+  readonly log: Pick<Logger, "warn">;
   /** Least time between two writings. @defaultValue 1000 */
   readonly intervalMs?: number | undefined;
 }
@@ -49,20 +49,22 @@ export class IndexFile {
 
   constructor(options: IndexFileOptions) {
     this.#options = options;
-    options.cache.onChange = () => {
-      this.#isChanged = true;
-      this.#schedule();
-    };
+    options.cache.listeners.add(this.#onChange);
   }
 
   /** Write what is not written yet, and follow the manifest cache no longer. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#options.cache.onChange = () => {};
+    this.#options.cache.listeners.delete(this.#onChange);
     clearTimeout(this.#timer);
     await this.#writing;
     if (this.#isChanged) await this.#write();
   }
+
+  readonly #onChange = (): void => {
+    this.#isChanged = true;
+    this.#schedule();
+  };
 
   #schedule(): void {
     if (this.#timer || this.#writing || this.#isClosed) return;

@@ -60,7 +60,7 @@ const maxRegistries = 1000;
 
 export class ManifestCache {
   /** Called after each change. */
-  onChange: () => void = () => {};
+  readonly listeners = new Set<() => void>();
   readonly maxEntries: number;
   readonly #contents: Pick<ManifestContents, "has" | "delete">;
   readonly #now: () => number;
@@ -80,7 +80,7 @@ export class ManifestCache {
   /** The upstream has served this manifest, or said that it would. */
   sawManifest(key: RepositoryKey, manifest: Omit<CachedManifest, "seenMs">): void {
     this.putManifest(key, { ...manifest, seenMs: this.#now() });
-    this.onChange();
+    this.#changed();
   }
 
   /**
@@ -97,7 +97,7 @@ export class ManifestCache {
     const before = this.#tagged(key, tag);
     if (askedMs !== undefined && before[0] && before[0].seenMs > askedMs) return;
     this.putTag(key, tag, [{ digest, seenMs: this.#now(), contentType }, ...before]);
-    this.onChange();
+    this.#changed();
   }
 
   /**
@@ -131,7 +131,7 @@ export class ManifestCache {
 
   /** The tag is gone: deleted here, or the upstream does not know it. */
   forgetTag(key: RepositoryKey, tag: string): void {
-    if (this.#tags.delete(tagName(key, tag))) this.onChange();
+    if (this.#tags.delete(tagName(key, tag))) this.#changed();
   }
 
   /** The manifest is gone from this repository, and so are its tags; its bytes go when no other repository has it. */
@@ -143,7 +143,7 @@ export class ManifestCache {
       if (others.length > 0) this.putTag(key, tag, others);
       else this.#tags.delete(tagName(key, tag));
     }
-    this.onChange();
+    this.#changed();
     const isElsewhere = [...this.#manifests.values()].some((one) => one.digest === digest);
     if (!isElsewhere) await this.#contents.delete(digest);
   }
@@ -172,7 +172,7 @@ export class ManifestCache {
   sawPing(registry: string, ping: PingAnswer): void {
     if (JSON.stringify(this.#pings.get(registry)) === JSON.stringify(ping)) return;
     this.putPing(registry, ping);
-    this.onChange();
+    this.#changed();
   }
 
   /** All that are cached, most recently used first; to be written down. */
@@ -189,7 +189,7 @@ export class ManifestCache {
     return this.#pings.entries();
   }
 
-  /** As it was written down; does not call `onChange`. */
+  /** As it was written down; calls no listener. */
   putManifest(key: RepositoryKey, manifest: CachedManifest): void {
     this.#manifests.set(digestName(key, manifest.digest), { ...manifest, key });
   }
@@ -201,6 +201,10 @@ export class ManifestCache {
 
   putPing(registry: string, ping: PingAnswer): void {
     this.#pings.set(registry, ping);
+  }
+
+  #changed(): void {
+    for (const listener of this.listeners) listener();
   }
 
   #tagged(key: RepositoryKey, tag: string): readonly TaggedDigest[] {

@@ -152,9 +152,10 @@ describe("exit status 1 and one line", () => {
 });
 
 test.each([
-  [["rm", "abc"], /digest: "abc" is not sha256:/],
+  [["rm"], /image IMAGE is required/],
+  [["add"], /image IMAGE is required/],
   [["prune"], /--to SIZE is required/],
-  [[], /a command is needed: ls, rm, verify or prune/],
+  [[], /a command is needed: ls, add, rm, pin, unpin, verify or prune/],
 ])("cache %j ends with status 2", async (args, message) => {
   const { status, stderr } = await cache(...args);
   expect(stderr).toMatch(message);

@@ -1,7 +1,13 @@
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
-import { cacheListOptions, cachePruneOptions, cacheRemoveOptions, cacheVerifyOptions } from "#cli/cache/options.ts";
+import {
+  cacheAddOptions,
+  cacheListOptions,
+  cachePruneOptions,
+  cacheRemoveOptions,
+  cacheVerifyOptions,
+} from "#cli/cache/options.ts";
 import { clientOptions, clientSecrets } from "#cli/client-options.ts";
 import { configureOptions } from "#cli/configure/options.ts";
 import { keySecrets, keyShowOptions } from "#cli/key/options.ts";
@@ -11,7 +17,13 @@ import { startOptions } from "#cli/start-options.ts";
 import { checkout } from "#test/support/programs.ts";
 
 const secretVariables = { ...clientSecrets, ...serverSecrets, ...keySecrets };
-const cacheOptions = { ...cacheListOptions, ...cacheRemoveOptions, ...cacheVerifyOptions, ...cachePruneOptions };
+const cacheOptions = {
+  ...cacheListOptions,
+  ...cacheAddOptions,
+  ...cacheRemoveOptions,
+  ...cacheVerifyOptions,
+  ...cachePruneOptions,
+};
 const verbs: Readonly<Record<string, Readonly<Record<string, Option<unknown>>>>> = {
   server: serverOptions,
   client: clientOptions,

@@ -26,6 +26,18 @@ test.each(["application/vnd.oci.image.index.v1+json", "application/vnd.docker.di
   },
 );
 
+test("children of an index have their platform, where it can be read", () => {
+  const child = (n: number, platform: unknown) => descriptor(n, { platform });
+  const children = [
+    child(1, { os: "linux", architecture: "amd64" }),
+    child(2, { os: "linux", architecture: "arm", variant: "v7", "os.features": ["x"] }),
+    child(3, { os: 1 }),
+    descriptor(4),
+  ];
+  const index = layersOf("application/vnd.oci.image.index.v1+json", bytesOf({ manifests: children }));
+  expect(index.map(({ platform }) => platform)).toEqual(["linux/amd64", "linux/arm/v7", undefined, undefined]);
+});
+
 test("layers that lie elsewhere, repeats and other algorithms are left out", () => {
   const layers = [
     descriptor(2, { urls: ["https://elsewhere.example/layer"] }),
