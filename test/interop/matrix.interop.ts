@@ -4,11 +4,11 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startDockerRegistry, testLogin } from "#test/support/programs/docker-registry.ts";
-import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { blobBytes, type RunningProgram } from "#test/support/running-program.ts";
-import { pushSmallImage, type SmallImage } from "#test/support/small-image.ts";
+import type { SmallImage } from "#test/support/small-image.ts";
 import { useStage } from "#test/support/stage.ts";
 import { Comparison, type Side } from "./comparison.ts";
+import { copyImage, pushImages } from "./images.ts";
 import { startOlareg } from "./olareg.ts";
 import { startContainerd1, startContainerd2 } from "./pullers/containerd.ts";
 import { startCrane } from "./pullers/crane.ts";
@@ -65,12 +65,15 @@ describe("straight and through the client", () => {
       sides[place] = { registry, client: await startThrough(stage, registry.url, login) };
     }
     const { registry } = sides.open!;
-    image = await pushSmallImage(registry.url, repository, randomBytesOf("matrix", 3_000_000));
+    image = await pushImages(registry.url, repository);
+    for (const place of ["password", "token"] as const) {
+      for (const tag of ["latest", "index"]) {
+        const [from, to] = [registry.host, sides[place]!.registry.host].map((host) => `${host}/${repository}:${tag}`);
+        await copyImage(from!, to!, testLogin, stage.folder);
+      }
+    }
     sample = await exportSample(`${registry.host}/${repository}:latest`, stage.folder);
     skopeo = await startSkopeo(stage.folder, sample);
-    for (const place of ["password", "token"] as const) {
-      await skopeo.push(`${sides[place]!.registry.host}/${repository}:latest`, testLogin);
-    }
   });
 
   afterAll(() => comparison.print());
@@ -106,6 +109,9 @@ describe("straight and through the client", () => {
         expectSamePull("pull by digest", (host) => {
           return puller.pull(`${host}/${repository}@${image.manifest.digest}`, login);
         }));
+
+      test("pulls an index", () =>
+        expectSame("pull of an index", granted, (host) => puller.pull(`${host}/${repository}:index`, login)));
 
       test("pulls by the registry's own name", async ({ skip }) => {
         skip(puller.pullByMirror === undefined, "it has no mirrors, or for Docker Hub only");

@@ -15,7 +15,7 @@ export async function startCrane(folder: string, { layout }: Sample): Promise<Pu
     async pull(image, login) {
       const target = await mkdtemp(join(folder, "pulled-"));
       await crane(image, login, "pull", "--format=oci", image, target);
-      return contentOf(target);
+      return contentOf(join(target, "blobs"));
     },
     push: (image, login) => crane(image, login, "push", layout, image),
     async [Symbol.asyncDispose]() {},

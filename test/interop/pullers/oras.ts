@@ -14,7 +14,7 @@ export async function startOras(folder: string, { layout }: Sample): Promise<Pul
       const target = await mkdtemp(join(folder, "pulled-"));
       const from = ["--from-plain-http", "--from-registry-config", authFile, image];
       await oras("copy", "--no-tty", ...from, "--to-oci-layout", `${target}:latest`);
-      return contentOf(target);
+      return contentOf(join(target, "blobs")); // index.json lists them in any order
     },
     async push(image, login) {
       const authFile = join(await loginFolder(folder, hostOf(image), login), "config.json");
