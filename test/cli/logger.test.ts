@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
+import { testEnvironment } from "#test/support/environment.ts";
 import { checkout } from "#test/support/programs.ts";
 
 /** Lines of a log in this form. */
@@ -13,7 +14,7 @@ async function linesOf(logFormat: "pretty" | "json"): Promise<string[]> {
     log.info({ digest: "sha256:1", bytes: { ndn: 1, store: 2 }, failures: ["ndn: two\\nlines"] }, "blob served");
     log.warn({ bytes: {} }, "blob broken off");`;
   const child = spawn(process.execPath, ["--input-type=module-typescript", "-e", script], {
-    env: { PATH: process.env.PATH, TZ: "Asia/Kolkata" },
+    env: testEnvironment({ TZ: "Asia/Kolkata" }),
     stdio: ["ignore", "ignore", "pipe"],
   });
   return (await text(child.stderr)).trimEnd().split("\n");
