@@ -22,7 +22,7 @@ export interface LengthHelp {
 /** Bytes that are written once, then read once. */
 export interface Spool {
   /** @throws Error when there is no more room. */
-  write(bytes: Uint8Array): Promise<void>;
+  write(bytes: Uint8Array): Promise<unknown>;
   /** Everything, in order. A piece is valid until the next one is asked for. */
   read(): AsyncIterator<Uint8Array>;
   /** At any time, and more than once. */

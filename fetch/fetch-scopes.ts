@@ -42,6 +42,7 @@ export class FetchScopes {
         if (writer && (wasOwn || writer.writtenBytes === 0)) this.#begunFor.set(digest, registry);
         return writer;
       },
+      spool: () => store.spool(),
       put: (digest, bytes) => store.put(digest, bytes),
       delete: (digest) => store.delete(digest),
     };

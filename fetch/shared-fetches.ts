@@ -9,7 +9,8 @@ import type { BlobStorePort } from "#store/store-port.ts";
 import type { FetchLog } from "./fetch-file.ts";
 import type { FetchReader, SharedFetchOptions } from "./fetch-reader.ts";
 import { type FetchingRegistry, FetchScopes } from "./fetch-scopes.ts";
-import { type FetchedBlob, type Fetcher, type FetchRequest, openPart, partOf } from "./fetcher.ts";
+import { type FetchedBlob, type Fetcher, type FetchRequest, partOf } from "./fetcher.ts";
+import { ScatteredReads } from "./scattered-reads.ts";
 import { SharedFetch } from "./shared-fetch.ts";
 
 /** A running fetch, for those who watch. */
@@ -38,6 +39,7 @@ export class SharedFetches implements Fetcher {
   readonly #inside: SharedFetches[] = [];
   /** The fetch that may be joined, or waited for, per digest. */
   readonly #running = new Map<Digest, SharedFetch>();
+  readonly #scattered: ScatteredReads;
   /** Those whose readers are still busy as well. */
   readonly #all = new Map<SharedFetch, Promise<void>>();
 
@@ -53,6 +55,7 @@ export class SharedFetches implements Fetcher {
     scope?: { readonly scopes: FetchScopes; readonly registry: FetchingRegistry },
   ) {
     this.#store = store;
+    this.#scattered = new ScatteredReads(store);
     this.#log = log;
     this.#onCount = onCount;
     this.#options = options;
@@ -91,7 +94,7 @@ export class SharedFetches implements Fetcher {
    */
   async fetch(request: FetchRequest, signal: AbortSignal): Promise<FetchedBlob | undefined> {
     const { blob, sources, range, events } = request;
-    if (range) return (await this.#shareRange(request, range, signal)) ?? openPart(request, range, signal);
+    if (range) return (await this.#shareRange(request, range, signal)) ?? this.#readPart(request, range, signal);
     const joined = await this.#join(request, signal);
     if (joined) return joined.fetch.readBy(joined.reader, undefined, signal);
     const read = await openVerified(sources, blob, signal, events);
@@ -115,6 +118,7 @@ export class SharedFetches implements Fetcher {
   /** Break off all fetches; resolves when their files are closed. What is there stays for the next start. */
   async close(): Promise<void> {
     for (const fetch of this.#all.keys()) fetch.cancel();
+    this.#scattered.close();
     await Promise.all([...this.#all.values(), ...this.#inside.map((fetches) => fetches.close())]);
   }
 
@@ -126,6 +130,19 @@ export class SharedFetches implements Fetcher {
     }
     const joined = await this.#join(request, signal, "start" in range ? range.start : 0);
     return joined && readRange(joined, range, signal);
+  }
+
+  /** By itself; when more than half of the blob is asked for so, all of it is fetched. */
+  #readPart(request: FetchRequest, range: RangeRequest, signal: AbortSignal): Promise<FetchedBlob | undefined> {
+    const { blob, sources, mayUseCached } = request;
+    return this.#scattered.read(request, range, signal, () => {
+      if (this.#running.has(blob.digest)) return;
+      const isOver = new AbortController();
+      const { fetch, reader } = this.#take({ blob, sources, mayUseCached }, isOver.signal);
+      reader.end = 0; // it holds up no one
+      void reader.isShared.promise.then(() => fetch.inFlight?.isBroadcasting && isOver.abort()).catch(() => {});
+      void fetch.ended.then(() => isOver.abort());
+    });
   }
 
   /** Follow the fetch that runs for a part, if it will be there soon and may be given out as it comes. */
@@ -155,18 +172,24 @@ export class SharedFetches implements Fetcher {
       await raceAbort(fetch.ended, signal);
     }
     signal.throwIfAborted();
-    const fetch = this.#running.get(digest) ?? this.#create(request);
-    const reader = fetch.join(request, signal);
+    const joined = this.#take(request, signal);
+    try {
+      return (await joined.reader.isShared.promise) ? joined : undefined;
+    } catch (err: unknown) {
+      joined.reader.leave();
+      throw err;
+    }
+  }
+
+  /** Become a reader of the fetch that runs, or of a new one. */
+  #take(request: FetchRequest, signal: AbortSignal): Joined {
+    const fetch = this.#running.get(request.blob.digest) ?? this.#create(request);
+    const reader = fetch.join(this.#scattered.completing(request), signal);
     if (!this.#all.has(fetch)) {
       const running = fetch.run().finally(() => this.#all.delete(fetch));
       this.#all.set(fetch, running);
     }
-    try {
-      return (await reader.isShared.promise) ? { fetch, reader } : undefined;
-    } catch (err: unknown) {
-      reader.leave();
-      throw err;
-    }
+    return { fetch, reader };
   }
 
   #create(request: FetchRequest): SharedFetch {
@@ -176,6 +199,7 @@ export class SharedFetches implements Fetcher {
     this.#onCount(++this.#scopes.running);
     void fetch.ended.then(() => {
       this.#running.delete(digest);
+      this.#scattered.forget(digest);
       this.#onCount(--this.#scopes.running);
     });
     return fetch;

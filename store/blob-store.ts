@@ -160,13 +160,12 @@ export class BlobStore implements BlobStorePort {
     }
   }
 
-  /** A file for bytes that are to be counted first; undefined when the disk refuses. The caller closes it. */
   async spool(): Promise<SpoolFile | undefined> {
     if (performance.now() < this.#health.pausedUntil) return undefined;
     try {
       return await SpoolFile.open(this.#directory.layout, this.#space);
     } catch (err: unknown) {
-      this.#health.failed(err, "beginning to count a blob");
+      this.#health.failed(err, "beginning to keep bytes that are no blob yet");
       return undefined;
     }
   }

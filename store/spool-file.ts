@@ -1,6 +1,6 @@
 /**
- * Bytes of which no one knows yet how many come: they wait in a file without a name, within the store's budget, until
- * they are counted and become a blob, or are given up.
+ * Bytes that are no blob yet, as no one knows how many come, or because they are parts of one: they wait in a file without
+ * a name, within the store's budget, until they become a blob or are given up.
  */
 import { randomUUID } from "node:crypto";
 import { unlink } from "node:fs/promises";
@@ -8,9 +8,9 @@ import { join } from "node:path";
 import type { DiskSpace } from "./disk-space.ts";
 import type { ImageLayout } from "./image-layout.ts";
 import { OpenFile, readPieces } from "./open-file.ts";
+import type { Spool } from "./store-port.ts";
 
-/** Written once, then read once. */
-export class SpoolFile {
+export class SpoolFile implements Spool {
   readonly #file: OpenFile;
   readonly #space: DiskSpace;
   #sizeBytes = 0;
@@ -30,24 +30,22 @@ export class SpoolFile {
     return new SpoolFile(file, space);
   }
 
-  /** Append. @throws Error when the budget or the disk has no more room. */
-  async write(bytes: Uint8Array): Promise<void> {
+  async write(bytes: Uint8Array): Promise<number> {
     this.#check();
     const space = this.#space;
-    if (!space.couldHold(bytes.length)) throw new Error("the cache has no room to count a blob");
+    if (!space.couldHold(bytes.length)) throw new Error("the cache has no room for bytes that are no blob yet");
     const at = this.#sizeBytes;
     this.#sizeBytes += bytes.length;
     space.reservedBytes += bytes.length;
     if (space.usedBytes > space.maxBytes) await space.shrinkTo(space.maxBytes);
     await this.#file.write(bytes, at);
+    return at;
   }
 
-  /** Everything, in pieces as those of `readPieces`. */
-  read(): AsyncGenerator<Uint8Array> {
-    return readPieces(this.#file, 0, this.#sizeBytes, () => this.#check());
+  read(start = 0, end = this.#sizeBytes): AsyncGenerator<Uint8Array> {
+    return readPieces(this.#file, start, end, () => this.#check());
   }
 
-  /** Its bytes are gone; at any time, and more than once. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;

@@ -35,6 +35,16 @@ export interface BlobWriter {
   close(keep: boolean): Promise<void>;
 }
 
+/** Bytes in a file without a name, within the store's budget; a crash leaves nothing of them. */
+export interface Spool {
+  /** Append; resolves to where they begin in the spool. @throws Error when the budget or the disk has no more room. */
+  write(bytes: Uint8Array): Promise<number>;
+  /** Bytes `[start, end)` that have been written, by default all, as `CachedBlob.read`. */
+  read(start?: number, end?: number): AsyncGenerator<Uint8Array>;
+  /** At any time, and more than once. */
+  close(): void;
+}
+
 /** Blobs on disk, within a budget. */
 export interface BlobStorePort {
   /** The blob if it is cached whole; counts as a use. */
@@ -48,6 +58,8 @@ export interface BlobStorePort {
   begin(digest: Digest, sizeBytes: number): Promise<BlobWriter | undefined>;
   /** What an earlier, broken-off fetch of this blob left: its whole size; undefined when nothing. */
   partial(digest: Digest): { readonly sizeBytes: number; readonly writtenBytes: number } | undefined;
+  /** A file for bytes that are no blob yet; undefined when the disk refuses. The caller closes it. */
+  spool(): Promise<Spool | undefined>;
   /** Store bytes that are all there, such as a manifest; checks the digest. False when it cannot be stored now. */
   put(digest: Digest, bytes: Uint8Array): Promise<boolean>;
   /** Forget the blob, and what is there of it; readers that have it open keep it. False when it was not cached. */
@@ -60,6 +72,7 @@ export const noStore: BlobStorePort = {
   has: () => false,
   begin: async () => undefined,
   partial: () => undefined,
+  spool: async () => undefined,
   put: async () => false,
   delete: async () => false,
 };

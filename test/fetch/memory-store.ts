@@ -1,7 +1,7 @@
 /** A double at the port of the store: files in memory, faults on demand. */
 import { createHash } from "node:crypto";
 import { type Digest, digestOfHash } from "#oci/digest.ts";
-import type { BlobStorePort, BlobWriter, CachedBlob } from "#store/store-port.ts";
+import type { BlobStorePort, BlobWriter, CachedBlob, Spool } from "#store/store-port.ts";
 
 interface File {
   bytes: Buffer;
@@ -49,6 +49,28 @@ export class MemoryStore implements BlobStorePort {
     this.partials.delete(digest);
     this.openFiles += 1;
     return this.#writer(digest, file);
+  }
+
+  /** Bytes in spools that are open. */
+  spooledBytes = 0;
+
+  async spool(): Promise<Spool | undefined> {
+    if (this.isFull) return undefined;
+    const chunks: Buffer[] = [];
+    const written = () => chunks.reduce((sum, { length }) => sum + length, 0);
+    return {
+      write: async (bytes) => {
+        const at = written();
+        chunks.push(Buffer.from(bytes));
+        this.spooledBytes += bytes.length;
+        return at;
+      },
+      read: (start = 0, end = written()) => this.#pieces(Buffer.concat(chunks), start, end),
+      close: () => {
+        this.spooledBytes -= written();
+        chunks.length = 0;
+      },
+    };
   }
 
   partial(digest: Digest): { sizeBytes: number; writtenBytes: number } | undefined {
