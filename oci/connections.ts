@@ -119,7 +119,8 @@ function proxyAgent(proxy: URL, context: LazyContext, network: Network): Dispatc
     ...limits,
     uri: proxy.href,
     requestTls: { ...ofSockets, secureContext: context() },
-    proxyTls: { ...ofSockets, secureContext: network.secureContext() },
+    // A SOCKS proxy would be spoken to over TLS.
+    ...(proxy.protocol !== "socks5:" && { proxyTls: { ...ofSockets, secureContext: network.secureContext() } }),
     factory: (origin, options: object) => new Pool(origin, { ...limits, ...options }),
     // Of a tunnel: it is a part of connecting.
     clientFactory: (origin, options) => new Pool(origin, { ...options, headersTimeout: connectTimeoutMs }),

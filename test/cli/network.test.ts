@@ -10,7 +10,7 @@ import { OptionError } from "#cli/option.ts";
 import { registryUrl } from "#cli/parsers.ts";
 import { ask } from "#test/client/endpoint.ts";
 import { makeCertificate } from "#test/client/listener/certificates.ts";
-import { startProxy } from "#test/support/proxy.ts";
+import { startProxy } from "#test/support/proxies/http-proxy.ts";
 import { startClient, startServer } from "#test/support/running-program.ts";
 import { useStage } from "#test/support/stage.ts";
 import { until } from "#test/support/until.ts";

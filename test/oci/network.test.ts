@@ -11,7 +11,8 @@ import { parseSha256 } from "#oci/digest.ts";
 import { RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
 import { makeCertificate } from "#test/client/listener/certificates.ts";
 import { startUpstream } from "#test/client/upstream/raw-upstream.ts";
-import { startProxy } from "#test/support/proxy.ts";
+import { startProxy } from "#test/support/proxies/http-proxy.ts";
+import { startSocksProxy } from "#test/support/proxies/socks-proxy.ts";
 import { useStage } from "#test/support/stage.ts";
 
 const stage = useStage();
@@ -138,6 +139,17 @@ test.each([403, 407, 502])("a proxy that answers %i is named as the reason", asy
   for (const scheme of ["https", ...(status === 407 ? ["http"] : [])]) {
     await expect(get(`${scheme}://registry.test`, network)).rejects.toThrow(new RegExp(`proxy.*${status}`, "i"));
   }
+});
+
+test("a SOCKS proxy is asked for names, with its login", async () => {
+  await using plain = await startUpstream((_, response) => void response.end("blob"));
+  await using secure = await startTls("registry", (_, response) => response.end("blob"));
+  await using proxy = await startSocksProxy();
+  const url = new URL(`socks5://ann:pw@127.0.0.1:${proxy.port}`);
+  const network = new Network({ proxyFor: () => url, authorities: () => [pem.registry.cert] });
+  expect(await get(`http://registry.test:${plain.url.port}`, network)).toBe("blob");
+  expect(await get(`https://registry.test:${secure.port}`, network)).toBe("blob");
+  expect(proxy.seen).toEqual(["ann@registry.test", "ann@registry.test"]);
 });
 
 test("an answer with 64 KiB of headers is read", async () => {

@@ -1,7 +1,7 @@
 import { text } from "node:stream/consumers";
 import { expect, test } from "vitest";
 import { Network } from "#oci/connections.ts";
-import { startProxy, type TestProxy } from "#test/support/proxy.ts";
+import { startProxy, type TestProxy } from "#test/support/proxies/http-proxy.ts";
 import { ask, startEndpoint } from "../endpoint.ts";
 import { startUpstream } from "./raw-upstream.ts";
 
