@@ -97,16 +97,17 @@ export class SegmentProducer implements PacketHandler {
     if (buf.compare(prefix, 0, prefix.length, nameStart, nameStart + prefix.length) !== 0) return false;
     this.counters.interests++;
     const object = view.findObject(this.#open);
-    if (object) this.#answerSegment(object, view.segmentNumber, view, face);
+    if (object) this.#answerSegment(object, view.segmentNumber, face, view.buf, view.tokenStart, view.tokenEnd);
     else this.#answerByDirectory(view, face);
     return true;
   }
 
-  #answerSegment(object: SegmentedObject, n: number, view: PacketView, face: Face): void {
+  /** The PIT token of the Interest is `token[from, to)`. */
+  #answerSegment(object: SegmentedObject, n: number, face: Face, token: Buffer, from: number, to: number): void {
     if (n > object.lastSegment) return;
     const payload = object.locate(n);
-    if (payload !== undefined) this.#send(object, n, payload, face, view.buf, view.tokenStart, view.tokenEnd);
-    else this.#answerWhenLoaded(object, this.#remember(view, face, n));
+    if (payload !== undefined) this.#send(object, n, payload, face, token, from, to);
+    else this.#answerWhenLoaded(object, this.#remember(n, face, token, from, to));
   }
 
   #send(object: SegmentedObject, n: number, payload: Payload, face: Face, token: Buffer, from: number, to: number) {
@@ -150,38 +151,42 @@ export class SegmentProducer implements PacketHandler {
     if (isLost && !object.isCurrent) this.#closeObject(object); // the next Interest's hint decides where to look
   }
 
-  #remember(view: PacketView, face: Face, segmentNumber: number): Waiting | undefined {
+  #remember(segmentNumber: number, face: Face, token: Buffer, from: number, to: number): Waiting | undefined {
     if (this.#waiting >= maxWaiting) {
       this.counters.dropped++;
       return undefined;
     }
-    return { face, token: Buffer.from(view.buf.subarray(view.tokenStart, view.tokenEnd)), segmentNumber };
+    return { face, token: Buffer.from(token.subarray(from, to)), segmentNumber };
   }
 
   #answerByDirectory(view: PacketView, face: Face): void {
+    const { buf, nameStart, nameEnd, tokenStart, tokenEnd } = view;
     const interest = readInterest(view);
-    const name = withoutImplicitDigest(Buffer.from(view.buf.subarray(view.nameStart, view.nameEnd)));
+    const name = withoutImplicitDigest(Buffer.from(buf.subarray(nameStart, nameEnd)));
     const request = interest && name && this.#directory.lookup(name, interest);
     if (request === undefined) return;
     const { segment } = request;
     const object = segment && this.#open.get(nameKey(segment.object));
-    if (object) this.#answerSegment(object, segment.number, view, face);
-    else this.#answerWhenOpen(request, this.#remember(view, face, segment?.number ?? -1));
+    if (object) {
+      this.#answerSegment(object, segment.number, face, buf, tokenStart, tokenEnd);
+      return;
+    }
+    const waiting = this.#remember(segment?.number ?? -1, face, buf, tokenStart, tokenEnd);
+    if (waiting) void this.#answerWhenOpen(request, waiting);
   }
 
-  #answerWhenOpen(request: Request, waiting: Waiting | undefined): void {
-    if (waiting === undefined) return;
+  /** Interests with the same key wait for one answer. */
+  async #answerWhenOpen(request: Request, waiting: Waiting): Promise<void> {
     const others = this.#opening.get(request.key);
-    if (others === undefined && this.#opening.size >= maxOpening) {
+    if (others) {
+      if (join(others, waiting)) this.#waiting++;
+      return;
+    }
+    if (this.#opening.size >= maxOpening) {
       this.counters.dropped++;
       return;
     }
-    if (others === undefined) void this.#openAndAnswer(request, waiting);
-    else if (join(others, waiting)) this.#waiting++;
-  }
-
-  async #openAndAnswer(request: Request, first: Waiting): Promise<void> {
-    const all = [first];
+    const all = [waiting];
     this.#waiting++;
     this.#opening.set(request.key, all);
     const answer = await request.answer().catch(() => undefined);
@@ -193,15 +198,9 @@ export class SegmentProducer implements PacketHandler {
       return;
     }
     this.#keepOpen(nameKey(request.segment!.object), answer);
-    for (const waiting of all) this.#answerWaiting(answer, waiting);
-  }
-
-  #answerWaiting(object: SegmentedObject, waiting: Waiting): void {
-    const { segmentNumber, face, token } = waiting;
-    if (segmentNumber > object.lastSegment) return;
-    const payload = object.locate(segmentNumber);
-    if (payload) this.#send(object, segmentNumber, payload, face, token, 0, token.length);
-    else this.#answerWhenLoaded(object, waiting);
+    for (const { segmentNumber, face, token } of all) {
+      this.#answerSegment(answer, segmentNumber, face, token, 0, token.length);
+    }
   }
 
   #keepOpen(key: string, object: SegmentedObject): void {

@@ -25,18 +25,18 @@ export class BlobIndex {
   readonly #entries = new Map<Digest, BlobEntry>();
   /** Least recently used first. */
   readonly entries: ReadonlyMap<Digest, BlobEntry> = this.#entries;
-  readonly #isKept: (digest: Digest) => boolean;
+  readonly #kept: ReadonlySet<Digest>;
 
-  /** @param isKept - Asked when a blob is added; see `recheckKept`. */
-  constructor(isKept: (digest: Digest) => boolean = () => false) {
-    this.#isKept = isKept;
+  /** @param kept - Looked at when a blob is added; see `recheckKept`. */
+  constructor(kept: ReadonlySet<Digest> = new Set()) {
+    this.#kept = kept;
   }
 
   /** Add as the most recently used one. */
   add(digest: Digest, sizeBytes: number, lastUsedAt: number): BlobEntry {
     const before = this.#entries.get(digest);
     if (before) this.remove(before);
-    const entry = { digest, sizeBytes, lastUsedAt, pins: 0, isKept: this.#isKept(digest) };
+    const entry = { digest, sizeBytes, lastUsedAt, pins: 0, isKept: this.#kept.has(digest) };
     this.#entries.set(digest, entry);
     this.bytes += sizeBytes;
     if (isIdle(entry)) this.idleBytes += sizeBytes;
@@ -65,7 +65,7 @@ export class BlobIndex {
   recheckKept(): void {
     for (const entry of this.#entries.values()) {
       if (isIdle(entry)) this.idleBytes -= entry.sizeBytes;
-      entry.isKept = this.#isKept(entry.digest);
+      entry.isKept = this.#kept.has(entry.digest);
       if (isIdle(entry)) this.idleBytes += entry.sizeBytes;
     }
   }

@@ -59,7 +59,7 @@ export class BlobStore implements BlobStorePort {
     const { maxBytes, log, events = {}, pauseMs = 10_000 } = options;
     const { layout } = directory;
     const [files, health] = [new OpenFiles(), new DiskHealth(log, events, pauseMs)];
-    const space = new DiskSpace(maxBytes, layout, files, health, events, (digest) => pins.has(digest));
+    const space = new DiskSpace(maxBytes, layout, files, health, events, pins.all);
     pins.onChange = () => space.blobs.recheckKept();
     this.#directory = directory;
     this.#files = files;

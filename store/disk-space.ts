@@ -56,10 +56,10 @@ export class DiskSpace {
     files: OpenFiles,
     health: DiskHealth,
     events: StoreEvents,
-    isKept: (digest: Digest) => boolean,
+    kept: ReadonlySet<Digest>,
   ) {
     this.maxBytes = maxBytes;
-    this.blobs = new BlobIndex(isKept);
+    this.blobs = new BlobIndex(kept);
     this.#layout = layout;
     this.#files = files;
     this.#health = health;

@@ -28,7 +28,9 @@ export class PinnedBlobs {
   onChange: () => void = () => {};
   readonly #path: string;
   readonly #digests = new Map<string, readonly Digest[]>();
-  #all = new Set<Digest>();
+  readonly #all = new Set<Digest>();
+  /** Everything that is pinned, cached or not. */
+  readonly all: ReadonlySet<Digest> = this.#all;
   #writing: Promise<void> = Promise.resolve();
   /** A write that has not begun. */
   #next: Promise<void> | undefined;
@@ -42,10 +44,6 @@ export class PinnedBlobs {
     const pinned = new PinnedBlobs(join(directory, fileName));
     await pinned.#read(log);
     return pinned;
-  }
-
-  has(digest: Digest): boolean {
-    return this.#all.has(digest);
   }
 
   /** What is pinned for a name, cached or not; undefined when it is not pinned. */
@@ -85,7 +83,7 @@ export class PinnedBlobs {
   }
 
   #changed(): Promise<void> {
-    this.#all = new Set([...this.#digests.values()].flat());
+    this.#gather();
     this.onChange();
     this.#next ??= this.#writing.then(() => this.#write());
     this.#writing = this.#next.catch(() => undefined);
@@ -117,6 +115,11 @@ export class PinnedBlobs {
       log.warn({ err, movedTo: `${this.#path}.damaged` }, "the list of pinned images is damaged: none are pinned");
       await rename(this.#path, `${this.#path}.damaged`);
     }
-    this.#all = new Set([...this.#digests.values()].flat());
+    this.#gather();
+  }
+
+  #gather(): void {
+    this.#all.clear();
+    for (const digest of [...this.#digests.values()].flat()) this.#all.add(digest);
   }
 }

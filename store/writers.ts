@@ -32,9 +32,9 @@ export class Writers {
    */
   async begin(digest: Digest, sizeBytes: number, isFresh = false): Promise<PartialFile | undefined> {
     const { space, health, running } = this.#shared;
+    const { entries } = space.blobs;
     if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0 || sizeBytes > space.maxBytes) return undefined;
-    const isBusy = () => running.has(digest) || space.blobs.entries.has(digest);
-    if (isBusy()) return undefined;
+    if (running.has(digest) || entries.has(digest)) return undefined;
     await space.jobs.idle(digest);
     if (!space.couldHold(sizeBytes)) {
       // What is being synced cannot be evicted yet, and a small budget may consist of little else.
@@ -42,7 +42,8 @@ export class Writers {
       await space.jobs.idle(digest);
     }
     const isPaused = performance.now() < health.pausedUntil;
-    if (this.#shared.isClosed || isPaused || isBusy() || !space.couldHold(sizeBytes)) return undefined;
+    if (this.#shared.isClosed || isPaused || !space.couldHold(sizeBytes)) return undefined;
+    if (running.has(digest) || entries.has(digest)) return undefined; // meanwhile
     const writer = new PartialFile(this.#shared, digest, sizeBytes);
     running.set(digest, writer);
     const left = space.partials.get(digest);

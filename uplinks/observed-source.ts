@@ -90,8 +90,12 @@ async function* observed(
       if (leavesCrawling && sample.isCrawling) {
         throw new BlobUnavailable("the path has become much slower than it was, or than another");
       }
-      const bytes = await next(iterator, sample);
-      if (!bytes) break;
+      const askedMs = performance.now();
+      sample.isAwaited = true;
+      const { done, value: bytes } = await iterator.next();
+      sample.isAwaited = false;
+      if (done === true) break;
+      sample.brought(bytes.length, performance.now() - askedMs);
       left -= bytes.length;
       if (left <= 0) sample.ended("complete"); // a reader that has all of it asks no more
       yield bytes;
@@ -105,16 +109,6 @@ async function* observed(
     sample.ended("cancelled");
     await iterator.return?.();
   }
-}
-
-async function next(iterator: AsyncIterator<Uint8Array>, sample: ReadSample): Promise<Uint8Array | undefined> {
-  const askedMs = performance.now();
-  sample.isAwaited = true;
-  const { done, value } = await iterator.next();
-  sample.isAwaited = false;
-  if (done === true) return undefined;
-  sample.brought(value.length, performance.now() - askedMs);
-  return value;
 }
 
 /** What happens to a {@link ReadSample}. */

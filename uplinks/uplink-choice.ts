@@ -2,7 +2,7 @@
  * Which of several paths to NDN the next blob takes. All blobs stay on one, so that one congestion controller has the
  * traffic, until it fails or is much slower than another.
  */
-import { PathStats, type ReadResult, ReadSample } from "./observed-source.ts";
+import { PathStats, ReadSample } from "./observed-source.ts";
 
 /** Settings of an {@link UplinkChoice}. */
 export interface UplinkChoiceOptions<P> {
@@ -89,16 +89,14 @@ export class UplinkChoice<P> {
     const stats = this.#stats(path);
     return new ReadSample(stats, this.#now, {
       isCrawl: (bytesPerMs) => bytesPerMs * stats.active < this.#crawlBelow(path),
-      onEnded: (result) => this.#ended(path, result),
+      onEnded: (result) => {
+        const backedOff = this.isBackingOff(path);
+        stats.ended(result, this.#now());
+        if (result.outcome === "failed") this.#answeredAtMs.delete(path);
+        else if (result.outcome !== "cancelled") this.#answeredAtMs.set(path, this.#now());
+        if (!backedOff && this.isBackingOff(path)) this.#options.onBackOff?.(path);
+      },
     });
-  }
-
-  #ended(path: P, result: ReadResult): void {
-    const backedOff = this.isBackingOff(path);
-    this.#stats(path).ended(result, this.#now());
-    if (result.outcome === "failed") this.#answeredAtMs.delete(path);
-    else if (result.outcome !== "cancelled") this.#answeredAtMs.set(path, this.#now());
-    if (!backedOff && this.isBackingOff(path)) this.#options.onBackOff?.(path);
   }
 
   /** Stay where the traffic is, unless that path is gone or another one was much faster over several blobs. */

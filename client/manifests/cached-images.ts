@@ -139,7 +139,7 @@ export class CachedImages {
   async #removeBlob(text: string): Promise<RemovedImage> {
     const blobs = this.#store.list().map(({ digest }) => ({ name: digest as string, digest }));
     const { digest } = theOne(text, imagesMeant(text, blobs));
-    if (this.#store.pins.has(digest)) throw isPinned(digest);
+    if (this.#store.pins.all.has(digest)) throw isPinned(digest);
     const removed = { name: digest, ...this.#count([digest]) };
     await this.#store.delete(digest);
     return removed;

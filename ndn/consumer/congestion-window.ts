@@ -59,8 +59,11 @@ export class CongestionWindow {
     if (rttMs !== undefined) this.#sampleRtt(nowMs, rttMs);
     this.#roundDelivered++;
     if (this.#startup) this.#growInStartup(rttMs, inflight);
-    const roundMs = Math.max(this.#minRttMs, minRoundMs);
-    if (nowMs - this.#roundStartMs >= roundMs) this.#endRound(nowMs);
+    const [elapsedMs, roundMs] = [nowMs - this.#roundStartMs, Math.max(this.#minRttMs, minRoundMs)];
+    if (elapsedMs < roundMs) return;
+    if (elapsedMs < 10 * roundMs) this.#learnRate(elapsedMs);
+    this.#roundStartMs = nowMs;
+    this.#roundDelivered = this.#roundLost = 0;
   }
 
   /** A segment was given up for lost. */
@@ -86,14 +89,6 @@ export class CongestionWindow {
     const queueing = rttMs !== undefined && rttMs > this.#minRttMs + rise;
     if (queueing) this.#startup = false;
     else if (inflight + 1 >= this.#cwnd / 2) this.#setWindow(this.#cwnd + 1);
-  }
-
-  #endRound(nowMs: number): void {
-    const elapsedMs = nowMs - this.#roundStartMs;
-    if (Number.isFinite(elapsedMs) && elapsedMs < 10 * Math.max(this.#minRttMs, minRoundMs)) this.#learnRate(elapsedMs);
-    this.#roundStartMs = nowMs;
-    this.#roundDelivered = 0;
-    this.#roundLost = 0;
   }
 
   #learnRate(elapsedMs: number): void {

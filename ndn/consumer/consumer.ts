@@ -208,7 +208,7 @@ export class SegmentConsumer implements PacketHandler {
           ),
         );
       }
-      fetch.notify();
+      fetch.changes.notify();
     }
     this.#fillSoon();
   };

@@ -83,9 +83,9 @@ export class InterestClient implements PacketHandler {
     signal.throwIfAborted();
     if (this.#uplink.face === undefined) throw new Error("no face is up");
     const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
-    const { encode, ...match } = interestFor(name, timeoutMs, options);
+    const { fields, ...match } = interestFor(name, timeoutMs, options);
     const pending = { ...match, resolve, reject };
-    const send = () => this.#uplink.face?.send(encode());
+    const send = () => this.#uplink.face?.send(encodeInterest(pending.interestName, fields)); // with a fresh Nonce
     const onAbort = () => reject(signal.reason);
     const deadline = setTimeout(() => reject(new Error(`timeout: no answer within ${timeoutMs} ms`)), timeoutMs);
     const retransmission = setInterval(send, rtoMs);
@@ -138,7 +138,7 @@ function isNamedBy({ name, isPrefix }: PendingInterest, { buf, nameStart, nameEn
   return name.compare(buf, nameStart, end) === 0;
 }
 
-/** The Interest, with a fresh Nonce each time it is encoded, and what answers it. */
+/** What the Interest says, and what answers it. */
 function interestFor(name: Name, timeoutMs: number, { isExact, forwardingHint, isUnique, sha256 }: InterestOptions) {
   const isPrefix = !isExact && !sha256;
   const parameters = isUnique ? tlv(TT.ApplicationParameters, randomBytes(parameterBytes)) : undefined;
@@ -151,5 +151,5 @@ function interestFor(name: Name, timeoutMs: number, { isExact, forwardingHint, i
     ...(forwardingHint && { forwardingHint }),
     ...(parameters && { parameters }),
   };
-  return { name: dataName, isPrefix, sha256, interestName, encode: () => encodeInterest(interestName, fields) };
+  return { name: dataName, isPrefix, sha256, interestName, fields };
 }

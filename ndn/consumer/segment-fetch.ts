@@ -3,6 +3,7 @@
  * Hot path: state of segments is kept in typed arrays indexed by number modulo capacity.
  */
 
+import { ChangeNotifier } from "#base/waiting.ts";
 import type { Face } from "../face/face.ts";
 import { contentTypes, type DataFields } from "../packet/data.ts";
 import { encodeInterest, SegmentInterestTemplate } from "../packet/interest.ts";
@@ -42,6 +43,8 @@ export class SegmentFetch {
   /** Probes since the object's own name was answered. */
   #probesInARow = 0;
   failure: Error | undefined;
+  /** Lets the reader look again: there may be bytes, or an end. */
+  readonly changes = new ChangeNotifier();
   readonly #template: SegmentInterestTemplate;
   readonly #checked: CheckedSegments | undefined;
   readonly #sentAtMs = new Float64Array(fetchCapacity);
@@ -49,7 +52,6 @@ export class SegmentFetch {
   #next: number;
   /** Segments given up for lost, to be asked again before new ones. */
   readonly #lost: number[] = [];
-  #wake: (() => void) | undefined;
 
   constructor(what: ObjectToFetch, nowMs: number) {
     this.what = what;
@@ -137,7 +139,7 @@ export class SegmentFetch {
     const { buffer } = this;
     this.#checked?.right(n);
     buffer.admit(n);
-    if (buffer.hasWholeBlock || buffer.taken === this.what.firstSegment) this.notify();
+    if (buffer.hasWholeBlock || buffer.taken === this.what.firstSegment) this.changes.notify();
   }
 
   /** Segment `n` is no longer in flight. */
@@ -158,7 +160,7 @@ export class SegmentFetch {
       this.buffer.reject(n);
       this.#replace(n);
     }
-    this.notify();
+    this.changes.notify();
   }
 
   #replace(n: number): void {
@@ -176,7 +178,7 @@ export class SegmentFetch {
     if (isRight && this.#checked!.judgePayload(n, payload, 0, payload.length) === "right") {
       this.buffer.put(n, payload, 0, payload.length);
       this.#admit(n);
-      this.notify();
+      this.changes.notify();
     } else this.fail(new FetchFailed(`segment ${n} is wrong, and no one has the right one`));
   }
 
@@ -212,14 +214,9 @@ export class SegmentFetch {
     this.#probesInARow++;
   }
 
-  /** Let the reader look again: there may be bytes, or an end. */
-  notify(): void {
-    this.#wake?.();
-  }
-
   fail(reason: Error): void {
     this.failure ??= reason;
-    this.notify();
+    this.changes.notify();
   }
 
   /**
@@ -237,10 +234,7 @@ export class SegmentFetch {
       }
       if (this.buffer.contiguous > this.what.lastSegment) return;
       if (this.failure) throw this.failure;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-      this.#wake = undefined;
+      await this.changes.changed();
     }
   }
 }

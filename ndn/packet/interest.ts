@@ -36,8 +36,11 @@ export function readInterest(view: PacketView): InterestFields | undefined {
 
 /** Copies of the names in an element that is valid. */
 function namesIn(buf: Buffer, list: TlvSpan | undefined): Name[] {
-  const names = list && readElements(buf, list.start, list.end)?.filter(({ type }) => type === TT.Name);
-  return (names ?? []).map(({ start, end }) => Buffer.from(buf.subarray(start, end)));
+  const names: Name[] = [];
+  for (const { type, start, end } of (list && readElements(buf, list.start, list.end)) ?? []) {
+    if (type === TT.Name) names.push(Buffer.from(buf.subarray(start, end)));
+  }
+  return names;
 }
 
 /** Whether a name ends in the digest of these ApplicationParameters (NDN packet specification § ParametersSha256DigestComponent). */
