@@ -43,7 +43,7 @@ function shortDigest(digest: string): string {
 function imageLines(images: NonNullable<Listing["images"]>): string[] {
   if (images.length === 0) return [];
   const rows = images.map((image) => [
-    image.name.replace(/@sha256:.*/, "@"),
+    image.name.replace(/(@sha256:[a-f0-9]{12}).*/, "$1"),
     shortDigest(image.digest),
     sizeOf(image),
     image.lastUsedAt,

@@ -94,6 +94,7 @@ export function addImageRoutes(app: FastifyInstance, images: ImageAdmin, options
       return await work(imageIn(request));
     } catch (err: unknown) {
       if (err instanceof RegistryError) return reply.status(err.status).send(err.toJSON());
+      options.log.warn({ err }, "the cache could not be changed");
       throw err;
     }
   };

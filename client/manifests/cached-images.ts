@@ -2,9 +2,11 @@
  * Removing and pinning what is cached by image: what other images need stays.
  */
 import type { Logger } from "pino";
+import { reasonOf } from "#base/errors.ts";
 import type { Digest } from "#oci/digest.ts";
 import { RegistryError } from "#oci/errors.ts";
 import type { BlobStore } from "#store/blob-store.ts";
+import { PinRefused } from "#store/pinned-blobs.ts";
 import { imagesMeant, theOne } from "./image-names.ts";
 import { type CachedImage, digestsIn, imageTree, imageTrees, type LookedAt, sumOf } from "./image-trees.ts";
 import type { CachedManifest, ManifestCache } from "./manifest-cache.ts";
@@ -81,7 +83,7 @@ export class CachedImages {
       const why = `pinned images would need ${needed} bytes, and the cache has ${maxBytes}`;
       throw new RegistryError("DENIED", `${tree.name} is not pinned: ${why}`, { status: 409 });
     }
-    await pins.pin(tree.name, tree.blobs);
+    await writtenDown(pins.pin(tree.name, tree.blobs));
     const { key: _key, tag: _tag, sizes: _sizes, ...image } = tree;
     return { ...image, isPinned: true };
   }
@@ -94,7 +96,7 @@ export class CachedImages {
     const found = imagesMeant(text, pinned);
     if (found.length === 0) throw new RegistryError("MANIFEST_UNKNOWN", `${text} is not pinned`);
     const { name } = theOne(text, found);
-    await pins.unpin(name);
+    await writtenDown(pins.unpin(name));
     return name;
   }
 
@@ -117,7 +119,7 @@ export class CachedImages {
     }, followMs).unref();
   };
 
-  /** Pin what the pinned tags mean now. This reads them, so that they are not forgotten among many others. */
+  /** Pin what the pinned tags mean now. What is read here is not forgotten among the manifests and tags of others. */
   async follow(): Promise<void> {
     const { pins } = this.#store;
     for (const { key, tag } of this.#cache.tags()) {
@@ -125,6 +127,7 @@ export class CachedImages {
       const manifests = before ? this.#meaningsOf(key, tag) : [];
       if (!before || manifests.length === 0) continue;
       const now = (await imageTree(this.#store, key, tag, manifests)).blobs;
+      for (const digest of now) this.#cache.byDigest(key, digest);
       const isSame = now.length === before.length && now.every((digest) => before.includes(digest));
       if (!isSame && pins.of(tagName(key, tag))) await pins.pin(tagName(key, tag), now);
     }
@@ -151,6 +154,14 @@ export class CachedImages {
     const cached = this.#store.list().filter(({ digest }) => wanted.has(digest));
     return { blobs: cached.length, freedBytes: sumOf(cached.map(({ sizeBytes }) => sizeBytes)) };
   }
+}
+
+/** @throws RegistryError when too much is pinned, or the disk refuses. */
+async function writtenDown(change: Promise<unknown>): Promise<void> {
+  await change.catch((err: unknown) => {
+    if (err instanceof PinRefused) throw new RegistryError("DENIED", err.message, { status: 409 });
+    throw new RegistryError("UNAVAILABLE", `a restart will forget this: ${reasonOf(err)}`, { cause: err });
+  });
 }
 
 function isPinned(name: string): RegistryError {

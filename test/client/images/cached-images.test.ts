@@ -159,6 +159,19 @@ test("a pin follows its tag, and what the tag meant before may go", async () => 
   expect(has([first.manifest, first.layers[1]!])).toEqual([false, false]);
 });
 
+test("what a tag meant before is listed by its digest until it is evicted, and can be removed so", async () => {
+  const { first, app, web } = await twoImages();
+  stage.registry.addImage("team/app", "1.0", [shared, layer(7)]);
+  await stage.ask("add", "team/app:1.0");
+  const before = `${stage.host}/team/app@${first.manifest}`;
+  expect((await stage.names()).toSorted()).toEqual([app, before, web].toSorted());
+  expect((await stage.ask("images", `team/app@${first.manifest.slice(0, 19)}`)).outcome).toMatchObject({
+    name: before,
+    blobs: 3,
+  });
+  expect((await stage.names()).toSorted()).toEqual([app, web].toSorted());
+});
+
 test("what is not cached cannot be pinned, nor unpinned what is not, nor more pinned than there is room for", async () => {
   const { app } = await twoImages();
   for (const [what, name] of [
