@@ -48,12 +48,12 @@ export function upstreamSource(options: UpstreamSourceOptions): BlobSource {
   // Ranges of what is encoded are of no use: then it is asked for as a whole, and continued where the reader is.
   let encodes = false;
   const ask = async ({ repository, digest }: BlobRef, offset: number, signal: AbortSignal): Promise<BlobResponse> => {
-    const isPatient = isLast();
-    const isGivenUp = !isPatient && silence.times >= maxSilences;
+    const patientWith = isLast() ? "answer" : undefined;
+    const isGivenUp = !patientWith && silence.times >= maxSilences;
     if (isGivenUp) throw new BlobUnavailable(`upstream was silent ${silence.times} times in a row`);
     const range = offset > 0 && !encodes ? { start: offset } : undefined;
     try {
-      const response = await registry.getBlob(repository, digest, { auth, range, isPatient, signal });
+      const response = await registry.getBlob(repository, digest, { auth, range, patientWith, signal });
       encodes ||= response.status < 300 && isEncoded(response.headers);
       return response;
     } catch (err: unknown) {

@@ -43,11 +43,6 @@ export async function closeFile(file: BlobWriter | CachedBlob, keep: boolean, lo
   }
 }
 
-/** Whether it is worth to fetch the rest, though no one reads it. */
-export function isMostlyWritten(file: BlobWriter | undefined): boolean {
-  return file !== undefined && file.writtenBytes > file.sizeBytes / 2;
-}
-
 async function beginFile(
   store: BlobStorePort,
   digest: Digest,

@@ -7,21 +7,13 @@ import { collectBytes, openVerified } from "#blob/verify.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { BlobStorePort, BlobWriter, CachedBlob } from "#store/store-port.ts";
 import type { WindowBudget } from "./broadcast-window.ts";
-import {
-  closeFile,
-  type FetchLog,
-  isMostlyWritten,
-  newFile,
-  PartialSource,
-  resumeFile,
-  withoutRestMissing,
-} from "./fetch-file.ts";
+import { closeFile, type FetchLog, newFile, PartialSource, resumeFile, withoutRestMissing } from "./fetch-file.ts";
 import { type FetchReader, FetchReaders, type SharedFetchOptions } from "./fetch-reader.ts";
 import { FetchWriter } from "./fetch-writer.ts";
 import type { FetchedBlob, FetchRequest } from "./fetcher.ts";
 import { InFlightBlob } from "./in-flight-blob.ts";
+import { Lingering } from "./lingering.ts";
 
-const defaultLingerMs = 10_000;
 const never = new AbortController().signal;
 
 /** A fetch, to be run once, as soon as its first reader has joined. */
@@ -39,7 +31,7 @@ export class SharedFetch {
   readonly #log: FetchLog;
   readonly #options: SharedFetchOptions;
   readonly #cancelled = new AbortController();
-  #lingering: NodeJS.Timeout | undefined;
+  readonly #lingering = new Lingering();
   #leader: FetchReader | undefined;
   #firstSource: SourceName = "store";
   #cached: CachedBlob | undefined;
@@ -62,7 +54,7 @@ export class SharedFetch {
   /** Take part until the signal fires or all is read. */
   join(request: FetchRequest, signal: AbortSignal): FetchReader {
     const reader = this.readers.join(request, signal);
-    clearTimeout(this.#lingering);
+    this.#lingering.end();
     this.#windows?.withdraw(this.cancel);
     if (this.inFlight) reader.isShared.resolve(true);
     this.inFlight?.changes.notify();
@@ -91,11 +83,11 @@ export class SharedFetch {
   #left(): void {
     this.inFlight?.changes.notify();
     if (this.readers.size > 0 || this.isEnding) return;
-    const { lingerMs = defaultLingerMs } = this.#options;
+    const { lingerMs } = this.#options;
     const canBeJoined = this.inFlight?.admits(Number.POSITIVE_INFINITY) ?? true;
     if (lingerMs === 0 || !canBeJoined) this.cancel();
     else {
-      this.#lingering = setTimeout(() => isMostlyWritten(this.#file) || this.cancel(), lingerMs);
+      this.#lingering.begin(() => this.#file, this.cancel, lingerMs);
       this.#windows?.offer(this.cancel);
     }
   }
@@ -121,7 +113,7 @@ export class SharedFetch {
       keep = !(err instanceof BlobCorrupt);
       this.#failAll(err);
     }
-    clearTimeout(this.#lingering);
+    this.#lingering.end();
     await this.#close(keep);
     this.#ended.resolve();
   }

@@ -11,11 +11,12 @@ import type { Digest } from "./digest.ts";
 import { type Body, bodyOf, directGet } from "./direct-get.ts";
 import { translateErrors } from "./errors.ts";
 import { formatRange } from "./range.ts";
-import { drain, type HttpAnswer, RegistryHttp } from "./registry-http.ts";
+import { drain, type HttpAnswer, type Patience, RegistryHttp } from "./registry-http.ts";
 import { type RegistryTrouble, whyNoRegistry, whyUnreachable } from "./registry-trouble.ts";
 
 export type { Auth } from "./auth.ts";
 export { RegistryUnreachable } from "./errors.ts";
+export type { Patience } from "./registry-http.ts";
 
 export interface RegistryResponse {
   /** 200, 206, 404, 401, 416 …; after redirects where they are followed. */
@@ -52,11 +53,8 @@ export interface RegistryClientOptions {
 export interface RequestOptions {
   auth: Auth;
   headers?: Readonly<Record<string, string>> | undefined;
-  /**
-   * Whether no one else could answer: then the registry is waited for until the signal fires, without the two time-outs.
-   * @defaultValue false
-   */
-  isPatient?: boolean | undefined;
+  /** What no one else could do, and so is waited for until the signal fires. @defaultValue nothing */
+  patientWith?: Patience | undefined;
   signal: AbortSignal;
 }
 
@@ -106,7 +104,7 @@ export class RegistryClient {
     const range = options.range ? { range: formatRange(options.range.start, options.range.end) } : {};
     const headers = { ...this.#headersOf(options), ...range, ...notEncoded };
     const path = blobPath(repository, digest, options.auth);
-    const request = { method: "GET", path, headers, followsRedirects: true, isPatient: options.isPatient } as const;
+    const request = { method: "GET", path, headers, followsRedirects: true, patientWith: options.patientWith } as const;
     return responseOf(await this.#authenticated.ask(request, options.auth, options.signal));
   }
 
@@ -144,8 +142,8 @@ export class RegistryClient {
   ): Promise<{ status: number; headers: IncomingHttpHeaders }> {
     const path = blobPath(repository, digest, options.auth);
     const headers = { ...this.#headersOf(options), ...notEncoded };
-    const { isPatient } = options;
-    const request = { method: "HEAD", path, headers, followsRedirects: true, isPatient } as const;
+    const { patientWith } = options;
+    const request = { method: "HEAD", path, headers, followsRedirects: true, patientWith } as const;
     const answer = await this.#authenticated.ask(request, options.auth, options.signal);
     await drain(answer, options.signal);
     return { status: answer.statusCode, headers: answer.headers };
@@ -161,7 +159,7 @@ export class RegistryClient {
   async request(method: "GET" | "HEAD", path: string, options: RequestOptions): Promise<RegistryResponse> {
     const headers = { ...notEncoded, ...this.#headersOf(options) };
     const followsRedirects = !/%|\/\.{0,2}\//.test(path.split("?", 1)[0]!);
-    const request = { method, path, headers, followsRedirects, isPatient: options.isPatient };
+    const request = { method, path, headers, followsRedirects, patientWith: options.patientWith };
     return responseOf(await this.#authenticated.ask(request, options.auth, options.signal));
   }
 

@@ -17,9 +17,12 @@ export interface HttpRequest {
   readonly path: string;
   readonly headers: Headers;
   readonly followsRedirects: boolean;
-  /** Whether it has no time-outs; they are for those who can ask elsewhere. @defaultValue false */
-  readonly isPatient?: boolean | undefined;
+  /** What has no time-out; they are for those who can ask elsewhere. @defaultValue nothing */
+  readonly patientWith?: Patience | undefined;
 }
+
+/** The answer and its body, or the body alone. */
+export type Patience = "answer" | "body";
 
 /** An answer; `atHome` when it is of the registry itself, and not of where a redirect led, `from` what has answered. */
 export type HttpAnswer = Dispatcher.ResponseData & { readonly atHome: boolean; readonly from: Target };
@@ -40,7 +43,7 @@ interface Target {
 }
 
 const maxRedirects = 5;
-const noTimeouts = { headersTimeout: 0, bodyTimeout: 0 };
+const noTimeouts = { answer: { headersTimeout: 0, bodyTimeout: 0 }, body: { bodyTimeout: 0 } } as const;
 const maxAnswerBytes = 64 * 1024;
 
 /** Requests as they are, with the Authorization that they are given. */
@@ -111,9 +114,10 @@ export class RegistryHttp {
     isRetry = false,
   ): Promise<HttpAnswer> {
     const { dispatcher, timeouts, onAnswer } = this.#options;
-    const { method, isPatient } = request;
+    const { method, patientWith } = request;
+    const times = { ...timeouts, ...(patientWith && noTimeouts[patientWith]) };
     // undici ends the connection after a HEAD unless it is told not to.
-    const options = { ...target, method, headers, signal, reset: false, ...(isPatient ? noTimeouts : timeouts) };
+    const options = { ...target, method, headers, signal, reset: false, ...times };
     try {
       // undici looks at the signal only when connected: an abort does not wait for that.
       const response = await raceAbort(dispatcher.request(options), signal);

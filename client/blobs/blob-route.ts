@@ -7,7 +7,7 @@ import { BlobCorrupt, BlobUnavailable } from "#blob/source.ts";
 import { NotShareable, UpstreamAnswer } from "#blob/upstream-source.ts";
 import { type Digest, parseSha256 } from "#oci/digest.ts";
 import { RegistryError } from "#oci/errors.ts";
-import { RegistryUnreachable } from "#oci/registry-client.ts";
+import { type Patience, RegistryUnreachable } from "#oci/registry-client.ts";
 import {
   etagOf,
   PullerGone,
@@ -59,15 +59,17 @@ export function createBlobRoute(services: BlobServices): BlobHandler {
 
 async function answerGet(services: BlobServices, asked: BlobRequest, digestText: string): Promise<void> {
   const digest = parseSha256(digestText);
-  if (digest === undefined) return passBlob(services, asked, digestText);
+  if (digest === undefined) return passBlob(services, asked, digestText, "answer");
+  let patientWith: Patience = isElsewhere(services, digest) ? "body" : "answer";
   const leftToUpstream = (err: unknown): false => {
     const isLeft = err instanceof NotShareable || err instanceof RightUnanswered;
     if (!isLeft || asked.response.headersSent) throw err;
+    patientWith = "answer"; // only the upstream itself can
     return false;
   };
   if (await serve(services, asked, digest).catch(leftToUpstream)) return;
   try {
-    await passBlob(services, asked, digest);
+    await passBlob(services, asked, digest, patientWith);
   } catch (err: unknown) {
     if (!(err instanceof RegistryUnreachable) || asked.response.headersSent) throw err;
     const wanted = (await whatIsWanted(services, asked, digest)) ?? { ranges: [] };
@@ -123,13 +125,13 @@ async function answerHead(
 ): Promise<void> {
   const digest = parseSha256(digestText);
   try {
-    const pass = (isPatient: boolean) =>
-      passHead(services, asked, digestText, isPatient, () => headFromStore(services, asked, digest));
-    if (digest === undefined || !isElsewhere(services, digest)) return await pass(true);
-    await pass(false).catch(async (err: unknown) => {
+    const pass = (patientWith?: Patience) =>
+      passHead(services, asked, digestText, patientWith, () => headFromStore(services, asked, digest));
+    if (digest === undefined || !isElsewhere(services, digest)) return await pass("answer");
+    await pass().catch(async (err: unknown) => {
       if (!(err instanceof RegistryUnreachable)) throw err;
       const isAnswered = await headWithoutUpstream(services, asked, digest).catch(unlessUnavailable);
-      if (!isAnswered) await pass(true);
+      if (!isAnswered) await pass("answer");
     });
   } catch (err: unknown) {
     settle(services, asked.response, asked.signal, err);

@@ -1,6 +1,7 @@
 import { limitedStream } from "#blob/bandwidth.ts";
 import { isEncoded } from "#oci/content-coding.ts";
 import type { Digest } from "#oci/digest.ts";
+import type { Patience } from "#oci/registry-client.ts";
 import { provenance, writeAll } from "../http/answers.ts";
 import { endToEnd } from "../http/semantics.ts";
 import { learnRight } from "../rights/rights.ts";
@@ -21,9 +22,15 @@ const passedOn = [
  * Answer a GET of a blob with what the upstream says to the same question: other ranges, conditions, other digest
  * algorithms. Redirects are followed here, so that the puller sees one registry.
  *
+ * @param patientWith - For what the upstream may take as long as the puller waits.
  * @throws RegistryUnreachable
  */
-export async function passBlob(services: PassServices, blob: BlobRequest, digest: string): Promise<void> {
+export async function passBlob(
+  services: PassServices,
+  blob: BlobRequest,
+  digest: string,
+  patientWith: Patience,
+): Promise<void> {
   const { request, response, repository, puller, signal, record } = blob;
   const { registry, bandwidth, rights } = services;
   const etag = `"${digest}"`;
@@ -32,7 +39,7 @@ export async function passBlob(services: PassServices, blob: BlobRequest, digest
   const isPassed = (name: string) => request.headers[name] !== undefined && !isMet(name);
   const headers = Object.fromEntries(passedOn.filter(isPassed).map((name) => [name, String(request.headers[name])]));
   // Another algorithm is no `Digest` of ours, but the registry knows what it is.
-  const question = { auth: puller.auth, headers, isPatient: true, signal };
+  const question = { auth: puller.auth, headers, patientWith, signal };
   const answer = await registry.getBlob(repository, digest as Digest, question);
   learnRight(rights, { puller, repository, digest }, answer.status);
   const isBlob = answer.status === 200 || answer.status === 206;
@@ -60,18 +67,18 @@ export async function passBlob(services: PassServices, blob: BlobRequest, digest
  * Answer a HEAD of a blob with what the upstream says; an answer that says only that it is out of order or that the
  * puller's quota is used up is left to `inItsPlace` first, which says whether it has answered.
  *
- * @param isPatient - Whether the upstream may take as long as the puller waits.
+ * @param patientWith - For what the upstream may take as long as the puller waits.
  * @throws RegistryUnreachable
  */
 export async function passHead(
   { registry, rights }: PassServices,
   blob: Omit<BlobRequest, "record">,
   digest: string,
-  isPatient: boolean,
+  patientWith: Patience | undefined,
   inItsPlace: () => Promise<boolean>,
 ): Promise<void> {
   const { response, repository, puller, signal } = blob;
-  const question = { auth: puller.auth, isPatient, signal };
+  const question = { auth: puller.auth, patientWith, signal };
   const { status, headers } = await registry.headBlob(repository, digest as Digest, question);
   if (isFailure(status) && (await inItsPlace())) return;
   const sizeBytes = Number(headers["content-length"] ?? Number.NaN);

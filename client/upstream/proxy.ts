@@ -75,7 +75,7 @@ export function createProxy(options: ProxyOptions): UpstreamProxy {
         ? registry.request(method, url, {
             auth: puller.auth,
             headers: joinedHeaders(sent.headers),
-            isPatient: true,
+            patientWith: "answer",
             signal,
           })
         : sendPlainly(outgoing);

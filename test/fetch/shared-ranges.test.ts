@@ -116,6 +116,23 @@ test("a fetch that all readers have left continues for 10 s, and to its end when
   }
 });
 
+test("a fetch that all readers have left ends when nothing comes for 10 s, also when more than half is stored", async () => {
+  const { fetches, store } = stageFetches({ lingerMs: undefined });
+  const [source, gone, allowed] = [gated(big, "ndn"), leaver(), Math.ceil(size * 0.6)];
+  const opened = fetches.readRange(big.ref, { start: 0, end: undefined }, [source], gone.signal);
+  source.allow(allowed);
+  await new Taker((await opened)!).until(1);
+  await until("the bytes to be stored", () => store.writes.reduce((sum, bytes) => sum + bytes, 0) === allowed);
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  gone.leave();
+  vi.advanceTimersByTime(19_999);
+  expect(source.signals[0]!.aborted).toBe(false);
+  vi.advanceTimersByTime(1);
+  vi.useRealTimers();
+  expect(source.signals[0]!.aborted).toBe(true);
+  await filesClosed(store);
+});
+
 test("what comes for one that has left counts as fetched for the first who takes it", async () => {
   const { fetches } = stageFetches({ lingerMs: 60_000 });
   const source = gated(big, "ndn");

@@ -2,7 +2,8 @@
 import type { ServerResponse } from "node:http";
 import { expect, test, vi } from "vitest";
 import { blobOf, holds, repository } from "#test/blob/faulty-sources.ts";
-import { startUpstream } from "#test/client/upstream/raw-upstream.ts";
+import { outwait, shortTimeouts, startUpstream } from "#test/client/upstream/raw-upstream.ts";
+import { until } from "#test/support/until.ts";
 import { ask } from "../endpoint.ts";
 import { useCachedStage } from "./cached-stage.ts";
 
@@ -70,4 +71,24 @@ test("where no one says in time whether a puller may have a blob, the upstream's
   vi.spyOn(AbortSignal, "timeout").mockReturnValue(isOver);
   expect(await sourceFor("Bearer a")).toEqual([200, "upstream", true]); // NDN has it
   expect(await sourceFor("Bearer b")).toEqual([200, "upstream", true]); // the cache has it
+});
+
+test("an upstream that is slow with everything is waited for by a puller of what is cached", async () => {
+  const { promise: pause, resolve: resume } = Promise.withResolvers<void>();
+  let isSlow = false;
+  await using upstream = await startUpstream((request, response) => {
+    if (request.url !== path) return;
+    const answer = () =>
+      response.setHeader("content-length", size).end(request.method === "GET" ? blob.bytes : undefined);
+    void (isSlow ? pause.then(answer) : answer());
+  });
+  await using endpoint = await stage.start(upstream.url, undefined, { timeouts: shortTimeouts });
+  await ask(endpoint.url, path, { headers: { authorization: "Bearer one" } });
+  isSlow = true;
+  vi.spyOn(AbortSignal, "timeout").mockReturnValue(AbortSignal.abort(new DOMException("too late", "TimeoutError")));
+  const asked = ask(endpoint.url, path, { headers: { authorization: "Bearer other" } });
+  await until("the GET", () => upstream.seen.filter(({ method }) => method === "GET").length === 2);
+  await outwait(upstream);
+  resume();
+  expect((await asked).body.equals(blob.bytes)).toBe(true);
 });

@@ -1,7 +1,7 @@
 /** The upstream is waited for as long as the puller waits, when no other source is left; else it is given up in time. */
 import type { ServerResponse } from "node:http";
 import { expect, test } from "vitest";
-import { blobOf, breaksAfter, repository, type TestBlob, unavailable } from "#test/blob/faulty-sources.ts";
+import { blobOf, breaksAfter, holds, repository, type TestBlob, unavailable } from "#test/blob/faulty-sources.ts";
 import { outwait, type RawUpstream, shortTimeouts, startUpstream } from "#test/client/upstream/raw-upstream.ts";
 import { until } from "#test/support/until.ts";
 import { ask, type EndpointOptions, startEndpoint } from "../endpoint.ts";
@@ -42,11 +42,13 @@ async function slowUpstream(slow: Slow, { knowsRanges = true, slowHead = false }
   const { promise: pause, resolve: resume } = Promise.withResolvers<void>();
   const upstream = await startUpstream((request, response) => {
     if (request.url !== path) return;
-    const start = knowsRanges ? Number(/^bytes=(\d+)-/.exec(request.headers.range ?? "")?.[1] ?? 0) : 0;
-    const bytes = blob.bytes.subarray(start);
+    const [, first, last] = (knowsRanges && /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "")) || [];
+    const start = Number(first ?? 0);
+    const bytes = blob.bytes.subarray(start, last ? Number(last) + 1 : undefined);
     response.statusCode = start > 0 ? 206 : 200;
     response.setHeader("content-length", bytes.length);
-    if (start > 0) response.setHeader("content-range", `bytes ${start}-${blob.bytes.length - 1}/${blob.bytes.length}`);
+    const end = start + bytes.length;
+    if (start > 0) response.setHeader("content-range", `bytes ${start}-${end - 1}/${blob.bytes.length}`);
     if (request.method === "GET" || slowHead) void slow(response, bytes, pause);
     else response.end();
   });
@@ -128,6 +130,25 @@ test.each([
   await outwait(upstream);
   upstream.resume();
   expect(await asked).toMatchObject({ status: 200, headers: { "content-length": "400000" } });
+});
+
+test("a range that only the silent upstream and NDN have comes over NDN in the end", async () => {
+  await using upstream = await slowUpstream(beforeHeaders);
+  const ndn = holds(blob);
+  await using endpoint = await startEndpoint(upstream.url, ndn, { ...impatient, hedge: "off" });
+  const { status, headers, body } = await ask(endpoint.url, path, { headers: { range: "bytes=1000-1999" } });
+  expect([status, headers["x-blob-source"]]).toEqual([206, "ndn"]);
+  expect(body.equals(blob.bytes.subarray(1000, 2000))).toBe(true);
+});
+
+test("the upstream may pause in the middle of a range, also where NDN could have been asked", async () => {
+  await using upstream = await slowUpstream(inTheMiddle);
+  await using endpoint = await startEndpoint(upstream.url, unavailable(), impatient);
+  const asked = ask(endpoint.url, path, { headers: { range: "bytes=1000-300999" } });
+  await until("the GET", () => upstream.asked("GET").length === 1);
+  await outwait(upstream);
+  upstream.resume();
+  expect((await asked).body.equals(blob.bytes.subarray(1000, 301_000))).toBe(true);
 });
 
 test("a puller that goes away ends the wait", async () => {
