@@ -46,7 +46,8 @@ export function createBlobRoute(services: BlobServices): BlobHandler {
     if (request.method === "HEAD") return answerHead(services, asked, digest);
     const client = request.socket.remoteAddress ?? "";
     const why = () => services.sources.whyNoNdn(parseSha256(digest));
-    const record = new BlobRecord(services, { client, registry, repository, digest }, why);
+    const isPart = request.headers.range !== undefined;
+    const record = new BlobRecord(services, { client, registry, repository, digest, isPart }, why);
     try {
       await answerGet(services, { ...asked, record }, digest);
       record.end(response.statusCode < 400 ? "complete" : "refused");

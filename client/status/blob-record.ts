@@ -4,22 +4,24 @@
 import type { Logger } from "pino";
 import { reasonOf } from "#base/errors.ts";
 import type { SourceName } from "#blob/source.ts";
+import type { BlobPart } from "./blob-lines.ts";
 import type { BlobResult, ClientMetrics, Outcome } from "./metrics.ts";
 import type { PullLog } from "./pull-log.ts";
 import type { BlobProgress, PullKey } from "./pull-view.ts";
 import { ndnReason, upstreamReason } from "./reasons.ts";
 import { upstreamErrorKind } from "./upstream-answer.ts";
 
-/** What is remembered of one blob request while it runs: one log line and the metrics come out at its end. */
+/** What is remembered of one blob request while it runs: its part of a log line and the metrics come out at its end. */
 export class BlobRecord implements BlobProgress {
   /** Of payload that was handed to the response; a source that gave none is missing. */
   readonly bytes: Partial<Record<SourceName, number>> = {};
   /** Bytes that the answer will have; null while unknown. */
   sizeBytes: number | null = null;
-  readonly #log: Logger;
+  /** Whether only a part of the blob was asked for. */
+  readonly isPart: boolean;
   readonly #metrics: ClientMetrics;
   readonly #pulls: PullLog;
-  readonly #blob: Readonly<{ repository: string; digest: string }>;
+  readonly #write: (part: BlobPart) => void;
   readonly #ended: (outcome: Outcome) => void;
   readonly #failures: string[] = [];
   /** Of the upstream, in words. */
@@ -33,13 +35,14 @@ export class BlobRecord implements BlobProgress {
   /** @param whyNoNdn - Why NDN is not asked for this blob now, in words; undefined when it is. */
   constructor(
     { log, metrics, pulls }: { readonly log: Logger; readonly metrics: ClientMetrics; readonly pulls: PullLog },
-    request: PullKey & { readonly digest: string },
+    request: PullKey & { readonly digest: string; readonly isPart?: boolean },
     whyNoNdn: () => string | undefined = () => undefined,
   ) {
-    this.#log = log;
     this.#metrics = metrics;
     this.#pulls = pulls;
-    this.#blob = { repository: request.repository, digest: request.digest };
+    const { client, registry, repository, digest, isPart = false } = request;
+    this.isPart = isPart;
+    this.#write = pulls.lines.began(log, `${client} ${registry}`, { repository, digest });
     this.#whyNoNdn = whyNoNdn;
     this.#ended = pulls.began(request, this);
     metrics.blobsInFlight.inc();
@@ -81,22 +84,16 @@ export class BlobRecord implements BlobProgress {
   end(outcome: Outcome, err?: unknown): void {
     const ms = performance.now() - this.#began;
     if (err !== undefined && outcome !== "cancelled") this.#reason = this.#upstreamFailure ?? upstreamReason(err);
-    let total = 0;
-    for (const bytes of Object.values(this.bytes)) total += bytes;
     this.#count(outcome, ms / 1000);
     this.#ended(outcome);
-    const fields = {
-      ...this.#blob,
+    this.#write({
       bytes: this.bytes,
-      ms: Math.round(ms),
-      mbPerSecond: Math.round(total / ms / 100) / 10,
       outcome,
-      ...(this.whyNotNdn !== undefined && { whyNotNdn: this.whyNotNdn }),
-      ...(this.#failures.length > 0 && { failures: this.#failures }),
-      ...(err !== undefined && { reason: reasonOf(err) }),
-    };
-    if (outcome === "broken") this.#log.warn(fields, "blob broken off");
-    else this.#log.info(fields, outcome === "complete" ? "blob served" : "blob not served");
+      isPart: this.isPart || outcome === "cancelled",
+      failures: this.#failures,
+      whyNotNdn: this.whyNotNdn,
+      reason: err === undefined ? undefined : reasonOf(err),
+    });
   }
 
   #count(outcome: Outcome, seconds: number): void {

@@ -2,8 +2,9 @@
  * What is being pulled now, and the last pulls. Nothing outlives the process, and it takes a bounded amount of memory.
  */
 import type { Referred } from "#oci/manifest.ts";
+import { BlobLines } from "./blob-lines.ts";
 import { ByteHistory } from "./byte-history.ts";
-import { type BytesBySource, noBytes, type Outcome } from "./metrics.ts";
+import type { BytesBySource, Outcome } from "./metrics.ts";
 import { Pull } from "./pull.ts";
 import type { BlobProgress, Clock, PullKey, PullView } from "./pull-view.ts";
 
@@ -60,6 +61,8 @@ interface LiveRequest {
 export class PullLog {
   /** Of all pulls together. */
   readonly history: ByteHistory;
+  /** Of the log, one per blob. */
+  readonly lines = new BlobLines();
   readonly #options: PullLogOptions;
   readonly #clock: Clock;
   /** The newest first. */
@@ -114,24 +117,35 @@ export class PullLog {
     this.#pulls.splice(at, 1);
   }
 
-  /** Blob requests that are running. */
+  /** Blobs that are being given to a puller; one that is read in several parts at a time counts once. */
   get liveCount(): number {
-    return this.#live.size;
+    return this.#liveBlobs().size;
   }
 
   /** The longest running ones, at most `max`. */
   live(max: number): LiveBlob[] {
     const nowMs = this.#clock.now();
-    const view = ({ pull, id, digest, blob, beganMs }: LiveRequest) => ({
-      ...pull.key,
-      id,
-      digest,
-      sizeBytes: blob.sizeBytes,
-      bytes: { ...noBytes, ...blob.bytes },
-      durationMs: Math.round(nowMs - beganMs),
-      whyNotNdn: blob.whyNotNdn ?? null,
-    });
-    return this.#live.values().take(max).map(view).toArray();
+    return this.#liveBlobs()
+      .values()
+      .take(max)
+      .map(([first, ...others]) => {
+        const { pull, id, digest, beganMs } = first!;
+        const parts = [first!, ...others].map(({ blob }) => blob);
+        return {
+          ...pull.key,
+          ...pull.progressOf(digest, parts),
+          id,
+          digest,
+          durationMs: Math.round(nowMs - beganMs),
+          whyNotNdn: parts.find(({ whyNotNdn }) => whyNotNdn)?.whyNotNdn ?? null,
+        };
+      })
+      .toArray();
+  }
+
+  /** Requests that are running, by pull and blob. */
+  #liveBlobs(): Map<string, LiveRequest[]> {
+    return Map.groupBy(this.#live, ({ pull, digest, blob, id }) => `${pull.id} ${digest} ${blob.isPart ? "" : id}`);
   }
 
   /** The last 50 pulls, the newest first. */
@@ -141,6 +155,7 @@ export class PullLog {
 
   /** No more is asked for: those that were not over are now. */
   close(): void {
+    this.lines.close();
     for (const pull of this.#pulls) if (pull.timer) this.#end(pull);
   }
 

@@ -24,6 +24,8 @@ export interface BlobProgress {
   readonly bytes: Partial<BytesBySource>;
   /** Bytes that the answer will have; null while unknown. */
   readonly sizeBytes: number | null;
+  /** Whether only a part of the blob was asked for. @defaultValue false */
+  readonly isPart?: boolean | undefined;
   /** Why bytes came from the upstream and not over NDN, in words; undefined while none did. */
   readonly whyNotNdn?: string | undefined;
   /** Why it has failed, in words. */

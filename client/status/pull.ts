@@ -4,7 +4,7 @@
  */
 import type { SourceName } from "#blob/source.ts";
 import type { Referred } from "#oci/manifest.ts";
-import { noBytes, type Outcome } from "./metrics.ts";
+import { type BytesBySource, noBytes, type Outcome } from "./metrics.ts";
 import type { BlobProgress, Clock, PullKey, PullOutcome, PullView } from "./pull-view.ts";
 import { refusalReason } from "./reasons.ts";
 
@@ -37,9 +37,11 @@ export class Pull {
   /** Of blob requests that have ended. */
   readonly #bytes: Record<SourceName, number> = { ...noBytes };
   readonly #blobs = new Map<string, Outcome>();
-  /** Digests of its manifests, of those that they list, and of their blobs, which have to come to complete it. */
+  /** Digests of its manifests and of those that they list; and of their blobs with their sizes, which complete it. */
   readonly #manifests = new Set<string>();
-  readonly #expected = new Set<string>();
+  readonly #expected = new Map<string, number>();
+  /** Bytes of requests for parts that have ended, by blob. */
+  readonly #parts = new Map<string, Record<SourceName, number>>();
   readonly #beganAt: number;
   readonly #beganMs: number;
   #activeMs: number;
@@ -101,9 +103,9 @@ export class Pull {
 
   /** A manifest was given: these are the blobs and manifests that it lists. */
   listed(children: readonly Referred[]): void {
-    for (const { kind, digest } of children) {
+    for (const { kind, digest, sizeBytes } of children) {
       if (kind === "manifest") this.#names(digest);
-      else if (this.#expected.size < maxBlobs) this.#expected.add(digest);
+      else if (this.#expected.size < maxBlobs) this.#expected.set(digest, sizeBytes);
     }
   }
 
@@ -120,10 +122,27 @@ export class Pull {
     this.#whyNotNdn ??= blob.whyNotNdn;
     if (blob.reason !== undefined) this.#reason = blob.reason;
     const key = digest.slice(0, maxReferenceLength);
+    if (blob.isPart && this.#parts.size < maxBlobs) {
+      const parts = this.#parts.get(key) ?? { ...noBytes };
+      addBytes(parts, blob.bytes);
+      this.#parts.set(kept(key, maxReferenceLength), parts);
+    }
     const known = this.#blobs.get(key);
     // One request for it was enough: pullers drop others on purpose.
     if (known === "complete" && outcome === "cancelled") return;
     if (known !== undefined || this.#blobs.size < maxBlobs) this.#blobs.set(kept(key, maxReferenceLength), outcome);
+  }
+
+  /** How far a blob is that is asked for in parts, or once: what has come of it, and its size as far as that is known. */
+  progressOf(
+    digest: string,
+    live: readonly BlobProgress[],
+  ): Pick<BlobProgress, "sizeBytes"> & { bytes: BytesBySource } {
+    const isParts = live.some((blob) => blob.isPart);
+    const bytes = { ...noBytes, ...(isParts && this.#parts.get(digest)) };
+    for (const blob of live) addBytes(bytes, blob.bytes);
+    const [one] = live;
+    return { bytes, sizeBytes: isParts ? (this.#expected.get(digest) ?? null) : (one?.sizeBytes ?? null) };
   }
 
   get isBusy(): boolean {
@@ -176,7 +195,11 @@ export class Pull {
   /** Every blob that its manifest lists has come, or all that were asked for where it is not known. */
   get #hasAllOfIt(): boolean {
     if (this.isBusy || this.#blobs.size === 0) return false;
-    return this.#expected.values().every((digest) => this.#blobs.get(digest) === "complete");
+    return this.#expected.entries().every(([digest, sizeBytes]) => {
+      const parts = this.#parts.get(digest);
+      const isWhole = !parts || Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) >= sizeBytes;
+      return isWhole && this.#blobs.get(digest) === "complete";
+    });
   }
 
   #names(manifest: string): void {
