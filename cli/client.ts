@@ -11,7 +11,7 @@ import { clientOptions } from "./client-options.ts";
 import { endpointError, endpointOptions } from "./endpoint.ts";
 import { graceMs, runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
-import { networkOf } from "./network.ts";
+import { networkOf } from "./network/network.ts";
 import { OptionError, type Values, variableOf } from "./option.ts";
 import { programMetrics } from "./program-metrics.ts";
 import { defaultUplink } from "./shared-options.ts";

@@ -8,7 +8,7 @@ import { createServer, type ServerOptions, ServerStartError } from "#server/crea
 import { listenError } from "./errors.ts";
 import { runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
-import { networkOf } from "./network.ts";
+import { networkOf } from "./network/network.ts";
 import { OptionError, type Values } from "./option.ts";
 import { programMetrics } from "./program-metrics.ts";
 import type { serverOptions } from "./server-options.ts";

@@ -14,7 +14,7 @@ import { consumerOptions } from "./client.ts";
 import { endpointError, endpointOptions } from "./endpoint.ts";
 import { graceMs, runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
-import { networkOf } from "./network.ts";
+import { networkOf } from "./network/network.ts";
 import type { Values } from "./option.ts";
 import { programMetrics } from "./program-metrics.ts";
 import { publishingOf, serverError } from "./server.ts";

@@ -12,7 +12,7 @@ import {
 import { clientOptions, clientSecrets } from "./client-options.ts";
 import { configureOptions } from "./configure/options.ts";
 import { keyExportOptions, keyImportOptions, keyRenewOptions, keySecrets, keyShowOptions } from "./key/options.ts";
-import { networkVariables } from "./network-variables.ts";
+import { networkVariables } from "./network/variables.ts";
 import { serverOptions, serverSecrets } from "./server-options.ts";
 import { startOptions } from "./start-options.ts";
 import { completionOptions, runCompletion } from "./verbs/completion.ts";

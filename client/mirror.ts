@@ -44,6 +44,9 @@ export interface MirrorParts {
 /** Open one registry. @throws ClientOptionError when its login, its certificates or its anchors cannot be used. */
 export function openMirror(config: RegistryConfig, parts: MirrorParts): Mirror {
   const credentials = loginAt(config, parts);
+  const proxy = parts.network?.proxyFor(config.upstream)?.host;
+  if (proxy !== undefined)
+    parts.log.info({ registry: config.registry, proxy }, "the upstream is reached through a proxy");
   const registry = registryOf(config, parts, credentials);
   return { config, registry, ndn: config.name && ndnOf(config, config.name, parts) };
 }

@@ -68,8 +68,7 @@ export class RegistryClient {
   readonly #authenticated: ChallengedHttp;
   readonly #connections: Connections;
   readonly #openConnections: () => Connections;
-  /** Whether it is asked in the clear and without a proxy, so that a plain socket can read from it. */
-  readonly #isDirect: boolean;
+  readonly #proxy: URL | undefined;
   readonly #userAgent: string;
   readonly #headersTimeoutMs: number;
   /** Direct GETs in succession that had no plain answer. */
@@ -80,7 +79,7 @@ export class RegistryClient {
     this.base = base;
     this.#openConnections = () => openConnections(base, network, tls);
     this.#connections = this.#openConnections();
-    this.#isDirect = base.protocol === "http:" && network?.proxyFor(base) === undefined;
+    this.#proxy = network?.proxyFor(base);
     const dispatcher = this.#connections.dispatcher.compose(translateErrors);
     this.#userAgent = options.userAgent ?? "ndn-registry";
     this.#headersTimeoutMs = options.headersTimeoutMs ?? 30_000;
@@ -120,7 +119,9 @@ export class RegistryClient {
     options: { auth: Exclude<Auth, { kind: "puller" }>; range: { start: number; end: number }; signal: AbortSignal },
   ): Promise<Omit<BlobResponse, "body"> & { body: Body }> {
     const { auth, range, signal } = options;
-    if (this.#isDirect && this.#directMisses < maxDirectMisses) {
+    // A plain socket reads only what is asked in the clear, of the registry itself.
+    const isDirect = this.base.protocol === "http:" && this.#proxy === undefined;
+    if (isDirect && this.#directMisses < maxDirectMisses) {
       const path = `/v2/${repository}/blobs/${digest}`;
       const authorization = await this.#authenticated.cached(path, auth, signal);
       const headers = { range: formatRange(range.start, range.end), "user-agent": this.#userAgent, ...notEncoded };
@@ -181,7 +182,7 @@ export class RegistryClient {
       await drain(answer, signal);
       return whyNoRegistry(answer.statusCode, answer.headers, this.base);
     } catch (err: unknown) {
-      return whyUnreachable(err, signal, this.base);
+      return whyUnreachable(err, signal, this.base, this.#proxy);
     }
   }
 

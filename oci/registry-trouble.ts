@@ -14,12 +14,13 @@ export interface RegistryTrouble {
   readonly isDown: boolean;
 }
 
-/** There was no answer. */
-export function whyUnreachable(err: unknown, signal: AbortSignal, base: URL): RegistryTrouble {
+/** There was no answer. @param proxy - Through which the registry was asked. */
+export function whyUnreachable(err: unknown, signal: AbortSignal, base: URL, proxy: URL | undefined): RegistryTrouble {
   const reason = signal.aborted ? "no answer in time" : (connectionReason(err) ?? innermost(err));
   // As some that speak TLS do when they hear something else.
   const hint = reason === closesConnection && base.protocol === "http:" ? ": is it https://?" : "";
-  return { reason: `cannot be reached: ${reason}${hint}`, isDown: true };
+  const where = proxy ? ` through the proxy ${proxy.host}` : "";
+  return { reason: `cannot be reached${where}: ${reason}${hint}`, isDown: true };
 }
 
 /** What is wrong with an answer to `/v2/`; undefined when nothing is, whether it wants a login or not. */

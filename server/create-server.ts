@@ -64,6 +64,8 @@ export async function createServer(options: ServerOptions): Promise<BlobServer> 
     log.info({ file: anchor, certificate: identity.certificateName, digest: identity.digest }, "anchor is written");
   }
   const registry = new RegistryClient(options.registry);
+  const proxy = options.registry.network?.proxyFor(registry.base)?.host;
+  if (proxy !== undefined) log.info({ proxy }, "the registry is reached through a proxy");
   const publication = createPublication({ ...options, identity, ...readingOf(registry, options) });
   const hasStorage = storage !== undefined;
   const server = new BlobServer({ prefix, identity, registry, publication, hasStorage, log });

@@ -5,7 +5,7 @@ import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { networkOf } from "#cli/network.ts";
+import { networkOf } from "#cli/network/network.ts";
 import { OptionError } from "#cli/option.ts";
 import { registryUrl } from "#cli/parsers.ts";
 import { ask } from "#test/client/endpoint.ts";
@@ -51,13 +51,13 @@ test.each(["HTTPS_PROXY", "https_proxy"])(
     const { status, body } = await ask(new URL(client.url), "/v2/a/tags/list");
     expect([status, body.toString()]).toEqual([200, "{}"]);
     expect(proxy.seen[0]!.line).toBe(`CONNECT ${registry.host}`);
+    expect(client.process.log()).toContain("the upstream is reached through a proxy");
   },
 );
 
-test("the client goes past the proxy where NO_PROXY says so, and trusts SSL_CERT_FILE", async () => {
+test("the client reaches this machine past the proxy, and trusts SSL_CERT_FILE", async () => {
   await using proxy = await startProxy();
   const folder = await stage.newFolder("client");
-  // "localhost" is reached without a proxy in any case; here it is by its other name that is no loopback to a resolver.
   const { certFile, keyFile } = await makeCertificate(folder, "local", "DNS:localhost");
   const server = createServer({ cert: readFileSync(certFile), key: readFileSync(keyFile) }, (_, response) => {
     response.end("{}");

@@ -152,6 +152,20 @@ test("a SOCKS proxy is asked for names, with its login", async () => {
   expect(proxy.seen).toEqual(["ann@registry.test", "ann@registry.test"]);
 });
 
+test("a proxy that is down is not taken for a registry that is", async () => {
+  const proxy = await startProxy();
+  await proxy[Symbol.asyncDispose]();
+  const client = new RegistryClient({
+    base: new URL("https://registry.test"),
+    network: new Network({ proxyFor: () => new URL(`http://ann:pw@${proxy.url.host}`) }),
+  });
+  const trouble = await client.trouble(signal);
+  expect(trouble?.reason).toBe(
+    `cannot be reached through the proxy ${proxy.url.host}: nothing listens there (connection refused)`,
+  );
+  await client.close();
+});
+
 test("an answer with 64 KiB of headers is read", async () => {
   const many = Object.fromEntries(Array.from({ length: 16 }, (_, at) => [`x-large-${at}`, "a".repeat(4096)]));
   await using upstream = await startUpstream((_, response) => void response.writeHead(200, many).end("blob"));

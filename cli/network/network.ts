@@ -5,7 +5,7 @@ import { getCACertificates } from "node:tls";
 import { readCertificates } from "#oci/certificates.ts";
 import { Network } from "#oci/connections.ts";
 import { type ProxyFor, proxiesOf } from "#oci/proxies.ts";
-import { OptionError } from "./option.ts";
+import { OptionError } from "../option.ts";
 
 /**
  * Trusted are the authorities of Node and of the system (`SSL_CERT_FILE`, `SSL_CERT_DIR`, `NODE_EXTRA_CA_CERTS` are
