@@ -101,9 +101,11 @@ export async function serveBlob(
         (sum, { start, end }) => sum + end - start,
         0,
       );
+      let unread: FetchedBlob | undefined = read;
       const send = async (part: Part) => {
-        const isOpen = read.range.start === part.start && read.range.end === part.end;
-        const one = isOpen ? read : await open(parts && part);
+        const isOpen = unread?.range.start === part.start && unread.range.end === part.end;
+        const one = isOpen ? unread : await open(parts && part);
+        if (isOpen) unread = undefined;
         if (!one) throw new BlobUnavailable(`bytes ${part.start} to ${part.end} cannot be read`);
         await sendRead(services, asked, digest, one, signal);
       };

@@ -76,7 +76,7 @@ test("where each packet is checked a part comes over NDN by itself, also several
     const one = await ask(endpoint.url, pathOf(big), ranged("bytes=9000000-9000099"));
     expect([one.status, one.headers["x-blob-source"]]).toEqual([206, "ndn"]);
     expect(one.body.equals(big.bytes.subarray(9_000_000, 9_000_100))).toBe(true);
-    const several = await ask(endpoint.url, pathOf(big), ranged("bytes=5-9,9000000-9000004,-3"));
+    const several = await ask(endpoint.url, pathOf(big), ranged("bytes=5-9,9000000-9000004,5-9,-3"));
     expect([several.status, Number(several.headers["content-length"])]).toEqual([206, several.body.length]);
     for (const [from, to] of [
       [5, 10],
