@@ -59,6 +59,11 @@ export class Checkup<T> {
     return this.#running;
   }
 
+  /** What was found is of something else. */
+  forget(): void {
+    this.#last = undefined;
+  }
+
   /** Look no more. */
   close(): void {
     this.#closing.abort();

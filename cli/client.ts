@@ -9,10 +9,11 @@ import { uplinkTo } from "#ndn/face/fch-uplink.ts";
 import { UplinkBlobs } from "#uplinks/uplink-blobs.ts";
 import { clientOptions } from "./client-options.ts";
 import { endpointError, endpointOptions } from "./endpoint.ts";
-import { graceMs, runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
 import { networkOf } from "./network/network.ts";
 import { OptionError, type Values, variableOf } from "./option.ts";
+import { Hangups } from "./process/hangups.ts";
+import { graceMs, runUntilSignal } from "./process/lifetime.ts";
 import { programMetrics } from "./program-metrics.ts";
 import { defaultUplink } from "./shared-options.ts";
 
@@ -20,23 +21,27 @@ type ClientValues = Values<typeof clientOptions>;
 
 /** Run until a signal; resolves when everything is closed. @throws StartError, OptionError */
 export async function runClient(values: ClientValues): Promise<void> {
+  const hangups = new Hangups();
   const log = createLogger(values);
   const config = await configOf(values);
   const urls = values.uplink.length > 0 ? values.uplink : [parseFaceUrl(defaultUplink)];
   const uplinks = urls.map((url) => uplinkTo(url));
   const ndn = new UplinkBlobs(uplinks, consumerOptions(values), log);
   const network = networkOf(process.env, "upstream-ca", values.upstreamCa);
-  const options = endpointOptions({ ...values, config, network, ndn, metrics: programMetrics(), log });
+  const readConfig = () => configOf(values);
+  const metrics = programMetrics();
+  const options = endpointOptions({ ...values, config, readConfig, network, ndn, metrics, log });
   const client = await openParts(options)
     .then(openClient)
     .catch((err: unknown) => {
       throw endpointError(err);
     });
   ndn.open();
-  await runUntilSignal(log, async () => {
+  const close = async () => {
     await client.close(graceMs);
     ndn.close();
-  });
+  };
+  await runUntilSignal(log, { close, reload: () => client.reload() }, hangups);
 }
 
 /** What the options say of fetching over NDN. */

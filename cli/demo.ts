@@ -9,9 +9,10 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { patternBlob, tarLayer } from "./demo/image-store.ts";
 import { MemoryRegistry } from "./demo/registry.ts";
-import { runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
 import { readOptions } from "./option.ts";
+import { Hangups } from "./process/hangups.ts";
+import { runUntilSignal } from "./process/lifetime.ts";
 import { startBothHalves } from "./start.ts";
 import { startOptions } from "./start-options.ts";
 
@@ -104,7 +105,7 @@ async function main(): Promise<void> {
     rmSync(folder, { recursive: true, force: true });
   };
   const close = () => (closing ??= closeAll());
-  const stopped = runUntilSignal(log, close); // before there is anything to leave behind
+  const stopped = runUntilSignal(log, { close, reload: async () => {} }, new Hangups()); // before there is anything to leave behind
   mkdirSync(folder, { mode: 0o700 });
   const starting = startBothHalves(values, log);
   try {

@@ -15,7 +15,7 @@ import { CommandError } from "./errors.ts";
 import type { keyExportOptions, keyImportOptions, keyRenewOptions, keyShowOptions } from "./key/options.ts";
 import { OptionError, type Values } from "./option.ts";
 
-const takenAtRestart = "a running server takes it when it is started again";
+const takenAtRestart = "a running server takes it at kill -HUP, or when it is started again";
 
 /** Show the certificate. @throws KeychainError */
 export async function runKeyShow({ keychain }: Values<typeof keyShowOptions>): Promise<void> {

@@ -6,8 +6,8 @@
 import yargs from "yargs";
 import { KeychainError } from "#ndn/trust/errors.ts";
 import { CommandError, StartError } from "./errors.ts";
-import { collectLessOften, keepYoungGenerationSmall } from "./garbage-collector.ts";
 import { hasVariable, OptionError, variableOf } from "./option.ts";
+import { collectLessOften, keepYoungGenerationSmall } from "./process/garbage-collector.ts";
 import { completionFlag } from "./verbs/completion.ts";
 import { unknownVariables } from "./verbs/unknown.ts";
 import { addVerbs, allVerbs } from "./verbs/verb.ts";

@@ -2,23 +2,27 @@
  * `ndn-registry server`: the registry host's half.
  */
 import { readFileSync } from "node:fs";
+import type { Logger } from "pino";
 import { parseFaceUrl } from "#ndn/face/face-url.ts";
 import type { Network } from "#oci/connections.ts";
+import { passwordFile } from "#oci/credentials.ts";
 import { createServer, type ServerOptions, ServerStartError } from "#server/create-server.ts";
 import { listenError } from "./errors.ts";
-import { runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
 import { networkOf } from "./network/network.ts";
 import { OptionError, type Values } from "./option.ts";
+import { Hangups } from "./process/hangups.ts";
+import { runUntilSignal } from "./process/lifetime.ts";
 import { programMetrics } from "./program-metrics.ts";
 import type { serverOptions } from "./server-options.ts";
 import { defaultUplink } from "./shared-options.ts";
 
 /** Run until a signal; resolves when everything is closed. @throws StartError, OptionError, KeychainError */
 export async function runServer(values: Values<typeof serverOptions>): Promise<void> {
+  const hangups = new Hangups();
   const log = createLogger(values);
   const network = networkOf(process.env, "registry-ca", values.registryCa);
-  const options = publishingOf(values, values.registry, network);
+  const options = publishingOf(values, values.registry, { network, log });
   const noFace = values.uplink.length === 0 && values.face.length === 0;
   const uplinks = noFace ? [parseFaceUrl(defaultUplink)] : values.uplink;
   const { status } = values;
@@ -29,7 +33,7 @@ export async function runServer(values: Values<typeof serverOptions>): Promise<v
   );
   server.lookAtRegistry();
   log.info({ registry: values.registry.href, faces: values.face.map((face) => face.text) }, "server is running");
-  await runUntilSignal(log, () => server.close());
+  await runUntilSignal(log, server, hangups);
 }
 
 type PublishingValues = Omit<
@@ -41,11 +45,11 @@ type PublishingValues = Omit<
 export function publishingOf(
   values: PublishingValues,
   base: URL,
-  network: Network,
+  { network, log }: { readonly network: Network; readonly log: Pick<Logger, "warn"> },
 ): Omit<ServerOptions, "status" | "metrics" | "log"> {
   const { name: prefix, uplink: uplinks, face: faces, chunkSize: segmentBytes, state: stateDirectory } = values;
   const { keychain, exportAnchor, storage, publish, exclude } = values;
-  const registry = { base, network, credentials: registryLogin(process.env) };
+  const registry = { base, network, credentials: registryLogin(process.env, log) };
   const paths = { keychain, exportAnchor, storage, stateDirectory };
   return { prefix, registry, publish, exclude, uplinks, faces, segmentBytes, ...paths };
 }
@@ -62,23 +66,28 @@ export function serverError(
   return new OptionError(`--${option}: ${(cause as Error).message}`, { cause });
 }
 
-/** The login of `DOCKER_NDN_REGISTRY_*`; environment only, so that it shows in no process list. @throws OptionError */
-function registryLogin(env: Readonly<Record<string, string | undefined>>) {
+/**
+ * The login of `DOCKER_NDN_REGISTRY_*`; environment only, so that it shows in no process list. A file is read again when
+ * it changes.
+ *
+ * @throws OptionError
+ */
+function registryLogin(env: Readonly<Record<string, string | undefined>>, log: Pick<Logger, "warn">) {
   const username = env.DOCKER_NDN_REGISTRY_USERNAME;
   const file = env.DOCKER_NDN_REGISTRY_PASSWORD_FILE;
-  const password = file ? readPassword(file) : env.DOCKER_NDN_REGISTRY_PASSWORD;
-  if (!username && !password) return undefined;
-  if (!username || !password) {
-    throw new OptionError(
-      "DOCKER_NDN_REGISTRY_USERNAME and DOCKER_NDN_REGISTRY_PASSWORD (or _PASSWORD_FILE) go together",
-    );
-  }
-  return { username, password };
+  const password = env.DOCKER_NDN_REGISTRY_PASSWORD;
+  if (!username && !password && !file) return undefined;
+  if (file) checkReadable(file);
+  if (username && file) return passwordFile(username, file, { warn: (message) => log.warn(message) });
+  if (username && password) return { username, password };
+  throw new OptionError(
+    "DOCKER_NDN_REGISTRY_USERNAME and DOCKER_NDN_REGISTRY_PASSWORD (or _PASSWORD_FILE) go together",
+  );
 }
 
-function readPassword(file: string): string {
+function checkReadable(file: string): void {
   try {
-    return readFileSync(file, "utf8").replace(/\r?\n$/, "");
+    readFileSync(file);
   } catch (err: unknown) {
     throw new OptionError(`DOCKER_NDN_REGISTRY_PASSWORD_FILE: ${(err as Error).message}`, { cause: err });
   }

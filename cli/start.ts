@@ -12,10 +12,11 @@ import { createServer } from "#server/create-server.ts";
 import { UplinkBlobs } from "#uplinks/uplink-blobs.ts";
 import { consumerOptions } from "./client.ts";
 import { endpointError, endpointOptions } from "./endpoint.ts";
-import { graceMs, runUntilSignal } from "./lifetime.ts";
 import { createLogger } from "./logger.ts";
 import { networkOf } from "./network/network.ts";
 import type { Values } from "./option.ts";
+import { Hangups } from "./process/hangups.ts";
+import { graceMs, runUntilSignal } from "./process/lifetime.ts";
 import { programMetrics } from "./program-metrics.ts";
 import { publishingOf, serverError } from "./server.ts";
 import type { startOptions } from "./start-options.ts";
@@ -24,6 +25,8 @@ import type { startOptions } from "./start-options.ts";
 export interface BothHalves {
   /** Where pullers reach it, see `Client`. */
   readonly urls: readonly string[];
+  /** Read files again; never rejects. */
+  reload(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -34,7 +37,7 @@ export async function startBothHalves(
 ): Promise<BothHalves> {
   const metrics = programMetrics();
   const network = networkOf(process.env, "upstream-ca", values.upstreamCa);
-  const options = { ...publishingOf(values, values.upstream, network), status: undefined, metrics, log };
+  const options = { ...publishingOf(values, values.upstream, { network, log }), status: undefined, metrics, log };
   const server = await createServer(options).catch((err: unknown) => {
     throw serverError(err, values);
   });
@@ -45,20 +48,27 @@ export async function startBothHalves(
     await server.close();
   };
   try {
+    const trusted = trustedBy(server.identity);
     const options = endpointOptions({
       ...values,
       config: configOf(values),
       network,
+      readConfig: () => configOf(values),
       ndn,
       metrics,
       log,
       hedge: "off", // both halves ask the same registry
-      trusted: trustedBy(server.identity),
+      trusted,
       alsoMissing: () => server.missing(),
     });
     const client = await openClient(await openParts(options));
     return {
       urls: client.urls,
+      async reload() {
+        await server.reload();
+        trusted.trust(readCertificate(server.identity.certificate));
+        await client.reload();
+      },
       async close() {
         await client.close(graceMs);
         await closeServer();
@@ -98,6 +108,7 @@ function nextStep(urls: readonly string[]): string {
 
 /** Run until a signal; resolves when everything is closed. */
 export async function runStart(values: Values<typeof startOptions>): Promise<void> {
+  const hangups = new Hangups();
   const log = createLogger(values);
   const both = await startBothHalves(values, log);
   process.stdout.write(`
@@ -105,5 +116,5 @@ ndn-registry serves ${values.upstream.href} on ${both.urls.join(", ")}.${nextSte
 
 Each blob is logged with where its bytes came from and how fast. Ctrl-C ends it.
 `);
-  await runUntilSignal(log, () => both.close());
+  await runUntilSignal(log, both, hangups);
 }

@@ -25,10 +25,15 @@ export interface AddableRegistry extends AddableManifests, Omit<IntoStore, "stor
 }
 
 export interface ImageAdderOptions {
-  /** By their names in the configuration. */
-  readonly registries: ReadonlyMap<string, AddableRegistry>;
-  /** The registry of names without one. */
-  readonly defaultRegistry: string;
+  /** What is served at the moment. */
+  readonly served: {
+    readonly now: {
+      /** By their names in the configuration. */
+      readonly registries: ReadonlyMap<string, { readonly addable: AddableRegistry }>;
+      /** The registry of names without one. */
+      readonly default: string;
+    };
+  };
   readonly store: IntoStore["store"] & { readonly maxBytes: number };
   readonly log: Pick<Logger, "info">;
 }
@@ -78,12 +83,13 @@ export class ImageAdder {
 
   async #add({ image, platforms, onProgress }: AddRequest, signal: AbortSignal): Promise<AddedImage> {
     const startedMs = performance.now();
-    const { registries, defaultRegistry, store, log } = this.#options;
+    const { served, store, log } = this.#options;
+    const { registries, default: standard } = served.now;
     const { registry, repository, reference } = placeOfImage(image, {
       names: [...registries.keys()],
-      default: defaultRegistry,
+      default: standard,
     });
-    const services = { ...registries.get(registry)!, store };
+    const services = { ...registries.get(registry)!.addable, store };
     const puller = await anonymous(services.registry, signal);
     const key = repositoryKey(registry, repository);
     const manifests: AddedManifest[] = [];

@@ -20,8 +20,7 @@ import {
 import { type Listening, listenOn } from "./listener/listen.ts";
 import { createLoginGate } from "./listener/login-gate.ts";
 import type { ClientParts } from "./parts.ts";
-import { createRouter } from "./registries/router.ts";
-import type { RegistryHandler } from "./registry-handler.ts";
+import type { ServedRegistries } from "./served-registries.ts";
 import { exposeStore } from "./status/metrics.ts";
 import type { PullLog } from "./status/pull-log.ts";
 import { addStatusPage, isStatusPath } from "./status/status-page.ts";
@@ -36,14 +35,14 @@ export interface HttpServer {
 }
 
 /**
- * Listen, and serve these registries, by their names in the configuration.
+ * Listen, and serve the registries that are served at the moment.
  *
  * @param onClosed - Called when no request runs any more.
  * @throws ListenFailed
  */
 export async function openHttpServer(
   parts: ClientParts,
-  registries: ReadonlyMap<string, RegistryHandler>,
+  served: ServedRegistries,
   { pulls, images }: { readonly pulls: PullLog; readonly images?: ImageAdmin | undefined },
   onClosed: () => Promise<void>,
 ): Promise<HttpServer> {
@@ -51,10 +50,10 @@ export async function openHttpServer(
   const app = createServer(parts);
   let listening: Listening | undefined;
   addGates(app, parts);
-  addRegistries(app, parts, registries);
+  addRegistries(app, served);
   addStatusRoutes(app, parts);
   if (store) addAdminRoutes(app, store satisfies CacheAdmin, log, images);
-  await addPage(app, parts, pulls, () => listening?.urls.join(", ") ?? "");
+  await addPage(app, parts, { served, pulls, listen: () => listening?.urls.join(", ") ?? "" });
   app.addHook("preClose", () => drain(app.server, listening));
   app.addHook("onClose", onClosed);
   await app.ready();
@@ -125,12 +124,7 @@ function addGates(app: FastifyInstance, { login, log }: ClientParts): void {
   });
 }
 
-function addRegistries(
-  app: FastifyInstance,
-  { mirrors, defaultRegistry }: ClientParts,
-  registries: ReadonlyMap<string, RegistryHandler>,
-): void {
-  const router = createRouter({ default: defaultRegistry, registries: mirrors });
+function addRegistries(app: FastifyInstance, served: ServedRegistries): void {
   // Served before fastify looks at the body: media types that it cannot parse are the upstream's as well.
   const onRequest = async (
     { raw, originalUrl }: { raw: IncomingMessage; originalUrl: string },
@@ -138,9 +132,10 @@ function addRegistries(
   ) => {
     reply.hijack();
     raw.url = originalUrl;
-    const route = router(originalUrl);
+    const { route: routeOf, registries } = served.now;
+    const route = routeOf(originalUrl);
     if ("refused" in route) sendError(reply.raw, new RegistryError("NAME_UNKNOWN", route.refused));
-    else await registries.get(route.registry)!(raw, reply.raw, route);
+    else await registries.get(route.registry)!.handle(raw, reply.raw, route);
   };
   app.all("/v2/", { onRequest }, () => {});
   app.setNotFoundHandler(async (request, reply) => {
@@ -161,14 +156,26 @@ function addStatusRoutes(app: FastifyInstance, { metrics: { registry }, readines
   app.get("/metrics", async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
 }
 
-async function addPage(app: FastifyInstance, parts: ClientParts, pulls: PullLog, listen: () => string): Promise<void> {
-  const { mirrors, metrics, store, login, status = {} } = parts;
+async function addPage(
+  app: FastifyInstance,
+  parts: ClientParts,
+  { served, pulls, listen }: { served: ServedRegistries; pulls: PullLog; listen: () => string },
+): Promise<void> {
+  const { metrics, store, login, status = {} } = parts;
   const use = () => store && { usedBytes: store.usedBytes, maxBytes: store.maxBytes, blobs: store.count };
   exposeStore(metrics.registry, use);
   const sources = {
     version: status.version ?? "",
     listen,
-    registries: () => [...mirrors].map(([name, { config }]) => ({ name, upstream: config.upstream })),
+    registries: () =>
+      [...served.now.registries].map(
+        ([
+          name,
+          {
+            mirror: { config },
+          },
+        ]) => ({ name, upstream: config.upstream }),
+      ),
     pulls,
     metrics,
     store: use,

@@ -16,8 +16,11 @@ import { type BasicAuth, createBasicAuth } from "./listener/basic-auth.ts";
 import { isLocalAddress, type ListenAddress } from "./listener/listen.ts";
 import { readTls, reloadTls, type Tls, type TlsFiles, type TlsOptions } from "./listener/tls.ts";
 import { ListenerFileError } from "./listener/watched-file.ts";
-import { ClientOptionError, type Mirror, type MirrorParts, openMirror } from "./mirror.ts";
+import { ClientOptionError, type Mirror, type MirrorParts } from "./mirror.ts";
+import { Mirrors } from "./mirrors.ts";
 import type { ClientConfig } from "./registries/client-config.ts";
+import { reloadRegistries } from "./reload.ts";
+import type { Serve } from "./served-registries.ts";
 import { Health, type Readiness } from "./status/health.ts";
 import { type ClientMetrics, createClientMetrics } from "./status/metrics.ts";
 import type { StatusSources } from "./status/snapshot.ts";
@@ -44,7 +47,7 @@ export interface ClientParts {
   bandwidth?: { readonly upstream: Bandwidth | undefined; readonly ndn: Bandwidth | undefined };
   tls?: TlsOptions | undefined;
   /** Given, everyone needs a login of the endpoint. */
-  login?: BasicAuth | undefined;
+  login?: Pick<BasicAuth, "check"> | undefined;
   /** @defaultValue 1024 */
   maxConnections?: number | undefined;
   /** What the status page shows and to whom; @defaultValue to this machine */
@@ -55,13 +58,31 @@ export interface ClientParts {
     readonly uplinks?: () => readonly UplinkState[];
     readonly health?: StatusSources["health"];
   };
-  /** Called when the server listens; what it resolves with is called when the client has closed. */
-  onOpen?: (server: Server, urls: readonly string[]) => Promise<() => Promise<void>>;
+  /** Called when the server listens. */
+  onOpen?: (open: OpenEndpoint) => Promise<RunningParts>;
+}
+
+/** What an open client hands to its parts. */
+export interface OpenEndpoint {
+  readonly server: Server;
+  /** Where it listens, see `Listening`. */
+  readonly urls: readonly string[];
+  readonly serve: Serve;
+}
+
+/** What the parts do while the client runs. */
+export interface RunningParts {
+  /** See `Client`. */
+  reload(): Promise<void>;
+  /** Called when the client has closed. */
+  close(): Promise<void>;
 }
 
 /** What a client is opened with, as parsed from options and configuration; `ndn` stays the caller's to close. */
 export interface ClientOptions extends Omit<MirrorParts, "metrics"> {
   readonly config: ClientConfig;
+  /** Reads the configuration again. @throws Error that says what is wrong with it */
+  readonly readConfig: () => ClientConfig | Promise<ClientConfig>;
   readonly metrics: Registry;
   /** Of the package, for the status page. */
   readonly version: string;
@@ -93,21 +114,18 @@ export async function openParts(options: ClientOptions): Promise<ClientParts> {
   ndn.expose(options.metrics);
   const tls = options.tls && tlsOf(options.tls, log);
   const login = loginOf(options);
-  const mirrors = new Map(
-    [...config.registries].map(([name, one]) => [name, openMirror(one, { ...options, metrics })]),
-  );
+  const mirrors = new Mirrors(config, { ...options, metrics });
   const opened = await openStore(options, metrics);
   const store = opened === "unusable" ? undefined : opened;
   const missing = () => [
     ...(opened === "unusable" ? ["the cache cannot be used, see the log"] : []),
     ...(options.alsoMissing?.() ?? []),
   ];
-  const watched = [...mirrors].map(([name, { config, registry, ndn }]) => {
-    return { name, registry, ndn, prefix: config.name };
-  });
+  const watched = () =>
+    [...mirrors.now].map(([name, { config, registry, ndn }]) => ({ name, registry, ndn, prefix: config.name }));
   const health = new Health(watched, () => [...ndn.missing(), ...missing()], log);
   return {
-    mirrors,
+    mirrors: mirrors.now,
     defaultRegistry: config.default,
     store,
     log,
@@ -127,19 +145,26 @@ export async function openParts(options: ClientOptions): Promise<ClientParts> {
       uplinks: () => ndn.states(),
       health,
     },
-    async onOpen(server, urls) {
-      const stopReloading = tls && reloadTls(server as HttpsServer, options.tls!, tls.version, log);
+    async onOpen({ server, urls, serve }) {
+      const certificate = tls && reloadTls(server as HttpsServer, options.tls!, tls.version, log);
       const admin = store && (await announce(urls, store.directory, options));
-      const registries = [...mirrors.values()].map(({ config: { upstream } }) => upstream.href);
+      const registries = [...mirrors.now.values()].map(({ config: { upstream } }) => upstream.href);
       log.info({ listen: urls.join(", "), registries }, "endpoint is open");
       health.start();
-      return async () => {
-        health.close();
-        stopReloading?.();
-        await login?.close();
-        for (const { registry } of mirrors.values()) await registry.close();
-        if (admin !== undefined) await rm(admin, { force: true });
-        await store?.close();
+      return {
+        async reload() {
+          certificate?.look();
+          login?.look();
+          await reloadRegistries({ options, mirrors, serve, health });
+        },
+        async close() {
+          health.close();
+          certificate?.end();
+          await login?.close();
+          await mirrors.close();
+          if (admin !== undefined) await rm(admin, { force: true });
+          await store?.close();
+        },
       };
     },
   };

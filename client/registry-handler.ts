@@ -44,10 +44,13 @@ export interface RegistryParts {
   readonly log: Logger;
 }
 
-/** Make the handler of one registry. */
-export function createRegistryHandler(parts: RegistryParts): RegistryHandler {
+/** Make the handler of one registry; `idle` resolves when no request of it runs, and is for one that gets no more. */
+export function createRegistryHandler(parts: RegistryParts): { handle: RegistryHandler; idle: () => Promise<void> } {
   const { config, registry, log } = parts;
-  return async (request, response, route) => {
+  const whenIdle = Promise.withResolvers<void>();
+  let [running, isLeft] = [0, false];
+  const handle: RegistryHandler = async (request, response, route) => {
+    running++;
     try {
       const context = await contextOf(request, response, route, config, registry);
       response.setHeader("oci-namespace", config.registry); // tells containerd which registry has answered
@@ -55,8 +58,16 @@ export function createRegistryHandler(parts: RegistryParts): RegistryHandler {
     } catch (err: unknown) {
       log.error({ err }, "request failed");
       response.destroy();
+    } finally {
+      if (--running === 0 && isLeft) whenIdle.resolve();
     }
   };
+  const idle = () => {
+    isLeft = true;
+    if (running === 0) whenIdle.resolve();
+    return whenIdle.promise;
+  };
+  return { handle, idle };
 }
 
 async function answer(parts: RegistryParts, context: RequestContext): Promise<void> {

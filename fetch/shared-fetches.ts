@@ -36,7 +36,7 @@ export class SharedFetches implements Fetcher {
   readonly #scopes: FetchScopes;
   readonly #registry: FetchingRegistry | undefined;
   /** Those of one registry each. */
-  readonly #inside: SharedFetches[] = [];
+  readonly #inside = new Set<SharedFetches>();
   /** The fetch that may be joined, or waited for, per digest. */
   readonly #running = new Map<Digest, SharedFetch>();
   readonly #scattered: ScatteredReads;
@@ -65,14 +65,21 @@ export class SharedFetches implements Fetcher {
 
   /**
    * Those of one registry, closed with these: pullers of another do not follow them, as it must not set their size and
-   * pace. To be called once for each registry, before the first read.
+   * pace. To be called before the first read.
    */
   of(registry: FetchingRegistry): SharedFetches {
     const scope = { scopes: this.#scopes, registry };
     const fetches = new SharedFetches(this.#store, this.#log, this.#onCount, this.#options, scope);
     this.#scopes.registries.add(registry.registry);
-    this.#inside.push(fetches);
+    this.#inside.add(fetches);
     return fetches;
+  }
+
+  /** Forget those of a registry that is not served any more, once the last fetch that runs has ended. */
+  async leave(fetches: SharedFetches): Promise<void> {
+    while (fetches.#all.size > 0) await Promise.allSettled(fetches.#all.values());
+    await fetches.close();
+    this.#inside.delete(fetches);
   }
 
   /** Whether what the store has may be there because of another registry. */
@@ -119,7 +126,7 @@ export class SharedFetches implements Fetcher {
   async close(): Promise<void> {
     for (const fetch of this.#all.keys()) fetch.cancel();
     this.#scattered.close();
-    await Promise.all([...this.#all.values(), ...this.#inside.map((fetches) => fetches.close())]);
+    await Promise.all([...this.#all.values(), ...Array.from(this.#inside, (fetches) => fetches.close())]);
   }
 
   /** As a reader of the fetch of the whole blob; undefined when it has to be read by itself. */

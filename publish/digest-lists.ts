@@ -29,8 +29,8 @@ export type ListOrigin = "memory" | "state" | "computed";
 export interface DigestListsOptions {
   readonly prefix: Name;
   readonly signer: Signer;
-  /** What the signer puts into KeyLocator: lists of another key are not used again. */
-  readonly keyLocator: Name | undefined;
+  /** What the signer puts into KeyLocator now: lists of another key are not used again. */
+  readonly keyLocator: () => Name | undefined;
   /** Where lists outlive the process. */
   readonly files: DigestListFiles | undefined;
   /** Ends computing when the server stops. */
@@ -60,6 +60,11 @@ export class DigestLists {
 
   constructor(options: DigestListsOptions) {
     this.#options = options;
+  }
+
+  /** What was signed before is not sent again: the signer has another key. */
+  forget(): void {
+    this.#memory.clear();
   }
 
   /**
@@ -129,7 +134,7 @@ export class DigestLists {
   #isRight(packet: Buffer, { name, start, end }: List): boolean {
     const data = readSignedData(packet);
     if (data === undefined) return false;
-    const { keyLocator } = this.#options;
+    const keyLocator = this.#options.keyLocator();
     const locator = data.signature.keyLocator;
     const isOurKey = keyLocator === undefined ? locator === undefined : locator?.equals(keyLocator) === true;
     const isThisList = data.contentType === contentTypes.Manifest && data.name.equals(name);

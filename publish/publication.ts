@@ -4,10 +4,10 @@
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { SegmentSize } from "#blob/names.ts";
-import type { Name } from "#ndn/packet/name.ts";
+import { type Name, nameKey } from "#ndn/packet/name.ts";
 import { SegmentProducer } from "#ndn/producer.ts";
 import { CertificateDirectory } from "#ndn/trust/certificate-directory.ts";
-import type { Identity } from "#ndn/trust/keychain.ts";
+import type { Identity, Signer } from "#ndn/trust/keychain.ts";
 import type { Digest } from "#oci/digest.ts";
 import { BlobDirectory } from "./blob-directory.ts";
 import { BlobLocator, RepositoryIndex } from "./blob-locator.ts";
@@ -45,13 +45,15 @@ export interface Publication {
   readonly producer: SegmentProducer;
   /** Answer for certificates that are not under the prefix; each with the prefix of its own, to be registered too. */
   readonly others: readonly { readonly prefix: Name; readonly producer: SegmentProducer }[];
+  /** Sign with this identity from now on, and answer for its certificates; `others` may be more. */
+  signAs(identity: Identity): void;
   /** End all reads and write the state; call when the faces are closed. */
   close(): Promise<void>;
 }
 
 /** Put the parts of a server together. */
 export function createPublication(options: PublicationOptions): Publication {
-  const { log, prefix, identity, policy, reader, search, segmentBytes, stateDirectory } = options;
+  const { log, prefix, policy, reader, search, segmentBytes, stateDirectory } = options;
   const stop = new AbortController();
   const onStateError = (err: Error) => log.warn({ err }, "state cannot be kept");
   const index = new RepositoryIndex(stateDirectory, onStateError);
@@ -70,11 +72,12 @@ export function createPublication(options: PublicationOptions): Publication {
     },
   };
   const locator = new BlobLocator({ prefix, policy, index, pages, search });
-  const { signer } = identity;
+  let { identity } = options;
+  const signer: Signer = { sign: (packet) => identity.signer.sign(packet) };
   const lists = new DigestLists({
     prefix,
     signer,
-    keyLocator: identity.certificates[0]?.name,
+    keyLocator: () => identity.certificates[0]?.name,
     files,
     signal: stop.signal,
     onAnswer: (origin) => metrics.digestLists.inc({ origin }),
@@ -82,22 +85,38 @@ export function createPublication(options: PublicationOptions): Publication {
       log.warn({ sizeBytes }, "digest lists do not fit into a packet: choose a shorter prefix"),
   });
   const certificates = new CertificateDirectory(identity.certificates);
+  const metadata = new SignedMetadata({ prefix, signer, locator, segmentBytes });
   const directory = new BlobDirectory({
     prefix,
     policy,
     locator,
-    metadata: new SignedMetadata({ prefix, signer, locator, segmentBytes }),
+    metadata,
     lists,
     certificates,
     onUnique: (isAnswered) => metrics.uniqueInterests.inc({ outcome: isAnswered ? "answered" : "refused" }),
   });
   const producer = new SegmentProducer(prefix, directory);
   exposeProducer(options.metrics, producer, () => cache.sizeBytes);
+  const others = new Map<string, Publication["others"][number]>();
+  const addOthers = () => {
+    for (const outside of certificates.namesOutside(prefix)) {
+      const other = { prefix: outside, producer: new SegmentProducer(outside, certificates) };
+      if (!others.has(nameKey(outside))) others.set(nameKey(outside), other);
+    }
+  };
+  addOthers();
   return {
     producer,
-    others: certificates
-      .namesOutside(prefix)
-      .map((outside) => ({ prefix: outside, producer: new SegmentProducer(outside, certificates) })),
+    get others() {
+      return [...others.values()];
+    },
+    signAs(next) {
+      identity = next;
+      certificates.replace(next.certificates);
+      metadata.forget();
+      lists.forget();
+      addOthers();
+    },
     async close() {
       stop.abort();
       await index.close();

@@ -41,6 +41,11 @@ export class SignedMetadata {
     this.#options = options;
   }
 
+  /** What was signed before is not sent again: the signer has another key. */
+  forget(): void {
+    this.#cached.clear();
+  }
+
   /** The packet for all who ask. */
   async answer(repository: string, digest: Digest): Promise<Buffer | undefined> {
     const key = `${repository}@${digest}`;

@@ -6,7 +6,7 @@ import type { Registry } from "prom-client";
 import { checkPrefixLength, type SegmentSize } from "#blob/names.ts";
 import type { FaceUrl } from "#ndn/face/face-url.ts";
 import type { Name } from "#ndn/packet/name.ts";
-import { exportAnchor, type Identity, openIdentity } from "#ndn/trust/keychain.ts";
+import { exportAnchor, type Identity, inspectKeychain, openIdentity } from "#ndn/trust/keychain.ts";
 import { RegistryClient, type RegistryClientOptions } from "#oci/registry-client.ts";
 import { createPublication, type PublicationOptions } from "#publish/publication.ts";
 import { RegistryRangeReader } from "#publish/registry-range-reader.ts";
@@ -55,20 +55,25 @@ export class ServerStartError extends Error {
  * @throws ServerStartError, KeychainError
  */
 export async function createServer(options: ServerOptions): Promise<BlobServer> {
-  const { prefix, storage, keychain, exportAnchor: anchor, log, metrics, status } = options;
+  const { prefix, storage, keychain, log, metrics, status } = options;
   await naming("name", () => checkPrefixLength(prefix));
   if (storage !== undefined) await naming("storage", () => warnIfEmpty(storage, log));
   const identity = typeof keychain === "string" ? await openIdentity(keychain, prefix) : keychain;
-  if (anchor !== undefined) {
-    await naming("export-anchor", () => exportAnchor(identity, anchor));
-    log.info({ file: anchor, certificate: identity.certificateName, digest: identity.digest }, "anchor is written");
-  }
+  await naming("export-anchor", () => writeAnchor(identity, options));
   const registry = new RegistryClient(options.registry);
   const proxy = options.registry.network?.proxyFor(registry.base)?.host;
   if (proxy !== undefined) log.info({ proxy }, "the registry is reached through a proxy");
   const publication = createPublication({ ...options, identity, ...readingOf(registry, options) });
   const hasStorage = storage !== undefined;
-  const server = new BlobServer({ prefix, identity, registry, publication, hasStorage, log });
+  const server = new BlobServer({
+    prefix,
+    identity,
+    readIdentity: () => readIdentity(options),
+    registry,
+    publication,
+    hasStorage,
+    log,
+  });
   try {
     for (const url of options.faces) await naming("face", () => server.listen(url));
     const { certificateName, digest } = identity;
@@ -81,6 +86,22 @@ export async function createServer(options: ServerOptions): Promise<BlobServer> 
     throw err;
   }
   return server;
+}
+
+/** The identity as it is now, with its anchor written; unlike at the start no key is made. @throws Error */
+async function readIdentity(options: ServerOptions): Promise<Identity> {
+  const { keychain, prefix } = options;
+  if (typeof keychain !== "string") return keychain;
+  await inspectKeychain(keychain);
+  const identity = await openIdentity(keychain, prefix);
+  writeAnchor(identity, options);
+  return identity;
+}
+
+function writeAnchor(identity: Identity, { exportAnchor: file, log }: ServerOptions): void {
+  if (file === undefined) return;
+  exportAnchor(identity, file);
+  log.info({ file, certificate: identity.certificateName, digest: identity.digest }, "anchor is written");
 }
 
 /** What may be published, and where it is read: from the disk behind the registry's own word, or from the registry. */

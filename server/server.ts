@@ -13,7 +13,7 @@ import { logUplink, SocketUplink } from "#ndn/face/uplink.ts";
 import { formatName, type Name } from "#ndn/packet/name.ts";
 import type { SegmentProducer } from "#ndn/producer.ts";
 import { PrefixRegistration } from "#ndn/registration.ts";
-import type { Identity } from "#ndn/trust/keychain.ts";
+import type { Identity, Signer } from "#ndn/trust/keychain.ts";
 import { expiryWarning } from "#ndn/trust/validity.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import type { RegistryTrouble } from "#oci/registry-trouble.ts";
@@ -31,6 +31,8 @@ export interface ListenAddress {
 export interface ServerParts {
   readonly prefix: Name;
   readonly identity: Identity;
+  /** Reads the identity again, as it is now. @throws Error that says why it cannot be used */
+  readonly readIdentity: () => Promise<Identity>;
   /** What the publication reads from; closed with the server, as the publication is. */
   readonly registry: RegistryClient;
   readonly publication: Publication;
@@ -41,10 +43,12 @@ export interface ServerParts {
 
 /** A running server. */
 export class BlobServer {
-  /** The key that signs, and its certificate. */
-  readonly identity: Identity;
   readonly #parts: ServerParts;
+  #identity: Identity;
+  /** What is on all faces; another one after a reload. */
+  readonly #handler: PacketHandler;
   readonly #uplinks: SocketUplink[] = [];
+  readonly #controls = new Map<SocketUplink, ControlPlane>();
   readonly #registrations: PrefixRegistration[] = [];
   readonly #listeners: FaceListener[] = [];
   readonly #expiryTimer: NodeJS.Timeout;
@@ -53,14 +57,20 @@ export class BlobServer {
   #statusPage: { close(): Promise<void> } | undefined;
 
   constructor(parts: ServerParts) {
-    this.identity = parts.identity;
+    this.#identity = parts.identity;
     this.#parts = parts;
+    this.#handler = { accept: acceptBy(parts.publication) };
     this.#registryTrouble = new Checkup<RegistryTrouble | undefined>({
       look: (signal) => parts.registry.trouble(signal),
       isWell: (trouble) => trouble === undefined,
       onLook: (trouble) => this.#tellRegistry(trouble?.reason),
     });
     this.#expiryTimer = setInterval(() => this.warnOfExpiry(), dayMs).unref();
+  }
+
+  /** The key that signs, and its certificate. */
+  get identity(): Identity {
+    return this.#identity;
   }
 
   /** Answers under the prefix, on any face. */
@@ -70,28 +80,53 @@ export class BlobServer {
 
   /** Take Interests on a face of its own. @throws Error when the address is taken. */
   async listen(url: FaceUrl): Promise<void> {
-    this.#listeners.push(await FaceListener.listen(url, this.#handler()));
+    this.#listeners.push(await FaceListener.listen(url, this.#handler));
   }
 
   /** Take Interests from a forwarder, and register the prefix there whenever it is up. */
   connect(url: FaceUrl): void {
-    const { log, prefix, identity, publication } = this.#parts;
+    const { log, prefix, publication } = this.#parts;
     const uplink = new SocketUplink(url);
-    uplink.addHandler(this.#handler());
-    const control = new ControlPlane(uplink);
+    uplink.addHandler(this.#handler);
+    this.#controls.set(uplink, new ControlPlane(uplink));
     logUplink(uplink, log);
-    for (const name of [prefix, ...publication.others.map((other) => other.prefix)]) {
-      const fields = { uplink: url.text, prefix: formatName(name) };
-      this.#registrations.push(
-        new PrefixRegistration(uplink, control, name, identity.signer, {
-          onRegistered: () => log.info(fields, "prefix is registered"),
-          onRefused: (_, reason, advice) =>
-            log.warn({ ...fields, reason: reason.message, advice }, "prefix registration was refused"),
-        }),
-      );
-    }
+    for (const name of [prefix, ...publication.others.map((other) => other.prefix)]) this.#register(name, uplink);
     this.#uplinks.push(uplink);
     uplink.open();
+  }
+
+  #register(name: Name, uplink: SocketUplink): void {
+    const { log } = this.#parts;
+    const fields = { uplink: uplink.describe, prefix: formatName(name) };
+    this.#registrations.push(
+      new PrefixRegistration(uplink, this.#controls.get(uplink)!, name, this.#signer, {
+        onRegistered: () => log.info(fields, "prefix is registered"),
+        onRefused: (_, reason, advice) =>
+          log.warn({ ...fields, reason: reason.message, advice }, "prefix registration was refused"),
+      }),
+    );
+  }
+
+  /** Signs as the server does at the time. */
+  readonly #signer: Signer = { sign: (packet) => this.#identity.signer.sign(packet) };
+
+  /** Read the key and its certificates again, and sign with them. Never rejects: what cannot be used is a line in the log. */
+  async reload(): Promise<void> {
+    const { log, publication, readIdentity } = this.#parts;
+    const before = publication.others;
+    try {
+      this.#identity = await readIdentity();
+    } catch (err: unknown) {
+      const reason = (err as Error).message;
+      return log.error({ reason }, "the key cannot be used; the old one stays in use");
+    }
+    publication.signAs(this.#identity);
+    this.#handler.accept = acceptBy(publication);
+    for (const { prefix } of publication.others.slice(before.length))
+      for (const uplink of this.#uplinks) this.#register(prefix, uplink);
+    const { certificateName: certificate, digest } = this.#identity;
+    log.info({ certificate, digest }, "reloaded: lists and metadata are signed with this certificate");
+    this.warnOfExpiry();
   }
 
   /** Serve `/healthz`, `/readyz` and `/metrics`. @throws Error when the address cannot be listened on. */
@@ -147,8 +182,8 @@ export class BlobServer {
 
   /** Log a warning when the certificate has expired or soon will; done each day. */
   warnOfExpiry(): void {
-    const warning = expiryWarning(this.identity, Date.now());
-    if (warning !== undefined) this.#parts.log.warn({ certificate: this.identity.certificateName }, warning);
+    const warning = expiryWarning(this.#identity, Date.now());
+    if (warning !== undefined) this.#parts.log.warn({ certificate: this.#identity.certificateName }, warning);
   }
 
   /** Withdraw the prefix, then close all faces, write the state, and close the rest. */
@@ -162,12 +197,9 @@ export class BlobServer {
     await this.#statusPage?.close();
     await this.#parts.registry.close();
   }
+}
 
-  #handler(): PacketHandler {
-    const { producer, others } = this.#parts.publication;
-    if (others.length === 0) return producer;
-    return {
-      accept: (view, face) => producer.accept(view, face) || others.some((other) => other.producer.accept(view, face)),
-    };
-  }
+function acceptBy({ producer, others }: Publication): PacketHandler["accept"] {
+  if (others.length === 0) return (view, face) => producer.accept(view, face);
+  return (view, face) => producer.accept(view, face) || others.some((other) => other.producer.accept(view, face));
 }

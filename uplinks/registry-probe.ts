@@ -4,9 +4,11 @@
  */
 import type { InterestClient } from "#ndn/consumer/interest-client.ts";
 import { componentsOf, joinName, type Name, readableName } from "#ndn/packet/name.ts";
-import { keyComponent } from "#ndn/trust/certificate.ts";
+import type { TrustAnchors } from "#ndn/trust/anchors.ts";
+import { keyComponent, readCertificate } from "#ndn/trust/certificate.ts";
 import { Untrusted } from "#ndn/trust/errors.ts";
 import { readSignedData } from "#ndn/trust/signed-data.ts";
+import { isValidAt } from "#ndn/trust/validity.ts";
 import type { Verifier } from "#ndn/trust/verifier.ts";
 
 /** What was found: `unknown` when an answer says too little. */
@@ -21,6 +23,7 @@ export interface Probe {
   readonly interests: Pick<InterestClient, "express">;
   /** Given, the certificate has to lead to an anchor. */
   readonly verifier: Verifier | undefined;
+  readonly anchors?: Pick<TrustAnchors, "recognize"> | undefined;
 }
 
 const limits = { rtoMs: 500, timeoutMs: 2_000 };
@@ -29,7 +32,7 @@ const maxParents = 3;
 
 /** Ask once; resolves within 2 s, or when `signal` fires. */
 export async function probeRegistry(
-  { prefix, interests, verifier }: Probe,
+  { prefix, interests, verifier, anchors }: Probe,
   signal: AbortSignal,
 ): Promise<ProbeOutcome> {
   const done = new AbortController();
@@ -41,7 +44,7 @@ export async function probeRegistry(
   try {
     const certificate = readSignedData(await ask(prefix))?.content;
     if (!certificate) return { state: "unknown" };
-    await verifier?.verify(certificate, until);
+    if (!isAnchor(certificate, anchors)) await verifier?.verify(certificate, until);
     return { state: "answers" };
   } catch (err: unknown) {
     if (err instanceof Untrusted) return isVerdict(err) ? { state: "untrusted", reason: err } : { state: "unknown" };
@@ -52,6 +55,17 @@ export async function probeRegistry(
     return isKnownAbove ? { state: "unknown" } : { state: "silent", reason: silenceOf(prefix, err as Error) };
   } finally {
     done.abort(new Error("answered"));
+  }
+}
+
+/** An anchor needs no one that vouches for it, though a renewed or issued one is signed by another. */
+function isAnchor(wire: Buffer, anchors: Probe["anchors"]): boolean {
+  if (!anchors) return false;
+  try {
+    const certificate = readCertificate(wire);
+    return anchors.recognize(certificate) && isValidAt(certificate.validity, Date.now());
+  } catch {
+    return false; // what is no certificate is judged by the verifier
   }
 }
 

@@ -31,6 +31,8 @@ export interface NdnBlobs {
   trouble?(): string | undefined;
   /** Ask for the registry's server over each uplink; resolves within 2 s, or when `signal` fires. */
   reach?(signal: AbortSignal): Promise<readonly NdnReach[]>;
+  /** Forget the registry: it is not served any more, and no blob is read. */
+  leave?(): void;
 }
 
 /** The paths of one blob. */
@@ -59,7 +61,7 @@ export interface UplinkState {
 /** Reads blobs over any of several uplinks; closes them. */
 export class UplinkBlobs {
   readonly #paths: readonly Path[];
-  readonly #registries: { paths: readonly PathToRegistry[]; choice: UplinkChoice<PathToRegistry> }[] = [];
+  readonly #registries = new Set<{ paths: readonly PathToRegistry[]; choice: UplinkChoice<PathToRegistry> }>();
 
   constructor(uplinks: readonly Uplink[], options: ConsumerOptions, log: Logger) {
     this.#paths = uplinks.map((uplink) => {
@@ -90,16 +92,23 @@ export class UplinkBlobs {
       const events = eventsOf(path.uplink.describe);
       const verifier = anchors && createVerifier({ anchors, prefix, fetchCertificate });
       const source = new NdnSource(prefix, interests, path.consumer, verifier && { verifier, events });
-      return { ...path, source, probe: { prefix, interests, verifier }, hasAnswered: false, lastReach: undefined };
+      const probe = { prefix, interests, verifier, anchors };
+      return { ...path, source, probe, hasAnswered: false, lastReach: undefined };
     });
     const choice = new UplinkChoice<PathToRegistry>({
       paths,
       isUp,
       onBackOff: ({ uplink }) => this.#backedOff(uplink),
     });
-    for (const path of paths) path.uplink.addListener({ onUp: () => choice.cameUp(path) });
-    this.#registries.push({ paths, choice });
+    const listeners = paths.map((path) => ({ path, listener: { onUp: () => choice.cameUp(path) } }));
+    for (const { path, listener } of listeners) path.uplink.addListener(listener);
+    const registry = { paths, choice };
+    this.#registries.add(registry);
     return {
+      leave: () => {
+        this.#registries.delete(registry);
+        for (const { path, listener } of listeners) path.uplink.removeListener(listener);
+      },
       reach: (signal) => Promise.all(paths.map((path) => reachOver(path, choice, signal))),
       paths(repair) {
         const next = choice.next();
@@ -118,7 +127,7 @@ export class UplinkBlobs {
   /** A router that was found is not the only one; but the face is all registries', and what answers one of them stays. */
   #backedOff(uplink: Uplink): void {
     if (!(uplink instanceof FchUplink)) return;
-    const isInUse = this.#registries.some(({ paths, choice }) =>
+    const isInUse = [...this.#registries].some(({ paths, choice }) =>
       paths.some((path) => path.uplink === uplink && choice.isInUse(path)),
     );
     if (!isInUse) uplink.leaveRouter(new Error("no one answers there"));
@@ -126,7 +135,7 @@ export class UplinkBlobs {
 
   /** Whether any blob can be read over NDN now. */
   get isUp(): boolean {
-    return this.#registries.some(({ paths, choice }) => paths.some((path) => choice.isUsable(path)));
+    return [...this.#registries].some(({ paths, choice }) => paths.some((path) => choice.isUsable(path)));
   }
 
   /** Begin to connect; never fails, uplinks that are down are tried again. */
@@ -143,7 +152,7 @@ export class UplinkBlobs {
   states(): UplinkState[] {
     return this.#paths.map(({ uplink, consumer }) => {
       const { interests, retransmissions, nacks } = consumer.counters;
-      const isResting = this.#registries.some(({ paths, choice }) =>
+      const isResting = [...this.#registries].some(({ paths, choice }) =>
         paths.some((path) => path.uplink === uplink && choice.isBackingOff(path)),
       );
       return {

@@ -21,6 +21,8 @@ export interface BasicAuth {
    * @throws LoginsBusy
    */
   check(authorization: string | undefined, from?: string): Promise<boolean>;
+  /** Read the file at once, changed or not. */
+  look(): void;
   close(): Promise<void>;
 }
 
@@ -90,6 +92,10 @@ class HtpasswdAuth implements BasicAuth {
     return answer;
   }
 
+  look(): void {
+    this.#read(versionOf(this.#file));
+  }
+
   close(): Promise<void> {
     return this.#passwords.close();
   }
@@ -114,7 +120,10 @@ class HtpasswdAuth implements BasicAuth {
     if (this.#now() - this.#lookedAtMs < lookEveryMs) return;
     this.#lookedAtMs = this.#now();
     const version = versionOf(this.#file);
-    if (version === this.#version) return;
+    if (version !== this.#version) this.#read(version);
+  }
+
+  #read(version: string): void {
     this.#version = version;
     try {
       this.#logins = parseHtpasswd(readText(this.#file, "htpasswd"), this.#file);
@@ -123,10 +132,7 @@ class HtpasswdAuth implements BasicAuth {
       this.#checking.clear(); // who logs in from now on is checked against the new file
       this.#log?.info({ file: this.#file, logins: this.#logins.size }, "htpasswd reloaded");
     } catch (err: unknown) {
-      this.#log?.warn(
-        { reason: (err as Error).message },
-        "htpasswd has changed and cannot be used; the old logins hold",
-      );
+      this.#log?.warn({ reason: (err as Error).message }, "htpasswd cannot be used; the old logins hold");
     }
   }
 }

@@ -62,18 +62,16 @@ export function readTls({ certFile, keyFile }: TlsFiles, nowMs = Date.now()): Tl
  * warning, and the old ones stay in use.
  *
  * @param version - Of the files that the server began with, from `readTls`.
- * @returns Ends it.
+ * @returns `look` reads them at once, changed or not; `end` ends it.
  */
 export function reloadTls(
   server: Pick<Server, "setSecureContext">,
   files: TlsFiles,
   version: string,
   log: Pick<Logger, "info" | "warn">,
-): () => void {
+): { look(): void; end(): void } {
   let seen = version;
-  const look = () => {
-    const now = `${versionOf(files.certFile)} ${versionOf(files.keyFile)}`;
-    if (now === seen) return;
+  const read = (now: string) => {
     seen = now;
     try {
       const { options, warnings } = readTls(files);
@@ -81,14 +79,15 @@ export function reloadTls(
       log.info({ cert: files.certFile }, "TLS certificate reloaded");
       for (const warning of warnings) log.warn(warning);
     } catch (err: unknown) {
-      log.warn(
-        { reason: (err as Error).message },
-        "TLS files have changed and cannot be used; the old ones stay in use",
-      );
+      log.warn({ reason: (err as Error).message }, "TLS files cannot be used; the old ones stay in use");
     }
   };
-  const timer = setInterval(look, lookEveryMs).unref();
-  return () => clearInterval(timer);
+  const versionNow = () => `${versionOf(files.certFile)} ${versionOf(files.keyFile)}`;
+  const timer = setInterval(() => {
+    const now = versionNow();
+    if (now !== seen) read(now);
+  }, lookEveryMs).unref();
+  return { look: () => read(versionNow()), end: () => clearInterval(timer) };
 }
 
 function parseCertificate(text: string, file: string): X509Certificate {

@@ -43,7 +43,7 @@ export interface Readiness {
 
 /** Looks at all registries, at most every few seconds. */
 export class Health {
-  readonly #registries: readonly WatchedRegistry[];
+  readonly #registries: () => readonly WatchedRegistry[];
   readonly #otherTrouble: () => readonly string[];
   readonly #log: Pick<Logger, "info" | "warn">;
   readonly #checkup: Checkup<readonly RegistryHealth[]>;
@@ -52,7 +52,7 @@ export class Health {
 
   /** @param otherTrouble - What else does not work, such as uplinks that are down; one sentence each. */
   constructor(
-    registries: readonly WatchedRegistry[],
+    registries: () => readonly WatchedRegistry[],
     otherTrouble: () => readonly string[],
     log: Pick<Logger, "info" | "warn">,
   ) {
@@ -60,7 +60,7 @@ export class Health {
     this.#otherTrouble = otherTrouble;
     this.#log = log;
     this.#checkup = new Checkup<readonly RegistryHealth[]>({
-      look: (signal) => Promise.all(registries.map((one) => healthOf(one, signal))),
+      look: (signal) => Promise.all(registries().map((one) => healthOf(one, signal))),
       isWell: (found) => this.#missing(found).length === 0,
       onLook: () => this.#tell(),
     });
@@ -76,6 +76,12 @@ export class Health {
     void this.#checkup.look();
   }
 
+  /** They are other registries now. */
+  changed(): void {
+    this.#checkup.forget();
+    this.look();
+  }
+
   /** Looks first, unless that was done just now. Ready while anything can be served, over HTTP or NDN. */
   async readiness(): Promise<Readiness> {
     const found = await this.#checkup.ask();
@@ -84,7 +90,7 @@ export class Health {
 
   /** As far as is known by now. */
   get registries(): readonly RegistryHealth[] {
-    return this.#checkup.last ?? this.#registries.map(unknownHealth);
+    return this.#checkup.last ?? this.#registries().map(unknownHealth);
   }
 
   /** Whether anything can be served, as far as is known by now. */
@@ -104,7 +110,7 @@ export class Health {
 
   #missing(found: readonly RegistryHealth[]): string[] {
     const upstreams = found.flatMap(({ name, upstreamTrouble }) => {
-      const base = this.#registries.find((one) => one.name === name)?.registry.base;
+      const base = this.#registries().find((one) => one.name === name)?.registry.base;
       const where = base ? base.origin + base.pathname : name;
       return upstreamTrouble === null ? [] : [`upstream ${where} ${upstreamTrouble}`];
     });

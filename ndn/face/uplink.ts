@@ -29,6 +29,7 @@ export interface Uplink {
   /** Packets are offered to handlers in the order in which they were added. */
   addHandler(handler: PacketHandler): void;
   addListener(listener: UplinkListener): void;
+  removeListener(listener: UplinkListener): void;
   /** Begin to connect, and continue trying until `close`. */
   open(): void;
   close(): void;
@@ -40,7 +41,7 @@ export abstract class BaseUplink implements Uplink, PacketHandler {
   readonly isLocal: boolean;
   face: Face | undefined;
   readonly #handlers: PacketHandler[] = [];
-  readonly #listeners: UplinkListener[] = [];
+  #listeners: readonly UplinkListener[] = [];
 
   constructor(describe: string, isLocal: boolean) {
     this.describe = describe;
@@ -55,8 +56,12 @@ export abstract class BaseUplink implements Uplink, PacketHandler {
   }
 
   addListener(listener: UplinkListener): void {
-    this.#listeners.push(listener);
+    this.#listeners = [...this.#listeners, listener];
     if (this.face) listener.onUp?.(this.face);
+  }
+
+  removeListener(listener: UplinkListener): void {
+    this.#listeners = this.#listeners.filter((one) => one !== listener);
   }
 
   /** Offer what came in on the face to the handlers. */

@@ -18,12 +18,17 @@ const uniqueFreshnessMs = 1_000;
 
 /** Certificates by name, or by a part of it that goes at least to `<identity>/KEY`. */
 export class CertificateDirectory implements ObjectDirectory {
-  readonly #certificates: Published;
+  #certificates: Published;
   readonly #now: () => number;
 
   constructor(certificates: Published, now: () => number = Date.now) {
     this.#certificates = certificates;
     this.#now = now;
+  }
+
+  /** Answer with these from now on. */
+  replace(certificates: Published): void {
+    this.#certificates = certificates;
   }
 
   /** The certificate asked for, as it goes on the wire; by a part of its name only while it is valid. */

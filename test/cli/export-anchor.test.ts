@@ -33,7 +33,7 @@ async function start(exportAnchor: string): Promise<string[]> {
     exportAnchor,
     state: join(folder, "state"),
   } as const;
-  const options = publishingOf(values, new URL("http://127.0.0.1:9/"), new Network());
+  const options = publishingOf(values, new URL("http://127.0.0.1:9/"), { network: new Network(), log });
   const server = await createServer({ ...options, status: undefined, metrics: new Registry(), log }).catch((err) => {
     throw serverError(err, values);
   });

@@ -43,7 +43,7 @@ test("renew makes a new certificate, says what follows, and --new-key a new key"
   const first = await openIdentity(keychain, prefix);
   const renewed = await key(["renew"]);
   expect(renewed.stdout).toMatch(new RegExp(`pullers that trust ${first.digest} trust this one too`));
-  expect(renewed.stdout).toMatch(/a running server takes it when it is started again/);
+  expect(renewed.stdout).toMatch(/a running server takes it at kill -HUP, or when it is started again/);
   const second = await openIdentity(keychain, prefix);
   expect(renewed.stdout).toContain(second.digest);
   const again = await key(["renew", "--new-key"]);

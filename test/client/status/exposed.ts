@@ -15,6 +15,7 @@ const uplink: Uplink = {
   face: undefined,
   addHandler() {},
   addListener() {},
+  removeListener() {},
   open() {},
   close() {},
 };

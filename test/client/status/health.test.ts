@@ -66,6 +66,7 @@ async function startClient({ upstream = registry.url, name = "/test/registry", a
   if (anchor) await writeFile(file, formatCertificates([{ wire: anchor.certificate }]));
   const parts = await openParts({
     config: singleRegistry({ name: parseName(name), upstream, anchors: anchor ? [file] : [] }),
+    readConfig: () => Promise.reject(new Error("it is not read again")),
     ndn,
     metrics: new Registry(),
     log,
