@@ -56,7 +56,8 @@ export class RegistryRangeReader implements RangeReader {
     refuseEncoded({ headers }, digest);
     const sizeBytes = Number(headers["content-length"]);
     if (status === 200 && sizeBytes > 0) return sizeBytes;
-    throw new Error(`registry does not say how long ${digest} is`);
+    const Failure = status === 200 ? NotPublishable : Error;
+    throw new Failure(`registry does not say how long ${digest} is (HEAD: ${status})`);
   }
 }
 
