@@ -25,9 +25,8 @@ export function createBandwidth(bytesPerSecond: number | undefined): Bandwidth |
   return bytesPerSecond === undefined ? undefined : new Bandwidth(bytesPerSecond);
 }
 
-/** `source` at no more than `bandwidth`, over all of its readers; without a limit the same source, at no cost. */
-export function limited(source: BlobSource, bandwidth: Bandwidth | undefined): BlobSource {
-  if (!bandwidth) return source;
+/** `source` at no more than `bandwidth`, over all of its readers. */
+export function limited(source: BlobSource, bandwidth: Bandwidth): BlobSource {
   return withOpen(source, async (blob, from, signal) => {
     const { sizeBytes, chunks } = await source.open(blob, from, signal);
     return { sizeBytes, chunks: limitedStream(chunks, bandwidth, signal) };

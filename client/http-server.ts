@@ -100,7 +100,7 @@ function createServer({ tls }: Pick<ClientParts, "tls">): FastifyInstance {
     keepAliveTimeout: keepAliveTimeoutMs,
     clientErrorHandler: answerBrokenRequest,
     schemaController: noSchemas,
-    rewriteUrl: ({ url = "" }: IncomingMessage) => routed(url),
+    rewriteUrl: routed,
   };
   // What is behind it is the same for both; only the types are not.
   const app = (tls
@@ -187,7 +187,7 @@ async function addPage(
 }
 
 /** The router decodes and may refuse; paths of the registry are the upstream's to judge, from their raw text. */
-function routed(url: string): string {
+function routed({ url = "" }: IncomingMessage): string {
   if (isRegistryPath(url)) return "/v2/";
   const [path = ""] = url.split("?", 1);
   const isOurs = isStatusPath(url) || path === adminPath || path.startsWith(`${adminPath}/`) || /^\/[a-z]+$/.test(path);

@@ -42,22 +42,22 @@ export interface PullerSent {
   readonly query: string;
 }
 
-/** The puller, as a text without a secret in it; undefined for a puller without Authorization. */
-export function pullerIdentity({ value, orWithout }: PullerAuth): string | undefined {
-  if (value === undefined) return undefined;
-  return `${orWithout ? "puller or gateway" : "puller"} ${hashOf(value)}`;
-}
-
-/** The name of a puller, told apart from those with the same name that say something else of themselves. */
-export function withSent(name: string, { sent }: PullerAuth): string {
-  const own = Object.entries(sent?.headers ?? {}).filter(([header]) => isOwnHeader(header));
-  const query = sent?.query ?? "";
-  if (own.length === 0 && query === "") return name;
-  return `${name} with ${hashOf(JSON.stringify([own.sort(([a], [b]) => (a < b ? -1 : 1)), query]))}`;
-}
-
 /** Stands for pullers without Authorization where the client has a login for them. */
-export const gatewayName = "gateway";
+const gatewayName = "gateway";
+
+/**
+ * In whose name, as a text without a secret in it; pullers that say something else of themselves are told apart.
+ *
+ * @param hasLogin - Whether the client has a login for this name, if it has no Authorization of its own.
+ */
+export function identityOf(auth: Auth, hasLogin: boolean): string {
+  const { value, orWithout, sent } = auth.kind === "puller" ? auth : {};
+  const anyone = hasLogin ? gatewayName : "anonymous";
+  const name = value === undefined ? anyone : `${orWithout ? "puller or gateway" : "puller"} ${hashOf(value)}`;
+  const own = Object.entries(sent?.headers ?? {}).filter(([header]) => isOwnHeader(header));
+  if (own.length === 0 && !sent?.query) return name;
+  return `${name} with ${hashOf(JSON.stringify([own.sort(([a], [b]) => (a < b ? -1 : 1)), sent?.query ?? ""]))}`;
+}
 
 /** Whether the client's own login is used for this identity. */
 export function isGateway(identity: string | undefined): boolean {

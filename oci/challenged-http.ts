@@ -23,14 +23,20 @@ export class ChallengedHttp {
 
   /** @throws RegistryUnreachable when the registry gives no answer; HelpFailed when only its token service does not. */
   async ask(request: HttpRequest, auth: Auth, signal: AbortSignal): Promise<HttpAnswer> {
-    if (auth.kind !== "puller")
-      return (await this.#askAs(request, auth, [await this.loginFor(auth, signal)], signal)).answer;
-    if (auth.value !== undefined) {
+    if (auth.kind === "puller" && auth.value !== undefined) {
       const answer = await this.#http.ask(request, auth.value, signal);
       if (!auth.orWithout || !isRefusal(answer)) return answer;
       await drain(answer, signal);
     }
-    return this.#askForPuller(request, auth, signal);
+    const isForPuller = auth.kind === "puller";
+    const login = await this.loginFor(auth, signal);
+    // A login that is no longer good must not keep public images away from a puller: then it is anonymous.
+    const logins = login && isForPuller ? [login, undefined] : [login];
+    const { answer, sent } = await this.#askAs(request, auth, logins, signal);
+    if (!isForPuller || sent === undefined || !isRefusal(answer)) return answer;
+    // What the registry says to our token ("insufficient_scope", "denied") is not what tells a puller to log in.
+    await drain(answer, signal);
+    return this.#http.ask(request, undefined, signal);
   }
 
   /** The Authorization that is at hand for this path, without asking the registry. */
@@ -46,16 +52,6 @@ export class ChallengedHttp {
   async loginFor(auth: Auth, signal: AbortSignal): Promise<Credentials | undefined> {
     if (auth.kind === "anonymous" || this.#credentials === undefined) return undefined;
     return raceAbort(this.#credentials(), signal);
-  }
-
-  /** A login that is no longer good must not keep public images away: then it is anonymous. */
-  async #askForPuller(request: HttpRequest, auth: Auth, signal: AbortSignal): Promise<HttpAnswer> {
-    const login = await this.loginFor({ kind: "login" }, signal);
-    const { answer, sent } = await this.#askAs(request, auth, login ? [login, undefined] : [undefined], signal);
-    if (sent === undefined || !isRefusal(answer)) return answer;
-    // What the registry says to our token ("insufficient_scope", "denied") is not what tells a puller to log in.
-    await drain(answer, signal);
-    return this.#http.ask(request, undefined, signal);
   }
 
   /** Ask with a token that is at hand, else as the challenge demands: with the first of `logins` that gets an answer. */

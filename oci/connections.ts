@@ -84,9 +84,11 @@ export function openConnections(base: URL, network: Network = new Network(), own
     agents.set(key, agent);
     return agent;
   };
-  const dispatcher = agentFor(base.href).compose(
-    () => (options, handler) => agentFor(String(options.origin)).dispatch(options, handler),
-  );
+  const registry = agentFor(base.href);
+  const dispatcher = registry.compose(() => (options, handler) => {
+    const agent = options.origin === base.origin ? registry : agentFor(String(options.origin));
+    return agent.dispatch(options, handler);
+  });
   return { dispatcher, close: async () => void (await Promise.all([...agents.values()].map((one) => one.destroy()))) };
 }
 

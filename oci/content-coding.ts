@@ -17,7 +17,7 @@ const decoders: ReadonlyMap<string, () => Transform> = new Map([
 
 /** Whether a body has other bytes than what it stands for: a digest and a length are of what is not encoded. */
 export function isEncoded(headers: IncomingHttpHeaders): boolean {
-  return codingsOf(headers).length > 0;
+  return headers["content-encoding"] !== undefined && codingsOf(headers).length > 0;
 }
 
 /**

@@ -1,11 +1,7 @@
 /** Redirects, by status (RFC 9110 § 15.4), and the URLs that they and token realms name. */
 
-const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
-
-/** Whether an answer with this status says by `Location` where to ask instead. */
-export function isRedirect(status: number): boolean {
-  return redirects.has(status);
-}
+/** Statuses of answers that say by `Location` where to ask instead. */
+export const redirectStatuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 /** An http or https URL without login and fragment; undefined for any other text. @param base - What it may be relative to. */
 export function webUrl(text: string, base: string | undefined): URL | undefined {

@@ -3,7 +3,7 @@
  */
 import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
-import { type Auth, gatewayName, pullerIdentity, TokenAuth, withSent } from "./auth.ts";
+import { type Auth, identityOf, TokenAuth } from "./auth.ts";
 import { ChallengedHttp } from "./challenged-http.ts";
 import { type Connections, type Network, openConnections, type RegistryTls } from "./connections.ts";
 import type { CredentialSource, Credentials } from "./credentials.ts";
@@ -169,9 +169,8 @@ export class RegistryClient {
    * granted to another.
    */
   async identityOf(auth: Auth, signal: AbortSignal): Promise<string> {
-    const puller = auth.kind === "puller" ? pullerIdentity(auth) : undefined;
-    const name = puller ?? ((await this.#authenticated.loginFor(auth, signal)) ? gatewayName : "anonymous");
-    return auth.kind === "puller" ? withSent(name, auth) : name;
+    const isOwn = auth.kind === "puller" && auth.value !== undefined;
+    return identityOf(auth, !isOwn && (await this.#authenticated.loginFor(auth, signal)) !== undefined);
   }
 
   /** What is wrong with the registry now; undefined when it answers `/v2/` as registries do. */
@@ -187,9 +186,9 @@ export class RegistryClient {
   }
 
   /** A puller's headers, also its User-Agent, as far as no other ones are given. */
-  #headersOf({ auth, headers = {} }: Pick<RequestOptions, "auth" | "headers">): Record<string, string> {
+  #headersOf({ auth, headers }: Pick<RequestOptions, "auth" | "headers">): Record<string, string> {
     const sent = auth.kind === "puller" ? auth.sent?.headers : undefined;
-    return { "user-agent": this.#userAgent, ...sent, ...lowerCased(headers) };
+    return { "user-agent": this.#userAgent, ...sent, ...(headers && lowerCased(headers)) };
   }
 
   /** More connections to the same registry, for what is not read with this client; the caller closes them. */

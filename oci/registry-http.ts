@@ -5,7 +5,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { Dispatcher } from "undici";
 import { raceAbort } from "#base/waiting.ts";
 import { HelpFailed, LoginWanted, type RegistryAnswer, RegistryUnreachable, unreachable } from "./errors.ts";
-import { isRedirect, webUrl } from "./redirect.ts";
+import { redirectStatuses, webUrl } from "./redirect.ts";
 
 /** Names in lower case. */
 export type Headers = Readonly<Record<string, string>>;
@@ -67,7 +67,7 @@ export class RegistryHttp {
     const headers: Headers = authorization === undefined ? others : { ...others, authorization };
     const target = { origin: this.#home.origin, path: this.#home.path + request.path };
     const answer = await this.#request(request, target, headers, signal);
-    if (!request.followsRedirects || !isRedirect(answer.statusCode)) return answer;
+    if (!request.followsRedirects || !redirectStatuses.has(answer.statusCode)) return answer;
     return this.#follow(request, answer, headers, signal);
   }
 
@@ -84,7 +84,7 @@ export class RegistryHttp {
           answer.body.destroy();
           throw new LoginWanted(`${describe(request, target)} wants a login of its own`);
         }
-        if (!isRedirect(answer.statusCode)) return answer;
+        if (!redirectStatuses.has(answer.statusCode)) return answer;
         await drain(answer, signal);
         [from, location] = [target, answer.headers.location];
       }

@@ -4,7 +4,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { closesConnection, connectionReason } from "#base/connection-reason.ts";
 import { causesOf } from "#base/errors.ts";
-import { isRedirect, webUrl } from "./redirect.ts";
+import { redirectStatuses, webUrl } from "./redirect.ts";
 
 /** What is wrong with a registry. */
 export interface RegistryTrouble {
@@ -27,7 +27,7 @@ export function whyUnreachable(err: unknown, signal: AbortSignal, base: URL, pro
 export function whyNoRegistry(status: number, headers: IncomingHttpHeaders, base: URL): RegistryTrouble | undefined {
   if (status >= 500) return { reason: `answers ${status}`, isDown: true };
   const { location } = headers;
-  const other = isRedirect(status) && location ? webUrl(location, new URL("/v2/", base).href) : undefined;
+  const other = redirectStatuses.has(status) && location ? webUrl(location, new URL("/v2/", base).href) : undefined;
   if (base.protocol === "http:" && other?.protocol === "https:" && other.hostname === base.hostname)
     return { reason: `redirects to ${other.origin}: give that as its address`, isDown: false };
   // As Go's servers and nginx say that they speak TLS.

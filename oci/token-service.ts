@@ -4,7 +4,7 @@ import { brotliDecompress, gunzip, inflate } from "node:zlib";
 import type { Dispatcher } from "undici";
 import type { Credentials, IdentityToken, PasswordLogin } from "./credentials.ts";
 import { RegistryUnreachable, unreachable } from "./errors.ts";
-import { isRedirect, webUrl } from "./redirect.ts";
+import { redirectStatuses, webUrl } from "./redirect.ts";
 
 const clientId = "ndn-registry";
 const timeoutMs = 15_000;
@@ -77,7 +77,7 @@ async function ask(dispatcher: Dispatcher, first: TokenRequest, signal: AbortSig
     const path = url.pathname + url.search;
     const answer = await dispatcher.request({ origin: url.origin, path, method, headers, body, signal });
     const { location } = answer.headers;
-    if (!isRedirect(answer.statusCode) || typeof location !== "string") return answer;
+    if (!redirectStatuses.has(answer.statusCode) || typeof location !== "string") return answer;
     await answer.body.dump({ limit: maxAnswerBytes, signal });
     request = redirected(request, location, answer.statusCode);
   }

@@ -64,13 +64,14 @@ export class BlobSources {
     const isLast = () => isWaitedFor && left.isEmpty;
     const { auth } = puller;
     const length = { sizeOf: (one: BlobRef) => this.#sizeOf(puller, one), spool };
-    const upstream = limited(upstreamSource({ registry, auth, stallTimeoutMs, isLast, length }), bandwidth.upstream);
+    const unlimited = upstreamSource({ registry, auth, stallTimeoutMs, isLast, length });
+    const upstream = bandwidth.upstream ? limited(unlimited, bandwidth.upstream) : unlimited;
     // Twice: a registry that has broken off and knows no ranges is asked once more, from the start and with proof.
     const always = [upstream, upstream];
     if (!ndn || this.#denylist.has(digest)) return always;
     const { first, lastResort } = left.of(ndn.paths((...segment) => repairedSegment(this.#parts, puller, ...segment)));
     const permitted = (path: BlobSource) => {
-      const paced = limited(path, bandwidth.ndn);
+      const paced = bandwidth.ndn ? limited(path, bandwidth.ndn) : path;
       return authorize === "none" ? paced : authorizedSource(paced, rights, puller, blob);
     };
     const hedged = hedgeFor({
@@ -130,19 +131,17 @@ class PathsLeft {
 
   /** The same paths, watched. */
   of({ first, lastResort }: NdnPaths): NdnPaths {
+    const watched = (path: BlobSource) =>
+      withOpen(path, async (blob, from, signal) => {
+        this.#unasked.delete(path);
+        if (path === this.#lastResort) this.#lastResort = undefined;
+        const read = await path.open(blob, from, signal);
+        this.#hasAnswered = true;
+        return read;
+      });
     for (const path of first) this.#unasked.add(path);
     this.#lastResort = lastResort;
-    return { first: first.map((path) => this.#watched(path)), lastResort: lastResort && this.#watched(lastResort) };
-  }
-
-  #watched(path: BlobSource): BlobSource {
-    return withOpen(path, async (blob, from, signal) => {
-      this.#unasked.delete(path);
-      if (path === this.#lastResort) this.#lastResort = undefined;
-      const read = await path.open(blob, from, signal);
-      this.#hasAnswered = true;
-      return read;
-    });
+    return { first: first.map(watched), lastResort: lastResort && watched(lastResort) };
   }
 }
 

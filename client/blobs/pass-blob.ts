@@ -51,7 +51,7 @@ export async function passBlob(
   }
   response.writeHead(answer.status, all);
   response.flushHeaders(); // docker-registry breaks off the bodies of its own refusals: the status must be out by then
-  if (isBlob) record.met("bypass");
+  if (isBlob) record.result = "bypass";
   const length = Number(answer.headers["content-length"]);
   if (isBlob && length >= 0) record.sizeBytes = length;
   await writeAll<Uint8Array>(

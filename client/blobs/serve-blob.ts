@@ -25,7 +25,7 @@ export async function serveCached(services: ServeServices, asked: BlobRequest, d
   if (!cached) return false;
   try {
     if (!mayUseCached(services, asked.repository, digest) || !(await isGranted(services, asked, digest))) return false;
-    record.met("store");
+    record.result = "store";
     record.sizeBytes = cached.sizeBytes;
     await answerCached(request, response, cached, { signal, wrote: (bytes) => record.wrote("store", bytes) });
     return true;
@@ -92,15 +92,12 @@ export async function serveBlob(
     const read = await open(ranges?.[0]);
     if (!read || !(await mayHave(services, asked, digest, read))) return false;
     const { sizeBytes, source } = read;
-    record.met(read.isFollower ? "follower" : "miss");
+    record.result = read.isFollower ? "follower" : "miss";
     const blob = { digest, sizeBytes, source };
     const parts = ranges && partsOf({ kind: "ranges", ranges }, sizeBytes);
     if (parts?.length === 0) sendUnsatisfiable(response, blob);
     else {
-      record.sizeBytes = (parts ?? [{ start: 0, end: sizeBytes }]).reduce(
-        (sum, { start, end }) => sum + end - start,
-        0,
-      );
+      record.sizeBytes = parts ? parts.reduce((sum, { start, end }) => sum + end - start, 0) : sizeBytes;
       let unread: FetchedBlob | undefined = read;
       const send = async (part: Part) => {
         const isOpen = unread?.range.start === part.start && unread.range.end === part.end;

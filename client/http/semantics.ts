@@ -27,10 +27,14 @@ const hopByHop = new Set([
 ]);
 
 /** Names that are not forwarded with these headers, those that Connection lists included. */
-export function connectionHeaders(connection: string | string[] | undefined): (name: string) => boolean {
-  const listed = [connection ?? []].flat().flatMap((line) => line.split(","));
-  const names = new Set(listed.map((name) => name.trim().toLowerCase()));
-  return (name) => hopByHop.has(name) || names.has(name);
+function connectionHeaders({ connection }: IncomingHttpHeaders): ReadonlySet<string> {
+  return hopByHop.union(
+    new Set(
+      String(connection)
+        .toLowerCase()
+        .split(/[\s,]+/),
+    ),
+  ); // undici gives repeated lines as a list
 }
 
 /**
@@ -44,11 +48,11 @@ export function forwardedHeaders(
   { headers, rawHeaders }: Pick<IncomingMessage, "headers" | "rawHeaders">,
   isLeftOut?: (name: string) => boolean,
 ): string[] {
-  const isOfConnection = connectionHeaders(headers.connection);
+  const ofConnection = connectionHeaders(headers);
   const kept: string[] = [];
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = rawHeaders[at]!.toLowerCase();
-    if (isOfConnection(name) || notForwarded.test(name) || isLeftOut?.(name)) continue;
+    if (ofConnection.has(name) || notForwarded.test(name) || isLeftOut?.(name)) continue;
     kept.push(rawHeaders[at]!, rawHeaders[at + 1]!);
   }
   return kept;
@@ -80,8 +84,8 @@ export function queryOf(rawUrl: string): string {
 
 /** The headers of an answer that are the puller's. */
 export function endToEnd(headers: IncomingHttpHeaders): Record<string, string | string[]> {
-  const isOfConnection = connectionHeaders(headers.connection);
-  const kept = Object.entries(headers).filter(([name, value]) => value !== undefined && !isOfConnection(name));
+  const ofConnection = connectionHeaders(headers);
+  const kept = Object.entries(headers).filter(([name, value]) => value !== undefined && !ofConnection.has(name));
   return Object.fromEntries(kept) as Record<string, string | string[]>;
 }
 

@@ -91,7 +91,7 @@ async function open(address: ListenAddress, server: HttpServer, options: ListenO
       return [listener];
     }
     for (const host of await hostsOf(address.host)) {
-      const listener = acceptFor(server, options, () => {});
+      const listener = acceptFor(server, options);
       listener.listen(portOf(listeners[0]) ?? address.port, host);
       await once(listener, "listening");
       listeners.push(listener);
@@ -114,7 +114,7 @@ async function hostsOf(host: string): Promise<(string | undefined)[]> {
 function acceptFor(
   server: HttpServer,
   { admits, isTls, log }: ListenOptions,
-  onConnection: (socket: Socket) => void,
+  onConnection?: (socket: Socket) => void,
 ): Server {
   const sockets = {
     allowHalfOpen: !isTls,
@@ -126,7 +126,7 @@ function acceptFor(
   };
   const listener = createServer(sockets, (socket) => {
     if (!admits(socket)) return void socket.destroy();
-    onConnection(socket);
+    onConnection?.(socket);
     server.emit("connection", socket);
   });
   // Out of descriptors, for example: one puller is not served, the others are. Errors before that are the caller's.

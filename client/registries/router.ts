@@ -56,22 +56,26 @@ export function createRouter({
   const byPathName = new Map(
     [...registries.keys()].flatMap((key) => [key, pathNameOf(key)].map((name) => [name, key] as const)),
   );
+  const byNs = (path: string, query: string): Route | Refused | undefined => {
+    const { rest, ns } = takeNs(query);
+    if (ns.length === 0) return undefined;
+    const [name, ...others] = new Set(ns.map((parameter) => canonicalRegistry(namedBy(parameter))));
+    if (name === undefined || others.length > 0) return { refused: "one request has one registry: ns names several" };
+    if (!registries.has(name)) return { refused: `this endpoint serves ${served}, not ${name.slice(0, 100)}` };
+    const rawUrl = rest.length > 0 ? `${path}?${rest.join("&")}` : path;
+    return { registry: name, rawUrl, askedAs: { form: "ns", prefix: "", ns: ns[0]! } };
+  };
   return (rawUrl) => {
-    const { path, rest, ns } = takeNs(rawUrl);
-    if (ns.length > 0) {
-      const [name, ...others] = new Set(ns.map((parameter) => canonicalRegistry(namedBy(parameter))));
-      if (name === undefined || others.length > 0) return { refused: "one request has one registry: ns names several" };
-      if (!registries.has(name)) return { refused: `this endpoint serves ${served}, not ${name.slice(0, 100)}` };
-      return { registry: name, rawUrl: join(path, rest), askedAs: { form: "ns", prefix: "", ns: ns[0]! } };
-    }
+    const [path = "", query] = rawUrl.split(/\?(.*)/s, 2);
+    const named = query === undefined ? undefined : byNs(path, query);
+    if (named) return named;
     const first = /^\/v2\/([^/]+)\//.exec(path)?.[1] ?? "";
     const registry = byPathName.get(first);
-    if (registry === undefined) {
-      return { registry: standard, rawUrl: cutMountSource(rawUrl, standard, byPathName), askedAs: plain };
-    }
-    const inner = cutMountSource(`/v2/${rawUrl.slice(`/v2/${first}/`.length)}`, registry, byPathName);
-    if (!isRegistryPath(inner)) return { refused: "there is only /v2/ here" };
-    return { registry, rawUrl: inner, askedAs: { form: "path", prefix: first, ns: "" } };
+    const inner = registry === undefined ? path : `/v2/${path.slice(`/v2/${first}/`.length)}`;
+    const url = query === undefined ? inner : cutMountSource(inner, query, registry ?? standard, byPathName);
+    if (registry === undefined) return { registry: standard, rawUrl: url, askedAs: plain };
+    if (!isRegistryPath(url)) return { refused: "there is only /v2/ here" };
+    return { registry, rawUrl: url, askedAs: { form: "path", prefix: first, ns: "" } };
   };
 }
 
@@ -79,29 +83,25 @@ export function createRouter({
 export const plain: AskedAs = { form: "plain", prefix: "", ns: "" };
 
 /** Only a registry's parameters are looked at, the others stay byte for byte. */
-function takeNs(rawUrl: string): { path: string; rest: readonly string[] | undefined; ns: readonly string[] } {
-  const [path = "", query] = rawUrl.split(/\?(.*)/s, 2);
-  const parameters = query?.split("&") ?? [];
-  const isNs = (parameter: string) => new URLSearchParams(parameter).has("ns");
-  return {
-    path,
-    rest: query === undefined ? undefined : parameters.filter((parameter) => !isNs(parameter)),
-    ns: parameters.filter(isNs),
-  };
+function takeNs(query: string): { rest: readonly string[]; ns: readonly string[] } {
+  const { ns = [], rest = [] } = Object.groupBy(query.split("&"), (parameter) =>
+    new URLSearchParams(parameter).has("ns") ? "ns" : "rest",
+  );
+  return { ns, rest };
 }
 
 function namedBy(parameter: string): string {
   return new URLSearchParams(parameter).get("ns") ?? "";
 }
 
-function join(path: string, parameters: readonly string[] | undefined): string {
-  return parameters?.length ? `${path}?${parameters.join("&")}` : path;
-}
-
 /** A push names the repository that it mounts a blob from as the puller sees it: with the registry in front. */
-function cutMountSource(rawUrl: string, registry: string, byPathName: ReadonlyMap<string, string>): string {
-  const [path = "", query] = rawUrl.split(/\?(.*)/s, 2);
-  if (query === undefined || !/\/blobs\/uploads\/?$/.test(path)) return rawUrl;
+function cutMountSource(
+  path: string,
+  query: string,
+  registry: string,
+  byPathName: ReadonlyMap<string, string>,
+): string {
+  if (!/\/blobs\/uploads\/?$/.test(path)) return `${path}?${query}`;
   const parameters = query.split("&").map((parameter) => {
     const [, source = ""] = /^from=([^/%]+)(?:\/|%2f)/i.exec(parameter) ?? [];
     return byPathName.get(source) === registry ? parameter.replace(/^from=[^/%]+(?:\/|%2f)/i, "from=") : parameter;
@@ -142,7 +142,9 @@ export async function contextOf(
   registry: Pick<RegistryClient, "identityOf">,
 ): Promise<RequestContext> {
   const signal = signalOf(response);
-  const headers = forwardedHeaders(request, mayHear(askedAs, config) ? undefined : isOwnHeader);
+  // What proves who a puller is does not go to a registry that it has not logged in at.
+  const isStranger = askedAs.form === "path" && !config.forwardAuthorization;
+  const headers = forwardedHeaders(request, isStranger ? isOwnHeader : undefined);
   const sent = { headers: joinedHeaders(headers, ofOneRequest), query: queryOf(url) };
   const auth = { ...pullerAuth(request.headers.authorization, askedAs, config), sent };
   const identity = await registry.identityOf(auth, signal);
@@ -161,15 +163,10 @@ const ofOneRequest = /^(?:range|if-.*|content-.*)$/;
  */
 export function pullerAuth(
   authorization: string | undefined,
-  askedAs: AskedAs,
-  config: Pick<RegistryConfig, "forwardAuthorization">,
+  { form }: AskedAs,
+  { forwardAuthorization }: Pick<RegistryConfig, "forwardAuthorization">,
 ): PullerAuth {
-  if (askedAs.form !== "path") return { kind: "puller", value: authorization };
-  if (!mayHear(askedAs, config)) return { kind: "puller", value: undefined };
+  if (form !== "path") return { kind: "puller", value: authorization };
+  if (!forwardAuthorization) return { kind: "puller", value: undefined };
   return { kind: "puller", value: authorization, orWithout: true };
-}
-
-/** Whether what proves who a puller is goes to this registry. */
-function mayHear({ form }: AskedAs, { forwardAuthorization }: Pick<RegistryConfig, "forwardAuthorization">): boolean {
-  return form !== "path" || forwardAuthorization;
 }

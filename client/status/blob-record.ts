@@ -19,6 +19,9 @@ export class BlobRecord implements BlobProgress {
   sizeBytes: number | null = null;
   /** Whether only a part of the blob was asked for. */
   readonly isPart: boolean;
+  /** How the request is met; the last word counts. Unsaid, it follows from where the bytes came from. */
+  result: BlobResult | undefined;
+  reason: string | undefined;
   readonly #metrics: ClientMetrics;
   readonly #pulls: PullLog;
   readonly #write: (part: BlobPart) => void;
@@ -28,9 +31,7 @@ export class BlobRecord implements BlobProgress {
   #upstreamFailure: string | undefined;
   readonly #began = performance.now();
   readonly #whyNoNdn: () => string | undefined;
-  #result: BlobResult | undefined;
   #ndnFailure: string | undefined;
-  #reason: string | undefined;
 
   /** @param whyNoNdn - Why NDN is not asked for this blob now, in words; undefined when it is. */
   constructor(
@@ -51,17 +52,8 @@ export class BlobRecord implements BlobProgress {
   /** Known when the first byte has come from the upstream. */
   get whyNotNdn(): string | undefined {
     if (!this.bytes.upstream) return undefined;
-    this.#ndnFailure ??= this.#whyNoNdn() ?? whyPast[this.#result ?? "miss"];
+    this.#ndnFailure ??= this.#whyNoNdn() ?? whyPast[this.result ?? "miss"];
     return this.#ndnFailure;
-  }
-
-  get reason(): string | undefined {
-    return this.#reason;
-  }
-
-  /** How the request is met; the last word counts. Unsaid, it follows from where the bytes came from. */
-  met(result: BlobResult): void {
-    this.#result = result;
   }
 
   /** Payload was handed to the response. */
@@ -83,7 +75,7 @@ export class BlobRecord implements BlobProgress {
   /** The end; to be called once. */
   end(outcome: Outcome, err?: unknown): void {
     const ms = performance.now() - this.#began;
-    if (err !== undefined && outcome !== "cancelled") this.#reason = this.#upstreamFailure ?? upstreamReason(err);
+    if (err !== undefined && outcome !== "cancelled") this.reason = this.#upstreamFailure ?? upstreamReason(err);
     this.#count(outcome, ms / 1000);
     this.#ended(outcome);
     this.#write({
@@ -104,7 +96,7 @@ export class BlobRecord implements BlobProgress {
     // Who was refused, or left before anything came, says nothing about the store.
     if (outcome !== "complete" && sources.length === 0) return;
     const isCached = sources.length === 1 && sources[0] === "store";
-    this.#metrics.blobRequests.inc({ result: this.#result ?? (isCached ? "store" : "miss") });
+    this.#metrics.blobRequests.inc({ result: this.result ?? (isCached ? "store" : "miss") });
   }
 }
 

@@ -46,7 +46,7 @@ export interface PullLogOptions {
 /** Pulls that are remembered. */
 const maxPulls = 50;
 
-const systemClock: Clock = { now: () => performance.now(), date: () => Date.now() };
+const systemClock: Clock = { now: () => performance.now(), date: Date.now };
 
 /** A blob request that is being answered. */
 interface LiveRequest {

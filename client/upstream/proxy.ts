@@ -10,7 +10,7 @@ import { reasonOf } from "#base/errors.ts";
 import { raceAbort } from "#base/waiting.ts";
 import { isGateway } from "#oci/auth.ts";
 import { RegistryError, RegistryUnreachable, translateErrors, unreachable } from "#oci/errors.ts";
-import { isRedirect } from "#oci/redirect.ts";
+import { redirectStatuses } from "#oci/redirect.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import { isLostConnection } from "#oci/registry-http.ts";
 import { sendError, sendUnavailable } from "../http/answers.ts";
@@ -83,7 +83,7 @@ export function createProxy(options: ProxyOptions): UpstreamProxy {
     // A body that breaks off before it is read must not end the process.
     answer.body.on("error", () => {});
     const headers = rewritten(endToEnd(answer.headers), location, sent);
-    if (!isRedirect(answer.status)) return { ...answer, headers };
+    if (!redirectStatuses.has(answer.status)) return { ...answer, headers };
     // To the same request here, as from http to https: it would be redirected again and again.
     if (headers.location === location.rewrite(upstream.origin + location.pathOf(url), sent.endpoint, sent.askedAs))
       headers.location = String(answer.headers.location);

@@ -94,7 +94,7 @@ test("a blob request is a hit or a miss by where its bytes came from, unless sai
   fetched.wrote("ndn", 1);
   fetched.end("broken");
   const follower = begin();
-  follower.met("follower");
+  follower.result = "follower";
   follower.wrote("store", 1);
   follower.end("complete");
   begin().end("refused");
