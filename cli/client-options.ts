@@ -82,7 +82,7 @@ export const caching = {
   tagTimeoutMs: {
     flag: "tag-timeout",
     value: "SECONDS",
-    help: "How long the upstream may take to say what a tag means before the cache answers in its place.",
+    help: "How long the upstream may take to say what a tag means, or who may have a blob, before the cache answers.",
     fallback: "4",
     parse: secondsAsMs(3600),
   },

@@ -64,7 +64,16 @@ export function openRegistryService(mirror: Mirror, services: SharedServices): R
   const file = store && join(store.directory, `rights-${config.registry.replaceAll(":", "_")}.json`);
   const sizes = new BlobSizes();
   const blobs = hidesChallenges ? blobsWithoutChallenge(registry) : registry;
-  const rights = createRights({ registry: blobs, registryHost: config.registry, authorize, offline, log, file });
+  const times = { withCacheMs: parts.tagTimeoutMs };
+  const rights = createRights({
+    registry: blobs,
+    registryHost: config.registry,
+    authorize,
+    offline,
+    log,
+    file,
+    ...times,
+  });
   const onAnswer = (answer: Parameters<typeof noteUpstreamAnswer>[2]) =>
     noteUpstreamAnswer(metrics, config.registry, answer);
   const upstream = createProxy({ upstream: config.upstream, registry, log, metrics, onAnswer, hidesChallenges });
@@ -100,7 +109,7 @@ export function openRegistryService(mirror: Mirror, services: SharedServices): R
     },
     ...manifestCounters(metrics),
   };
-  const ask = createAsk(upstream, { withCacheMs: parts.tagTimeoutMs });
+  const ask = createAsk(upstream, times);
   const blobParts = { registry: blobs, sources, fetcher, store, authorize, rights, bandwidth, metrics, pulls, log };
   const handler = createRegistryHandler({
     config,

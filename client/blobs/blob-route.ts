@@ -20,7 +20,8 @@ import {
 import { answerCached } from "../http/cached-answer.ts";
 import { isWhole, judgeConditions, wantedBy } from "../http/semantics.ts";
 import type { RequestContext } from "../registries/router.ts";
-import { learnRight, RightUnanswered } from "../rights/rights.ts";
+import { learnRight } from "../rights/learn-right.ts";
+import { RightUnanswered } from "../rights/rights.ts";
 import { BlobRecord } from "../status/blob-record.ts";
 import type { Outcome } from "../status/metrics.ts";
 import type { PullLog } from "../status/pull-log.ts";

@@ -4,7 +4,7 @@ import type { Digest } from "#oci/digest.ts";
 import type { Patience } from "#oci/registry-client.ts";
 import { provenance, writeAll } from "../http/answers.ts";
 import { endToEnd } from "../http/semantics.ts";
-import { learnRight } from "../rights/rights.ts";
+import { learnRight } from "../rights/learn-right.ts";
 import { isFailure } from "../upstream/upstream-question.ts";
 import type { BlobRequest, PassServices } from "./blob-request.ts";
 

@@ -10,7 +10,7 @@ import type { RangeRequest } from "#oci/range.ts";
 import { blobHeaders, sendUnsatisfiable, writeChunk } from "../http/answers.ts";
 import { answerCached, sendParts } from "../http/cached-answer.ts";
 import { type Part, partsOf } from "../http/semantics.ts";
-import { learnRight } from "../rights/rights.ts";
+import { learnRight } from "../rights/learn-right.ts";
 import type { BlobRequest, ServeServices } from "./blob-request.ts";
 
 /**

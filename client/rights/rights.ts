@@ -2,14 +2,16 @@
  * A puller sees only what it may: the upstream is asked before a byte from elsewhere is released, and what it granted
  * is remembered for the time when it cannot be asked. Knowing a digest is not a right.
  */
+import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
 import type { BlobRef } from "#blob/source.ts";
 import type { PullerAuth } from "#oci/auth.ts";
 import { BlobProbe, type ProbedRegistry } from "#oci/blob-probe.ts";
-import { type Digest, parseSha256 } from "#oci/digest.ts";
+import type { Digest } from "#oci/digest.ts";
 import { RegistryUnreachable } from "#oci/registry-client.ts";
 import type { Authorize, OfflinePolicy } from "../registries/client-config.ts";
 import type { Puller } from "../registries/router.ts";
+import { UpstreamWait, type WaitOptions } from "../registries/upstream-wait.ts";
 import { type GrantKey, type Grants, openGrants } from "./grants.ts";
 
 /** What the upstream says about one puller and one blob. */
@@ -23,7 +25,15 @@ export type Right =
     }
   | { readonly kind: "refused"; readonly status: number };
 
-export interface RightsOptions {
+/** One question to the upstream. */
+interface Question {
+  /** It ends within 30 s, and is remembered. */
+  readonly answer: Promise<Right>;
+  /** Undefined when it is late, and something is remembered. */
+  readonly inTime: Promise<Right | undefined>;
+}
+
+export interface RightsOptions extends Pick<WaitOptions, "withCacheMs"> {
   registry: ProbedRegistry;
   /** Which registry the grants are of, in its one spelling (`canonicalRegistry`). */
   registryHost: string;
@@ -74,12 +84,13 @@ export interface Rights {
 export class RightUnanswered extends RegistryUnreachable {}
 
 const freshMs = 5 * 60_000;
-/** How long the upstream may take: when only it can say, when a right is remembered, and when it was silent lately. */
-const timeoutsMs = { alone: 30_000, remembered: 5_000, afterSilence: 1_000 } as const;
-const silenceRememberedMs = 30_000;
+const maxRefused = 10_000;
+/** How long the upstream may take to say who may have what; where that is remembered, no one waits for so long. */
+const timeoutMs = 30_000;
 /** Where a blob is that was served, whichever repository it was asked for in; no repository has this name. */
 const anyRepository = "";
-const refusals = new Set([401, 403, 404]);
+/** What the upstream answers to those who may not. */
+export const refusals: ReadonlySet<number> = new Set([401, 403, 404]);
 
 export function createRights(options: RightsOptions): Rights {
   return new UpstreamRights(options);
@@ -91,8 +102,9 @@ class UpstreamRights implements Rights {
   readonly #isOpenToAll: boolean;
   readonly #grants: Grants;
   readonly #now: () => number;
-  readonly #asking = new Map<string, Promise<Right>>();
-  #silentUntilMs = Number.NEGATIVE_INFINITY;
+  readonly #wait: UpstreamWait;
+  readonly #running = new Map<string, Question>();
+  readonly #refusedLately: LRUCache<string, true>;
 
   constructor(options: RightsOptions) {
     this.offline = options.offline ?? "known-pullers";
@@ -100,6 +112,9 @@ class UpstreamRights implements Rights {
     this.#now = options.now ?? (() => performance.now());
     this.#probe = new BlobProbe(options.registry, { now: this.#now });
     this.#grants = openGrants(options);
+    this.#refusedLately = new LRUCache({ max: maxRefused, ttl: freshMs, ttlResolution: 0, perf: { now: this.#now } });
+    // Blobs do not change: what is remembered can only be too generous, until the late answer is heard.
+    this.#wait = new UpstreamWait({ ...options, isLateSilent: true });
   }
 
   async ask(puller: Puller, blob: BlobRef): Promise<Right> {
@@ -107,11 +122,8 @@ class UpstreamRights implements Rights {
     const key = this.#grants.keyOf(credential, blob.repository, blob.digest);
     const known = this.#grants.get(key);
     if (known && known.freshUntilMs > this.#now()) return { kind: "granted", sizeBytes: known.sizeBytes };
-    const running = this.#asking.get(key.text);
-    if (running) return running;
-    const answer = this.#askOnce(puller, blob, key);
-    this.#asking.set(key.text, answer);
-    return answer;
+    const question = this.#running.get(key.text) ?? this.#begin(puller, blob, key);
+    return (await question.inTime) ?? this.#offlineRight(key, blob.repository, blob.digest) ?? question.answer;
   }
 
   isFresh(credential: string | undefined, repository: string, digest: Digest): boolean {
@@ -121,12 +133,11 @@ class UpstreamRights implements Rights {
   }
 
   granted(credential: string | undefined, repository: string, digest: Digest, sizeBytes?: number): void {
-    this.#grants.add(this.#grants.keyOf(credential, repository, digest), sizeBytes, this.#now() + freshMs);
-    if (this.#isOpenToAll) this.served(digest);
+    this.#grant(this.#grants.keyOf(credential, repository, digest), digest, sizeBytes);
   }
 
   refused(credential: string | undefined, repository: string, digest: Digest): void {
-    this.#grants.remove(this.#grants.keyOf(credential, repository, digest));
+    this.#refuse(this.#grants.keyOf(credential, repository, digest));
   }
 
   served(digest: Digest): void {
@@ -154,36 +165,61 @@ class UpstreamRights implements Rights {
     return this.#grants.close();
   }
 
-  async #askOnce({ auth, identity }: Puller, blob: BlobRef, key: GrantKey): Promise<Right> {
-    const { repository, digest } = blob;
-    const remembered = this.#now() < this.#silentUntilMs ? timeoutsMs.afterSilence : timeoutsMs.remembered;
-    const isRemembered = this.#offlineRight(key, repository, digest) !== undefined;
-    const timeoutMs = isRemembered ? remembered : timeoutsMs.alone;
+  #begin(puller: Puller, blob: BlobRef, key: GrantKey): Question {
+    const isRemembered = this.#offlineRight(key, blob.repository, blob.digest) !== undefined;
+    const over = new AbortController();
+    const signal = AbortSignal.any([over.signal, AbortSignal.timeout(timeoutMs)]);
+    const asked = this.#wait.watch(rightBy(this.#probe, puller.auth, blob, { signal, insists: !isRemembered }));
+    const isCurrent = () => this.#running.get(key.text) === question;
+    const answer = this.#learn(asked, blob, key, isCurrent).finally(() => {
+      if (isCurrent()) this.#running.delete(key.text);
+    });
+    const inTime = isRemembered ? this.#wait.inTime(answer, over) : answer;
+    const question = { answer, inTime };
+    this.#running.set(key.text, question);
+    return question;
+  }
+
+  /** The upstream's answer remembered, unless a refusal came since it was asked; or what is remembered in its place. */
+  async #learn(
+    asked: Promise<Right>,
+    { repository, digest }: BlobRef,
+    key: GrantKey,
+    isCurrent: () => boolean,
+  ): Promise<Right> {
     try {
-      const right = await rightBy(this.#probe, auth, blob, { timeoutMs, insists: !isRemembered });
-      this.#silentUntilMs = Number.NEGATIVE_INFINITY;
-      if (right.kind === "granted") this.granted(identity, repository, digest, right.sizeBytes);
-      else if (refusals.has(right.status)) this.refused(identity, repository, digest);
+      const right = await asked;
+      if (right.kind === "granted") {
+        if (isCurrent()) this.#grant(key, digest, right.sizeBytes);
+      } else if (refusals.has(right.status)) this.#refuse(key);
       else if (isOwnFailure(right.status)) return this.#offlineRight(key, repository, digest) ?? right;
       return right.kind === "refused" && this.#isOpenToAll ? { kind: "granted", sizeBytes: undefined } : right;
     } catch (err: unknown) {
-      // A request with a short timeout proves nothing: an upstream that is only slow is given its time again.
-      if (timeoutMs > timeoutsMs.afterSilence) this.#silentUntilMs = this.#now() + silenceRememberedMs;
       const right = err instanceof RegistryUnreachable ? this.#offlineRight(key, repository, digest) : undefined;
       if (!right) throw err;
       return right;
-    } finally {
-      this.#asking.delete(key.text);
     }
+  }
+
+  #refuse(key: GrantKey): void {
+    this.#grants.remove(key);
+    this.#refusedLately.set(key.text, true);
+    this.#running.delete(key.text); // what was asked before is out of date
+  }
+
+  #grant(key: GrantKey, digest: Digest, sizeBytes: number | undefined): void {
+    this.#refusedLately.delete(key.text);
+    this.#grants.add(key, sizeBytes, this.#now() + freshMs);
+    if (this.#isOpenToAll) this.served(digest);
   }
 
   /** What is remembered as granted, for the time when the upstream has no answer. */
   #offlineRight(key: GrantKey, repository: string, digest: Digest): Right | undefined {
     const { offline } = this;
     const own = offline === "nobody" ? undefined : this.#grants.get(key);
-    // No one has fewer rights than a puller without a credential.
+    // No one has fewer rights than a puller without a credential, until the upstream says so.
     const shared =
-      own || offline !== "known-pullers"
+      own || offline !== "known-pullers" || this.#refusedLately.has(key.text)
         ? undefined
         : this.#grants.get(this.#grants.keyOf(undefined, repository, digest));
     const isGranted = (own ?? shared) !== undefined || (offline === "anyone" && this.#grants.isAnyones(key));
@@ -201,41 +237,19 @@ function isOwnFailure(status: number): boolean {
  * Ask the upstream in the puller's name. The request outlives the puller that made it first: others may be waiting for
  * the same answer.
  *
- * @throws RegistryUnreachable when there is no answer within `timeoutMs`.
+ * @throws RegistryUnreachable when there is no answer; RightUnanswered when `signal` has ended the question.
  */
 async function rightBy(
   probe: BlobProbe,
   auth: PullerAuth,
   { repository, digest }: BlobRef,
-  { timeoutMs, insists }: { timeoutMs: number; insists: boolean },
+  question: { signal: AbortSignal; insists: boolean },
 ): Promise<Right> {
   try {
-    const signal = AbortSignal.timeout(timeoutMs);
-    const { status, sizeBytes } = await probe.ask(repository, digest, { auth, signal, insists });
+    const { status, sizeBytes } = await probe.ask(repository, digest, { auth, ...question });
     return status === 200 ? { kind: "granted", sizeBytes } : { kind: "refused", status };
   } catch (err: unknown) {
     if (err instanceof RegistryUnreachable) throw err;
-    throw new RightUnanswered(`who may have ${digest} was not answered in ${timeoutMs} ms`, { cause: err });
+    throw new RightUnanswered(`who may have ${digest} was not answered in time`, { cause: err });
   }
-}
-
-/** A blob that the upstream was asked for in a puller's own request. */
-export interface AskedBlob {
-  readonly puller: Puller;
-  readonly repository: string;
-  /** As it was written; only of sha256 anything is remembered. */
-  readonly digest: Digest | string;
-}
-
-/** Remember what the upstream's answer to a puller's own request says about its right, so that it is not asked again. */
-export function learnRight(
-  rights: Pick<Rights, "granted" | "refused">,
-  { puller: { identity }, repository, digest: text }: AskedBlob,
-  status: number,
-  sizeBytes?: number,
-): void {
-  const digest = parseSha256(text);
-  if (!digest) return;
-  if (status === 200 || status === 206) rights.granted(identity, repository, digest, sizeBytes);
-  else if (refusals.has(status)) rights.refused(identity, repository, digest);
 }

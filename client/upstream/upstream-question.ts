@@ -3,7 +3,8 @@
  */
 import type { Readable } from "node:stream";
 import { RegistryUnreachable } from "#oci/errors.ts";
-import type { HeadTimeouts, Question, Upstream, UpstreamReply } from "./upstream.ts";
+import { UpstreamWait, type WaitOptions, within } from "../registries/upstream-wait.ts";
+import type { Question, Upstream, UpstreamReply } from "./upstream.ts";
 
 /** The upstream has not begun to answer in time; asked for longer, it may. */
 export class UpstreamSilent extends RegistryUnreachable {
@@ -29,74 +30,38 @@ export type Ask = (question: Question, inItsPlace: InItsPlace, onLate?: OnLate) 
 /** Called with an answer that came after the cache's; without its body. */
 export type OnLate = (reply: Pick<UpstreamReply, "status" | "headers">) => void;
 
-const silenceMs = 30_000;
-const lateMs = 30_000;
-/** Questions at a time whose answers are late; beyond that they are broken off. */
-const maxLate = 32;
+export interface AskOptions extends WaitOptions {
+  /** How long an answer may take when nothing else can answer, but a GET follows the HEAD. @defaultValue 10000 */
+  readonly aloneMs?: number | undefined;
+}
 
-/** Times, and `now` in milliseconds for tests. */
-type AskOptions = { readonly [K in keyof HeadTimeouts]?: number | undefined } & { readonly now?: () => number };
-
-export function createAsk(upstream: Upstream, options: AskOptions = {}): Ask {
-  const { aloneMs = 10_000, withCacheMs = 4_000, afterSilenceMs = 1_000, now = () => performance.now() } = options;
-  let silentUntilMs = Number.NEGATIVE_INFINITY;
-  let late = 0;
-
-  const timeoutOf = (inItsPlace: InItsPlace): number | undefined => {
-    if (inItsPlace === "none") return undefined;
-    if (inItsPlace === "another request") return aloneMs;
-    return now() < silentUntilMs ? Math.min(afterSilenceMs, withCacheMs) : withCacheMs;
-  };
-
-  /** Whatever comes of it: its puller has been answered without. */
-  const hearLate = async (answer: Promise<UpstreamReply>, gone: AbortSignal, onLate: OnLate) => {
-    late += 1;
-    try {
-      const reply = await answer;
-      silentUntilMs = Number.NEGATIVE_INFINITY;
-      discard(reply.body);
-      onLate(reply);
-    } catch {
-      // A pull asks many things: they need not all wait for long. That it is slow proves nothing.
-      if (!gone.aborted) silentUntilMs = now() + silenceMs;
-    } finally {
-      late -= 1;
-    }
-  };
+export function createAsk(upstream: Upstream, { aloneMs = 10_000, ...options }: AskOptions = {}): Ask {
+  const wait = new UpstreamWait(options);
 
   return async (question, inItsPlace, onLate = () => {}) => {
     const { signal: gone } = question;
-    const timeoutMs = timeoutOf(inItsPlace);
     const over = new AbortController();
-    const answer = upstream.ask({ ...question, signal: AbortSignal.any([gone, over.signal]) });
-    const reply = await (timeoutMs === undefined ? answer : within(answer, timeoutMs)).catch((err: unknown) => {
+    const answer = wait.watch(upstream.ask({ ...question, signal: AbortSignal.any([gone, over.signal]) }));
+    const timeoutMs = inItsPlace === "cache" ? wait.nextMs : aloneMs;
+    const soon = {
+      none: () => answer,
+      "another request": () => within(answer, timeoutMs),
+      cache: () => wait.inTime(answer, over, gone),
+    }[inItsPlace];
+    const reply = await soon().catch((err: unknown) => {
       gone.throwIfAborted();
       throw err;
     });
-    if (reply !== undefined) {
-      silentUntilMs = Number.NEGATIVE_INFINITY;
-      return reply;
-    }
-    if (inItsPlace === "cache" && late < maxLate) {
-      const timer = setTimeout(() => over.abort(), lateMs).unref();
-      void hearLate(answer, gone, onLate).finally(() => clearTimeout(timer));
-    } else {
-      answer.catch(() => {}); // of our own abort
-      over.abort();
-    }
-    throw new UpstreamSilent(timeoutMs!);
+    if (reply !== undefined) return reply;
+    if (inItsPlace === "another request") over.abort();
+    answer
+      .then((late) => {
+        discard(late.body);
+        onLate(late);
+      })
+      .catch(() => {}); // its puller has been answered without
+    throw new UpstreamSilent(timeoutMs);
   };
-}
-
-/** Undefined when it takes longer. */
-async function within<T>(answer: Promise<T>, timeoutMs: number): Promise<T | undefined> {
-  const late = Promise.withResolvers<undefined>();
-  const timer = setTimeout(late.resolve, timeoutMs, undefined);
-  try {
-    return await Promise.race([answer, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** Whether an answer says that the registry, not the question, is at fault, or that nothing more is answered today. */

@@ -55,13 +55,3 @@ export interface Upstream {
    */
   pass(context: RequestContext): Promise<number | undefined>;
 }
-
-/** How long the upstream may take to begin an answer, in milliseconds. */
-export interface HeadTimeouts {
-  /** When nothing else can answer: then a GET follows a HEAD that stayed silent. @defaultValue 10000 */
-  readonly aloneMs: number;
-  /** When the cache can answer instead (`--tag-timeout`). @defaultValue 4000 */
-  readonly withCacheMs: number;
-  /** The same, for 30 s after it was silent for half a minute, or could not be connected to. @defaultValue 1000 */
-  readonly afterSilenceMs: number;
-}

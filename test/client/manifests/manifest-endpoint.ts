@@ -11,8 +11,7 @@ import { createPingRoute } from "#client/manifests/ping-route.ts";
 import type { OfflinePolicy } from "#client/registries/client-config.ts";
 import { createClientMetrics } from "#client/status/metrics.ts";
 import { createProxy } from "#client/upstream/proxy.ts";
-import type { HeadTimeouts } from "#client/upstream/upstream.ts";
-import { createAsk } from "#client/upstream/upstream-question.ts";
+import { type AskOptions, createAsk } from "#client/upstream/upstream-question.ts";
 import { parseManifestPath } from "#oci/reference.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
 import { contextFor } from "../puller.ts";
@@ -36,11 +35,11 @@ export interface ManifestEndpointOptions extends Partial<ManifestServices> {
   /** @defaultValue registry.test */
   readonly registry?: string;
   readonly hidesChallenges?: boolean;
-  readonly timeouts?: Partial<HeadTimeouts>;
+  readonly timeouts?: AskOptions;
 }
 
 /** Timeouts for upstreams that never answer; a test in which they should answer must not race against these. */
-export const impatient: HeadTimeouts = { aloneMs: 150, withCacheMs: 100, afterSilenceMs: 30 };
+export const impatient: AskOptions = { aloneMs: 150, withCacheMs: 100, afterSilenceMs: 30 };
 
 /** Start one on a free port; its registry is called `registry.test`. */
 export async function startManifestEndpoint(

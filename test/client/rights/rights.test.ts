@@ -1,5 +1,4 @@
 import { Readable } from "node:stream";
-import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { createRights, type RightsOptions } from "#client/rights/rights.ts";
 import { RegistryUnreachable } from "#oci/registry-client.ts";
@@ -132,38 +131,6 @@ test("what was granted as remembered is asked again as soon as the upstream is b
   upstream.status = undefined;
   await rights.ask(by("Basic a"), ref);
   upstream.status = 403;
-  expect(await rights.ask(by("Basic a"), ref)).toEqual({ kind: "refused", status: 403 });
-});
-
-test("an upstream that stays silent is waited for only briefly when a right is remembered", async () => {
-  const upstream = new Upstream();
-  const { rights, aLongTime } = rightsOf(upstream);
-  await rights.ask(by("Basic a"), ref);
-  aLongTime();
-  upstream.status = undefined;
-  await rights.ask(by("Basic a"), ref);
-  upstream.headBlob = (_repository, _digest, { signal }: { auth: object; signal?: AbortSignal }) =>
-    new Promise((_, reject) => signal!.addEventListener("abort", () => reject(signal!.reason)));
-  const began = performance.now();
-  expect(await rights.ask(by("Basic a"), ref)).toMatchObject({ kind: "granted", offline: true });
-  expect(performance.now() - began).toBeLessThan(2_500);
-});
-
-test("an upstream that is only slow, after a silence, is given its time again", async () => {
-  const upstream = new Upstream();
-  const { rights, aLongTime, clock } = rightsOf(upstream);
-  await rights.ask(by("Basic a"), ref);
-  aLongTime();
-  upstream.status = undefined;
-  for (let round = 0; round < 4; round++) {
-    await rights.ask(by("Basic a"), ref);
-    clock.nowMs += 8_000;
-  }
-  upstream.headBlob = async () => {
-    await delay(1_200);
-    upstream.status = 403;
-    return { status: 403, headers: { "content-length": "0" } };
-  };
   expect(await rights.ask(by("Basic a"), ref)).toEqual({ kind: "refused", status: 403 });
 });
 
