@@ -35,6 +35,8 @@ interface OpenLine {
 
 /** A puller that reads in ranges asks for the next one within this time. */
 const quietMs = 1_000;
+/** One that has dropped its first request on purpose may compute before it begins with ranges. */
+const droppedMs = 5_000;
 /** Lines that wait for more; beyond these none waits. */
 const maxOpen = 1_000;
 const maxFailures = 5;
@@ -60,7 +62,7 @@ export class BlobLines {
       add(line, part);
       if (line.live > 0) return;
       const waits = part.isPart && this.#open.size <= maxOpen;
-      if (waits) line.timer = setTimeout(() => this.#write(key, line), quietMs).unref();
+      if (waits) line.timer = setTimeout(() => this.#write(key, line), waitOf(line)).unref();
       else this.#write(key, line);
     };
   }
@@ -90,6 +92,10 @@ export class BlobLines {
     if (outcome === "broken") log.warn(fields, "blob broken off");
     else log.info(fields, outcome === "complete" ? "blob served" : "blob not served");
   }
+}
+
+function waitOf({ outcome }: OpenLine): number {
+  return outcome === "cancelled" ? droppedMs : quietMs;
 }
 
 function newLine(log: OpenLine["log"], blob: OpenLine["blob"]): OpenLine {
