@@ -43,7 +43,7 @@ const inMemory = () => ({ windows: new WindowBudget(16 * 1024 * 1024, 4), slowRe
 export async function openClient(parts: ClientParts): Promise<Client> {
   const { store, log, metrics } = parts;
   const pulls = new PullLog({
-    onPull: () => metrics.pulls.inc(),
+    begun: metrics.pulls,
     onEnd(pull) {
       logPull(log, pull);
       if (pull.outcome === "failed" || pull.whyNotNdn !== null) parts.status?.health?.look();
@@ -54,7 +54,7 @@ export async function openClient(parts: ClientParts): Promise<Client> {
   const cache = new ManifestCache({ contents });
   const index = store && (await openIndexFile({ directory: store.directory, cache, log }));
   const fetches = store
-    ? new SharedFetches(store, log, (running) => metrics.fetchesInFlight.set(running))
+    ? new SharedFetches(store, log, metrics.fetchesInFlight)
     : new SharedFetches(noStore, log, undefined, inMemory());
   const hedges = new Semaphore(maxHedges);
   const closing = new AsyncDisposableStack();

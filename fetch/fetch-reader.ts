@@ -122,7 +122,7 @@ interface Span {
  */
 export class ByteOrigins {
   readonly #spans: Span[] = [];
-  /** What those for whom it was fetched have taken. */
+  /** What has been taken by those who were the first to. */
   readonly #taken = new IntervalSet();
   #endBytes = 0;
 
@@ -154,20 +154,25 @@ export class ByteOrigins {
     while (reader.position < end) {
       const at = reader.position;
       const span = this.#spans.find((candidate) => candidate.end > at);
-      const isOwn = span !== undefined && this.#isOwn(span, at, reader);
-      const takenUntil = this.#taken.endFrom(at);
-      const change = takenUntil > at ? takenUntil : this.#taken.nextFrom(at);
-      const until = Math.min(end, span?.end ?? end, change);
-      if (isOwn) this.#taken.add(at, until);
-      yield { source: isOwn ? span.source : "store", bytes: bytes.subarray(at - start, until - start) };
+      // Of what is fetched for one reader alone its position says what it has taken; all else is noted.
+      const isOwn = span?.fetchedFor === reader && !reader.isPart;
+      const isFirst = !isOwn && span !== undefined && this.#isFirst(span, at, reader);
+      const until = Math.min(end, span?.end ?? end, isOwn ? end : this.#nextChange(at));
+      if (isFirst) this.#taken.add(at, until);
+      yield { source: isOwn || isFirst ? span.source : "store", bytes: bytes.subarray(at - start, until - start) };
       reader.position = until;
     }
   }
 
-  #isOwn({ fetchedFor }: Span, at: number, reader: OriginReader): boolean {
-    if (fetchedFor === reader && !reader.isPart) return true;
+  #isFirst({ fetchedFor }: Span, at: number, reader: OriginReader): boolean {
     const isForAnyPart = fetchedFor.isPart && reader.isPart;
     const isOrphaned = fetchedFor.hasLeft && at >= fetchedFor.position;
     return (isForAnyPart || isOrphaned) && this.#taken.endFrom(at) === at;
+  }
+
+  /** Where what is taken from `at` on ends, or begins. */
+  #nextChange(at: number): number {
+    const takenUntil = this.#taken.endFrom(at);
+    return takenUntil > at ? takenUntil : this.#taken.nextFrom(at);
   }
 }

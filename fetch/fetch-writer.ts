@@ -5,14 +5,16 @@
  * Writes while the next bytes are being fetched: what comes during a write is collected and written in one piece, which
  * saves one trip to the thread pool per 64 KiB chunk of an upstream's body.
  */
+import type { Logger } from "pino";
 import { ChangeNotifier } from "#base/waiting.ts";
 import { BlobCorrupt, type BlobSource, type SourceName } from "#blob/source.ts";
-import type { VerifiedRead } from "#blob/verify.ts";
-import type { BlobWriter } from "#store/store-port.ts";
+import { collectBytes, type VerifiedRead } from "#blob/verify.ts";
+import type { Digest } from "#oci/digest.ts";
+import type { BlobStorePort, BlobWriter, CachedBlob } from "#store/store-port.ts";
 import { BufferRing, bufferBytes } from "./buffer-ring.ts";
-import type { PartialSource } from "./fetch-file.ts";
 import type { FetchReader } from "./fetch-reader.ts";
 import type { InFlightBlob } from "./in-flight-blob.ts";
+import type { PartialSource } from "./partial-source.ts";
 
 /** One read of the blob, as the writer needs it. */
 export interface WrittenRead {
@@ -146,4 +148,55 @@ function trustedOf(sources: readonly BlobSource[]): ReadonlySet<SourceName> {
   for (const { name } of sources) trusted.add(name);
   for (const { name, isVerified } of sources) if (!isVerified) trusted.delete(name);
   return trusted.add("upstream");
+}
+
+/** Where failures of the store are logged; they do not stop a fetch. */
+export type FetchLog = Pick<Logger, "warn">;
+
+/** The file of an earlier fetch that broke off; small blobs are fetched from the start. */
+export async function resumeFile(store: BlobStorePort, digest: Digest, log: FetchLog): Promise<BlobWriter | undefined> {
+  const left = store.partial(digest);
+  if (!left || left.writtenBytes === 0 || left.sizeBytes <= collectBytes) return undefined;
+  const file = await beginFile(store, digest, left.sizeBytes, log);
+  if (!file || file.writtenBytes > 0) return file;
+  await closeFile(file, false, log);
+  return undefined;
+}
+
+/** An empty file; undefined when there is no room. What an earlier fetch left is thrown away: it has not been hashed. */
+export async function newFile(
+  store: BlobStorePort,
+  digest: Digest,
+  sizeBytes: number,
+  log: FetchLog,
+): Promise<BlobWriter | undefined> {
+  for (let tries = 0; tries < 2; tries++) {
+    const file = await beginFile(store, digest, sizeBytes, log);
+    if (!file || file.writtenBytes === 0) return file;
+    await closeFile(file, false, log);
+  }
+  return undefined;
+}
+
+/** Close; a failure is only logged, there is nothing to be done about it. @param keep - Whether a blob that is not whole stays. */
+export async function closeFile(file: BlobWriter | CachedBlob, keep: boolean, log: FetchLog): Promise<void> {
+  try {
+    await file.close(keep);
+  } catch (err: unknown) {
+    log.warn({ err, digest: file.digest }, "a stored blob could not be closed");
+  }
+}
+
+async function beginFile(
+  store: BlobStorePort,
+  digest: Digest,
+  sizeBytes: number,
+  log: FetchLog,
+): Promise<BlobWriter | undefined> {
+  try {
+    return await store.begin(digest, sizeBytes);
+  } catch (err: unknown) {
+    log.warn({ err, digest }, "the store cannot begin a blob");
+    return undefined;
+  }
 }

@@ -7,12 +7,12 @@ import { collectBytes, openVerified } from "#blob/verify.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { BlobStorePort, BlobWriter, CachedBlob } from "#store/store-port.ts";
 import type { WindowBudget } from "./broadcast-window.ts";
-import { closeFile, type FetchLog, newFile, PartialSource, resumeFile, withoutRestMissing } from "./fetch-file.ts";
 import { type FetchReader, FetchReaders, type SharedFetchOptions } from "./fetch-reader.ts";
-import { FetchWriter } from "./fetch-writer.ts";
+import { closeFile, type FetchLog, FetchWriter, newFile, resumeFile } from "./fetch-writer.ts";
 import type { FetchedBlob, FetchRequest } from "./fetcher.ts";
 import { InFlightBlob } from "./in-flight-blob.ts";
 import { Lingering } from "./lingering.ts";
+import { PartialSource, withoutRestMissing } from "./partial-source.ts";
 
 const never = new AbortController().signal;
 
@@ -120,7 +120,6 @@ export class SharedFetch {
 
   /** The blob may have come into the store since the caller looked. */
   async #openCached(): Promise<boolean> {
-    if (!this.#store.has(this.digest)) return false;
     this.#cached = await this.#store.open(this.digest).catch(() => undefined);
     if (!this.#cached) return false;
     const inFlight = new InFlightBlob(this.#cached.sizeBytes, this.#cached, this.readers);

@@ -6,9 +6,9 @@ import { openVerified } from "#blob/verify.ts";
 import type { Digest } from "#oci/digest.ts";
 import { type RangeRequest, resolveRange } from "#oci/range.ts";
 import type { BlobStorePort } from "#store/store-port.ts";
-import type { FetchLog } from "./fetch-file.ts";
 import type { FetchReader, SharedFetchOptions } from "./fetch-reader.ts";
 import { type FetchingRegistry, FetchScopes } from "./fetch-scopes.ts";
+import type { FetchLog } from "./fetch-writer.ts";
 import { type FetchedBlob, type Fetcher, type FetchRequest, partOf } from "./fetcher.ts";
 import { ScatteredReads } from "./scattered-reads.ts";
 import { SharedFetch } from "./shared-fetch.ts";
@@ -31,7 +31,7 @@ const openReach = { bytes: 64 * 1024 * 1024, seconds: 2 };
 export class SharedFetches implements Fetcher {
   readonly #store: BlobStorePort;
   readonly #log: FetchLog;
-  readonly #onCount: (running: number) => void;
+  readonly #count: { set(running: number): void };
   readonly #options: SharedFetchOptions;
   readonly #scopes: FetchScopes;
   readonly #registry: FetchingRegistry | undefined;
@@ -44,20 +44,20 @@ export class SharedFetches implements Fetcher {
   readonly #all = new Map<SharedFetch, Promise<void>>();
 
   /**
-   * @param onCount - Called with the number of fetches that run, those of all registries, whenever that changes.
+   * @param count - Set to the number of fetches that run, those of all registries, whenever that changes.
    * @param scope - Given by `of`.
    */
   constructor(
     store: BlobStorePort,
     log: FetchLog,
-    onCount: (running: number) => void = () => {},
+    count: { set(running: number): void } = { set: () => {} },
     options: SharedFetchOptions = {},
     scope?: { readonly scopes: FetchScopes; readonly registry: FetchingRegistry },
   ) {
     this.#store = store;
     this.#scattered = new ScatteredReads(store);
     this.#log = log;
-    this.#onCount = onCount;
+    this.#count = count;
     this.#options = options;
     this.#scopes = scope?.scopes ?? new FetchScopes();
     this.#registry = scope?.registry;
@@ -69,7 +69,7 @@ export class SharedFetches implements Fetcher {
    */
   of(registry: FetchingRegistry): SharedFetches {
     const scope = { scopes: this.#scopes, registry };
-    const fetches = new SharedFetches(this.#store, this.#log, this.#onCount, this.#options, scope);
+    const fetches = new SharedFetches(this.#store, this.#log, this.#count, this.#options, scope);
     this.#scopes.registries.add(registry.registry);
     this.#inside.add(fetches);
     return fetches;
@@ -203,11 +203,11 @@ export class SharedFetches implements Fetcher {
     const { digest } = request.blob;
     const fetch = new SharedFetch(this.#storeFor(request), digest, this.#log, this.#options);
     this.#running.set(digest, fetch);
-    this.#onCount(++this.#scopes.running);
+    this.#count.set(++this.#scopes.running);
     void fetch.ended.then(() => {
       this.#running.delete(digest);
       this.#scattered.forget(digest);
-      this.#onCount(--this.#scopes.running);
+      this.#count.set(--this.#scopes.running);
     });
     return fetch;
   }

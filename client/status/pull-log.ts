@@ -35,8 +35,8 @@ export interface ManifestAnswer {
 
 /** Who is notified of pulls. */
 export interface PullLogOptions {
-  /** A pull has begun. */
-  readonly onPull?: () => void;
+  /** Counts pulls that have begun. */
+  readonly begun?: { inc(): void };
   /** A pull is over: all has come, or nothing more is asked for. Called again when it continues after that. */
   readonly onEnd?: (pull: PullView) => void;
   /** For tests. */
@@ -183,7 +183,7 @@ export class PullLog {
   #count(pull: Pull): void {
     if (pull.hasRead) return;
     pull.hasRead = true;
-    this.#options.onPull?.();
+    this.#options.begun?.inc();
   }
 
   #waitForEnd(pull: Pull): void {

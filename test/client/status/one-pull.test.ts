@@ -11,7 +11,7 @@ afterEach(() => void vi.useRealTimers());
 function startLog() {
   const ended: PullView[] = [];
   let begun = 0;
-  const log = new PullLog({ onPull: () => void begun++, onEnd: (pull) => ended.push(pull) });
+  const log = new PullLog({ begun: { inc: () => void begun++ }, onEnd: (pull) => ended.push(pull) });
   const ask = (reference: string, more: { status?: number; method?: string; client?: string } = {}) =>
     askManifest(log, { ...puller, reference, status: 200, ...more });
   const blob = (digit: string) => beginBlob(log, { ...puller, digest: digestOf(digit) });

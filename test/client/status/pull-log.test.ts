@@ -12,9 +12,7 @@ function startLog() {
   let begun = 0;
   const log = new PullLog({
     clock,
-    onPull: () => {
-      begun++;
-    },
+    begun: { inc: () => void begun++ },
   });
   return { log, clock, begun: () => begun };
 }

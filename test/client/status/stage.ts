@@ -36,7 +36,7 @@ export async function startStatus(access: StatusAccess = {}): Promise<StatusStag
   const metrics = createClientMetrics(new Registry());
   const clock = { ms: 0 };
   const pulls = new PullLog({
-    onPull: () => metrics.pulls.inc(),
+    begun: metrics.pulls,
     clock: { now: () => performance.now() + clock.ms, date: () => Date.now() + clock.ms },
   });
   const stage = {
