@@ -43,13 +43,14 @@ function shortDigest(digest: string): string {
 function imageLines(images: NonNullable<Listing["images"]>): string[] {
   if (images.length === 0) return [];
   const rows = images.map((image) => [
-    image.name.replace(/(@sha256:[a-f0-9]{12}).*/, "$1"),
+    image.repository,
+    image.tag ?? "<none>",
     shortDigest(image.digest),
     sizeOf(image),
     image.lastUsedAt,
     image.isPinned ? "pinned" : "",
   ]);
-  const all = [["IMAGE", "DIGEST", "SIZE", "LAST USED", ""], ...rows];
+  const all = [["REPOSITORY", "TAG", "DIGEST", "SIZE", "LAST USED", ""], ...rows];
   const widths = all[0]!.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
   return all.map((row) =>
     row

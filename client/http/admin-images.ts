@@ -10,6 +10,9 @@ import { streamLines } from "./json-lines.ts";
 export interface ImageInfo {
   /** `<registry>/<repository>:<tag>`, or `@<digest>` where no tag means it. */
   readonly name: string;
+  /** `<registry>/<repository>`. */
+  readonly repository: string;
+  readonly tag: string | undefined;
   readonly digest: string;
   /** Of all that is known to belong to it. */
   readonly sizeBytes: number;

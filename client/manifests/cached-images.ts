@@ -44,7 +44,7 @@ export class CachedImages {
 
   /** All images, last used first. */
   async list(): Promise<CachedImage[]> {
-    return (await this.#trees()).map(({ key: _key, tag: _tag, sizes: _sizes, ...image }) => image);
+    return (await this.#trees()).map(({ sizes: _sizes, ...image }) => image);
   }
 
   /**
@@ -59,11 +59,15 @@ export class CachedImages {
     const tree = theOne(text, found);
     if (tree.isPinned) throw isPinned(tree.name);
     const others = trees.filter((other) => other !== tree);
-    const [ofOthers, ofNeighbours] = [digestsIn(others), digestsIn(others.filter(({ key }) => key === tree.key))];
+    const [ofOthers, ofNeighbours] = [
+      digestsIn(others),
+      digestsIn(others.filter(({ repository }) => repository === tree.repository)),
+    ];
     const goes = tree.blobs.filter((digest) => !ofOthers.has(digest));
     const removed = { name: tree.name, ...this.#count(goes) };
-    if (tree.tag !== undefined) this.#cache.forgetTag(tree.key, tree.tag);
-    for (const digest of tree.blobs) if (!ofNeighbours.has(digest)) await this.#cache.forgetDigest(tree.key, digest);
+    if (tree.tag !== undefined) this.#cache.forgetTag(tree.repository, tree.tag);
+    for (const digest of tree.blobs)
+      if (!ofNeighbours.has(digest)) await this.#cache.forgetDigest(tree.repository, digest);
     for (const digest of goes) await this.#store.delete(digest);
     return removed;
   }
@@ -84,7 +88,7 @@ export class CachedImages {
       throw new RegistryError("DENIED", `${tree.name} is not pinned: ${why}`, { status: 409 });
     }
     await writtenDown(pins.pin(tree.name, tree.blobs));
-    const { key: _key, tag: _tag, sizes: _sizes, ...image } = tree;
+    const { sizes: _sizes, ...image } = tree;
     return { ...image, isPinned: true };
   }
 

@@ -12,6 +12,10 @@ import { digestName, type RepositoryKey, tagName } from "./manifest-names.ts";
 export interface CachedImage {
   /** `<registry>/<repository>:<tag>`, or `@<digest>` for a manifest that no tag means and that belongs to no other. */
   readonly name: string;
+  /** `<registry>/<repository>`. */
+  readonly repository: RepositoryKey;
+  /** Undefined where no tag means it. */
+  readonly tag: string | undefined;
   /** Of its manifest or index; of those that a tag means, the one seen last. */
   readonly digest: Digest;
   /** Of all that is known to belong to it: of an index the platforms whose manifests are cached. */
@@ -26,8 +30,6 @@ export interface CachedImage {
 
 /** The same with all that belongs to it. */
 export interface ImageTree extends CachedImage {
-  readonly key: RepositoryKey;
-  readonly tag: string | undefined;
   /** Its blobs with their sizes, as the manifests claim them. */
   readonly sizes: ReadonlyMap<Digest, number>;
 }
@@ -54,7 +56,7 @@ export async function imageTrees(cache: ManifestCache, store: LookedAt): Promise
     if (ofTags.has(name)) continue;
     const tree = await reader.read(manifest.key, undefined, [manifest]);
     untagged.push(tree);
-    for (const digest of tree.blobs) if (digest !== tree.digest) ofIndexes.add(digestName(tree.key, digest));
+    for (const digest of tree.blobs) if (digest !== tree.digest) ofIndexes.add(digestName(tree.repository, digest));
   }
   const all = [...tagged, ...untagged.filter(({ name }) => !ofIndexes.has(name))];
   return all.sort((a, b) => b.lastUsedAt - a.lastUsedAt);
@@ -76,7 +78,7 @@ export function digestsIn(trees: readonly ImageTree[]): Set<Digest> {
 }
 
 function namesIn(trees: readonly ImageTree[]): Set<string> {
-  return new Set(trees.flatMap(({ key, blobs }) => blobs.map((digest) => digestName(key, digest))));
+  return new Set(trees.flatMap(({ repository, blobs }) => blobs.map((digest) => digestName(repository, digest))));
 }
 
 class TreeReader {
@@ -97,7 +99,7 @@ class TreeReader {
     const name = tag === undefined ? digestName(key, digest) : tagName(key, tag);
     const cached = [...sizes].filter(([one]) => this.#store.has(one)).map(([, size]) => size);
     return {
-      ...{ key, tag, name, digest, sizes },
+      ...{ name, repository: key, tag, digest, sizes },
       blobs: [...sizes.keys()],
       sizeBytes: sumOf([...sizes.values()]),
       cachedBytes: sumOf(cached),

@@ -41,11 +41,12 @@ describe.each([
     const { stdout, stderr, status } = await cache("ls");
     expect([status, stderr]).toEqual([0, ""]);
     const [head, ...rows] = stdout.trimEnd().split("\n");
-    expect(head).toMatch(/^IMAGE +DIGEST +SIZE +LAST USED$/);
+    expect(head).toMatch(/^REPOSITORY +TAG +DIGEST +SIZE +LAST USED$/);
     expect(rows).toHaveLength(3);
     const row = rows.find((line) => line.includes("team/app"));
     expect(row!.split(/ {2,}/)).toEqual([
-      `${stage.host}/team/app:1.0`,
+      `${stage.host}/team/app`,
+      "1.0",
       app.manifest.slice(7, 19),
       "118 KiB",
       expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
@@ -76,7 +77,7 @@ describe.each([
     await twoImages(isRunning);
     const name = `${stage.host}/team/app:1.0`;
     expect((await cache("pin", "app:1.0")).stdout).toBe(`${name} is pinned: 118 KiB\n`);
-    expect((await cache("ls")).stdout).toMatch(/app:1\.0 .* pinned\n/);
+    expect((await cache("ls")).stdout).toMatch(/app +1\.0 .* pinned\n/);
     const refused = await cache("rm", "app:1.0");
     expect([refused.status, refused.stderr]).toEqual([1, `ndn-registry: ${name} is pinned: unpin it first\n`]);
     expect((await cache("prune", "--to", "0")).stdout).toMatch(/^3 blobs removed, 20\.\d KiB freed\n$/);

@@ -31,7 +31,7 @@ describeWith([...wholePathPrograms, "skopeo", "busybox"], "cache add", () => {
     expect(await blobBytes(path.client)).toEqual({ ndn: 0, upstream: 0, store: 0 }); // no puller has had any yet
     await path.client.process.stop();
     await path.registry.process.stop();
-    expect(await cache("ls")).toMatch(new RegExp(`${path.registry.host}/${repository}:latest .* pinned\n1 image, `));
+    expect(await cache("ls")).toMatch(new RegExp(`${path.registry.host}/${repository} +latest .* pinned\n1 image, `));
     expect(await cache("prune", "--to", "0")).toBe("0 blobs removed, 0 B freed\n");
 
     const again = ["--name", prefix, "--uplink", `unix://${path.socket}`, "--upstream", path.registry.url];

@@ -25,7 +25,12 @@ test("images are listed by name with what is cached of them, last used first, an
   const { first, app, web } = await twoImages();
   const { images, blobs } = await stage.list();
   expect(images.map(({ name }) => name)).toEqual([web, app]);
-  expect(images[1]).toMatchObject({ digest: first.manifest, isPinned: false });
+  expect(images[1]).toMatchObject({
+    repository: `${stage.host}/team/app`,
+    tag: "1.0",
+    digest: first.manifest,
+    isPinned: false,
+  });
   expect(images[1]!.cachedBytes).toBe(images[1]!.sizeBytes);
   expect(images[1]!.sizeBytes).toBeGreaterThan(120_000);
   expect(blobs).toHaveLength(7);
