@@ -1,7 +1,6 @@
 /** One question to a token service. */
-import { promisify } from "node:util";
-import { brotliDecompress, gunzip, inflate } from "node:zlib";
 import type { Dispatcher } from "undici";
+import { decoded } from "./content-coding.ts";
 import type { Credentials, IdentityToken, PasswordLogin } from "./credentials.ts";
 import { RegistryUnreachable, unreachable } from "./errors.ts";
 import { redirectStatuses, webUrl } from "./redirect.ts";
@@ -54,11 +53,18 @@ export async function fetchToken(
   const request = isOauth ? formRequest(query, credentials) : queryRequest(query, credentials);
   const began = performance.now();
   try {
-    const { statusCode: status, headers, body } = await ask(dispatcher, request, AbortSignal.timeout(timeoutMs));
-    const bytes = await readBytes(body);
-    if (status >= 400 && status < 500 && status !== 429) return undefined;
-    if (status < 200 || status > 299) throw new RegistryUnreachable(`${where} answers ${status}`);
-    const { value, lifetimeMs } = parseToken(await decoded(bytes, headers["content-encoding"]));
+    const signal = AbortSignal.timeout(timeoutMs);
+    const answer = await ask(dispatcher, request, signal);
+    const { statusCode: status } = answer;
+    if (status < 200 || status > 299) {
+      await answer.body.dump({ limit: maxAnswerBytes, signal });
+      if (status >= 400 && status < 500 && status !== 429) return undefined;
+      throw new RegistryUnreachable(`${where} answers ${status}`);
+    }
+    // Some services encode whatever is accepted.
+    const body = decoded(answer);
+    if (!body) throw new Error(`answer is encoded as ${answer.headers["content-encoding"]}`);
+    const { value, lifetimeMs } = parseToken(await readText(body));
     return { value, lifetimeMs: lifetimeMs - (performance.now() - began) };
   } catch (err: unknown) {
     throw unreachable(where, err);
@@ -121,7 +127,7 @@ function formRequest({ realm, service, scopes }: TokenQuery, { identityToken }: 
   return { url: realm, method: "POST", headers, body: form.toString(), isSecret: true };
 }
 
-async function readBytes(body: AsyncIterable<Buffer>): Promise<Buffer> {
+async function readText(body: AsyncIterable<Buffer>): Promise<string> {
   const pieces: Buffer[] = [];
   let size = 0;
   for await (const piece of body) {
@@ -129,23 +135,7 @@ async function readBytes(body: AsyncIterable<Buffer>): Promise<Buffer> {
     if (size > maxAnswerBytes) throw new Error(`answer is longer than ${maxAnswerBytes} bytes`);
     pieces.push(piece);
   }
-  return Buffer.concat(pieces);
-}
-
-const decoders = {
-  gzip: promisify<Buffer, object, Buffer>(gunzip),
-  "x-gzip": promisify<Buffer, object, Buffer>(gunzip),
-  deflate: promisify<Buffer, object, Buffer>(inflate),
-  br: promisify<Buffer, object, Buffer>(brotliDecompress),
-} as const;
-
-/** Some services encode whatever is accepted (RFC 9110 § 8.4.1). @throws Error for a coding that is not known. */
-async function decoded(bytes: Buffer, coding: string | string[] = "identity"): Promise<string> {
-  const name = String(coding).trim().toLowerCase();
-  if (name === "identity" || name === "") return bytes.toString();
-  const decode = Object.hasOwn(decoders, name) ? decoders[name as keyof typeof decoders] : undefined;
-  if (decode === undefined) throw new Error(`answer is encoded as "${name}"`);
-  return (await decode(bytes, { maxOutputLength: maxAnswerBytes })).toString();
+  return Buffer.concat(pieces).toString();
 }
 
 function parseToken(text: string): Token {

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
-import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { Agent, MockAgent } from "undici";
 import { afterAll, expect, test } from "vitest";
 import type { Credentials } from "#oci/credentials.ts";
@@ -95,6 +95,7 @@ test.each([
   ["X-GZIP", gzipSync],
   ["deflate", deflateSync],
   ["br", brotliCompressSync],
+  ["zstd", zstdCompressSync],
   ["identity", (bytes: Buffer) => bytes],
 ] as const)("an answer that is encoded as %s is read", async (coding, encode) => {
   await using service = await startUpstream((_, response) => {
@@ -104,9 +105,9 @@ test.each([
 });
 
 test.each([
-  ["gzip", gzipSync(Buffer.alloc(100 << 20)), /larger than|memory|buffer/i],
+  ["gzip", gzipSync(Buffer.alloc(100 << 20)), /longer than 1048576 bytes/],
   ["gzip", Buffer.from(token), /header/],
-  ["zip", Buffer.from(token), /encoded as "zip"/],
+  ["zip", Buffer.from(token), /encoded as zip/],
 ])("an answer in %s that cannot be read is a failure of the service", async (coding, bytes, reason) => {
   await using service = await startUpstream((_, response) => {
     response.writeHead(200, { "content-encoding": coding }).end(bytes);
