@@ -14,6 +14,7 @@ import { startProxy } from "#test/support/proxies/http-proxy.ts";
 import { startClient, startServer } from "#test/support/running-program.ts";
 import { useStage } from "#test/support/stage.ts";
 import { until } from "#test/support/until.ts";
+import { runExecutable } from "./executable.ts";
 
 const stage = useStage();
 let registry: URL;
@@ -97,6 +98,35 @@ test("the server reaches its registry through the proxy and trusts --registry-ca
   await until("the registry to be asked", () => proxy.seen.length > 0);
   expect(proxy.seen[0]!.line).toBe(`CONNECT ${registry.host}`);
   expect((await server.missing()).join()).not.toContain("registry.test");
+});
+
+test("the client shows a registry the certificate that --config has for it", async () => {
+  const folder = await stage.newFolder("client");
+  const [own, puller] = await Promise.all([
+    makeCertificate(folder, "own", "DNS:localhost"),
+    makeCertificate(folder, "puller", "DNS:puller.test"),
+  ]);
+  const [cert, key, ca] = [own.certFile, own.keyFile, puller.certFile].map((file) => readFileSync(file));
+  const server = createServer({ cert, key, ca, requestCert: true }, (_, response) => response.end("{}"));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const config = join(folder, "config.yaml");
+  const registryWith = (tls: string) => `registries: {"localhost:${port}": {${tls}}}\n`;
+  await writeFile(config, registryWith("ca: own.crt, cert: puller.crt, key: puller.key"), { mode: 0o600 });
+  const args = ["--config", config, "--cache-size", "0"];
+  {
+    await using client = await startClient({ folder, args, mayBeUnready: true });
+    expect((await ask(new URL(client.url), "/v2/a/tags/list")).status).toBe(200);
+  }
+  server.close();
+  server.closeAllConnections();
+  await writeFile(config, registryWith("ca: puller.key"), { mode: 0o600 });
+  const { status, stderr } = await runExecutable(["client", ...args], { cwd: folder });
+  expect(status).toBe(2);
+  expect(stderr).toMatch(
+    /--config: ca, cert and key of localhost:\d+: .*puller\.key has no certificate in PEM form\n$/,
+  );
 });
 
 test("what cannot be a proxy or an authority is an error of the options, and no login is quoted", async () => {
