@@ -63,7 +63,7 @@ export async function fetchToken(
     }
     // Some services encode whatever is accepted.
     const body = decoded(answer);
-    if (!body) throw new Error(`answer is encoded as ${answer.headers["content-encoding"]}`);
+    if (!body) throw new Error(`answer is encoded as ${String(answer.headers["content-encoding"])}`);
     const { value, lifetimeMs } = parseToken(await readText(body));
     return { value, lifetimeMs: lifetimeMs - (performance.now() - began) };
   } catch (err: unknown) {
