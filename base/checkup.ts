@@ -14,8 +14,8 @@ export interface CheckupOptions<T> {
 
 /** How long one look may take. */
 const maxMs = 2_500;
-/** What was found is taken for true so long. */
-const wellMs = 5_000;
+/** What was found is taken for true so long; by those who ask, less while something is wrong. */
+const freshMs = 5_000;
 const unwellMs = 1_000;
 /** Without being asked it looks again after this, while something is wrong: so its end is seen too. */
 const againMs = 30_000;
@@ -42,17 +42,16 @@ export class Checkup<T> {
   /** What is so now, or was so seconds ago. */
   async ask(): Promise<T> {
     const last = this.#last;
-    const looking = this.look();
+    const isUnwell = last !== undefined && !this.#options.isWell(last.found);
+    const looking = this.look(isUnwell ? unwellMs : freshMs);
     if (!last || !this.#running) return looking;
     return Promise.race([looking, delay(patienceMs, last.found, { ref: false })]);
   }
 
-  /** Look, unless that was done just now. */
-  async look(): Promise<T> {
-    const { isWell } = this.#options;
+  /** Look, unless that was done less than `maxAgeMs` ago. @defaultValue 5000 */
+  async look(maxAgeMs = freshMs): Promise<T> {
     const last = this.#last;
-    const freshMs = last && isWell(last.found) ? wellMs : unwellMs;
-    if (last && (this.#closing.signal.aborted || performance.now() - last.atMs < freshMs)) return last.found;
+    if (last && (this.#closing.signal.aborted || performance.now() - last.atMs < maxAgeMs)) return last.found;
     this.#running ??= this.#lookNow().finally(() => {
       this.#running = undefined;
     });
