@@ -3,7 +3,7 @@ import { beforeAll, expect, test } from "vitest";
 import { forgedSegments, insert } from "#test/support/link/forged-segments.ts";
 import { segmentedName } from "#test/support/ndn-consumer.ts";
 import { pushBlob } from "#test/support/oci-push.ts";
-import { randomBytesOf } from "#test/support/random-bytes.ts";
+import { digestOf, randomBytesOf } from "#test/support/random-bytes.ts";
 import { describeWith } from "#test/support/require-programs.ts";
 import { blobBytes } from "#test/support/running-program.ts";
 import { fetchBlob } from "#test/support/slow-reader.ts";
@@ -47,5 +47,23 @@ describeWith(wholePathPrograms, "forged segments in the forwarder's store", () =
     const before = await blobBytes(path.client);
     expect(await fetchBlob(path.client.url, repository, digest)).toEqual({ digest, sizeBytes, isComplete: true });
     expect(await blobBytes(path.client)).toEqual({ ...before, upstream: before.upstream + sizeBytes });
+  });
+
+  test("each of several ranges to its end is broken off, and the next try is right", patience, async () => {
+    const sizeBytes = 20_000_000;
+    const digest = await pushPoisoned(sizeBytes, [1500]);
+    const read = async (start: number) => {
+      const url = `${path.client.url}/v2/${repository}/blobs/${digest}`;
+      const answer = await fetch(url, { headers: { range: `bytes=${start}-` } });
+      return answer.arrayBuffer().then(
+        (bytes) => Buffer.from(bytes),
+        () => "broken off",
+      );
+    };
+    const starts = [0, 5_000_000, 10_000_000, 15_000_000];
+    expect(await Promise.all(starts.map(read))).toEqual(starts.map(() => "broken off"));
+    const right = (await Promise.all(starts.map(read))) as Buffer[];
+    expect(digestOf(right[0]!)).toBe(digest);
+    for (const [i, bytes] of right.entries()) expect(bytes.equals(right[0]!.subarray(starts[i]))).toBe(true);
   });
 });
