@@ -10,7 +10,7 @@ import type { BlobStorePort } from "#store/store-port.ts";
 import type { BlobHandler } from "./blobs/blob-route.ts";
 import type { BlobSources } from "./blobs/blob-sources.ts";
 import type { FetchAhead } from "./fetch-ahead.ts";
-import { isConditional, isRead } from "./http/semantics.ts";
+import { isRead } from "./http/semantics.ts";
 import type { ManifestCache } from "./manifests/manifest-cache.ts";
 import { repositoryKey } from "./manifests/manifest-names.ts";
 import type { ManifestHandler } from "./manifests/manifest-route.ts";
@@ -71,13 +71,11 @@ export function createRegistryHandler(parts: RegistryParts): { handle: RegistryH
 }
 
 async function answer(parts: RegistryParts, context: RequestContext): Promise<void> {
-  const { method, headers } = context.request;
+  const { method } = context.request;
   const [path = ""] = context.url.split("?", 1);
   const blob = parseBlobPath(path);
   const manifest = blob ? undefined : parseManifestPath(path);
-  if (blob && (method === "GET" || (method === "HEAD" && !isConditional(headers)))) {
-    return parts.answerBlob(context, blob);
-  }
+  if (blob && isRead(method)) return parts.answerBlob(context, blob);
   if (manifest && isRead(method)) return answerManifest(parts, context, manifest);
   if (isRead(method) && (path === "/v2/" || path === "/v2")) return parts.answerPing(context);
   const status = await passed(parts, context, { repository: parseUploadPath(path), manifest });

@@ -2,8 +2,8 @@ import { limitedStream } from "#blob/bandwidth.ts";
 import { isEncoded } from "#oci/content-coding.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { Patience } from "#oci/registry-client.ts";
-import { provenance, writeAll } from "../http/answers.ts";
-import { endToEnd } from "../http/semantics.ts";
+import { etagOf, provenance, sendVerdict, writeAll } from "../http/answers.ts";
+import { endToEnd, judgeConditions } from "../http/semantics.ts";
 import { learnRight } from "../rights/learn-right.ts";
 import { isFailure } from "../upstream/upstream-question.ts";
 import type { BlobRequest, PassServices } from "./blob-request.ts";
@@ -33,7 +33,7 @@ export async function passBlob(
 ): Promise<void> {
   const { request, response, repository, puller, signal, record } = blob;
   const { registry, bandwidth, rights } = services;
-  const etag = `"${digest}"`;
+  const etag = etagOf(digest);
   // The registry may know the blob by another tag than all answers here have: these conditions are met.
   const isMet = (name: string) => ["if-match", "if-range"].includes(name) && request.headers[name] === etag;
   const isPassed = (name: string) => request.headers[name] !== undefined && !isMet(name);
@@ -77,7 +77,7 @@ export async function passHead(
   patientWith: Patience | undefined,
   inItsPlace: () => Promise<boolean>,
 ): Promise<void> {
-  const { response, repository, puller, signal } = blob;
+  const { request, response, repository, puller, signal } = blob;
   const question = { auth: puller.auth, patientWith, signal };
   const { status, headers } = await registry.headBlob(repository, digest as Digest, question);
   if (isFailure(status) && (await inItsPlace())) return;
@@ -85,6 +85,8 @@ export async function passHead(
   const isBelieved = status === 200 || rights.believesHead;
   const isSaid = sizeBytes > 0 && !isEncoded(headers);
   if (isBelieved) learnRight(rights, { puller, repository, digest }, status, isSaid ? sizeBytes : undefined);
+  const verdict = status === 200 ? judgeConditions(request.headers, etagOf(digest)) : undefined;
+  if (verdict) return sendVerdict(response, verdict, { digest, source: "upstream" });
   const extra = status === 200 ? { "docker-content-digest": digest } : {};
   response.writeHead(status, { ...extra, ...endToEnd(headers), ...provenance("upstream", "bypass") }).end();
 }

@@ -7,9 +7,9 @@ import type { VerifiedRead } from "#blob/verify.ts";
 import type { FetchedBlob } from "#fetch/fetcher.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { RangeRequest } from "#oci/range.ts";
-import { blobHeaders, sendUnsatisfiable, writeChunk } from "../http/answers.ts";
+import { blobHeaders, etagOf, sendUnsatisfiable, sendVerdict, writeChunk } from "../http/answers.ts";
 import { answerCached, sendParts } from "../http/cached-answer.ts";
-import { type Part, partsOf } from "../http/semantics.ts";
+import { judgeConditions, type Part, partsOf } from "../http/semantics.ts";
 import { learnRight } from "../rights/learn-right.ts";
 import type { BlobRequest, ServeServices } from "./blob-request.ts";
 
@@ -165,7 +165,10 @@ export async function headFromNdn(ndn: BlobSource, blob: Omit<BlobRequest, "reco
   try {
     const signal = AbortSignal.any([blob.signal, enough.signal]);
     const { sizeBytes } = await ndn.open({ repository: blob.repository, digest }, fromStart, signal);
-    blob.response.writeHead(200, blobHeaders({ digest, sizeBytes, source: ndn.name })).end();
+    const described = { digest, sizeBytes, source: ndn.name };
+    const verdict = judgeConditions(blob.request.headers, etagOf(digest));
+    if (verdict) sendVerdict(blob.response, verdict, described);
+    else blob.response.writeHead(200, blobHeaders(described)).end();
   } finally {
     enough.abort();
   }

@@ -3,7 +3,6 @@ import { once } from "node:events";
 import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { findCause, reasonOf } from "#base/errors.ts";
 import type { SourceName } from "#blob/source.ts";
-import type { Digest } from "#oci/digest.ts";
 import { errorJson, HelpFailed, type RegistryAnswer, RegistryError, RegistryUnreachable } from "#oci/errors.ts";
 import { formatContentRange } from "#oci/range.ts";
 import { endToEnd, type Part } from "./semantics.ts";
@@ -13,7 +12,7 @@ export const apiVersion = { "docker-distribution-api-version": "registry/2.0" } 
 
 /** A blob, as far as the head of an answer depends on it. */
 export interface AnsweredBlob {
-  readonly digest: Digest;
+  readonly digest: string;
   /** Of the whole blob. */
   readonly sizeBytes: number;
   /** Of the first byte. */
@@ -21,7 +20,7 @@ export interface AnsweredBlob {
 }
 
 /** Its strong entity tag: a digest names exactly these bytes. */
-export function etagOf(digest: Digest): string {
+export function etagOf(digest: string): string {
   return `"${digest}"`;
 }
 

@@ -119,6 +119,10 @@ test("conditions go before ranges, whether or not the blob is cached (RFC 9110 Â
     expect([headers, answer.status, answer.body.length]).toEqual([headers, status, bytes]);
   }
   expect(registry.blobGets(small.ref.digest)).toEqual([]);
+  const head = (headers: Record<string, string>) => ask(endpoint.url, pathOf(small), { method: "HEAD", headers });
+  expect((await head({ "if-none-match": etag })).status).toBe(304);
+  const ranged = await head({ range: "bytes=0-9" });
+  expect([ranged.status, ranged.headers["content-length"]]).toEqual([200, "200000"]);
   const unknown = pathOf(blobOf("not there", 10));
   expect((await ask(endpoint.url, unknown, { headers: { "if-none-match": "*" } })).status).toBe(404);
 });
