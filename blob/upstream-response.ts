@@ -163,9 +163,14 @@ export function endBody({ body, onEnd }: Pieces, isComplete: boolean): void {
 async function answerOf({ status, headers }: BlobResponse, pieces: Pieces): Promise<UpstreamAnswer> {
   const collected: Uint8Array[] = [];
   let size = 0;
-  for (let bytes = await nextPiece(pieces); bytes && size < answerBytes; bytes = await nextPiece(pieces)) {
-    collected.push(bytes);
-    size += bytes.length;
+  try {
+    for (let bytes = await nextPiece(pieces); bytes && size < answerBytes; bytes = await nextPiece(pieces)) {
+      collected.push(bytes);
+      size += bytes.length;
+    }
+  } catch (err: unknown) {
+    // Registries break off the bodies of their own refusals: what has come is what there is.
+    if (!(err instanceof BlobUnavailable)) throw err;
   }
   return new UpstreamAnswer(status, headers, Buffer.concat(collected).subarray(0, answerBytes));
 }

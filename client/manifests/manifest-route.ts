@@ -104,21 +104,23 @@ async function askOrServeStale(
   wanted: ManifestRequest,
   { method, otherwise, isUp = false }: { method: "GET" | "HEAD"; otherwise: InItsPlace; isUp?: boolean },
 ): Promise<UpstreamReply | undefined> {
-  const candidate = staleCandidate(services, wanted);
-  const inItsPlace = candidate && !isUp ? "cache" : otherwise;
+  const inItsPlace = !isUp && staleCandidate(services, wanted) ? "cache" : otherwise;
   const askedMs = Date.now();
   const onLate: OnLate = (reply) => learn(services, wanted, reply, askedMs);
+  // Looked for again: while this one waited, others may have heard what the tag means now, or that it is not for this puller.
+  const serveStale = (failure: number | RegistryUnreachable) =>
+    sendStale(services, wanted, staleCandidate(services, wanted), failure);
   try {
     const reply = await ask({ ...wanted.question, method }, inItsPlace, onLate);
     if (!isFailure(reply.status)) return reply;
     services.onUpstreamError?.(reply.status);
-    if (!(await sendStale(services, wanted, candidate, reply.status))) return reply;
+    if (!(await serveStale(reply.status))) return reply;
     discard(reply.body);
     return undefined;
   } catch (err: unknown) {
     if (!(err instanceof RegistryUnreachable)) throw err;
     services.onUpstreamError?.(err);
-    if (await sendStale(services, wanted, candidate, err)) return undefined;
+    if (await serveStale(err)) return undefined;
     throw err;
   }
 }

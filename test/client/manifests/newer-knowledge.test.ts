@@ -6,7 +6,7 @@ import { digestOf } from "#test/support/random-bytes.ts";
 import { until } from "#test/support/until.ts";
 import { type RawUpstream, startUpstream } from "../upstream/raw-upstream.ts";
 import { ask } from "./ask.ts";
-import { startManifestEndpoint } from "./manifest-endpoint.ts";
+import { type ManifestEndpointOptions, startManifestEndpoint } from "./manifest-endpoint.ts";
 import { byDigest, byTag, docker, key, oci, useManifestStage } from "./manifest-stage.ts";
 
 const stage = useManifestStage();
@@ -54,8 +54,8 @@ const failures: [string, Answer][] = [
 ];
 
 /** An endpoint that has served the tag as it was before. */
-async function start() {
-  const endpoint = stage.owned.use(await startManifestEndpoint(upstream.url));
+async function start(options: ManifestEndpointOptions = {}) {
+  const endpoint = stage.owned.use(await startManifestEndpoint(upstream.url, options));
   expect((await ask(endpoint.url, byTag)).body).toEqual(before.bytes);
   return endpoint;
 }
@@ -171,4 +171,29 @@ test("the warning of a ping does not say that the upstream has answered so where
   const { status, headers } = await ask(endpoint.url, "/v2/");
   expect(status).toBe(200);
   expect(headers.warning).toMatch(/cannot be reached; this is an answer in its place"$/);
+});
+
+/** Two pullers by the same tag, the first of which waits for its HEAD when the other is answered. */
+async function whileOneWaits(change: () => void) {
+  const endpoint = await start({ offline: "known-pullers" });
+  const asked = Promise.withResolvers<void>();
+  moods = { HEAD: () => asked.resolve() };
+  holdTimeouts();
+  const waiting = ask(endpoint.url, byTag);
+  await asked.promise;
+  moods = {};
+  change();
+  await ask(endpoint.url, byTag);
+  await vi.advanceTimersByTimeAsync(4_000);
+  return waiting;
+}
+
+test("what a HEAD names for one puller is what another gets whose own HEAD was asked before, and is not answered", async () => {
+  expect((await whileOneWaits(() => (meant = after))).body).toEqual(after.bytes);
+});
+
+test.each([401, 403])("a puller that is refused with %d is not served what it had asked for before", async (status) => {
+  const refuse: Answer = (_, response) => void response.writeHead(status).end();
+  const answer = await whileOneWaits(() => (moods = { HEAD: refuse, GET: refuse }));
+  expect(answer.status).toBe(status);
 });
