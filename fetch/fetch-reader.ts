@@ -4,6 +4,7 @@
 import { IntervalSet } from "#base/intervals.ts";
 import type { SourcedChunk } from "#blob/fallback.ts";
 import type { SourceName } from "#blob/source.ts";
+import type { BlobWriter } from "#store/store-port.ts";
 import type { WindowBudget } from "./broadcast-window.ts";
 import type { FetchRequest } from "./fetcher.ts";
 
@@ -123,7 +124,7 @@ interface Span {
 export class ByteOrigins {
   readonly #spans: Span[] = [];
   /** What has been taken by those who were the first to. */
-  readonly #taken = new IntervalSet();
+  #taken: IntervalSet | undefined;
   #endBytes = 0;
 
   /**
@@ -154,25 +155,60 @@ export class ByteOrigins {
     while (reader.position < end) {
       const at = reader.position;
       const span = this.#spans.find((candidate) => candidate.end > at);
-      // Of what is fetched for one reader alone its position says what it has taken; all else is noted.
+      // Of what is fetched for one reader alone its position says what it has taken.
       const isOwn = span?.fetchedFor === reader && !reader.isPart;
-      const isFirst = !isOwn && span !== undefined && this.#isFirst(span, at, reader);
-      const until = Math.min(end, span?.end ?? end, isOwn ? end : this.#nextChange(at));
-      if (isFirst) this.#taken.add(at, until);
-      yield { source: isOwn || isFirst ? span.source : "store", bytes: bytes.subarray(at - start, until - start) };
-      reader.position = until;
+      const { isFirst, until } = isOwn ? { isFirst: true, until: span.end } : this.#takeFirst(span, at, end, reader);
+      const piece = bytes.subarray(at - start, Math.min(end, until) - start);
+      yield { source: span && isFirst ? span.source : "store", bytes: piece };
+      reader.position = at + piece.length;
     }
   }
 
-  #isFirst({ fetchedFor }: Span, at: number, reader: OriginReader): boolean {
-    const isForAnyPart = fetchedFor.isPart && reader.isPart;
-    const isOrphaned = fetchedFor.hasLeft && at >= fetchedFor.position;
-    return (isForAnyPart || isOrphaned) && this.#taken.endFrom(at) === at;
+  /** Of what several may take: whether this one is the first to, which is noted, and until where that is so. */
+  #takeFirst(span: Span | undefined, at: number, end: number, reader: OriginReader) {
+    this.#taken ??= new IntervalSet();
+    const takenUntil = this.#taken.endFrom(at);
+    const { fetchedFor } = span ?? {};
+    const isForAnyPart = fetchedFor?.isPart === true && reader.isPart;
+    const isOrphaned = fetchedFor?.hasLeft === true && at >= fetchedFor.position;
+    const isFirst = (isForAnyPart || isOrphaned) && takenUntil === at;
+    const until = Math.min(end, span?.end ?? end, takenUntil > at ? takenUntil : this.#taken.nextFrom(at));
+    if (isFirst) this.#taken.add(at, until);
+    return { isFirst, until };
+  }
+}
+
+const defaultLingerMs = 10_000;
+
+/**
+ * Ends a fetch that all its readers have left, if it is not worth to be continued for no one: containerd drops its first
+ * request on purpose, and asks for parts next.
+ */
+export class Lingering {
+  #timer: NodeJS.Timeout | undefined;
+
+  /**
+   * After `ms`, 10 s by default, the fetch is cancelled, unless more than half of the blob is stored by then: that is
+   * brought to its end, as long as something comes in each further `ms`. An upstream has the patience of those who wait.
+   *
+   * @param fileOf - Where the fetch writes, if it has a file yet.
+   */
+  begin(
+    fileOf: () => Pick<BlobWriter, "sizeBytes" | "writtenBytes"> | undefined,
+    cancel: () => void,
+    ms: number = defaultLingerMs,
+    writtenBefore: number = 0,
+  ): void {
+    this.#timer = setTimeout(() => {
+      const { writtenBytes, sizeBytes } = fileOf() ?? { writtenBytes: 0, sizeBytes: 0 };
+      const isWorthIt = writtenBytes > sizeBytes / 2 && writtenBytes > writtenBefore;
+      if (isWorthIt) this.begin(fileOf, cancel, ms, writtenBytes);
+      else cancel();
+    }, ms);
   }
 
-  /** Where what is taken from `at` on ends, or begins. */
-  #nextChange(at: number): number {
-    const takenUntil = this.#taken.endFrom(at);
-    return takenUntil > at ? takenUntil : this.#taken.nextFrom(at);
+  /** Someone reads again, or nothing is left to be read. */
+  end(): void {
+    clearTimeout(this.#timer);
   }
 }

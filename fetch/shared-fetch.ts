@@ -7,11 +7,10 @@ import { collectBytes, openVerified } from "#blob/verify.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { BlobStorePort, BlobWriter, CachedBlob } from "#store/store-port.ts";
 import type { WindowBudget } from "./broadcast-window.ts";
-import { type FetchReader, FetchReaders, type SharedFetchOptions } from "./fetch-reader.ts";
+import { type FetchReader, FetchReaders, Lingering, type SharedFetchOptions } from "./fetch-reader.ts";
 import { closeFile, type FetchLog, FetchWriter, newFile, resumeFile } from "./fetch-writer.ts";
 import type { FetchedBlob, FetchRequest } from "./fetcher.ts";
 import { InFlightBlob } from "./in-flight-blob.ts";
-import { Lingering } from "./lingering.ts";
 import { PartialSource, withoutRestMissing } from "./partial-source.ts";
 
 const never = new AbortController().signal;

@@ -39,7 +39,8 @@ export class SharedFetches implements Fetcher {
   readonly #inside = new Set<SharedFetches>();
   /** The fetch that may be joined, or waited for, per digest. */
   readonly #running = new Map<Digest, SharedFetch>();
-  readonly #scattered: ScatteredReads;
+  /** Made when a range is first read by itself. */
+  #scattered: ScatteredReads | undefined;
   /** Those whose readers are still busy as well. */
   readonly #all = new Map<SharedFetch, Promise<void>>();
 
@@ -55,7 +56,6 @@ export class SharedFetches implements Fetcher {
     scope?: { readonly scopes: FetchScopes; readonly registry: FetchingRegistry },
   ) {
     this.#store = store;
-    this.#scattered = new ScatteredReads(store);
     this.#log = log;
     this.#count = count;
     this.#options = options;
@@ -125,7 +125,7 @@ export class SharedFetches implements Fetcher {
   /** Break off all fetches; resolves when their files are closed. What is there stays for the next start. */
   async close(): Promise<void> {
     for (const fetch of this.#all.keys()) fetch.cancel();
-    this.#scattered.close();
+    this.#scattered?.close();
     await Promise.all([...this.#all.values(), ...Array.from(this.#inside, (fetches) => fetches.close())]);
   }
 
@@ -142,6 +142,7 @@ export class SharedFetches implements Fetcher {
   /** By itself; when more than half of the blob is asked for so, all of it is fetched. */
   #readPart(request: FetchRequest, range: RangeRequest, signal: AbortSignal): Promise<FetchedBlob | undefined> {
     const { blob, sources, mayUseCached } = request;
+    this.#scattered ??= new ScatteredReads(this.#store);
     return this.#scattered.read(request, range, signal, () => {
       if (this.#running.has(blob.digest)) return;
       const isOver = new AbortController();
@@ -191,7 +192,7 @@ export class SharedFetches implements Fetcher {
   /** Become a reader of the fetch that runs, or of a new one. */
   #take(request: FetchRequest, signal: AbortSignal): Joined {
     const fetch = this.#running.get(request.blob.digest) ?? this.#create(request);
-    const reader = fetch.join(this.#scattered.completing(request), signal);
+    const reader = fetch.join(this.#scattered?.completing(request) ?? request, signal);
     if (!this.#all.has(fetch)) {
       const running = fetch.run().finally(() => this.#all.delete(fetch));
       this.#all.set(fetch, running);
@@ -206,7 +207,7 @@ export class SharedFetches implements Fetcher {
     this.#count.set(++this.#scopes.running);
     void fetch.ended.then(() => {
       this.#running.delete(digest);
-      this.#scattered.forget(digest);
+      this.#scattered?.forget(digest);
       this.#count.set(--this.#scopes.running);
     });
     return fetch;

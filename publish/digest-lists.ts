@@ -50,6 +50,7 @@ interface List extends ListKey {
 /** Answers for digest lists of blobs that are open, so of which the registry has said that they are there. */
 export class DigestLists {
   readonly #options: DigestListsOptions;
+  #signer: Signer;
   readonly #memory = new LRUCache<string, Buffer>({
     maxSize: memoryBytes,
     sizeCalculation: (packet) => packet.length,
@@ -60,10 +61,12 @@ export class DigestLists {
 
   constructor(options: DigestListsOptions) {
     this.#options = options;
+    this.#signer = options.signer;
   }
 
-  /** What was signed before is not sent again: the signer has another key. */
-  forget(): void {
+  /** Sign with another key from now on: what was signed before is not sent again. */
+  signWith(signer: Signer): void {
+    this.#signer = signer;
     this.#memory.clear();
   }
 
@@ -123,7 +126,7 @@ export class DigestLists {
 
   async #sign(name: Name, content: Buffer, freshMs: number): Promise<Buffer> {
     const options = { contentType: contentTypes.Manifest, freshnessMs: freshMs, content };
-    const packet = await encodeSignedData(name, options, this.#options.signer);
+    const packet = await encodeSignedData(name, options, this.#signer);
     if (packet.length <= maxDataBytes) return packet;
     if (!this.#wasTooLarge) this.#options.onTooLarge(packet.length);
     this.#wasTooLarge = true;

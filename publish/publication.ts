@@ -7,7 +7,7 @@ import type { SegmentSize } from "#blob/names.ts";
 import { type Name, nameKey } from "#ndn/packet/name.ts";
 import { SegmentProducer } from "#ndn/producer.ts";
 import { CertificateDirectory } from "#ndn/trust/certificate-directory.ts";
-import type { Identity, Signer } from "#ndn/trust/keychain.ts";
+import type { Identity } from "#ndn/trust/keychain.ts";
 import type { Digest } from "#oci/digest.ts";
 import { BlobDirectory } from "./blob-directory.ts";
 import { BlobLocator, RepositoryIndex } from "./blob-locator.ts";
@@ -73,7 +73,7 @@ export function createPublication(options: PublicationOptions): Publication {
   };
   const locator = new BlobLocator({ prefix, policy, index, pages, search });
   let { identity } = options;
-  const signer: Signer = { sign: (packet) => identity.signer.sign(packet) };
+  const { signer } = identity;
   const lists = new DigestLists({
     prefix,
     signer,
@@ -113,8 +113,8 @@ export function createPublication(options: PublicationOptions): Publication {
     signAs(next) {
       identity = next;
       certificates.replace(next.certificates);
-      metadata.forget();
-      lists.forget();
+      metadata.signWith(next.signer);
+      lists.signWith(next.signer);
       addOthers();
     },
     async close() {

@@ -32,6 +32,7 @@ export interface SignedMetadataOptions {
 /** Answers for metadata; they say what the registry says now, so nothing of them outlives the process. */
 export class SignedMetadata {
   readonly #options: SignedMetadataOptions;
+  #signer: Signer;
   readonly #cached = new LRUCache<string, Buffer>({ max: maxCached });
   readonly #negative = new TokenBucket(negativeAnswersPerSecond, 2 * negativeAnswersPerSecond);
   /** Microseconds since 1970, never twice the same. */
@@ -39,10 +40,12 @@ export class SignedMetadata {
 
   constructor(options: SignedMetadataOptions) {
     this.#options = options;
+    this.#signer = options.signer;
   }
 
-  /** What was signed before is not sent again: the signer has another key. */
-  forget(): void {
+  /** Sign with another key from now on: what was signed before is not sent again. */
+  signWith(signer: Signer): void {
+    this.#signer = signer;
     this.#cached.clear();
   }
 
@@ -67,12 +70,12 @@ export class SignedMetadata {
   /** How the blob is segmented, or that there is none; undefined when that was said too often lately. */
   async #sign(asked: Name, digest: Digest, blob: PagedBlob | undefined, freshMs: number): Promise<Buffer | undefined> {
     if (blob === undefined && !this.#negative.tryTake()) return undefined;
-    const { prefix, signer, segmentBytes } = this.#options;
+    const { prefix, segmentBytes } = this.#options;
     this.#lastVersion = Math.max(this.#lastVersion + 1, Date.now() * 1000);
     const name = joinName(asked, version(this.#lastVersion), segment(0));
     if (blob === undefined) {
       const absent = { contentType: contentTypes.Nack, freshnessMs: shortFreshnessMs, content: Buffer.alloc(0) };
-      return encodeSignedData(name, absent, signer);
+      return encodeSignedData(name, absent, this.#signer);
     }
     const content = encodeMetadata({
       name: objectName(prefix, digest, segmentBytes),
@@ -81,6 +84,6 @@ export class SignedMetadata {
       sizeBytes: blob.sizeBytes,
     });
     const present = { contentType: contentTypes.Blob, freshnessMs: freshMs, content, finalBlockIsLast: true };
-    return encodeSignedData(name, present, signer);
+    return encodeSignedData(name, present, this.#signer);
   }
 }

@@ -45,8 +45,8 @@ export interface ServerParts {
 export class BlobServer {
   readonly #parts: ServerParts;
   #identity: Identity;
-  /** What is on all faces; another one after a reload. */
-  readonly #handler: PacketHandler;
+  /** On all faces; there may be more after a reload. */
+  readonly #handlers: PacketHandler[];
   readonly #uplinks: SocketUplink[] = [];
   readonly #controls = new Map<SocketUplink, ControlPlane>();
   readonly #registrations: PrefixRegistration[] = [];
@@ -59,7 +59,7 @@ export class BlobServer {
   constructor(parts: ServerParts) {
     this.#identity = parts.identity;
     this.#parts = parts;
-    this.#handler = { accept: acceptBy(parts.publication) };
+    this.#handlers = producersOf(parts.publication);
     this.#registryTrouble = new Checkup<RegistryTrouble | undefined>({
       look: (signal) => parts.registry.trouble(signal),
       isWell: (trouble) => trouble === undefined,
@@ -80,14 +80,14 @@ export class BlobServer {
 
   /** Take Interests on a face of its own. @throws Error when the address is taken. */
   async listen(url: FaceUrl): Promise<void> {
-    this.#listeners.push(await FaceListener.listen(url, this.#handler));
+    this.#listeners.push(await FaceListener.listen(url, this.#handlers));
   }
 
   /** Take Interests from a forwarder, and register the prefix there whenever it is up. */
   connect(url: FaceUrl): void {
     const { log, prefix, publication } = this.#parts;
     const uplink = new SocketUplink(url);
-    uplink.addHandler(this.#handler);
+    for (const handler of this.#handlers) uplink.addHandler(handler);
     this.#controls.set(uplink, new ControlPlane(uplink));
     logUplink(uplink, log);
     for (const name of [prefix, ...publication.others.map((other) => other.prefix)]) this.#register(name, uplink);
@@ -121,9 +121,13 @@ export class BlobServer {
       return log.error({ reason }, "the key cannot be used; the old one stays in use");
     }
     publication.signAs(this.#identity);
-    this.#handler.accept = acceptBy(publication);
-    for (const { prefix } of publication.others.slice(before.length))
-      for (const uplink of this.#uplinks) this.#register(prefix, uplink);
+    for (const { prefix, producer } of publication.others.slice(before.length)) {
+      this.#handlers.push(producer);
+      for (const uplink of this.#uplinks) {
+        uplink.addHandler(producer);
+        this.#register(prefix, uplink);
+      }
+    }
     const { certificateName: certificate, digest } = this.#identity;
     log.info({ certificate, digest }, "reloaded: lists and metadata are signed with this certificate");
     this.warnOfExpiry();
@@ -199,7 +203,6 @@ export class BlobServer {
   }
 }
 
-function acceptBy({ producer, others }: Publication): PacketHandler["accept"] {
-  if (others.length === 0) return (view, face) => producer.accept(view, face);
-  return (view, face) => producer.accept(view, face) || others.some((other) => other.producer.accept(view, face));
+function producersOf({ producer, others }: Publication): SegmentProducer[] {
+  return [producer, ...others.map((other) => other.producer)];
 }

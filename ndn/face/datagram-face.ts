@@ -23,7 +23,6 @@ export class DatagramFace extends Face {
   readonly #fragmenter = new Fragmenter();
   readonly #reassembler = new Reassembler(reassemblerCapacity);
   readonly #view = new PacketView();
-  readonly #handler: PacketHandler;
   readonly #onClose: OnFaceClose;
   #queued = 0;
   #closed = false;
@@ -32,12 +31,11 @@ export class DatagramFace extends Face {
     transport: UdpTransport,
     describe: string,
     isLocal: boolean,
-    handler: PacketHandler,
+    handlers: readonly PacketHandler[],
     onClose: OnFaceClose,
   ) {
-    super(describe, isLocal);
+    super(describe, isLocal, handlers);
     this.#transport = transport;
-    this.#handler = handler;
     this.#onClose = onClose;
     transport.tx(this.#countDown(this.#outgoing)).catch((err: unknown) => this.#end(err as Error));
     this.#receive().then(
@@ -93,7 +91,7 @@ export class DatagramFace extends Face {
       if (this.#closed) return;
       const packet = this.#reassemble(Buffer.from(datagram.buffer, datagram.byteOffset, datagram.byteLength));
       if (packet && this.#view.read(packet, 0, packet.length) && this.#view.type !== 0) {
-        this.#handler.accept(this.#view, this);
+        this.received(this.#view);
       }
     }
   }

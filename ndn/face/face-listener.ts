@@ -26,7 +26,7 @@ export interface FaceListenerOptions {
   readonly maxFaces?: number;
 }
 
-/** A listening socket whose faces all speak to one handler. */
+/** A listening socket whose faces all speak to one handlers. */
 export class FaceListener {
   readonly #server: Server;
   /** What the peers of all faces do, in the order in which they came. */
@@ -35,17 +35,25 @@ export class FaceListener {
   readonly #maxFaces: number;
   readonly #looking: NodeJS.Timeout;
 
-  private constructor(url: FaceUrl, handler: PacketHandler, { maxFaces = defaultMaxFaces }: FaceListenerOptions) {
+  private constructor(
+    url: FaceUrl,
+    handlers: readonly PacketHandler[],
+    { maxFaces = defaultMaxFaces }: FaceListenerOptions,
+  ) {
     this.#url = url;
     this.#maxFaces = maxFaces;
-    this.#server = createServer((socket) => this.#accept(socket, handler));
+    this.#server = createServer((socket) => this.#accept(socket, handlers));
     this.#looking = setInterval(() => this.#look(), lookMs).unref();
   }
 
   /** Listen on a `tcp:` or `unix:` URL. @throws Error when the address is taken or cannot be listened on. */
-  static async listen(url: FaceUrl, handler: PacketHandler, options: FaceListenerOptions = {}): Promise<FaceListener> {
+  static async listen(
+    url: FaceUrl,
+    handlers: readonly PacketHandler[],
+    options: FaceListenerOptions = {},
+  ): Promise<FaceListener> {
     if (url.scheme === "udp") throw new Error(`faces are accepted on tcp:// or unix://, not ${url.text}`);
-    const listener = new FaceListener(url, handler, options);
+    const listener = new FaceListener(url, handlers, options);
     try {
       await listener.#bind();
     } catch (err: unknown) {
@@ -81,7 +89,7 @@ export class FaceListener {
     await once(server, "listening");
   }
 
-  #accept(socket: Socket, handler: PacketHandler): void {
+  #accept(socket: Socket, handlers: readonly PacketHandler[]): void {
     if (this.#faces.size >= this.#maxFaces && !this.#closeIdlest()) {
       socket.destroy();
       return;
@@ -90,7 +98,7 @@ export class FaceListener {
       { socket, onData: (take) => void socket.on("data", take) },
       `${this.#url.text} from ${socket.remoteAddress ?? "unix"}`,
       false,
-      handler,
+      handlers,
       () => this.#faces.delete(face),
     );
     this.#faces.set(face, new PeerActivity(socket));

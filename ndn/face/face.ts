@@ -32,6 +32,7 @@ export abstract class Face {
   readonly describe: string;
   /** Whether the other end is on this machine: decides the registration prefix and how marks are read. */
   readonly isLocal: boolean;
+  readonly #handlers: readonly PacketHandler[];
   /** Buffer to write the next packet into; valid after `reserve` and until `commit`. */
   buffer: Buffer = nothing;
   #used = 0;
@@ -39,9 +40,16 @@ export abstract class Face {
   #readingPaused = false;
   readonly #flushSoon = () => this.#flush();
 
-  constructor(describe: string, isLocal: boolean) {
+  /** @param handlers - Are offered what comes in, in their order; there may be more of them later. */
+  constructor(describe: string, isLocal: boolean, handlers: readonly PacketHandler[]) {
     this.describe = describe;
     this.isLocal = isLocal;
+    this.#handlers = handlers;
+  }
+
+  /** Offer a packet that came in to the handlers. */
+  protected received(view: PacketView): void {
+    for (const handler of this.#handlers) if (handler.accept(view, this)) return;
   }
 
   /** Make room for a packet of at most `bytes`; returns the offset in `buffer` where it begins. */

@@ -90,10 +90,7 @@ export class FchUplink extends BaseUplink {
       if (this.#current === inner) act();
     };
     inner.addHandler({
-      accept: (view, face) => {
-        ifCurrent(() => this.accept(view, face));
-        return true;
-      },
+      accept: (view, face) => this.#current !== inner || this.handlers.some((handler) => handler.accept(view, face)),
     });
     inner.addListener({
       onUp: (face) => ifCurrent(() => this.#up(face)),

@@ -15,11 +15,11 @@ class MemoryFace extends Face {
   readonly #view = new PacketView();
   readonly #scanner: PacketScanner;
 
-  constructor(describe: string, handler: PacketHandler, onClose: OnFaceClose) {
-    super(describe, true);
+  constructor(describe: string, handlers: readonly PacketHandler[], onClose: OnFaceClose) {
+    super(describe, true, handlers);
     this.#onClose = onClose;
     this.#scanner = new PacketScanner((buf, start, end) => {
-      if (this.#view.read(buf, start, end)) handler.accept(this.#view, this);
+      if (this.#view.read(buf, start, end)) this.received(this.#view);
     }, maxLinkPacketBytes);
   }
 
@@ -54,8 +54,8 @@ export class MemoryUplink extends BaseUplink {
   }
 
   open(): void {
-    const near = new MemoryFace("memory:client", this, () => this.wentDown(undefined));
-    const far = new MemoryFace("memory:server", this.#handler, () => undefined);
+    const near = new MemoryFace("memory:client", this.handlers, () => this.wentDown(undefined));
+    const far = new MemoryFace("memory:server", [this.#handler], () => undefined);
     near.peer = far;
     far.peer = near;
     this.wentUp(near);

@@ -49,15 +49,20 @@ export interface FaceSocket {
 export class StreamFace extends Face {
   readonly #socket: Socket;
 
-  /** @param handler - Takes what comes in. */
-  constructor(from: FaceSocket, describe: string, isLocal: boolean, handler: PacketHandler, onClose: OnFaceClose) {
-    super(describe, isLocal);
+  constructor(
+    from: FaceSocket,
+    describe: string,
+    isLocal: boolean,
+    handlers: readonly PacketHandler[],
+    onClose: OnFaceClose,
+  ) {
+    super(describe, isLocal, handlers);
     const { socket } = from;
     this.#socket = socket;
     let reason: Error | undefined;
     const view = new PacketView();
     const scanner = new PacketScanner((buf, start, end) => {
-      if (view.read(buf, start, end) && view.type !== 0 && !view.isFragment) handler.accept(view, this);
+      if (view.read(buf, start, end) && view.type !== 0 && !view.isFragment) this.received(view);
     }, maxLinkPacketBytes);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, keepAliveMs); // a peer that has lost power says no goodbye

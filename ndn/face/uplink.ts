@@ -3,7 +3,6 @@
  */
 import type { Socket } from "node:net";
 import { UdpTransport } from "@ndn/node-transport";
-import type { PacketView } from "../packet/packet-view.ts";
 import { DatagramFace } from "./datagram-face.ts";
 import type { Face, PacketHandler } from "./face.ts";
 import type { FaceUrl } from "./face-url.ts";
@@ -36,11 +35,12 @@ export interface Uplink {
 }
 
 /** What every uplink shares: its handlers and listeners. */
-export abstract class BaseUplink implements Uplink, PacketHandler {
+export abstract class BaseUplink implements Uplink {
   readonly describe: string;
   readonly isLocal: boolean;
   face: Face | undefined;
-  readonly #handlers: PacketHandler[] = [];
+  /** Of its faces. */
+  protected readonly handlers: PacketHandler[] = [];
   #listeners: readonly UplinkListener[] = [];
 
   constructor(describe: string, isLocal: boolean) {
@@ -52,7 +52,7 @@ export abstract class BaseUplink implements Uplink, PacketHandler {
   abstract close(): void;
 
   addHandler(handler: PacketHandler): void {
-    this.#handlers.push(handler);
+    this.handlers.push(handler);
   }
 
   addListener(listener: UplinkListener): void {
@@ -62,12 +62,6 @@ export abstract class BaseUplink implements Uplink, PacketHandler {
 
   removeListener(listener: UplinkListener): void {
     this.#listeners = this.#listeners.filter((one) => one !== listener);
-  }
-
-  /** Offer what came in on the face to the handlers. */
-  accept(view: PacketView, face: Face): boolean {
-    for (const handler of this.#handlers) if (handler.accept(view, face)) return true;
-    return false;
   }
 
   protected wentUp(face: Face): void {
@@ -143,7 +137,7 @@ export class SocketUplink extends BaseUplink {
       socket.off("error", onError);
       socket.off("close", onClose);
       this.#attempt = undefined;
-      this.#up(new StreamFace(faceSocket, this.describe, this.isLocal, this, this.#onClose));
+      this.#up(new StreamFace(faceSocket, this.describe, this.isLocal, this.handlers, this.#onClose));
     });
   }
 
@@ -151,7 +145,7 @@ export class SocketUplink extends BaseUplink {
     try {
       const transport = await UdpTransport.connect(host, port);
       if (this.#closed) transport.close();
-      else this.#up(new DatagramFace(transport, this.describe, this.isLocal, this, this.#onClose));
+      else this.#up(new DatagramFace(transport, this.describe, this.isLocal, this.handlers, this.#onClose));
     } catch (err: unknown) {
       this.#failed(err as Error);
     }

@@ -67,7 +67,7 @@ export async function inMemory(handler: PacketHandler, options: WayOptions = {})
 
 /** Connect a consumer to `handler` over a socket: `unix://PATH` or `tcp://127.0.0.1:0`. */
 export async function overSocket(url: string, handler: PacketHandler, options: WayOptions = {}): Promise<Way> {
-  const listener = await FaceListener.listen(parseFaceUrl(url), handler);
+  const listener = await FaceListener.listen(parseFaceUrl(url), [handler]);
   const address = url.startsWith("unix:") ? url : `tcp://127.0.0.1:${listener.port}`;
   return open(new SocketUplink(parseFaceUrl(address)), options, () => listener.close());
 }

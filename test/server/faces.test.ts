@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => registry.close());
 
 test("when one of several faces is taken the others are given back", async () => {
-  const taken = await FaceListener.listen(parseFaceUrl("tcp://127.0.0.1:0"), { accept: () => true });
+  const taken = await FaceListener.listen(parseFaceUrl("tcp://127.0.0.1:0"), [{ accept: () => true }]);
   const free = await freePort();
   const faces = [free, taken.port].map((port) => parseFaceUrl(`tcp://127.0.0.1:${port}`));
   await expect(serve(registry, { faces })).rejects.toThrow(/EADDRINUSE/);

@@ -48,7 +48,7 @@ afterAll(async () => {
 });
 
 beforeEach(async () => {
-  router = await FaceListener.listen(parseUplinkUrl("tcp://127.0.0.1:0") as FaceUrl, routes);
+  router = await FaceListener.listen(parseUplinkUrl("tcp://127.0.0.1:0") as FaceUrl, [routes]);
   const service = createServer((_request, response) => response.end(`127.0.0.1:${router.port}`));
   await once(service.listen(0, "127.0.0.1"), "listening");
   uplink = new FchUplink(parseUplinkUrl(`fch:http://127.0.0.1:${(service.address() as AddressInfo).port}`) as FchUrl);

@@ -26,7 +26,7 @@ afterEach(() => {
 
 /** A listener, and peers that connect to it. */
 async function listen(handler: PacketHandler, maxFaces: number) {
-  const listener = await FaceListener.listen(parseFaceUrl("tcp://127.0.0.1:0"), handler, { maxFaces });
+  const listener = await FaceListener.listen(parseFaceUrl("tcp://127.0.0.1:0"), [handler], { maxFaces });
   return {
     listener,
     /** Connect, and resolve when the listener has decided. */

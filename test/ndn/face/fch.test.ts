@@ -92,7 +92,7 @@ test("the question ends with its signal", async () => {
 /** A router; what has come to it. */
 async function startRouter() {
   const seen: number[] = [];
-  const listener = await FaceListener.listen(parseListen(0), { accept: (view) => seen.push(view.type) > 0 });
+  const listener = await FaceListener.listen(parseListen(0), [{ accept: (view) => seen.push(view.type) > 0 }]);
   const named = { transport: "tcp", connect: `127.0.0.1:${listener.port}` };
   return { seen, listener, named, [Symbol.asyncDispose]: () => listener.close() };
 }

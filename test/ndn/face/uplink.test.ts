@@ -38,11 +38,11 @@ test("an uplink is tried again until someone listens, and comes back after a bre
   const events = watch(uplink);
   uplink.open();
   await until("a failure", () => events.includes("failed"));
-  const first = await FaceListener.listen(url, silent);
+  const first = await FaceListener.listen(url, [silent]);
   await until("the uplink to be up", () => uplink.face !== undefined);
   await first.close();
   await until("the uplink to be down", () => uplink.face === undefined);
-  const second = await FaceListener.listen(url, silent);
+  const second = await FaceListener.listen(url, [silent]);
   await until("the uplink to be up again", () => uplink.face !== undefined);
   uplink.close();
   await until("the uplink to be closed", () => events.at(-1) === "closed");
@@ -57,7 +57,7 @@ test("an uplink that is closed while it waits or connects stays closed", async (
   uplink.open();
   uplink.close();
   await using listener = {
-    listener: await FaceListener.listen(parseFaceUrl(unixUrl(folder.path)), silent),
+    listener: await FaceListener.listen(parseFaceUrl(unixUrl(folder.path)), [silent]),
     async [Symbol.asyncDispose]() {
       await this.listener.close();
     },
@@ -68,7 +68,7 @@ test("an uplink that is closed while it waits or connects stays closed", async (
 });
 
 test("garbage closes the face, and only that one", async () => {
-  const listener = await FaceListener.listen(parseFaceUrl("tcp://127.0.0.1:0"), silent);
+  const listener = await FaceListener.listen(parseFaceUrl("tcp://127.0.0.1:0"), [silent]);
   const uplink = new SocketUplink(parseFaceUrl(`tcp://127.0.0.1:${listener.port}`));
   uplink.open();
   await up(uplink);
@@ -88,13 +88,13 @@ const crash = `require("net").createServer().listen(process.argv[1], () => proce
 test("a listener takes over the socket file of a crash, never that of a living program", async () => {
   await using folder = await makeTemporaryFolder();
   const url = parseFaceUrl(unixUrl(folder.path));
-  const living = await FaceListener.listen(url, silent);
-  await expect(FaceListener.listen(url, silent)).rejects.toThrow(/EADDRINUSE/);
+  const living = await FaceListener.listen(url, [silent]);
+  await expect(FaceListener.listen(url, [silent])).rejects.toThrow(/EADDRINUSE/);
   await living.close();
   const path = join(folder.path, "face.sock");
   spawnSync(process.execPath, ["-e", crash, path], { env: testEnvironment() });
   expect((await lstat(path)).isSocket()).toBe(true);
-  const again = await FaceListener.listen(url, silent);
+  const again = await FaceListener.listen(url, [silent]);
   await again.close();
 });
 
@@ -102,12 +102,14 @@ test("a listener never removes a file that is not a socket", async () => {
   await using folder = await makeTemporaryFolder();
   const path = join(folder.path, "face.sock");
   await writeFile(path, "precious");
-  await expect(FaceListener.listen(parseFaceUrl(`unix://${path}`), silent)).rejects.toThrow(/no socket/);
+  await expect(FaceListener.listen(parseFaceUrl(`unix://${path}`), [silent])).rejects.toThrow(/no socket/);
   expect((await lstat(path)).size).toBe(8);
 });
 
 test("a listener on UDP is refused", async () => {
-  await expect(FaceListener.listen(parseFaceUrl("udp://127.0.0.1:0"), silent)).rejects.toThrow(/tcp:\/\/ or unix:\/\//);
+  await expect(FaceListener.listen(parseFaceUrl("udp://127.0.0.1:0"), [silent])).rejects.toThrow(
+    /tcp:\/\/ or unix:\/\//,
+  );
 });
 
 test("a listener closes although a peer has stopped reading", async () => {
@@ -119,7 +121,7 @@ test("a listener closes although a peer has stopped reading", async () => {
       return true;
     },
   };
-  const listener = await FaceListener.listen(parseFaceUrl("tcp://127.0.0.1:0"), flooding);
+  const listener = await FaceListener.listen(parseFaceUrl("tcp://127.0.0.1:0"), [flooding]);
   const stuck = connect(listener.port, "127.0.0.1");
   stuck.pause();
   stuck.on("error", () => undefined);
@@ -151,7 +153,7 @@ test("a packet of the largest size with a link header passes, a larger one is dr
   const url = parseFaceUrl(unixUrl(folder.path));
   const sizes: number[] = [];
   const handler: PacketHandler = { accept: (view) => sizes.push(view.end - view.start) > 0 };
-  const listener = await FaceListener.listen(url, handler);
+  const listener = await FaceListener.listen(url, [handler]);
   const uplink = new SocketUplink(url);
   uplink.open();
   await until("the uplink to be up", () => uplink.face !== undefined);
