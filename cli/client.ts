@@ -27,10 +27,11 @@ export async function runClient(values: ClientValues): Promise<void> {
   const urls = values.uplink.length > 0 ? values.uplink : [parseFaceUrl(defaultUplink)];
   const uplinks = urls.map((url) => uplinkTo(url));
   const ndn = new UplinkBlobs(uplinks, consumerOptions(values), log);
-  const network = networkOf(process.env, "upstream-ca", values.upstreamCa);
+  const readNetwork = () => networkOf(process.env, "upstream-ca", values.upstreamCa);
+  const network = readNetwork();
   const readConfig = () => configOf(values);
   const metrics = programMetrics();
-  const options = endpointOptions({ ...values, config, readConfig, network, ndn, metrics, log });
+  const options = endpointOptions({ ...values, config, readConfig, readNetwork, network, ndn, metrics, log });
   const client = await openParts(options)
     .then(openClient)
     .catch((err: unknown) => {

@@ -23,7 +23,7 @@ export const defaultDirectories: Directories = directoriesOf(import.meta.dirname
  *
  * @param program - Where the program lies; below `node_modules` it is installed.
  */
-export function directoriesOf(program: string, env: Environment, home: () => string = homedir): Directories {
+export function directoriesOf(program: string, env: Environment, home: () => string = homeOrRoot): Directories {
   if (!program.split(sep).includes("node_modules")) {
     return { cache: "./runtime/cache", state: "./runtime/state", keychain: "./runtime/keychain" };
   }
@@ -42,6 +42,15 @@ export function directoriesOf(program: string, env: Environment, home: () => str
     state: join(state ?? xdg("XDG_STATE_HOME", ".local/state"), "state"),
     keychain: join(keys ?? xdg("XDG_CONFIG_HOME", ".config"), "keychain"),
   };
+}
+
+/** A user without an entry in the system's list may have none; for its programs the home is `/`, as a login has it. */
+function homeOrRoot(): string {
+  try {
+    return homedir();
+  } catch {
+    return "/";
+  }
 }
 
 function isWritable(directory: string): boolean {

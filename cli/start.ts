@@ -54,6 +54,7 @@ export async function startBothHalves(
       config: configOf(values),
       network,
       readConfig: () => configOf(values),
+      readNetwork: () => networkOf(process.env, "upstream-ca", values.upstreamCa),
       ndn,
       metrics,
       log,

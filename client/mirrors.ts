@@ -8,15 +8,18 @@ import type { ClientConfig, RegistryConfig } from "./registries/client-config.ts
 
 /** The mirrors that are open, by their name in the configuration. */
 export class Mirrors {
-  readonly #parts: MirrorParts;
+  #parts: MirrorParts;
+  /** `--upstream-ca`: all mirrors change with it. */
+  readonly #caFile: string | undefined;
   #now: ReadonlyMap<string, Mirror> = new Map();
   /** What each was opened with. */
   readonly #fingerprints = new WeakMap<Mirror, string>();
 
   /** @throws ClientOptionError when the login or the anchors of one cannot be used. */
-  constructor(config: ClientConfig, parts: MirrorParts) {
+  constructor(config: ClientConfig, parts: MirrorParts & { readonly upstreamCa?: string | undefined }) {
     this.#parts = parts;
-    this.#now = this.#open(config);
+    this.#caFile = parts.upstreamCa;
+    this.#now = this.#open(config, parts);
   }
 
   get now(): ReadonlyMap<string, Mirror> {
@@ -29,9 +32,11 @@ export class Mirrors {
    * @returns Those that are left out, to be closed with `close`.
    * @throws ClientOptionError as the constructor; then nothing has changed.
    */
-  change(config: ClientConfig): readonly Mirror[] {
+  change(config: ClientConfig, network = this.#parts.network): readonly Mirror[] {
     const before = [...this.#now.values()];
-    this.#now = this.#open(config);
+    const parts = { ...this.#parts, network };
+    this.#now = this.#open(config, parts);
+    this.#parts = parts;
     const kept = new Set(this.#now.values());
     return before.filter((mirror) => !kept.has(mirror));
   }
@@ -43,15 +48,15 @@ export class Mirrors {
     }
   }
 
-  #open({ registries }: ClientConfig): Map<string, Mirror> {
+  #open({ registries }: ClientConfig, parts: MirrorParts): Map<string, Mirror> {
     const opened: Mirror[] = [];
     try {
       return new Map(
         [...registries].map(([name, one]) => {
-          const fingerprint = fingerprintOf(one);
+          const fingerprint = fingerprintOf({ ...one, upstreamCa: this.#caFile });
           const same = this.#now.get(name);
           if (same && this.#fingerprints.get(same) === fingerprint) return [name, same];
-          const mirror = openMirror(one, this.#parts);
+          const mirror = openMirror(one, parts);
           opened.push(mirror);
           this.#fingerprints.set(mirror, fingerprint);
           return [name, mirror];
@@ -65,7 +70,7 @@ export class Mirrors {
 }
 
 /** All that is said of a registry, and what is in the files that it names: anchors, passwords, authorities. */
-function fingerprintOf(config: RegistryConfig): string {
+function fingerprintOf(config: RegistryConfig & { readonly upstreamCa: string | undefined }): string {
   return JSON.stringify(config, (_key, value: unknown) =>
     typeof value === "string" ? `${value} ${contentOf(value)}` : value,
   );

@@ -9,6 +9,7 @@ import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import { type Bandwidth, createBandwidth } from "#blob/bandwidth.ts";
 import type { HedgeMode } from "#blob/hedge.ts";
+import type { Network } from "#oci/connections.ts";
 import { BlobStore } from "#store/blob-store.ts";
 import { StoreError } from "#store/store-port.ts";
 import type { UplinkState } from "#uplinks/uplink-blobs.ts";
@@ -83,6 +84,10 @@ export interface ClientOptions extends Omit<MirrorParts, "metrics"> {
   readonly config: ClientConfig;
   /** Reads the configuration again. @throws Error that says what is wrong with it */
   readonly readConfig: () => ClientConfig | Promise<ClientConfig>;
+  /** How registries are reached, with `upstreamCa` read again. @defaultValue as before @throws Error as `readConfig` */
+  readonly readNetwork?: () => Network;
+  /** File of authorities for all registries. */
+  readonly upstreamCa?: string | undefined;
   readonly metrics: Registry;
   /** Of the package, for the status page. */
   readonly version: string;

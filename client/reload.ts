@@ -9,7 +9,7 @@ import type { Health } from "./status/health.ts";
 
 /** What a reload changes. */
 export interface Reloadable {
-  readonly options: Pick<ClientOptions, "readConfig" | "log">;
+  readonly options: Pick<ClientOptions, "readConfig" | "readNetwork" | "log">;
   readonly mirrors: Mirrors;
   readonly serve: Serve;
   readonly health: Health;
@@ -21,7 +21,7 @@ export async function reloadRegistries({ options, mirrors, serve, health }: Relo
   try {
     const config = await options.readConfig();
     const before = mirrors.now;
-    const left = mirrors.change(config);
+    const left = mirrors.change(config, options.readNetwork?.());
     const names = new Set([...before.keys(), ...mirrors.now.keys()]);
     const changed = [...names].filter((name) => before.get(name) !== mirrors.now.get(name));
     const { retired } = await serve(mirrors.now, config.default);

@@ -24,7 +24,7 @@ export async function openCache(cacheDir: string, openStored = openStoredCache):
     if (!(err instanceof StoreError)) throw err;
     const url = await adminUrl(directory);
     if (url === undefined) {
-      const message = `${err.message}; a client with --htpasswd or --tls-cert, or with unix sockets alone, is asked over HTTP, at its /-/cache`;
+      const message = `${err.message}; a client with --htpasswd or --tls-cert is asked over HTTP, at its /-/cache`;
       throw new CommandError(message, { cause: err });
     }
     return new RunningCache(url);
@@ -48,6 +48,7 @@ async function adminUrl(directory: string): Promise<string | undefined> {
   try {
     const { url } = JSON.parse(await readFile(join(directory, adminFile), "utf8")) as { url: string };
     const { protocol, hostname, origin } = new URL(url);
+    if (protocol === "unix:") return url;
     return /^https?:$/.test(protocol) && isLoopbackName(hostname) ? origin : undefined;
   } catch {
     return undefined; // then there is no way to ask, which is what the caller says

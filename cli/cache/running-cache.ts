@@ -1,6 +1,7 @@
 /**
  * The cache of a client that is running, over its local admin API.
  */
+import type { Agent } from "undici";
 import { adminHeader } from "#client/http/admin-access.ts";
 import type { AddedImage, AddProgress, AddRequest, Removed } from "#client/http/admin-images.ts";
 import { adminPath, type CacheListing, type Pruned, type Verified } from "#client/http/admin-routes.ts";
@@ -12,9 +13,11 @@ import type { CachePort, Pinned } from "./stored-cache.ts";
 const adding = "fetching the image";
 const verification = "the verification";
 
-/** The cache behind the endpoint `base`, `http://127.0.0.1:5000`. */
+/** The cache behind the endpoint `base`, `http://127.0.0.1:5000` or `unix:///run/client.sock`. */
 export class RunningCache implements CachePort {
   readonly #base: string;
+  /** To a socket file. */
+  #agent: Agent | undefined;
 
   constructor(base: string) {
     this.#base = base;
@@ -65,8 +68,9 @@ export class RunningCache implements CachePort {
     return (await (await this.#askFor("POST", `/prune?to=${toBytes}`)).json()) as Pruned;
   }
 
-  /** Nothing is open between two requests. */
-  async [Symbol.asyncDispose](): Promise<void> {}
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#agent?.close();
+  }
 
   async #askFor(method: string, path: string): Promise<Response> {
     const answer = await this.#ask(method, path);
@@ -77,9 +81,10 @@ export class RunningCache implements CachePort {
   /** undefined when what is to be removed is not cached. */
   async #ask(method: string, path: string): Promise<Response | undefined> {
     const url = `${this.#base}${adminPath}${path}`;
+    const init = { method, headers: { [adminHeader]: "1" }, redirect: "error" } as const;
     let answer: Response;
     try {
-      answer = await fetch(url, { method, headers: { [adminHeader]: "1" }, redirect: "error" });
+      answer = await (this.#base.startsWith("unix:") ? this.#fetchOverFile(adminPath + path, init) : fetch(url, init));
     } catch (err: unknown) {
       const what = `the cache is in use by another process, which does not answer on ${this.#base}`;
       throw new CommandError(`${what}: stop it and try again`, { cause: err });
@@ -90,6 +95,13 @@ export class RunningCache implements CachePort {
     const isUnknown = codes.includes("BLOB_UNKNOWN") || codes.includes("MANIFEST_UNKNOWN");
     if (method === "DELETE" && isUnknown) return undefined;
     throw new CommandError(messages || `${method} ${url}: ${answer.status} ${text.slice(0, 200)}`);
+  }
+
+  /** Node's own `fetch` knows no socket files. */
+  async #fetchOverFile(path: string, init: { method: string; headers: Record<string, string> }): Promise<Response> {
+    const { Agent, fetch } = await import("undici");
+    this.#agent ??= new Agent({ connect: { socketPath: this.#base.slice("unix://".length) } });
+    return (await fetch(`http://localhost${path}`, { ...init, dispatcher: this.#agent })) as unknown as Response;
   }
 }
 

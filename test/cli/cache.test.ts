@@ -1,10 +1,10 @@
 import { mkdir, readdir, utimes, writeFile } from "node:fs/promises";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import fastify from "fastify";
 import pino from "pino";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { addAdminRoutes } from "#client/http/admin-routes.ts";
+import { type ListenAddress, listenOn } from "#client/listener/listen.ts";
 import { type Digest, hexOf, parseSha256 } from "#oci/digest.ts";
 import { BlobStore } from "#store/blob-store.ts";
 import { digestOf, randomBytesOf } from "#test/support/random-bytes.ts";
@@ -42,14 +42,17 @@ function cache(...args: string[]) {
 }
 
 /** A client that is running, as far as its cache is concerned; disposed of it leaves what a killed one would. */
-async function runningClient() {
+async function runningClient(address: ListenAddress = { host: "127.0.0.1", port: 0 }) {
   const store = await openStore();
   const app = fastify();
-  addAdminRoutes(app, store, pino({ level: "silent" }));
-  await app.listen({ port: 0, host: "127.0.0.1" });
-  const { port } = app.server.address() as AddressInfo;
-  await writeFile(join(directory, "admin.json"), JSON.stringify({ url: `http://127.0.0.1:${port}` }));
+  const log = pino({ level: "silent" });
+  addAdminRoutes(app, store, log);
+  await app.ready();
+  const listening = await listenOn(app.server, [address], { admits: () => true, isTls: false, log });
+  await writeFile(join(directory, "admin.json"), JSON.stringify({ url: listening.urls[0] }));
   const close = async () => {
+    app.server.closeAllConnections();
+    await listening.close();
     await app.close();
     await store.close();
   };
@@ -59,7 +62,8 @@ async function runningClient() {
 const nobody = { [Symbol.asyncDispose]: async () => {} };
 const ways = [
   ["while no client is running", async () => nobody],
-  ["through the client that is running", runningClient],
+  ["through the client that is running", () => runningClient()],
+  ["through one that listens on a socket file", () => runningClient({ path: join(folder.path, "client.sock") })],
 ] as const;
 
 describe.each(ways)("%s", (_way, start) => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { hash } from "bcryptjs";
 import pino from "pino";
 import { Registry } from "prom-client";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Client, openClient } from "#client/client.ts";
 import { type ClientOptions, openParts } from "#client/parts.ts";
 import { readClientConfig } from "#client/registries/config.ts";
@@ -13,6 +13,7 @@ import { parseName } from "#ndn/packet/name.ts";
 import { SegmentProducer } from "#ndn/producer.ts";
 import { formatCertificates } from "#ndn/trust/certificate-file.ts";
 import { type Identity, openIdentity } from "#ndn/trust/keychain.ts";
+import { Network } from "#oci/connections.ts";
 import { digestOf, randomBytesOf } from "#test/support/random-bytes.ts";
 import { startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { describeWith } from "#test/support/require-programs.ts";
@@ -194,6 +195,22 @@ describe("what cannot be used is one line, and what was there before stays in us
     expect((await ask(url, path)).status).toBe(200);
     await configure({ "one.example": [two] });
     expect((await reload()).at(-1)).toMatchObject({ msg: "reloaded", changed: ["one.example"] });
+  });
+
+  test("authorities of registries: a wrong file keeps the old ones, another one is used for all of them", async () => {
+    const upstreamCa = join(folder.path, "ca.pem");
+    const read = vi.fn(() => new Network());
+    await writeFile(upstreamCa, "first");
+    await configure({ "one.example": [one], "two.example": [two] });
+    const { url, reload } = await start({ upstreamCa, readNetwork: read });
+    read.mockImplementationOnce(() => {
+      throw new Error("--upstream-ca: it has no certificate");
+    });
+    expect(await reload()).toEqual([expect.objectContaining({ reason: "--upstream-ca: it has no certificate" })]);
+    expect((await reload()).at(-1)).toMatchObject({ msg: "reloaded", changed: [] });
+    await writeFile(upstreamCa, "second");
+    expect((await reload()).at(-1)).toMatchObject({ msg: "reloaded", changed: ["one.example", "two.example"] });
+    expect((await ask(url, path)).status).toBe(200);
   });
 
   test("logins: a wrong file keeps the old ones, a right one holds at once", async () => {
