@@ -64,14 +64,12 @@ export async function createServer(options: ServerOptions): Promise<BlobServer> 
   const proxy = options.registry.network?.proxyFor(registry.base)?.host;
   if (proxy !== undefined) log.info({ proxy }, "the registry is reached through a proxy");
   const publication = createPublication({ ...options, identity, ...readingOf(registry, options) });
-  const hasStorage = storage !== undefined;
   const server = new BlobServer({
     prefix,
     identity,
     readIdentity: () => readIdentity(options),
     registry,
     publication,
-    hasStorage,
     log,
   });
   try {

@@ -36,8 +36,6 @@ export interface ServerParts {
   /** What the publication reads from; closed with the server, as the publication is. */
   readonly registry: RegistryClient;
   readonly publication: Publication;
-  /** Whether blobs are read from the registry's disk: then they are there while the registry is down. */
-  readonly hasStorage: boolean;
   readonly log: Logger;
 }
 
@@ -140,7 +138,7 @@ export class BlobServer {
     app.get("/healthz", async () => ({ status: "live" }));
     app.get("/readyz", async (_request, reply) => {
       const trouble = await this.#registryTrouble.ask();
-      const ready = this.isReachable() && (!trouble?.isDown || this.#parts.hasStorage);
+      const ready = this.isReachable();
       const missing = [...this.missing(), ...(trouble ? [`${this.#registryName} ${trouble.reason}`] : [])];
       return reply.code(ready ? 200 : 503).send({ ready, missing });
     });
