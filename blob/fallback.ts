@@ -19,12 +19,14 @@ export interface SourcedChunk {
   readonly bytes: Uint8Array;
 }
 
-/** What went wrong during a read, for logs and for keeping away from a source; the read continues or throws by itself. */
+/** What happens during a read, for logs and for keeping away from a source; the read continues or throws by itself. */
 export interface ReadEvents {
   /** `source` could not begin, or broke off when the reader had `offset` bytes. */
   unavailable?(source: SourceName, offset: number, err: BlobUnavailable): void;
   /** Bytes or claims of `source` cannot be those of the blob; where two contradict each other, called for each. */
   corrupt?(source: SourceName, err: BlobCorrupt): void;
+  /** Bytes have come, whether or not they can be given out yet. */
+  arrived?: (() => void) | undefined;
 }
 
 /** A running read of one blob from any of several sources. */
@@ -135,7 +137,7 @@ class FallbackReader {
 
   #from(): ResumePoint {
     const end = this.#end === Number.POSITIVE_INFINITY ? {} : { end: this.#end };
-    const from = { offset: this.#offset, sizeBytes: this.#sizeBytes, ...end };
+    const from = { offset: this.#offset, sizeBytes: this.#sizeBytes, arrived: this.#events.arrived, ...end };
     // The prefix is hashed on demand: a source asks before it sends anything, the running hash is still at `offset`.
     return this.#start === 0 ? { ...from, prefixSha256: () => this.#hash.copy().digest() } : from;
   }
@@ -167,6 +169,7 @@ class FallbackReader {
     const end = this.#offset + bytes.length;
     if (end > this.#sizeBytes!) throw new BlobCorrupt(`${source} sent more than the ${this.#sizeBytes} bytes it said`);
     this.#contributors.add(source);
+    this.#events.arrived?.();
     if (this.#start === 0) this.#hash.update(bytes);
     this.#offset = end;
     return bytes;

@@ -19,6 +19,8 @@ export interface ResumePoint {
   readonly offset: number;
   /** Size of the whole blob, where the reader knows it. */
   readonly sizeBytes?: number | undefined;
+  /** To be called when bytes arrive that cannot be given out yet. */
+  readonly arrived?: (() => void) | undefined;
   /** It wants none from this one on: a source may end there, and asks no one for more. @defaultValue the blob's size */
   readonly end?: number | undefined;
   /**

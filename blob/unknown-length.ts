@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { digestOfHash } from "#oci/digest.ts";
-import { BlobCorrupt, type BlobRef, BlobUnavailable } from "./source.ts";
+import { BlobCorrupt, type BlobRef, BlobUnavailable, type ResumePoint } from "./source.ts";
 import { NotShareable, nextPiece, type Pieces } from "./upstream-response.ts";
 import { collectBytes } from "./verify.ts";
 
@@ -14,7 +14,7 @@ const maxCountedBytes = 16 * 1024 ** 3;
 /** What helps to find out how long a blob is. */
 export interface LengthHelp {
   /** As a manifest says it, or the registry elsewhere; undefined when neither does. Never rejects. */
-  sizeOf(blob: BlobRef): Promise<number | undefined>;
+  sizeOf?: ((blob: BlobRef) => Promise<number | undefined>) | undefined;
   /** Where bytes wait until all of them are counted; undefined when there is no room. */
   spool?: (() => Promise<Spool | undefined>) | undefined;
 }
@@ -39,29 +39,31 @@ export interface Spool {
 export async function lengthOf(
   pieces: Pieces,
   blob: BlobRef,
-  help: LengthHelp | undefined,
+  help: LengthHelp & Pick<ResumePoint, "arrived">,
   signal: AbortSignal,
 ): Promise<number> {
   const collected: Uint8Array[] = [];
   let [sizeBytes, isWhole] = [0, false];
   while (sizeBytes <= collectBytes && !isWhole) {
     const bytes = await nextPiece(pieces);
+    help.arrived?.();
     if (bytes) collected.push(bytes);
     else isWhole = true;
     sizeBytes += bytes?.length ?? 0;
   }
   pieces.ahead = collected;
   if (isWhole) return sizeBytes;
-  const said = await help?.sizeOf(blob);
-  return said ?? (await countInSpool(pieces, blob, await help?.spool?.(), signal));
+  const said = await help.sizeOf?.(blob);
+  return said ?? (await countInSpool(pieces, blob, help, signal));
 }
 
 async function countInSpool(
   pieces: Pieces,
   { digest }: BlobRef,
-  spool: Spool | undefined,
+  { spool: openSpool, arrived }: LengthHelp & Pick<ResumePoint, "arrived">,
   signal: AbortSignal,
 ): Promise<number> {
+  const spool = await openSpool?.();
   if (!spool) throw new NotShareable("upstream does not say how long the blob is");
   const close = () => {
     signal.removeEventListener("abort", close);
@@ -72,6 +74,7 @@ async function countInSpool(
     const hash = createHash("sha256");
     let sizeBytes = 0;
     for (let bytes = await nextPiece(pieces); bytes; bytes = await nextPiece(pieces)) {
+      arrived?.();
       hash.update(bytes);
       sizeBytes += bytes.length;
       if (sizeBytes > maxCountedBytes) throw new BlobUnavailable(`upstream has more than ${maxCountedBytes} bytes`);

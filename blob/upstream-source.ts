@@ -65,7 +65,7 @@ export function upstreamSource(options: UpstreamSourceOptions): BlobSource {
     const response = await ask(blob, from.offset, signal);
     try {
       const { sizeBytes: said, pieces } = await positionedAt(response, from, patienceMs);
-      const sizeBytes = said ?? (await lengthOf(pieces, blob, options.length, signal));
+      const sizeBytes = said ?? (await lengthOf(pieces, blob, { ...options.length, arrived: from.arrived }, signal));
       const resume = async (offset: number) => {
         if (encodes) throw new BlobUnavailable(`upstream encodes the blob, and cannot continue at byte ${offset}`);
         const again = await ask(blob, offset, signal);

@@ -6,6 +6,7 @@ import { BlobCorrupt, BlobUnavailable, type SourceName } from "#blob/source.ts";
 import { collectBytes, openVerified } from "#blob/verify.ts";
 import type { Digest } from "#oci/digest.ts";
 import type { BlobStorePort, BlobWriter, CachedBlob } from "#store/store-port.ts";
+import { Arrivals } from "./arrivals.ts";
 import type { WindowBudget } from "./broadcast-window.ts";
 import { type FetchReader, FetchReaders, Lingering, type SharedFetchOptions } from "./fetch-reader.ts";
 import { closeFile, type FetchLog, FetchWriter, newFile, resumeFile } from "./fetch-writer.ts";
@@ -18,6 +19,7 @@ const never = new AbortController().signal;
 /** A fetch, to be run once, as soon as its first reader has joined. */
 export class SharedFetch {
   readonly digest: Digest;
+  readonly arrivals = new Arrivals();
   readonly readers = new FetchReaders(() => this.#left());
   /** Undefined before the size is known. */
   inFlight: InFlightBlob | undefined;
@@ -45,9 +47,9 @@ export class SharedFetch {
     this.#options = options;
   }
 
-  /** Whether one more reader, from `position` on, may join. */
+  /** Whether one more reader, from `position` on, may join: a silent source is waited for by those who are there. */
   admits(position: number): boolean {
-    return !this.isEnding && (this.inFlight?.admits(position) ?? true);
+    return !this.isEnding && !this.arrivals.isSilent && (this.inFlight?.admits(position) ?? true);
   }
 
   /** Take part until the signal fires or all is read. */
@@ -162,12 +164,13 @@ export class SharedFetch {
   async #fetchWith(leader: FetchReader): Promise<void> {
     const partial = this.#file && this.#file.writtenBytes > 0 ? new PartialSource(this.#file) : undefined;
     const { blob, sources, events } = leader.request;
+    const noted = { ...events, arrived: this.arrivals.note };
     const failed = new AbortController();
     const signal = AbortSignal.any([this.#cancelled.signal, failed.signal]);
     try {
       const read = partial
-        ? await openVerified([partial, ...sources], blob, signal, withoutRestMissing(events))
-        : await openVerified(sources, blob, signal, events);
+        ? await openVerified([partial, ...sources], blob, signal, withoutRestMissing(noted))
+        : await openVerified(sources, blob, signal, noted);
       this.#firstSource = read.source;
       this.#writer ??= await this.#begin(read.sizeBytes, leader);
       const { sizeBytes } = this.inFlight!;

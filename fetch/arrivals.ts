@@ -1,0 +1,17 @@
+/** A fetch of which nothing has come for so long waits for a silent source: more readers are not to wait for it as well. */
+const silenceMs = 15_000;
+
+/** When something has come last. */
+export class Arrivals {
+  #lastMs = performance.now();
+
+  /** To be called when bytes come. */
+  readonly note = (): void => {
+    this.#lastMs = performance.now();
+  };
+
+  /** Whether nothing has come for 15 s. */
+  get isSilent(): boolean {
+    return performance.now() - this.#lastMs > silenceMs;
+  }
+}
