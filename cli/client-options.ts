@@ -2,7 +2,7 @@
  * Options of `ndn-registry client`.
  */
 import { parseHedgeMode } from "#blob/hedge.ts";
-import { defaultMaxConnections } from "#client/listener/limits.ts";
+import { defaultMaxConnections } from "#client/listener/listen.ts";
 import { authorizeChoices, offlinePolicies } from "#client/registries/client-config.ts";
 import { parseUplinkUrl } from "#ndn/face/face-url.ts";
 import { cacheDir } from "./cache/options.ts";

@@ -14,10 +14,11 @@ import {
   connectionLimits,
   defaultMaxConnections,
   keepAliveTimeoutMs,
+  type Listening,
   limitConnections,
+  listenOn,
   responseBufferBytes,
-} from "./listener/limits.ts";
-import { type Listening, listenOn } from "./listener/listen.ts";
+} from "./listener/listen.ts";
 import { createLoginGate } from "./listener/login-gate.ts";
 import type { ClientParts } from "./parts.ts";
 import type { ServedRegistries } from "./served-registries.ts";

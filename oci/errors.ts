@@ -4,7 +4,6 @@
  * what it is.
  */
 import type { IncomingHttpHeaders } from "node:http";
-import type { Dispatcher } from "undici";
 
 const statusOfCode = {
   BLOB_UNKNOWN: 404,
@@ -92,25 +91,6 @@ export class HelpFailed extends RegistryUnreachable {
 
 function errorBody(code: ErrorCode, message: string, detail: unknown): ErrorBody {
   return { errors: [detail === undefined ? { code, message } : { code, message, detail }] };
-}
-
-/** Interceptor for `dispatcher.compose()`: errors of undici become `RegistryUnreachable`, all else is passed on. */
-export function translateErrors(dispatch: Dispatcher.Dispatch): Dispatcher.Dispatch {
-  return (options, handler) =>
-    dispatch(options, {
-      onRequestStart: handler.onRequestStart?.bind(handler),
-      onResponseStart: handler.onResponseStart?.bind(handler),
-      onResponseData: handler.onResponseData?.bind(handler),
-      onResponseEnd: handler.onResponseEnd?.bind(handler),
-      onResponseError(controller, err) {
-        handler.onResponseError?.(controller, controller?.aborted ? err : unreachable(describe(options), err));
-      },
-    } as Dispatcher.DispatchHandler);
-}
-
-/** `GET https://host/path`, without the query: that of a redirect is often a signature. */
-function describe({ method, origin = "", path }: Dispatcher.DispatchOptions): string {
-  return `${method} ${String(origin)}${path.split("?", 1)[0]}`;
 }
 
 /** `err` as this room's own; `what` is the request that it ended. */

@@ -9,9 +9,8 @@ import { type Connections, type Network, openConnections, type RegistryTls } fro
 import type { CredentialSource, Credentials } from "./credentials.ts";
 import type { Digest } from "./digest.ts";
 import { type Body, bodyOf, directGet } from "./direct-get.ts";
-import { translateErrors } from "./errors.ts";
 import { formatRange } from "./range.ts";
-import { drain, type HttpAnswer, type Patience, RegistryHttp } from "./registry-http.ts";
+import { drain, type HttpAnswer, type Patience, RegistryHttp, translateErrors } from "./registry-http.ts";
 import { type RegistryTrouble, whyNoRegistry, whyUnreachable } from "./registry-trouble.ts";
 
 export type { Auth } from "./auth.ts";

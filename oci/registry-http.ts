@@ -165,7 +165,7 @@ export function isLostConnection(err: unknown): boolean {
 }
 
 // Without the query: that of a redirect is often a signature.
-function describe({ method }: HttpRequest, { origin, path }: Target): string {
+function describe({ method }: { method: string }, { origin, path }: Target): string {
   return `${method} ${origin}${path.split("?", 1)[0]}`;
 }
 
@@ -193,4 +193,20 @@ function forStranger(headers: Headers): Headers {
 /** Whether the registry itself refuses. */
 export function isRefusal({ statusCode, atHome }: HttpAnswer): boolean {
   return atHome && (statusCode === 401 || statusCode === 403);
+}
+
+/** Interceptor for `dispatcher.compose()`: errors of undici become `RegistryUnreachable`, all else is passed on. */
+export function translateErrors(dispatch: Dispatcher.Dispatch): Dispatcher.Dispatch {
+  return (options, handler) =>
+    dispatch(options, {
+      onRequestStart: handler.onRequestStart?.bind(handler),
+      onResponseStart: handler.onResponseStart?.bind(handler),
+      onResponseData: handler.onResponseData?.bind(handler),
+      onResponseEnd: handler.onResponseEnd?.bind(handler),
+      onResponseError(controller, err) {
+        const failure = () =>
+          unreachable(describe(options, { origin: String(options.origin), path: options.path }), err);
+        handler.onResponseError?.(controller, controller?.aborted ? err : failure());
+      },
+    } as Dispatcher.DispatchHandler);
 }

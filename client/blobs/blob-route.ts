@@ -62,7 +62,7 @@ export function createBlobRoute(services: BlobServices): BlobHandler {
 async function answerGet(services: BlobServices, asked: BlobRequest, digestText: string): Promise<void> {
   const digest = parseSha256(digestText);
   if (digest === undefined) return passBlob(services, asked, digestText, "answer");
-  let patientWith: Patience = isElsewhere(services, digest) ? "body" : "answer";
+  let patientWith: Patience | undefined;
   const leftToUpstream = (err: unknown): false => {
     const isLeft = err instanceof NotShareable || err instanceof RightUnanswered;
     if (!isLeft || asked.response.headersSent) throw err;
@@ -71,7 +71,7 @@ async function answerGet(services: BlobServices, asked: BlobRequest, digestText:
   };
   if (await serve(services, asked, digest).catch(leftToUpstream)) return;
   try {
-    await passBlob(services, asked, digest, patientWith);
+    await passBlob(services, asked, digest, patientWith ?? (isElsewhere(services, digest) ? "body" : "answer"));
   } catch (err: unknown) {
     if (!(err instanceof RegistryUnreachable) || asked.response.headersSent) throw err;
     const wanted = (await whatIsWanted(services, asked, digest)) ?? { ranges: [] };

@@ -5,6 +5,7 @@ import { findCause, reasonOf } from "#base/errors.ts";
 import type { SourceName } from "#blob/source.ts";
 import { errorJson, HelpFailed, type RegistryAnswer, RegistryError, RegistryUnreachable } from "#oci/errors.ts";
 import { formatContentRange } from "#oci/range.ts";
+import { multipartOf } from "./multipart.ts";
 import { endToEnd, type Part } from "./semantics.ts";
 
 /** On every answer under `/v2/` that is made here. */
@@ -152,4 +153,41 @@ export async function endBody(response: ServerResponse, signal: AbortSignal): Pr
   const finished = once(response, "finish", { signal });
   response.end();
   await finished;
+}
+
+/**
+ * A 200 with the whole blob where `parts` is undefined, else a 206 with at least one part.
+ *
+ * @param send - Writes the payload of one part.
+ */
+export async function sendParts(
+  response: ServerResponse,
+  blob: AnsweredBlob,
+  parts: readonly Part[] | undefined,
+  send: (part: Part) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  const [first, ...more] = parts ?? [];
+  if (more.length > 0) await sendMultipart(response, blob, parts!, send, signal);
+  else {
+    response.writeHead(first ? 206 : 200, blobHeaders(blob, first));
+    await send(first ?? { start: 0, end: blob.sizeBytes });
+  }
+  await endBody(response, signal);
+}
+
+async function sendMultipart(
+  response: ServerResponse,
+  blob: AnsweredBlob,
+  parts: readonly Part[],
+  send: (part: Part) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { contentType, contentLength, heads, tail } = multipartOf(parts, blob.sizeBytes);
+  response.writeHead(206, { ...blobHeaders(blob), "content-type": contentType, "content-length": contentLength });
+  for (const [i, part] of parts.entries()) {
+    await writeChunk(response, heads[i]!, signal);
+    await send(part);
+  }
+  await writeChunk(response, tail, signal);
 }

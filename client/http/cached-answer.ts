@@ -3,16 +3,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { CachedBlob } from "#store/store-port.ts";
-import {
-  type AnsweredBlob,
-  blobHeaders,
-  endBody,
-  etagOf,
-  sendUnsatisfiable,
-  sendVerdict,
-  writeChunk,
-} from "./answers.ts";
-import { multipartOf } from "./multipart.ts";
+import { blobHeaders, etagOf, sendParts, sendUnsatisfiable, sendVerdict, writeChunk } from "./answers.ts";
 import { judgeConditions, type Part, partsOf, wantedBy } from "./semantics.ts";
 
 /** What else an answer needs. */
@@ -50,41 +41,4 @@ export async function answerCached(
     }
   };
   await sendParts(response, blob, parts, send, signal);
-}
-
-/**
- * A 200 with the whole blob where `parts` is undefined, else a 206 with at least one part.
- *
- * @param send - Writes the payload of one part.
- */
-export async function sendParts(
-  response: ServerResponse,
-  blob: AnsweredBlob,
-  parts: readonly Part[] | undefined,
-  send: (part: Part) => Promise<void>,
-  signal: AbortSignal,
-): Promise<void> {
-  const [first, ...more] = parts ?? [];
-  if (more.length > 0) await sendMultipart(response, blob, parts!, send, signal);
-  else {
-    response.writeHead(first ? 206 : 200, blobHeaders(blob, first));
-    await send(first ?? { start: 0, end: blob.sizeBytes });
-  }
-  await endBody(response, signal);
-}
-
-async function sendMultipart(
-  response: ServerResponse,
-  blob: AnsweredBlob,
-  parts: readonly Part[],
-  send: (part: Part) => Promise<void>,
-  signal: AbortSignal,
-): Promise<void> {
-  const { contentType, contentLength, heads, tail } = multipartOf(parts, blob.sizeBytes);
-  response.writeHead(206, { ...blobHeaders(blob), "content-type": contentType, "content-length": contentLength });
-  for (const [i, part] of parts.entries()) {
-    await writeChunk(response, heads[i]!, signal);
-    await send(part);
-  }
-  await writeChunk(response, tail, signal);
 }

@@ -1,6 +1,6 @@
 /** The upstream is waited for as long as the puller waits, when no other source is left; else it is given up in time. */
 import type { ServerResponse } from "node:http";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { blobOf, breaksAfter, holds, repository, type TestBlob, unavailable } from "#test/blob/faulty-sources.ts";
 import { outwait, type RawUpstream, shortTimeouts, startUpstream } from "#test/client/upstream/raw-upstream.ts";
 import { until } from "#test/support/until.ts";
@@ -160,4 +160,12 @@ test("a puller that goes away ends the wait", async () => {
   gone.abort();
   await expect(asked).rejects.toThrow();
   await until("the end of the GET", () => upstream.seen.every(({ socket }) => socket.destroyed));
+});
+
+test("the paths over NDN are asked for once per blob, as that takes the turn of one that is tried", async () => {
+  await using upstream = await slowUpstream(beforeBytes);
+  const paths = vi.fn(() => ({ first: [holds(blob)], lastResort: undefined }));
+  await using endpoint = await startEndpoint(upstream.url, { paths });
+  expect((await ask(endpoint.url, path)).headers["x-blob-source"]).toBe("ndn");
+  expect(paths).toHaveBeenCalledTimes(1);
 });

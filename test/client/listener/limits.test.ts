@@ -7,9 +7,10 @@ import {
   connectionLimits,
   defaultMaxConnections,
   keepAliveTimeoutMs,
+  type Listening,
   limitConnections,
-} from "#client/listener/limits.ts";
-import { type Listening, listenOn } from "#client/listener/listen.ts";
+  listenOn,
+} from "#client/listener/listen.ts";
 import { ask } from "../endpoint.ts";
 
 const open: { server: Server; listening: Listening; sockets: Socket[] }[] = [];

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { expect, test, vi } from "vitest";
-import { boundPipelining, maxUnansweredRequests } from "#client/listener/limits.ts";
+import { boundPipelining, maxUnansweredRequests } from "#client/listener/listen.ts";
 import { until } from "#test/support/until.ts";
 import { ask, startEndpoint } from "../endpoint.ts";
 import { startUpstream } from "../upstream/raw-upstream.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ByteHistory, historySeconds } from "#client/status/byte-history.ts";
+import { ByteHistory, historySeconds } from "#client/status/pull-log.ts";
 
 test("bytes are in the second in which they were handed out, for two minutes", () => {
   let nowMs = 5_500;
