@@ -83,6 +83,7 @@ export async function openClient(parts: ClientParts): Promise<Client> {
       return reloading;
     },
     async close(graceMs) {
+      await reloading;
       await http.close(graceMs);
       await running?.close();
     },

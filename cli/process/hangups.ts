@@ -35,6 +35,11 @@ export class Hangups {
     if (this.#isWaiting) this.#onHangup();
   }
 
+  /** Reload no more: the program ends. */
+  ignore(): void {
+    this.#onHangup = () => {};
+  }
+
   #arrived(): void {
     if (this.#onHangup) this.#onHangup();
     else this.#isWaiting = true;

@@ -25,6 +25,7 @@ export async function runUntilSignal(log: Logger, program: Lifetime, hangups: Ha
   letYoungGenerationGrow();
   const reload = () => program.reload().catch((err: unknown) => log.error({ err }, "reloading failed"));
   const stoppingAtMs = await firstSignal(log, (stop) => hangups.follow(reload, stop));
+  hangups.ignore();
   const force = () => {
     if (performance.now() - stoppingAtMs < secondSignalAfterMs) return;
     log.warn("stopped by force");

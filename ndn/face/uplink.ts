@@ -197,7 +197,7 @@ export function logUplink(uplink: Uplink, log: UplinkLogger): void {
     onConnectFailed: (reason) => {
       if (reason.message === known) return;
       known = reason.message;
-      log.warn({ ...fields, reason: reason.message }, "uplink cannot be reached; trying on");
+      log.warn({ ...fields, reason: reason.message }, "uplink cannot be reached; trying again");
     },
   });
 }

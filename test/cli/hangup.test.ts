@@ -63,6 +63,20 @@ describe("the client", () => {
   });
 });
 
+test("one that comes while the program ends changes nothing", async () => {
+  const folder = await stage.newFolder("ending");
+  const client = stage.own(
+    await startClient({
+      folder,
+      args: ["--name", "/n", "--upstream", "http://127.0.0.1:1", ...nowhere],
+      mayBeUnready: true,
+    }),
+  );
+  for (const signal of ["SIGHUP", "SIGTERM", "SIGHUP", "SIGHUP"] as const) client.process.signal(signal);
+  await until("the end", () => client.process.exit !== undefined);
+  expect(client.process.exit).toBe(0);
+});
+
 describe("the server", () => {
   test("signs with the renewed key, and with the old one while the new is broken", async () => {
     const registry = await registryOfBlob();
