@@ -13,7 +13,7 @@ import type { Credentials } from "./credentials.ts";
 import { RegistryUnreachable } from "./errors.ts";
 import { webUrl } from "./redirect.ts";
 import { isRepository } from "./reference.ts";
-import { basic, fetchToken } from "./token-service.ts";
+import { basic, fetchToken, type Token, type TokenQuery } from "./token-service.ts";
 
 /**
  * In whose name a request is made.
@@ -105,6 +105,10 @@ const maxTokens = 1000;
 // A token is not used in its last 30 s: it has to live until the registry has read it.
 const marginMs = 30_000;
 const refusedMs = 60_000;
+// A service that has let one wait for so long in vain is not waited for again for a while.
+const silentAfterMs = 5_000;
+const silentForMs = 30_000;
+const maxServices = 100;
 // Looked up at each call, so that a test can set it.
 const clock = { now: () => performance.now() };
 
@@ -114,6 +118,13 @@ export class TokenAuth {
   readonly #dispatcher: Dispatcher;
   readonly #headers = new LRUCache<string, string>({ max: maxTokens, ttlResolution: 0, perf: clock });
   readonly #refused = new LRUCache<string, true>({ max: maxTokens, ttl: refusedMs, ttlResolution: 0, perf: clock });
+  /** Services that were silent, by realm, and what that came to. */
+  readonly #silent = new LRUCache<string, RegistryUnreachable>({
+    max: maxServices,
+    ttl: silentForMs,
+    ttlResolution: 0,
+    perf: clock,
+  });
   readonly #pending = new Map<string, Promise<string | undefined>>();
 
   /** @param options - `dispatcher` carries the token requests and stays the caller's to close. */
@@ -177,12 +188,25 @@ export class TokenAuth {
     if (credentials !== undefined) requireSafe(realm, this.#registry);
     const scopes = (challenge.parameters.scope ?? scope ?? "").split(" ").filter((one) => one !== "");
     const query = { realm, service: challenge.parameters.service, scopes };
-    const token = await fetchToken(this.#dispatcher, query, credentials);
+    const token = await this.#ask(query, credentials);
     if (token === undefined && credentials !== undefined) this.#refused.set(key, true);
     if (token === undefined) return undefined;
     const ttl = Math.floor(token.lifetimeMs - marginMs);
     if (ttl > 0) this.#headers.set(key, `Bearer ${token.value}`, { ttl });
     return `Bearer ${token.value}`;
+  }
+
+  async #ask(query: TokenQuery, credentials: Credentials | undefined): Promise<Token | undefined> {
+    const silent = this.#silent.get(query.realm.href);
+    if (silent) throw silent;
+    const beganMs = clock.now();
+    try {
+      return await fetchToken(this.#dispatcher, query, credentials);
+    } catch (err: unknown) {
+      const isSilence = err instanceof RegistryUnreachable && clock.now() - beganMs >= silentAfterMs;
+      if (isSilence) this.#silent.set(query.realm.href, err);
+      throw err;
+    }
   }
 }
 

@@ -216,3 +216,32 @@ test("an answer that cannot be read is not quoted", async () => {
   expect(failure.message).toBe("token service https://auth.example/token: answer is not JSON");
   expect((failure.cause as Error).message).not.toContain("hunter2");
 });
+
+test("a service that was silent is not waited for again for half a minute, one that failed at once is asked again", async () => {
+  useFakeClock();
+  const dispatcher = new MockAgent();
+  agents.push(dispatcher);
+  dispatcher.disableNetConnect();
+  let [asked, takesMs] = [0, 6_000];
+  const service = dispatcher.get("https://auth.example").intercept({ path: () => true });
+  service
+    .reply(() => {
+      asked++;
+      vi.advanceTimersByTime(takesMs);
+      return { statusCode: 503, data: "" };
+    })
+    .persist();
+  const auth = new TokenAuth({ registry: new URL(hub), dispatcher });
+  const challenge = { scheme: "bearer" as const, parameters: { realm: hubRealm } };
+  const ask = (key: string) =>
+    expect(auth.authorize(challenge, needOf(key, false), "https://registry.example/v2/", signal)).rejects.toThrow(
+      "answers 503",
+    );
+  await ask("repository:a:pull");
+  for (const key of ["repository:a:pull", "repository:b:pull"]) await ask(key);
+  expect(asked).toBe(1);
+  vi.advanceTimersByTime(31_000);
+  takesMs = 10;
+  for (const key of ["repository:a:pull", "repository:a:pull"]) await ask(key);
+  expect(asked).toBe(3);
+});
