@@ -1,7 +1,7 @@
 /**
  * Limits on bytes per second: one token bucket for all readers of a kind of source, which take turns.
  */
-import { TokenBucket } from "#base/token-bucket.ts";
+import { TokenBucket } from "#base/limits.ts";
 import { type BlobSource, withOpen } from "./source.ts";
 
 /** Bytes that may pass per second, shared by all that take from it. */

@@ -2,7 +2,7 @@
  * Reading a blob from several sources: when one breaks off, the next resumes at the same byte.
  */
 import { createHash } from "node:crypto";
-import { type Digest, digestOfHash } from "#oci/digest.ts";
+import { type Digest, digestOfHash } from "#oci/reference.ts";
 import {
   BlobCorrupt,
   type BlobRead,

@@ -16,8 +16,7 @@ import {
   version,
 } from "#ndn/packet/name.ts";
 import { encodeNni, type TlvSpan, TT } from "#ndn/packet/tlv.ts";
-import { type Digest, digestOfHash, hashOf } from "#oci/digest.ts";
-import { isRepository } from "#oci/reference.ts";
+import { type Digest, digestOfHash, hashOf, isRepository } from "#oci/reference.ts";
 
 /** The two sizes of segment that every server serves; metadata proposes one of them. */
 export const segmentSizes = [8192, 1200] as const;

@@ -1,7 +1,7 @@
 /**
  * NDN is late, and the upstream is asked as well: the first of the two to bring bytes wins.
  */
-import type { Semaphore } from "#base/semaphore.ts";
+import type { Semaphore } from "#base/limits.ts";
 import { BlobCorrupt, type BlobRead, BlobUnavailable, type SourceName } from "./source.ts";
 import { UpstreamAnswer } from "./upstream-response.ts";
 

@@ -1,7 +1,7 @@
 /**
  * The port at which blobs are read: a `BlobSource` delivers the bytes of a blob from any offset.
  */
-import { type Digest, emptyDigest, hashOf } from "#oci/digest.ts";
+import { type Digest, emptyDigest, hashOf } from "#oci/reference.ts";
 
 /** Which blob, and where it may be asked for. */
 export interface BlobRef {

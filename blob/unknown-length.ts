@@ -3,7 +3,7 @@
  * how long it is, before the first byte is given out.
  */
 import { createHash } from "node:crypto";
-import { digestOfHash } from "#oci/digest.ts";
+import { digestOfHash } from "#oci/reference.ts";
 import { BlobCorrupt, type BlobRef, BlobUnavailable, type ResumePoint } from "./source.ts";
 import { NotShareable, nextPiece, type Pieces } from "./upstream-response.ts";
 import { collectBytes } from "./verify.ts";

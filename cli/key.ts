@@ -9,7 +9,7 @@ import { type Import, importCertificate, importCredentials } from "#ndn/trust/ke
 import { isOwn, renewCertificate } from "#ndn/trust/key-renewal.ts";
 import { exportAnchor, inspectKeychain, newKey } from "#ndn/trust/keychain.ts";
 import { isSafeBag, openSafeBag } from "#ndn/trust/safe-bag.ts";
-import { describeKey } from "#ndn/trust/signing-key.ts";
+import { describeKey } from "#ndn/trust/signed-data.ts";
 import { daysLeft, expiryWarning } from "#ndn/trust/validity.ts";
 import { CommandError } from "./errors.ts";
 import type { keyExportOptions, keyImportOptions, keyRenewOptions, keyShowOptions } from "./key/options.ts";

@@ -3,11 +3,11 @@
  */
 import type { Logger } from "pino";
 import { reasonOf } from "#base/errors.ts";
-import { forEachBounded } from "#base/semaphore.ts";
+import { forEachBounded } from "#base/limits.ts";
 import { BlobCorrupt, BlobUnavailable, type SourceName } from "#blob/source.ts";
-import { type Digest, parseSha256 } from "#oci/digest.ts";
 import { RegistryError, RegistryUnreachable } from "#oci/errors.ts";
 import type { Referred } from "#oci/manifest.ts";
+import { type Digest, parseSha256 } from "#oci/reference.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import { fetchIntoStore, type IntoStore } from "./fetch-ahead.ts";
 import type { AddedImage, AddRequest } from "./http/admin-images.ts";

@@ -1,7 +1,7 @@
 /**
  * The client program, put together: from what it is made of to the handlers of each registry and the listening socket.
  */
-import { Semaphore } from "#base/semaphore.ts";
+import { Semaphore } from "#base/limits.ts";
 import { WindowBudget } from "#fetch/broadcast-window.ts";
 import { SharedFetches } from "#fetch/shared-fetches.ts";
 import { noStore } from "#store/store-port.ts";

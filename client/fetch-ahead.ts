@@ -5,8 +5,8 @@
 import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
 import type { BlobRef, SourceName } from "#blob/source.ts";
-import type { Digest } from "#oci/digest.ts";
 import { layersOf } from "#oci/manifest.ts";
+import type { Digest } from "#oci/reference.ts";
 import type { ServeServices } from "./blobs/blob-request.ts";
 import type { ServedManifest } from "./manifests/manifest-request.ts";
 import type { Puller } from "./registries/router.ts";

@@ -1,9 +1,9 @@
 /**
  * From an image's name, as pullers write it, to the registry, the repository and what is asked for there.
  */
-import { parseSha256 } from "#oci/digest.ts";
+
 import { RegistryError } from "#oci/errors.ts";
-import { canonicalRegistry, isRepository, isTag } from "#oci/reference.ts";
+import { canonicalRegistry, isRepository, isTag, parseSha256 } from "#oci/reference.ts";
 import { hubRepository, isLoopback, isRegistryName, parseImage } from "./manifests/image-names.ts";
 import { pathNameOf } from "./registries/router.ts";
 

@@ -3,8 +3,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "pino";
-import { parseSha256 } from "#oci/digest.ts";
-import { parseBlobPath, parseManifestPath, parseUploadPath } from "#oci/reference.ts";
+import { parseBlobPath, parseManifestPath, parseSha256, parseUploadPath } from "#oci/reference.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import type { BlobStorePort } from "#store/store-port.ts";
 import type { BlobHandler } from "./blobs/blob-route.ts";

@@ -2,7 +2,7 @@
  * One registry as the client serves it, from how it is reached to what answers its requests.
  */
 import { join } from "node:path";
-import type { Semaphore } from "#base/semaphore.ts";
+import type { Semaphore } from "#base/limits.ts";
 import { createHedgeDelay } from "#blob/hedge.ts";
 import { createDirectFetcher } from "#fetch/fetcher.ts";
 import type { SharedFetches } from "#fetch/shared-fetches.ts";

@@ -3,7 +3,7 @@
  * unless it has been asked whether they may have it.
  */
 import { LRUCache } from "lru-cache";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import type { BlobStorePort } from "#store/store-port.ts";
 
 /** A registry, as far as its fetches depend on it. */

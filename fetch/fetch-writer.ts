@@ -9,7 +9,7 @@ import type { Logger } from "pino";
 import { ChangeNotifier } from "#base/waiting.ts";
 import { BlobCorrupt, type BlobSource, type SourceName } from "#blob/source.ts";
 import { collectBytes, type VerifiedRead } from "#blob/verify.ts";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import type { BlobStorePort, BlobWriter, CachedBlob } from "#store/store-port.ts";
 import { BufferRing, bufferBytes } from "./buffer-ring.ts";
 import type { FetchReader } from "./fetch-reader.ts";

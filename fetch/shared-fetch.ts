@@ -4,7 +4,7 @@
 import { raceAbort } from "#base/waiting.ts";
 import { BlobCorrupt, BlobUnavailable, type SourceName } from "#blob/source.ts";
 import { collectBytes, openVerified } from "#blob/verify.ts";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import type { BlobStorePort, BlobWriter, CachedBlob } from "#store/store-port.ts";
 import { Arrivals } from "./arrivals.ts";
 import type { WindowBudget } from "./broadcast-window.ts";

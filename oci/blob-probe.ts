@@ -7,8 +7,8 @@
  */
 import type { IncomingHttpHeaders } from "node:http";
 import { isEncoded } from "./content-coding.ts";
-import { type Digest, emptyDigest } from "./digest.ts";
 import { parseContentRange } from "./range.ts";
+import { type Digest, emptyDigest } from "./reference.ts";
 import type { BlobResponse, RegistryClient, RequestOptions } from "./registry-client.ts";
 
 /** What a registry says about one blob. */

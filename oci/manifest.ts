@@ -9,8 +9,8 @@
  * a puller will ask for next reads them here.
  */
 import { z } from "zod";
-import { type Digest, parseSha256 } from "./digest.ts";
 import { bareType } from "./media-type.ts";
+import { type Digest, parseSha256 } from "./reference.ts";
 
 /** A descriptor in a manifest or an index (OCI image-spec, descriptor.md). */
 export interface Referred {

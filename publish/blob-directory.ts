@@ -2,7 +2,7 @@
  * Which names exist: reads a name, asks whether its blob may be published, and says who answers.
  */
 
-import { TokenBucket } from "#base/token-bucket.ts";
+import { TokenBucket } from "#base/limits.ts";
 import {
   type BlobRequest,
   fitsPacket,

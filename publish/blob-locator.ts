@@ -7,13 +7,12 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { LRUCache } from "lru-cache";
 import { removeLeftovers, writeFileAtomic } from "#base/atomic-file.ts";
-import { TokenBucket } from "#base/token-bucket.ts";
+import { TokenBucket } from "#base/limits.ts";
 import { repositoryOfHint } from "#blob/names.ts";
 import type { BlobRef } from "#blob/source.ts";
 import type { InterestFields } from "#ndn/packet/interest.ts";
 import type { Name } from "#ndn/packet/name.ts";
-import { type Digest, parseSha256 } from "#oci/digest.ts";
-import { isRepository } from "#oci/reference.ts";
+import { type Digest, isRepository, parseSha256 } from "#oci/reference.ts";
 import { type BlobPagesContext, PagedBlob } from "./paged-blob.ts";
 import type { PublishPolicy } from "./range-reader.ts";
 

@@ -8,7 +8,7 @@ import { mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { SegmentSize } from "#blob/names.ts";
 import { maxPacketBytes, readVarNumber, TT, varNumberBytes } from "#ndn/packet/tlv.ts";
-import { type Digest, hexOf } from "#oci/digest.ts";
+import { type Digest, hexOf } from "#oci/reference.ts";
 
 /** What the smallest file takes up on a disk. */
 const blockBytes = 4096;

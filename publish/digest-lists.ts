@@ -2,7 +2,7 @@
  * Signed lists of the digests of segments: computed from the blob, signed once, remembered in memory and on disk.
  */
 import { LRUCache } from "lru-cache";
-import { Semaphore } from "#base/semaphore.ts";
+import { Semaphore } from "#base/limits.ts";
 import { digestListName, digestListRange, objectName } from "#blob/names.ts";
 import { contentTypes } from "#ndn/packet/data.ts";
 import type { Name } from "#ndn/packet/name.ts";

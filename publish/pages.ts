@@ -6,7 +6,7 @@
  * client"). So a read goes some way ahead of its readers, and pauses there.
  */
 import { BufferPool } from "#base/buffer-pool.ts";
-import { Semaphore } from "#base/semaphore.ts";
+import { Semaphore } from "#base/limits.ts";
 
 /** Size of a page: 32 segments of 8192 bytes. */
 export const pageBytes = 256 * 1024;

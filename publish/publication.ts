@@ -8,7 +8,7 @@ import { type Name, nameKey } from "#ndn/packet/name.ts";
 import { SegmentProducer } from "#ndn/producer.ts";
 import { CertificateDirectory } from "#ndn/trust/certificate-directory.ts";
 import type { Identity } from "#ndn/trust/keychain.ts";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import { BlobDirectory } from "./blob-directory.ts";
 import { BlobLocator, RepositoryIndex } from "./blob-locator.ts";
 import { openListFiles } from "./digest-list-files.ts";

@@ -2,13 +2,13 @@
  * Metadata: how a blob is segmented, or that there is none, signed.
  */
 import { LRUCache } from "lru-cache";
-import { TokenBucket } from "#base/token-bucket.ts";
+import { TokenBucket } from "#base/limits.ts";
 import { lastSegmentOf, metadataName, objectName, type SegmentSize } from "#blob/names.ts";
 import { contentTypes, encodeMetadata } from "#ndn/packet/data.ts";
 import { joinName, type Name, segment, version } from "#ndn/packet/name.ts";
 import type { Signer } from "#ndn/trust/keychain.ts";
 import { encodeSignedData } from "#ndn/trust/signed-data.ts";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import type { BlobLocator } from "./blob-locator.ts";
 import type { PagedBlob } from "./paged-blob.ts";
 

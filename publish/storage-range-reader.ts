@@ -7,9 +7,8 @@ import { access, type FileHandle, open, opendir, readdir } from "node:fs/promise
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { BlobRef } from "#blob/source.ts";
-import { type Digest, hexOf } from "#oci/digest.ts";
 import type { Body, BodySink } from "#oci/direct-get.ts";
-import { isRepository } from "#oci/reference.ts";
+import { type Digest, hexOf, isRepository } from "#oci/reference.ts";
 import type { RangeRead, RangeReader } from "./range-reader.ts";
 
 /** Repositories looked through for a digest for which no repository is named. */

@@ -1,7 +1,7 @@
 /**
  * The blobs that are cached, least recently used first, and the files of those used last, which stay open.
  */
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import { OpenFile } from "./open-file.ts";
 
 /** What is known of one blob; kept small, for there may be hundreds of thousands. */

@@ -3,7 +3,7 @@
  */
 
 import { errorCode } from "#base/errors.ts";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import type { BlobEntry, OpenFiles } from "./blob-index.ts";
 import type { DiskHealth } from "./disk-health.ts";
 import type { DiskSpace } from "./disk-space.ts";

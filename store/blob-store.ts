@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
 import { reasonOf } from "#base/errors.ts";
-import { type Digest, digestOfHash } from "#oci/digest.ts";
+import { type Digest, digestOfHash } from "#oci/reference.ts";
 import { type BlobEntry, OpenFiles } from "./blob-index.ts";
 import { BlobReader } from "./blob-reader.ts";
 import { DiskHealth, type StoreEvents, type StoreLog } from "./disk-health.ts";

@@ -3,8 +3,8 @@
  */
 import { access, unlink } from "node:fs/promises";
 import { errorCode } from "#base/errors.ts";
-import { Semaphore } from "#base/semaphore.ts";
-import type { Digest } from "#oci/digest.ts";
+import { Semaphore } from "#base/limits.ts";
+import type { Digest } from "#oci/reference.ts";
 import { type BlobEntry, BlobIndex, isIdle, type OpenFiles } from "./blob-index.ts";
 import type { DiskHealth, StoreEvents } from "./disk-health.ts";
 import type { ImageLayout } from "./image-layout.ts";

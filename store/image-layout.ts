@@ -5,7 +5,7 @@
 import { chmod, mkdir, readdir, rename, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { errorCode } from "#base/errors.ts";
-import { type Digest, hexOf } from "#oci/digest.ts";
+import { type Digest, hexOf } from "#oci/reference.ts";
 import { StoreError } from "./store-port.ts";
 
 /** Blobs of private images are no one else's business on this machine. */

@@ -7,8 +7,8 @@
  */
 import { rename, unlink } from "node:fs/promises";
 import { errorCode } from "#base/errors.ts";
-import type { Semaphore } from "#base/semaphore.ts";
-import type { Digest } from "#oci/digest.ts";
+import type { Semaphore } from "#base/limits.ts";
+import type { Digest } from "#oci/reference.ts";
 import type { BlobEntry, OpenFiles } from "./blob-index.ts";
 import type { DiskHealth } from "./disk-health.ts";
 import type { DiskSpace, Partial } from "./disk-space.ts";

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { writeFileAtomic } from "#base/atomic-file.ts";
 import { errorCode } from "#base/errors.ts";
-import { type Digest, parseSha256 } from "#oci/digest.ts";
+import { type Digest, parseSha256 } from "#oci/reference.ts";
 import type { StoreLog } from "./disk-health.ts";
 import { fileMode } from "./image-layout.ts";
 

@@ -3,8 +3,8 @@
  */
 import { lstat, readdir, rm } from "node:fs/promises";
 import { errorCode } from "#base/errors.ts";
-import { forEachBounded } from "#base/semaphore.ts";
-import { type Digest, parseSha256 } from "#oci/digest.ts";
+import { forEachBounded } from "#base/limits.ts";
+import { type Digest, parseSha256 } from "#oci/reference.ts";
 import type { ImageLayout } from "./image-layout.ts";
 
 /** A file whose name is a digest. */

@@ -1,7 +1,7 @@
 /**
  * What the rest of the endpoint needs of a store of blobs.
  */
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 
 /** A blob that is cached whole and was verified when it was written; it cannot be evicted while it is open. */
 export interface CachedBlob {

@@ -3,7 +3,7 @@
  * times: those change when a backup or a virus scanner passes by.
  */
 import { utimes } from "node:fs/promises";
-import { forEachBounded } from "#base/semaphore.ts";
+import { forEachBounded } from "#base/limits.ts";
 import type { BlobEntry } from "./blob-index.ts";
 import type { ImageLayout } from "./image-layout.ts";
 

@@ -3,7 +3,7 @@
  */
 import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { type Digest, digestOfHash } from "#oci/digest.ts";
+import { type Digest, digestOfHash } from "#oci/reference.ts";
 import type { CachedBlob } from "./store-port.ts";
 
 /** How far a check of all blobs has come. */

@@ -2,8 +2,8 @@
  * Which blobs are being written, and whether one more may be.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { Semaphore } from "#base/semaphore.ts";
-import type { Digest } from "#oci/digest.ts";
+import { Semaphore } from "#base/limits.ts";
+import type { Digest } from "#oci/reference.ts";
 import { PartialFile, type SharedByWriters, type WriterParts } from "./partial-file.ts";
 
 // A sync takes a thread of four, and on a hard disk a while.

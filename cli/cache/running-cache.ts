@@ -5,8 +5,8 @@ import type { Agent } from "undici";
 import { adminHeader } from "#client/http/admin-access.ts";
 import type { AddedImage, AddProgress, AddRequest, Removed } from "#client/http/admin-images.ts";
 import { adminPath, type CacheListing, type Pruned, type Verified } from "#client/http/admin-routes.ts";
-import { parseSha256 } from "#oci/digest.ts";
 import type { ErrorBody } from "#oci/errors.ts";
+import { parseSha256 } from "#oci/reference.ts";
 import { CommandError } from "../errors.ts";
 import type { CachePort, Pinned } from "./stored-cache.ts";
 

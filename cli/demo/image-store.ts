@@ -1,7 +1,7 @@
 /** Images in memory: per repository, so that a blob is seen only where it was pushed or mounted; and bytes to fill them. */
 import { createCipheriv, createHash } from "node:crypto";
 import { gunzipSync } from "node:zlib";
-import { type Digest, digestOfHash } from "#oci/digest.ts";
+import { type Digest, digestOfHash } from "#oci/reference.ts";
 
 export interface Manifest {
   mediaType: string;

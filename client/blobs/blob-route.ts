@@ -5,8 +5,8 @@ import type { ServerResponse } from "node:http";
 import type { Logger } from "pino";
 import { BlobCorrupt, BlobUnavailable } from "#blob/source.ts";
 import { NotShareable, UpstreamAnswer } from "#blob/upstream-source.ts";
-import { type Digest, parseSha256 } from "#oci/digest.ts";
 import { RegistryError } from "#oci/errors.ts";
+import { type Digest, parseSha256 } from "#oci/reference.ts";
 import { type Patience, RegistryUnreachable } from "#oci/registry-client.ts";
 import {
   etagOf,

@@ -10,7 +10,7 @@ import { type BlobRef, type BlobSource, BlobUnavailable, withOpen } from "#blob/
 import type { LengthHelp } from "#blob/unknown-length.ts";
 import { upstreamSource } from "#blob/upstream-source.ts";
 import { isEncoded } from "#oci/content-coding.ts";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import type { NdnBlobs, NdnPaths } from "#uplinks/uplink-blobs.ts";
 import type { Authorize } from "../registries/client-config.ts";

@@ -1,6 +1,6 @@
 import { limitedStream } from "#blob/bandwidth.ts";
 import { isEncoded } from "#oci/content-coding.ts";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import type { Patience } from "#oci/registry-client.ts";
 import { etagOf, provenance, sendVerdict, writeAll } from "../http/answers.ts";
 import { endToEnd, judgeConditions } from "../http/semantics.ts";

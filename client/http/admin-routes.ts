@@ -3,8 +3,8 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
-import { type Digest, parseSha256 } from "#oci/digest.ts";
 import { RegistryError } from "#oci/errors.ts";
+import { type Digest, parseSha256 } from "#oci/reference.ts";
 import { refusalOf } from "./admin-access.ts";
 import { addImageRoutes, type ImageAdmin, infoOf } from "./admin-images.ts";
 import { streamLines } from "./json-lines.ts";

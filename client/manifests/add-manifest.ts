@@ -3,8 +3,8 @@
  */
 import type { Readable } from "node:stream";
 import { isEncoded } from "#oci/content-coding.ts";
-import { type Digest, parseSha256 } from "#oci/digest.ts";
 import { RegistryError, RegistryUnreachable } from "#oci/errors.ts";
+import { type Digest, parseSha256 } from "#oci/reference.ts";
 import type { Puller } from "../registries/router.ts";
 import { type Ask, discard } from "../upstream/upstream-question.ts";
 import { digestOf, maxManifestBytes } from "./contents.ts";

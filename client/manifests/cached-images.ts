@@ -3,8 +3,8 @@
  */
 import type { Logger } from "pino";
 import { reasonOf } from "#base/errors.ts";
-import type { Digest } from "#oci/digest.ts";
 import { RegistryError } from "#oci/errors.ts";
+import type { Digest } from "#oci/reference.ts";
 import type { BlobStore } from "#store/blob-store.ts";
 import { PinRefused } from "#store/pinned-blobs.ts";
 import { imagesMeant, theOne } from "./image-names.ts";

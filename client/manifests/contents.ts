@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
-import { type Digest, digestOfHash } from "#oci/digest.ts";
+import { type Digest, digestOfHash } from "#oci/reference.ts";
 import type { BlobStorePort, CachedBlob } from "#store/store-port.ts";
 
 /** Bytes of manifests by digest. */

@@ -3,9 +3,9 @@
  */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
 import { isEncoded } from "#oci/content-coding.ts";
-import { type Digest, parseSha256 } from "#oci/digest.ts";
 import { HelpFailed, type RegistryUnreachable } from "#oci/errors.ts";
 import { admits } from "#oci/media-type.ts";
+import { type Digest, parseSha256 } from "#oci/reference.ts";
 import { isLostConnection } from "#oci/registry-http.ts";
 import { apiVersion, provenance } from "../http/answers.ts";
 import { isConditional } from "../http/semantics.ts";

@@ -1,8 +1,9 @@
 /**
  * Which blobs belong to which image of the cache. Looking counts as no use, neither of blobs nor of tags.
  */
-import type { Digest } from "#oci/digest.ts";
+
 import { layersOf } from "#oci/manifest.ts";
+import type { Digest } from "#oci/reference.ts";
 import type { BlobStore } from "#store/blob-store.ts";
 import { readWhole } from "./contents.ts";
 import type { KeyedManifest, ManifestCache } from "./manifest-cache.ts";

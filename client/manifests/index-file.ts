@@ -8,8 +8,8 @@ import { join } from "node:path";
 import type { Logger } from "pino";
 import { z } from "zod";
 import { writeFileAtomic } from "#base/atomic-file.ts";
-import { parseSha256 } from "#oci/digest.ts";
 import { bareType } from "#oci/media-type.ts";
+import { parseSha256 } from "#oci/reference.ts";
 import type { CachedManifest, ManifestCache, PingAnswer, TaggedDigest } from "./manifest-cache.ts";
 import { digestName, parseName, tagName } from "./manifest-names.ts";
 

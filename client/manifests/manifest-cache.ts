@@ -3,8 +3,8 @@
  * registry answers a ping. Shared by all registries; the bytes are elsewhere (`ManifestContents`).
  */
 import { LRUCache } from "lru-cache";
-import type { Digest } from "#oci/digest.ts";
 import { admits, bareType } from "#oci/media-type.ts";
+import type { Digest } from "#oci/reference.ts";
 import type { ManifestContents } from "./contents.ts";
 import { digestName, type RepositoryKey, tagName } from "./manifest-names.ts";
 

@@ -1,6 +1,5 @@
 /** The names by which manifests are known across all registries: `<registry>/<repository>:<tag>` and `…@<digest>`. */
-import { type Digest, parseSha256 } from "#oci/digest.ts";
-import { isRepository, isTag } from "#oci/reference.ts";
+import { type Digest, isRepository, isTag, parseSha256 } from "#oci/reference.ts";
 
 /** `<registry>/<repository>`, e.g. `docker.io/library/alpine`. */
 export type RepositoryKey = string & { readonly __brand: "RepositoryKey" };

@@ -2,7 +2,7 @@
  * One GET or HEAD of a manifest, what it may be answered from, and who is notified of the answer.
  */
 import type { Logger } from "pino";
-import { type Digest, parseSha256 } from "#oci/digest.ts";
+import { type Digest, parseSha256 } from "#oci/reference.ts";
 import type { RequestContext } from "../registries/router.ts";
 import type { Rights } from "../rights/rights.ts";
 import { sentBy } from "../upstream/proxy-headers.ts";

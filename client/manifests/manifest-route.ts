@@ -3,9 +3,9 @@
  * when it does not answer, what it said last is still served to those who may have it.
  */
 import { reasonOf } from "#base/errors.ts";
-import type { Digest } from "#oci/digest.ts";
 import { RegistryUnreachable } from "#oci/errors.ts";
 import { admits } from "#oci/media-type.ts";
+import type { Digest } from "#oci/reference.ts";
 import { PullerGone, sendUnavailable } from "../http/answers.ts";
 import type { RequestContext } from "../registries/router.ts";
 import { hasBody } from "../upstream/proxy-headers.ts";

@@ -3,8 +3,8 @@
  */
 import type { Readable } from "node:stream";
 import { isEncoded } from "#oci/content-coding.ts";
-import type { Digest } from "#oci/digest.ts";
 import { isManifestType, isSchema1 } from "#oci/manifest.ts";
+import type { Digest } from "#oci/reference.ts";
 import { provenance, writeAll } from "../http/answers.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";
 import { discard } from "../upstream/upstream-question.ts";

@@ -5,7 +5,7 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import { openGrantJournal } from "./grant-journal.ts";
 
 /** One puller and one thing in one repository. */

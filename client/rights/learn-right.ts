@@ -1,7 +1,7 @@
 /**
  * Rights learned from what pullers ask for themselves.
  */
-import { type Digest, parseSha256 } from "#oci/digest.ts";
+import { type Digest, parseSha256 } from "#oci/reference.ts";
 import type { Puller } from "../registries/router.ts";
 import { type Rights, refusals } from "./rights.ts";
 

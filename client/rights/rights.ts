@@ -7,7 +7,7 @@ import type { Logger } from "pino";
 import type { BlobRef } from "#blob/source.ts";
 import type { PullerAuth } from "#oci/auth.ts";
 import { BlobProbe, type ProbedRegistry } from "#oci/blob-probe.ts";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import { RegistryUnreachable } from "#oci/registry-client.ts";
 import type { Authorize, OfflinePolicy } from "../registries/client-config.ts";
 import type { Puller } from "../registries/router.ts";

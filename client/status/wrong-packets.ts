@@ -5,7 +5,7 @@ import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
 import type { PacketEvents } from "#blob/ndn-source.ts";
 import { formatName } from "#ndn/packet/name.ts";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import type { ClientMetrics } from "./metrics.ts";
 
 /** Blobs that are remembered as warned of. */

@@ -3,8 +3,7 @@
  */
 import { createHash, type KeyObject } from "node:crypto";
 import { componentsOf, formatName, generic, type Name } from "../packet/name.ts";
-import { readSignedData, type SignedData } from "./signed-data.ts";
-import { importPublicKey } from "./signing-key.ts";
+import { importPublicKey, readSignedData, type SignedData } from "./signed-data.ts";
 import type { Validity } from "./validity.ts";
 
 const contentTypeKey = 2;

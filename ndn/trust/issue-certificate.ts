@@ -8,7 +8,7 @@ import { Encoder } from "@ndn/tlv";
 import { componentsOf, generic, joinName, type Name, numberOf } from "../packet/name.ts";
 import { TT } from "../packet/tlv.ts";
 import { type Certificate, keyComponent, readCertificate } from "./certificate.ts";
-import { createSigner } from "./signing-key.ts";
+import { createSigner } from "./signed-data.ts";
 
 const dayMs = 86_400_000;
 const validityMs = 3650 * dayMs;

@@ -8,7 +8,7 @@ import { type Certificate, issuerOf } from "./certificate.ts";
 import { KeychainError, withKeychain } from "./errors.ts";
 import { issueCertificate, newKeyName, selfSign } from "./issue-certificate.ts";
 import { backUp, readKeyFiles, writeCertificate, writeKeyAndCertificate, writeOthers } from "./key-files.ts";
-import { createSigner } from "./signing-key.ts";
+import { createSigner } from "./signed-data.ts";
 import { isValidAt } from "./validity.ts";
 
 /** Old certificates that are kept at most. */

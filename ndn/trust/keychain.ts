@@ -21,7 +21,7 @@ import {
   writeOthers,
 } from "./key-files.ts";
 import { followed, isOwn, noKey } from "./key-renewal.ts";
-import { createSigner } from "./signing-key.ts";
+import { createSigner } from "./signed-data.ts";
 import { isValidAt, type Validity } from "./validity.ts";
 
 export type { Signer } from "@ndn/packet";

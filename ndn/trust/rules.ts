@@ -5,7 +5,7 @@ import { formatName, type Name, startsWith } from "../packet/name.ts";
 import { type Certificate, type KeyReference, readKeyReference } from "./certificate.ts";
 import { Untrusted } from "./errors.ts";
 import type { SignedData } from "./signed-data.ts";
-import { isSignatureOf, signatureTypes } from "./signing-key.ts";
+import { isSignatureOf, signatureTypes } from "./signed-data.ts";
 import { isValidAt } from "./validity.ts";
 
 /** Certificates in a chain, from the signer's to the anchor. */

@@ -7,7 +7,7 @@ import { readElements, TT } from "../packet/tlv.ts";
 import { type Certificate, readCertificate } from "./certificate.ts";
 import { decodeFile } from "./certificate-file.ts";
 import { isKeyOf } from "./key-files.ts";
-import { keyTypeOf } from "./signing-key.ts";
+import { keyTypeOf } from "./signed-data.ts";
 
 const types = { SafeBag: 0x80, EncryptedKey: 0x81 } as const;
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { forEachBounded, Semaphore, SemaphoreFull } from "#base/semaphore.ts";
+import { forEachBounded, Semaphore, SemaphoreFull } from "#base/limits.ts";
 
 const tick = () => new Promise((resolve) => setImmediate(resolve));
 

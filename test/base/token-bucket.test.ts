@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { TokenBucket } from "#base/token-bucket.ts";
+import { TokenBucket } from "#base/limits.ts";
 import { timesOf } from "./times-of.ts";
 
 const mebi = 1024 * 1024;

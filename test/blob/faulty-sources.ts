@@ -8,7 +8,7 @@ import {
   type ResumePoint,
   type SourceName,
 } from "#blob/source.ts";
-import { digestOfHash } from "#oci/digest.ts";
+import { digestOfHash } from "#oci/reference.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 
 /** A blob with its bytes. */

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { Semaphore } from "#base/semaphore.ts";
+import { Semaphore } from "#base/limits.ts";
 import { createHedgeDelay, hedgeFor } from "#blob/hedge.ts";
 import { type BlobSource, fromStart } from "#blob/source.ts";
 import { upstreamSource } from "#blob/upstream-source.ts";

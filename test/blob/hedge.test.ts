@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { Semaphore } from "#base/semaphore.ts";
+import { Semaphore } from "#base/limits.ts";
 import { openWithFallback } from "#blob/fallback.ts";
 import { createHedgeDelay, type HedgeOptions, hedgeFor } from "#blob/hedge.ts";
 import { Overtaken } from "#blob/race.ts";

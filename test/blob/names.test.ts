@@ -14,7 +14,7 @@ import {
 } from "#blob/names.ts";
 import { generic, joinName, keyword, type Name, parseName, segment, version } from "#ndn/packet/name.ts";
 import { tlv } from "#ndn/packet/tlv.ts";
-import { digestOfHash, hashOf } from "#oci/digest.ts";
+import { digestOfHash, hashOf } from "#oci/reference.ts";
 
 const prefix = parseName("/example/registry");
 const hash = Buffer.alloc(32, 0xd1);

@@ -6,7 +6,7 @@ import { DataFields } from "#ndn/packet/data.ts";
 import { parseName } from "#ndn/packet/name.ts";
 import { PacketView } from "#ndn/packet/packet-view.ts";
 import { readElements, tlv } from "#ndn/packet/tlv.ts";
-import { digestOfHash } from "#oci/digest.ts";
+import { digestOfHash } from "#oci/reference.ts";
 
 interface Vector {
   form: "object" | "plain";

@@ -5,7 +5,7 @@ import pino from "pino";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { addAdminRoutes } from "#client/http/admin-routes.ts";
 import { type ListenAddress, listenOn } from "#client/listener/listen.ts";
-import { type Digest, hexOf, parseSha256 } from "#oci/digest.ts";
+import { type Digest, hexOf, parseSha256 } from "#oci/reference.ts";
 import { BlobStore } from "#store/blob-store.ts";
 import { digestOf, randomBytesOf } from "#test/support/random-bytes.ts";
 import { makeTemporaryFolder, type TemporaryFolder } from "#test/support/tmp.ts";

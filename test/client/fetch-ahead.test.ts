@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { createPrefetch, type PrefetchWish } from "#client/fetch-ahead.ts";
-import { digestOfHash } from "#oci/digest.ts";
+import { digestOfHash } from "#oci/reference.ts";
 
 const wish = (n: number): PrefetchWish => ({
   repository: "team/app",

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { digestOfHash } from "#oci/digest.ts";
+import { digestOfHash } from "#oci/reference.ts";
 import { seededRandom } from "#test/support/seeded-random.ts";
 import { useStage } from "#test/support/stage.ts";
 import { validInterests } from "./fuzzed-packets.ts";

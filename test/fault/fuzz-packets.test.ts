@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, test } from "vitest";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import type { Mangle } from "#test/support/link/link.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 import { seededRandom } from "#test/support/seeded-random.ts";

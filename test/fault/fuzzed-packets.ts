@@ -3,7 +3,7 @@ import { digestListName, metadataName, objectName, plainName, segmentSizes } fro
 import { encodeInterest } from "#ndn/packet/interest.ts";
 import { joinName, type Name, parseName, segment } from "#ndn/packet/name.ts";
 import { maxLinkPacketBytes, TT, tlv } from "#ndn/packet/tlv.ts";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import { below, oneOf } from "#test/support/seeded-random.ts";
 
 type Random = () => number;

@@ -1,6 +1,6 @@
 /** A double at the port of the store: files in memory, faults on demand. */
 import { createHash } from "node:crypto";
-import { type Digest, digestOfHash } from "#oci/digest.ts";
+import { type Digest, digestOfHash } from "#oci/reference.ts";
 import type { BlobStorePort, BlobWriter, CachedBlob, Spool } from "#store/store-port.ts";
 
 interface File {

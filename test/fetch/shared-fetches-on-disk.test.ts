@@ -3,7 +3,7 @@ import { join } from "node:path";
 import pino from "pino";
 import { expect, test } from "vitest";
 import { collectBytes } from "#blob/verify.ts";
-import { hexOf } from "#oci/digest.ts";
+import { hexOf } from "#oci/reference.ts";
 import { BlobStore } from "#store/blob-store.ts";
 import { blobOf, holds } from "#test/blob/faulty-sources.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";

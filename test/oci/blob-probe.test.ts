@@ -2,7 +2,7 @@
 import type { ServerResponse } from "node:http";
 import { describe, expect, test } from "vitest";
 import { BlobProbe } from "#oci/blob-probe.ts";
-import { emptyDigest } from "#oci/digest.ts";
+import { emptyDigest } from "#oci/reference.ts";
 import { RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
 import { blobOf, repository } from "#test/blob/faulty-sources.ts";
 import { startUpstream } from "#test/client/upstream/raw-upstream.ts";

@@ -7,7 +7,7 @@ import { text } from "node:stream/consumers";
 import type { TLSSocket } from "node:tls";
 import { beforeAll, expect, test } from "vitest";
 import { Network, type RegistryTls } from "#oci/connections.ts";
-import { parseSha256 } from "#oci/digest.ts";
+import { parseSha256 } from "#oci/reference.ts";
 import { RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
 import { makeCertificate } from "#test/client/listener/certificates.ts";
 import { startUpstream } from "#test/client/upstream/raw-upstream.ts";

@@ -3,8 +3,8 @@ import { createServer, type IncomingHttpHeaders, type RequestListener } from "no
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterEach, expect, test } from "vitest";
-import { parseSha256 } from "#oci/digest.ts";
 import { HelpFailed } from "#oci/errors.ts";
+import { parseSha256 } from "#oci/reference.ts";
 import { RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
 
 const digest = parseSha256(`sha256:${"0".repeat(64)}`)!;

@@ -1,7 +1,7 @@
 import { buffer } from "node:stream/consumers";
 import { finished } from "node:stream/promises";
 import { afterEach, expect, test } from "vitest";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import { type Auth, RegistryClient, type RegistryClientOptions, RegistryUnreachable } from "#oci/registry-client.ts";
 import { type Fault, patternBlob, type RegistryOptions, startRegistry } from "#test/support/registry.ts";
 

@@ -4,7 +4,7 @@ import { metadataName, objectName, plainName, repositoryName } from "#blob/names
 import { BlobUnavailable } from "#blob/source.ts";
 import { contentTypes } from "#ndn/packet/data.ts";
 import { generic, joinName, segment } from "#ndn/packet/name.ts";
-import { type Digest, digestOfHash } from "#oci/digest.ts";
+import { type Digest, digestOfHash } from "#oci/reference.ts";
 import { patternBlob, startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";
 import { prefix, type Reader, type Serving, serve } from "./serving.ts";

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { digestListName, objectName, repositoryName } from "#blob/names.ts";
 import { contentTypes } from "#ndn/packet/data.ts";
 import { generic, joinName } from "#ndn/packet/name.ts";
-import { type Digest, digestOfHash } from "#oci/digest.ts";
+import { type Digest, digestOfHash } from "#oci/reference.ts";
 import { patternBlob, startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";
 import { makeIdentity, type TestIdentity } from "./identity.ts";

@@ -4,7 +4,7 @@ import type { Name } from "#ndn/packet/name.ts";
 import type { Certificate } from "#ndn/trust/certificate.ts";
 import { newKeyName, selfSign } from "#ndn/trust/issue-certificate.ts";
 import { type Identity, newKey } from "#ndn/trust/keychain.ts";
-import { createSigner } from "#ndn/trust/signing-key.ts";
+import { createSigner } from "#ndn/trust/signed-data.ts";
 
 /** An identity and its certificate as an object. */
 export type TestIdentity = Identity & { readonly parsed: Certificate };

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Registry } from "prom-client";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { TT, tlv } from "#ndn/packet/tlv.ts";
-import { digestOfHash, hexOf } from "#oci/digest.ts";
+import { digestOfHash, hexOf } from "#oci/reference.ts";
 import { DigestListFiles } from "#publish/digest-list-files.ts";
 import { patternBlob, startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { makeTemporaryFolder, type TemporaryFolder } from "#test/support/tmp.ts";

@@ -13,7 +13,7 @@ import {
 } from "#blob/names.ts";
 import { joinName, segment } from "#ndn/packet/name.ts";
 import type { Identity } from "#ndn/trust/keychain.ts";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import { prefix, type Reader } from "./serving.ts";
 
 export const repository = "team/app";

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { objectName, repositoryName } from "#blob/names.ts";
 import { BlobUnknown } from "#blob/source.ts";
 import { joinName, segment } from "#ndn/packet/name.ts";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import { patternBlob, startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";
 import { prefix, type Serving, serve } from "./serving.ts";

@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import { afterEach, expect, test, vi } from "vitest";
-import { digestOfHash } from "#oci/digest.ts";
 import { bodyOf } from "#oci/direct-get.ts";
+import { digestOfHash } from "#oci/reference.ts";
 import { type BlobPagesContext, PagedBlob } from "#publish/paged-blob.ts";
 import { PageCache, pageBytes, ReadLimit } from "#publish/pages.ts";
 import type { RangeRead, RangeReader } from "#publish/range-reader.ts";

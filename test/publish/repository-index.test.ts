@@ -4,7 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { objectName } from "#blob/names.ts";
 import { joinName, segment } from "#ndn/packet/name.ts";
-import { digestOfHash } from "#oci/digest.ts";
+import { digestOfHash } from "#oci/reference.ts";
 import { RepositoryIndex } from "#publish/blob-locator.ts";
 import { patternBlob, startRegistry } from "#test/support/registry.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { objectName } from "#blob/names.ts";
 import { BlobUnavailable } from "#blob/source.ts";
 import { joinName, segment } from "#ndn/packet/name.ts";
-import { type Digest, digestOfHash, hexOf } from "#oci/digest.ts";
+import { type Digest, digestOfHash, hexOf } from "#oci/reference.ts";
 import { checkStorage, StorageRangeReader } from "#publish/storage-range-reader.ts";
 import { readBody } from "#test/support/read-body.ts";
 import { patternBlob, startRegistry, type TestRegistry } from "#test/support/registry.ts";

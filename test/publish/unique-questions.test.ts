@@ -11,7 +11,7 @@ import { MemoryUplink } from "#ndn/face/memory-face.ts";
 import { contentTypes, decodeMetadata } from "#ndn/packet/data.ts";
 import { joinName, type Name, segment, version } from "#ndn/packet/name.ts";
 import { TT, tlv } from "#ndn/packet/tlv.ts";
-import { digestOfHash } from "#oci/digest.ts";
+import { digestOfHash } from "#oci/reference.ts";
 import { patternBlob, startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";
 import { makeIdentity, type TestIdentity } from "./identity.ts";

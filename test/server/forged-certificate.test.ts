@@ -19,7 +19,7 @@ import { CertificateDirectory } from "#ndn/trust/certificate-directory.ts";
 import { certificateFetcher } from "#ndn/trust/certificate-fetcher.ts";
 import { newKeyName, selfSign } from "#ndn/trust/issue-certificate.ts";
 import { newKey } from "#ndn/trust/keychain.ts";
-import { createSigner } from "#ndn/trust/signing-key.ts";
+import { createSigner } from "#ndn/trust/signed-data.ts";
 import { createVerifier } from "#ndn/trust/verifier.ts";
 import { Authority } from "#test/ndn/trust/authority.ts";
 import { forgeryOf } from "#test/ndn/trust/forged.ts";

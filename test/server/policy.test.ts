@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { metadataName, objectName, repositoryName } from "#blob/names.ts";
 import { BlobUnavailable } from "#blob/source.ts";
 import { joinName, segment } from "#ndn/packet/name.ts";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import { PublishPolicy } from "#server/publish-policy.ts";
 import { patternBlob, startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";

@@ -1,7 +1,7 @@
 import { readdir, readFile, rm, stat, truncate, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { hexOf } from "#oci/digest.ts";
+import { hexOf } from "#oci/reference.ts";
 import { makeTemporaryFolder, type TemporaryFolder } from "#test/support/tmp.ts";
 import { blobOf, collect, openStore, readBlob, write } from "./opened-store.ts";
 

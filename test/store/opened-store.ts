@@ -1,4 +1,4 @@
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import { BlobStore, type BlobStoreOptions } from "#store/blob-store.ts";
 import type { BlobStorePort } from "#store/store-port.ts";
 import { digestOf, randomBytesOf } from "#test/support/random-bytes.ts";

@@ -1,7 +1,7 @@
 import { readdir, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { hexOf } from "#oci/digest.ts";
+import { hexOf } from "#oci/reference.ts";
 import { makeTemporaryFolder, type TemporaryFolder } from "#test/support/tmp.ts";
 import { blobOf, collect, openStore, readBlob, write } from "./opened-store.ts";
 

@@ -4,7 +4,7 @@
  * not the blob's, and `named` when all that was committed until then has its name. Without arguments it ends.
  */
 import { writeSync } from "node:fs";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import { BlobStore } from "#store/blob-store.ts";
 import { digestOf, randomBytesOf } from "#test/support/random-bytes.ts";
 

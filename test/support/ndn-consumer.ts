@@ -4,7 +4,7 @@
 import { Forwarder } from "@ndn/fw";
 import { UnixTransport } from "@ndn/node-transport";
 import { Component, FwHint, Name } from "@ndn/packet";
-import { hashOf, parseSha256 } from "#oci/digest.ts";
+import { hashOf, parseSha256 } from "#oci/reference.ts";
 
 /** A logical forwarder of NDNts with one face to a real one. */
 export interface NdntsConsumer extends AsyncDisposable {

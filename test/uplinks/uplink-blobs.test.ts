@@ -10,7 +10,7 @@ import { type FaceUrl, type FchUrl, parseUplinkUrl } from "#ndn/face/face-url.ts
 import { FchUplink } from "#ndn/face/fch-uplink.ts";
 import { parseName, startsWith } from "#ndn/packet/name.ts";
 import { encodeNni, TT, tlv } from "#ndn/packet/tlv.ts";
-import { digestOfHash } from "#oci/digest.ts";
+import { digestOfHash } from "#oci/reference.ts";
 import { prefix, type Serving, serve } from "#test/publish/serving.ts";
 import { patternBlob, startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { until } from "#test/support/until.ts";

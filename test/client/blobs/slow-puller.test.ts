@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import pino from "pino";
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
-import { Semaphore } from "#base/semaphore.ts";
+import { Semaphore } from "#base/limits.ts";
 import { createHedgeDelay } from "#blob/hedge.ts";
 import { createBlobRoute } from "#client/blobs/blob-route.ts";
 import { BlobSources } from "#client/blobs/blob-sources.ts";

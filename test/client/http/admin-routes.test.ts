@@ -5,7 +5,7 @@ import fastify, { type FastifyInstance } from "fastify";
 import pino from "pino";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { addAdminRoutes, type CacheAdmin, type Verified, type VerifyProgress } from "#client/http/admin-routes.ts";
-import { parseSha256 } from "#oci/digest.ts";
+import { parseSha256 } from "#oci/reference.ts";
 import { ask, begin, beginWith } from "./admin.ts";
 
 const digest = parseSha256(`sha256:${"a".repeat(64)}`)!;

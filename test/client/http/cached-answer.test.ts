@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { signalOf } from "#client/http/answers.ts";
 import { answerCached } from "#client/http/cached-answer.ts";
-import { parseSha256 } from "#oci/digest.ts";
+import { parseSha256 } from "#oci/reference.ts";
 import { blobOf } from "#test/blob/faulty-sources.ts";
 import { type Answer, ask } from "#test/client/endpoint.ts";
 import { pushBlob } from "#test/support/oci-push.ts";

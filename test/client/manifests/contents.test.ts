@@ -1,7 +1,7 @@
 import pino from "pino";
 import { expect, test } from "vitest";
 import { digestOf, maxManifestBytes, memoryContents, storedContents } from "#client/manifests/contents.ts";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import type { CachedBlob } from "#store/store-port.ts";
 
 const bytes = Buffer.from('{"schemaVersion":2}');

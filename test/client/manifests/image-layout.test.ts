@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { storedContents } from "#client/manifests/contents.ts";
 import { openIndexFile } from "#client/manifests/index-file.ts";
 import { ManifestCache } from "#client/manifests/manifest-cache.ts";
-import { type Digest, hexOf } from "#oci/digest.ts";
+import { type Digest, hexOf } from "#oci/reference.ts";
 import type { CachedBlob } from "#store/store-port.ts";
 import { programPath } from "#test/support/programs.ts";
 import { startRegistry, tarLayer } from "#test/support/registry.ts";

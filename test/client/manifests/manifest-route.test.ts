@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { CachedManifest } from "#client/manifests/manifest-cache.ts";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import { digestOf } from "#test/support/random-bytes.ts";
 import { startRegistry } from "#test/support/registry.ts";
 import { startUpstream } from "../upstream/raw-upstream.ts";

@@ -1,7 +1,7 @@
 /** Once the upstream has named what a tag means, only that is served for it; and being slow is not being down. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import { digestOf } from "#test/support/random-bytes.ts";
 import { until } from "#test/support/until.ts";
 import { type RawUpstream, startUpstream } from "../upstream/raw-upstream.ts";

@@ -1,6 +1,6 @@
 /** Docker-Content-Digest is optional, and some proxies strip it: what a manifest is, its bytes say. */
 import { expect, test } from "vitest";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 import { digestOf } from "#test/support/random-bytes.ts";
 import { type RawUpstream, startUpstream } from "../upstream/raw-upstream.ts";
 import { ask } from "./ask.ts";

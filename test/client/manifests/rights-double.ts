@@ -1,6 +1,6 @@
 import type { ManifestRights } from "#client/manifests/manifest-request.ts";
 import type { OfflinePolicy } from "#client/registries/client-config.ts";
-import type { Digest } from "#oci/digest.ts";
+import type { Digest } from "#oci/reference.ts";
 
 /** Rights for tests: nothing is forgotten, and whether it is fresh can be said. */
 export class RightsDouble implements ManifestRights {

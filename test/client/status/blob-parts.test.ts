@@ -5,7 +5,7 @@ import { BlobRecord } from "#client/status/blob-record.ts";
 import { createClientMetrics } from "#client/status/metrics.ts";
 import { PullLog } from "#client/status/pull-log.ts";
 import type { PullView } from "#client/status/pull-view.ts";
-import { parseSha256 } from "#oci/digest.ts";
+import { parseSha256 } from "#oci/reference.ts";
 import { digestOf, puller } from "./stage.ts";
 
 const digest = digestOf("a");

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { PullLog } from "#client/status/pull-log.ts";
 import type { PullView } from "#client/status/pull-view.ts";
-import { type Digest, parseSha256 } from "#oci/digest.ts";
 import type { Referred } from "#oci/manifest.ts";
+import { type Digest, parseSha256 } from "#oci/reference.ts";
 import { askManifest, beginBlob, digestOf, puller } from "./stage.ts";
 
 beforeEach(() => void vi.useFakeTimers());
