@@ -54,6 +54,8 @@ interface Point {
 }
 
 const answerBytes = 64 * 1024;
+/** How long the body of a refusal is read: its head is enough. */
+const answerMs = 2_000;
 
 /**
  * The body of `response` from byte `point.offset` on. A 206 has to name exactly that range; of a 200 the first bytes are
@@ -163,6 +165,7 @@ export function endBody({ body, onEnd }: Pieces, isComplete: boolean): void {
 async function answerOf({ status, headers }: BlobResponse, pieces: Pieces): Promise<UpstreamAnswer> {
   const collected: Uint8Array[] = [];
   let size = 0;
+  const timer = setTimeout(() => pieces.body.destroy(), answerMs);
   try {
     for (let bytes = await nextPiece(pieces); bytes && size < answerBytes; bytes = await nextPiece(pieces)) {
       collected.push(bytes);
@@ -171,6 +174,8 @@ async function answerOf({ status, headers }: BlobResponse, pieces: Pieces): Prom
   } catch (err: unknown) {
     // Registries break off the bodies of their own refusals: what has come is what there is.
     if (!(err instanceof BlobUnavailable)) throw err;
+  } finally {
+    clearTimeout(timer);
   }
   return new UpstreamAnswer(status, headers, Buffer.concat(collected).subarray(0, answerBytes));
 }

@@ -45,6 +45,8 @@ interface Target {
 const maxRedirects = 5;
 const noTimeouts = { answer: { headersTimeout: 0, bodyTimeout: 0 }, body: { bodyTimeout: 0 } } as const;
 const maxAnswerBytes = 64 * 1024;
+/** How long the body of an answer is read of which the head is enough. */
+const restMs = 2_000;
 
 /** Requests as they are, with the Authorization that they are given. */
 export class RegistryHttp {
@@ -140,6 +142,7 @@ export class RegistryHttp {
 export async function readAnswer({ statusCode: status, headers, body }: HttpAnswer): Promise<RegistryAnswer> {
   const pieces: Buffer[] = [];
   let size = 0;
+  const timer = setTimeout(() => body.destroy(), restMs);
   try {
     for await (const piece of body as AsyncIterable<Buffer>) {
       pieces.push(piece);
@@ -148,13 +151,20 @@ export async function readAnswer({ statusCode: status, headers, body }: HttpAnsw
     }
   } catch {
     // what has come is what there is
+  } finally {
+    clearTimeout(timer);
   }
   return { status, headers, body: Buffer.concat(pieces).subarray(0, maxAnswerBytes) };
 }
 
-/** Read and forget a short body, so that its connection can be used again; a long one is cut off. */
-export async function drain(answer: Pick<HttpAnswer, "body">, signal: AbortSignal): Promise<void> {
-  await answer.body.dump({ limit: maxAnswerBytes, signal });
+/** Read and forget a short body, so that its connection can be used again; one that is long or slow is cut off. */
+export async function drain({ body }: Pick<HttpAnswer, "body">, signal: AbortSignal): Promise<void> {
+  const timer = setTimeout(() => body.destroy(), restMs);
+  try {
+    await body.dump({ limit: maxAnswerBytes, signal });
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Whether the connection was gone before the answer came, as one that was kept alive may be, unseen. */

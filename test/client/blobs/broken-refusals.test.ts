@@ -1,4 +1,4 @@
-/** The upstream's refusal is the puller's, also when the upstream breaks off its body. */
+/** The upstream's refusal is the puller's, also when the upstream breaks off its body, or does not end it. */
 import type { ServerResponse } from "node:http";
 import { expect, test } from "vitest";
 import { blobOf, holds, repository } from "#test/blob/faulty-sources.ts";
@@ -29,3 +29,14 @@ test.each([401, 403, 404, 429, 500].flatMap((status) => breaks.map(([where, end]
     }
   },
 );
+
+test.each([401, 403, 404, 429])("a refusal with %d whose body never ends is passed on", async (status) => {
+  await using upstream = await startUpstream(({ method }, response) => {
+    response.writeHead(status);
+    if (method === "HEAD") response.end();
+    else response.write("some of it");
+  });
+  await using endpoint = await startEndpoint(upstream.url);
+  const answer = await ask(endpoint.url, path);
+  expect([answer.status, answer.body.toString()]).toEqual([status, "some of it"]);
+});
