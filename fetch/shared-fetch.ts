@@ -49,7 +49,7 @@ export class SharedFetch {
 
   /** Whether one more reader, from `position` on, may join: a silent source is waited for by those who are there. */
   admits(position: number): boolean {
-    return !this.isEnding && !this.arrivals.isSilent && (this.inFlight?.admits(position) ?? true);
+    return !this.isEnding && !this.arrivals.isSilent(this.readers.size) && (this.inFlight?.admits(position) ?? true);
   }
 
   /** Take part until the signal fires or all is read. */

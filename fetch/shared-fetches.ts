@@ -176,7 +176,7 @@ export class SharedFetches implements Fetcher {
   async #join(request: FetchRequest, signal: AbortSignal, start = 0): Promise<Joined | undefined> {
     const { digest } = request.blob;
     for (let fetch = this.#running.get(digest); fetch && !fetch.admits(start); fetch = this.#running.get(digest)) {
-      if (fetch.arrivals.isSilent && fetch.readers.size === 0) fetch.cancel(); // begun anew, from where it is
+      if (fetch.readers.size === 0 && fetch.arrivals.isSilent(0)) fetch.cancel(); // begun anew, from where it is
       if (!fetch.isEnding) return undefined;
       await raceAbort(fetch.ended, signal);
     }

@@ -20,7 +20,7 @@ beforeEach(() => {
 afterEach(() => void vi.restoreAllMocks());
 
 /** Fetches of which one has stored so much and then fallen silent, with its reader. */
-async function stageSilence() {
+async function stageSilence(silentMs = 15_001) {
   const { fetches, store } = stageFetches({ lingerMs: undefined });
   const [silent, first] = [gated(big), leaver()];
   const opened = fetches.read(big.ref, [silent], first.signal);
@@ -28,7 +28,7 @@ async function stageSilence() {
   const taker = new Taker(await opened);
   await taker.until(1);
   await until("the bytes to be stored", () => store.writes.reduce((sum, bytes) => sum + bytes, 0) === allowed);
-  skippedMs = 15_001;
+  skippedMs = silentMs;
   return { fetches, store, silent, first, taker };
 }
 
@@ -43,8 +43,8 @@ test("one who comes later reads on its own while others wait for a silent source
   await stored(store, big);
 });
 
-test("a fetch that is silent and has no readers is begun anew from where it is, by one who comes later", async () => {
-  const { fetches, store, silent, first } = await stageSilence();
+test("a fetch that is silent for 2 s and has no readers is begun anew from where it is, by one who comes", async () => {
+  const { fetches, store, silent, first } = await stageSilence(2_001);
   first.leave();
   const own = holds(big, "upstream");
   const got = await takeAll(await fetches.read(big.ref, [own], stays));
