@@ -96,7 +96,12 @@ export function createHedgeDelay({ mode, floorMs = 1_000, ceilingMs = 4_000 }: H
   };
   if (mode === "off") return { observe, delayMs: () => undefined };
   if (mode !== "auto") return { observe, delayMs: () => mode };
-  return { observe, delayMs: () => Math.min(ceilingMs, Math.max(floorMs, factor * highest(seenMs))) };
+  const delayMs = () => {
+    const sorted = seenMs.toSorted((a, b) => a - b);
+    const highestMs = sorted[Math.ceil(percentile * sorted.length) - 1] ?? 0; // the percentile by nearest rank
+    return Math.min(ceilingMs, Math.max(floorMs, factor * highestMs));
+  };
+  return { observe, delayMs };
 }
 
 /** Parse `off`, `auto`, or whole milliseconds up to ten minutes. @throws Error that shows the three forms. */
@@ -104,12 +109,6 @@ export function parseHedgeMode(text: string): HedgeMode {
   if (text === "off" || text === "auto") return text;
   if (/^\d{1,6}$/.test(text) && Number(text) <= longestMs) return Number(text);
   throw new Error(`not a delay: ${JSON.stringify(text)} (off, auto, or milliseconds up to ${longestMs})`);
-}
-
-/** The percentile by nearest rank; 0 of nothing. */
-function highest(valuesMs: readonly number[]): number {
-  const sorted = valuesMs.toSorted((a, b) => a - b);
-  return sorted[Math.ceil(percentile * sorted.length) - 1] ?? 0;
 }
 
 interface Begun {

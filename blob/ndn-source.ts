@@ -95,8 +95,15 @@ export class NdnSource implements BlobSource {
     const name = metadataName(this.#prefix, blob.repository, blob.digest);
     const { contentType, content } = await this.#ask(name, signal);
     if (contentType !== contentTypes.Blob) throw new BlobUnknown("the server does not have it");
-    const metadata = plausibleMetadata(this.#prefix, blob, content);
-    if (metadata !== undefined) return metadata;
+    const metadata = decodeMetadata(content);
+    const size = metadata?.segmentBytes as SegmentSize;
+    // It is believed only if it is what the wire contract makes of this digest and size (PROTOCOL.md § Metadata).
+    const isPlausible =
+      metadata !== undefined &&
+      segmentSizes.includes(size) &&
+      metadata.name.equals(objectName(this.#prefix, blob.digest, size)) &&
+      metadata.lastSegment === lastSegmentOf(metadata.sizeBytes, size);
+    if (isPlausible) return metadata;
     throw new BlobUnavailable("metadata is malformed");
   }
 
@@ -145,23 +152,19 @@ export class NdnSource implements BlobSource {
   async #ask(name: Name, signal: AbortSignal): Promise<{ contentType: number; content: Buffer }> {
     const limits = this.#limits(metadataTimeoutMs);
     try {
-      if (!this.#trust) return await this.#askUnchecked(name, limits, signal);
-      return await this.#trust.packets.ask(name, {}, limits, signal, () => true);
+      if (this.#trust) return await this.#trust.packets.ask(name, {}, limits, signal, () => true);
+      // What is malformed may be a cache's: it is asked once more, past all caches.
+      for (const isUnique of [false, true]) {
+        const data = readSignedData(await this.#interests.express(name, limits, signal, { isUnique }));
+        if (data) return data;
+      }
+      throw new Error("it is malformed");
     } catch (err: unknown) {
       signal.throwIfAborted();
       if (err instanceof Untrusted)
         throw new BlobUnavailable(`metadata is not believed: ${err.message}`, { cause: err });
       throw new BlobUnavailable(`no metadata over NDN: ${reasonOf(err)}`, { cause: err });
     }
-  }
-
-  /** What is malformed may be a cache's: it is asked once more, past all caches. */
-  async #askUnchecked(name: Name, limits: RetryLimits, signal: AbortSignal) {
-    for (const isUnique of [false, true]) {
-      const data = readSignedData(await this.#interests.express(name, limits, signal, { isUnique }));
-      if (data) return data;
-    }
-    throw new BlobUnavailable("it is malformed");
   }
 
   async *#readFrom(
@@ -198,16 +201,4 @@ export class NdnSource implements BlobSource {
       throw err;
     }
   }
-}
-
-/** Metadata is believed only if it is what the wire contract makes of this digest and size (PROTOCOL.md § Metadata). */
-function plausibleMetadata(prefix: Name, blob: BlobRef, content: Buffer): Metadata | undefined {
-  const metadata = decodeMetadata(content);
-  const size = metadata?.segmentBytes as SegmentSize;
-  const isPlausible =
-    metadata !== undefined &&
-    segmentSizes.includes(size) &&
-    metadata.name.equals(objectName(prefix, blob.digest, size)) &&
-    metadata.lastSegment === lastSegmentOf(metadata.sizeBytes, size);
-  return isPlausible ? metadata : undefined;
 }

@@ -4,8 +4,7 @@
 import { createHash } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
-import { decoded, isEncoded } from "#oci/content-coding.ts";
-import { parseContentRange } from "#oci/range.ts";
+import { decoded, isEncoded, parseContentRange } from "#oci/body-headers.ts";
 import type { BlobResponse } from "#oci/registry-client.ts";
 import { BlobCorrupt, BlobUnavailable } from "./source.ts";
 

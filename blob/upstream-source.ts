@@ -3,7 +3,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { PullerAuth } from "#oci/auth.ts";
-import { isEncoded } from "#oci/content-coding.ts";
+import { isEncoded } from "#oci/body-headers.ts";
 import { type BlobResponse, type RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
 import { type BlobRead, type BlobRef, type BlobSource, BlobUnavailable, type ResumePoint } from "./source.ts";
 import { type LengthHelp, lengthOf } from "./unknown-length.ts";

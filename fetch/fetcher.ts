@@ -6,7 +6,7 @@ import { openWithFallback, type ReadEvents } from "#blob/fallback.ts";
 import { BlobCorrupt, type BlobRef, type BlobSource, BlobUnavailable } from "#blob/source.ts";
 import { NotShareable, UpstreamAnswer } from "#blob/upstream-source.ts";
 import { openVerified, type VerifiedRead } from "#blob/verify.ts";
-import { type RangeRequest, resolveRange } from "#oci/range.ts";
+import { type RangeRequest, resolveRange } from "#oci/body-headers.ts";
 import type { Digest } from "#oci/reference.ts";
 
 /** What one puller wants. */

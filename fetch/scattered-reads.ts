@@ -3,7 +3,7 @@
  * whole: SOCI pulls a layer in parts of 8 MiB, while stargz reads a few files of it.
  */
 import { LRUCache } from "lru-cache";
-import type { RangeRequest } from "#oci/range.ts";
+import type { RangeRequest } from "#oci/body-headers.ts";
 import type { Digest } from "#oci/reference.ts";
 import type { BlobStorePort, Spool } from "#store/store-port.ts";
 import { type FetchedBlob, type FetchRequest, openPart } from "./fetcher.ts";

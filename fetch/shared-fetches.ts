@@ -3,7 +3,7 @@
  */
 import { raceAbort } from "#base/waiting.ts";
 import { openVerified } from "#blob/verify.ts";
-import { type RangeRequest, resolveRange } from "#oci/range.ts";
+import { type RangeRequest, resolveRange } from "#oci/body-headers.ts";
 import type { Digest } from "#oci/reference.ts";
 import type { BlobStorePort } from "#store/store-port.ts";
 import type { FetchReader, SharedFetchOptions } from "./fetch-reader.ts";

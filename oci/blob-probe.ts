@@ -6,8 +6,7 @@
  * Then a GET of the first byte decides.
  */
 import type { IncomingHttpHeaders } from "node:http";
-import { isEncoded } from "./content-coding.ts";
-import { parseContentRange } from "./range.ts";
+import { isEncoded, parseContentRange } from "./body-headers.ts";
 import { type Digest, emptyDigest } from "./reference.ts";
 import type { BlobResponse, RegistryClient, RequestOptions } from "./registry-client.ts";
 

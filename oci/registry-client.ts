@@ -4,11 +4,11 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
 import { type Auth, identityOf, TokenAuth } from "./auth.ts";
+import { formatRange } from "./body-headers.ts";
 import { ChallengedHttp } from "./challenged-http.ts";
 import { type Connections, type Network, openConnections, type RegistryTls } from "./connections.ts";
 import type { CredentialSource, Credentials } from "./credentials.ts";
 import { type Body, bodyOf, directGet } from "./direct-get.ts";
-import { formatRange } from "./range.ts";
 import type { Digest } from "./reference.ts";
 import { drain, type HttpAnswer, type Patience, RegistryHttp, translateErrors } from "./registry-http.ts";
 import { type RegistryTrouble, whyNoRegistry, whyUnreachable } from "./registry-trouble.ts";

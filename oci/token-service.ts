@@ -1,6 +1,6 @@
 /** One question to a token service. */
 import type { Dispatcher } from "undici";
-import { decoded } from "./content-coding.ts";
+import { decoded } from "./body-headers.ts";
 import type { Credentials, IdentityToken, PasswordLogin } from "./credentials.ts";
 import { RegistryUnreachable, unreachable } from "./errors.ts";
 import { redirectStatuses, webUrl } from "./redirect.ts";

@@ -3,9 +3,8 @@
  */
 
 import type { BlobRef } from "#blob/source.ts";
-import { isEncoded } from "#oci/content-coding.ts";
+import { isEncoded, parseContentRange } from "#oci/body-headers.ts";
 import { type Body, copyInto } from "#oci/direct-get.ts";
-import { parseContentRange } from "#oci/range.ts";
 import type { Digest } from "#oci/reference.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import { NotPublishable, type RangeRead, type RangeReader } from "./range-reader.ts";

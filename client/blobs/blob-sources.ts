@@ -9,7 +9,7 @@ import type { SegmentRepair } from "#blob/ndn-source.ts";
 import { type BlobRef, type BlobSource, BlobUnavailable, withOpen } from "#blob/source.ts";
 import type { LengthHelp } from "#blob/unknown-length.ts";
 import { upstreamSource } from "#blob/upstream-source.ts";
-import { isEncoded } from "#oci/content-coding.ts";
+import { isEncoded } from "#oci/body-headers.ts";
 import type { Digest } from "#oci/reference.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import type { NdnBlobs, NdnPaths } from "#uplinks/uplink-blobs.ts";

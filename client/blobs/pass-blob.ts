@@ -1,5 +1,5 @@
 import { limitedStream } from "#blob/bandwidth.ts";
-import { isEncoded } from "#oci/content-coding.ts";
+import { isEncoded } from "#oci/body-headers.ts";
 import type { Digest } from "#oci/reference.ts";
 import type { Patience } from "#oci/registry-client.ts";
 import { etagOf, provenance, sendVerdict, writeAll } from "../http/answers.ts";

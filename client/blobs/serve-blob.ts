@@ -5,7 +5,7 @@ import type { ReadEvents } from "#blob/fallback.ts";
 import { type BlobSource, BlobUnavailable, fromStart } from "#blob/source.ts";
 import type { VerifiedRead } from "#blob/verify.ts";
 import type { FetchedBlob } from "#fetch/fetcher.ts";
-import type { RangeRequest } from "#oci/range.ts";
+import type { RangeRequest } from "#oci/body-headers.ts";
 import type { Digest } from "#oci/reference.ts";
 import { blobHeaders, etagOf, sendParts, sendUnsatisfiable, sendVerdict, writeChunk } from "../http/answers.ts";
 import { answerCached } from "../http/cached-answer.ts";

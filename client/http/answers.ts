@@ -3,8 +3,8 @@ import { once } from "node:events";
 import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { findCause, reasonOf } from "#base/errors.ts";
 import type { SourceName } from "#blob/source.ts";
+import { formatContentRange } from "#oci/body-headers.ts";
 import { errorJson, HelpFailed, type RegistryAnswer, RegistryError, RegistryUnreachable } from "#oci/errors.ts";
-import { formatContentRange } from "#oci/range.ts";
 import { multipartOf } from "./multipart.ts";
 import { endToEnd, type Part } from "./semantics.ts";
 

@@ -1,6 +1,6 @@
 /** Several ranges of a blob in one answer (RFC 9110 § 14.6). */
 import { randomBytes } from "node:crypto";
-import { formatContentRange } from "#oci/range.ts";
+import { formatContentRange } from "#oci/body-headers.ts";
 import type { Part } from "./semantics.ts";
 
 /** The framing of a `multipart/byteranges` body: the payload of part `i` belongs between `heads[i]` and the next. */

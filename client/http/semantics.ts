@@ -1,6 +1,6 @@
 /** What HTTP says of paths, methods, headers, conditions and ranges (RFC 9110), as far as it is decided here. */
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
-import { parseRange, type RangeRequest, resolveRange } from "#oci/range.ts";
+import { parseRange, type RangeRequest, resolveRange } from "#oci/body-headers.ts";
 
 /** Whether a request only reads (RFC 9110 § 9.3.1, 9.3.2). */
 export function isRead(method: string | undefined): method is "GET" | "HEAD" {

@@ -2,7 +2,7 @@
  * A manifest that no puller has asked for is taken into the cache.
  */
 import type { Readable } from "node:stream";
-import { isEncoded } from "#oci/content-coding.ts";
+import { isEncoded } from "#oci/body-headers.ts";
 import { RegistryError, RegistryUnreachable } from "#oci/errors.ts";
 import { type Digest, parseSha256 } from "#oci/reference.ts";
 import type { Puller } from "../registries/router.ts";

@@ -2,7 +2,7 @@
  * Manifests that are answered from the cache: with the upstream's consent, or in its place.
  */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
-import { isEncoded } from "#oci/content-coding.ts";
+import { isEncoded } from "#oci/body-headers.ts";
 import { HelpFailed, type RegistryUnreachable } from "#oci/errors.ts";
 import { admits } from "#oci/media-type.ts";
 import { type Digest, parseSha256 } from "#oci/reference.ts";

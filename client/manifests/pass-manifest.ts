@@ -2,7 +2,7 @@
  * Manifests that come from the upstream: streamed to the puller, and remembered on the way.
  */
 import type { Readable } from "node:stream";
-import { isEncoded } from "#oci/content-coding.ts";
+import { isEncoded } from "#oci/body-headers.ts";
 import { isManifestType, isSchema1 } from "#oci/manifest.ts";
 import type { Digest } from "#oci/reference.ts";
 import { provenance, writeAll } from "../http/answers.ts";

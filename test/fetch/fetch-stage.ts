@@ -4,7 +4,7 @@ import type { BlobRef, BlobSource } from "#blob/source.ts";
 import type { SharedFetchOptions } from "#fetch/fetch-reader.ts";
 import type { FetchedBlob } from "#fetch/fetcher.ts";
 import { SharedFetches } from "#fetch/shared-fetches.ts";
-import type { RangeRequest } from "#oci/range.ts";
+import type { RangeRequest } from "#oci/body-headers.ts";
 import type { TestBlob } from "#test/blob/faulty-sources.ts";
 import { until } from "#test/support/until.ts";
 import { MemoryStore } from "./memory-store.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { formatContentRange, formatRange, parseContentRange, parseRange, resolveRange } from "#oci/range.ts";
+import { formatContentRange, formatRange, parseContentRange, parseRange, resolveRange } from "#oci/body-headers.ts";
 
 test.each([
   ["bytes=0-0", { start: 0, end: 1 }],
