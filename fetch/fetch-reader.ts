@@ -4,7 +4,6 @@
 import { IntervalSet } from "#base/intervals.ts";
 import type { SourcedChunk } from "#blob/fallback.ts";
 import type { SourceName } from "#blob/source.ts";
-import type { BlobWriter } from "#store/store-port.ts";
 import type { WindowBudget } from "./broadcast-window.ts";
 import type { FetchRequest } from "./fetcher.ts";
 
@@ -188,21 +187,15 @@ export class Lingering {
   #timer: NodeJS.Timeout | undefined;
 
   /**
-   * After `ms`, 10 s by default, the fetch is cancelled, unless more than half of the blob is stored by then: that is
-   * brought to its end, as long as something comes in each further `ms`. An upstream has the patience of those who wait.
+   * After `ms`, 10 s by default, the fetch is cancelled, unless it is worth to be brought to its end: then it is only
+   * when nothing has come in `ms`. An upstream has the patience of those who wait.
    *
-   * @param fileOf - Where the fetch writes, if it has a file yet.
+   * @param worthBytes - What is stored of a fetch that is worth it; 0 of another.
    */
-  begin(
-    fileOf: () => Pick<BlobWriter, "sizeBytes" | "writtenBytes"> | undefined,
-    cancel: () => void,
-    ms: number = defaultLingerMs,
-    writtenBefore: number = 0,
-  ): void {
+  begin(worthBytes: () => number, cancel: () => void, ms: number = defaultLingerMs, before: number = 0): void {
     this.#timer = setTimeout(() => {
-      const { writtenBytes, sizeBytes } = fileOf() ?? { writtenBytes: 0, sizeBytes: 0 };
-      const isWorthIt = writtenBytes > sizeBytes / 2 && writtenBytes > writtenBefore;
-      if (isWorthIt) this.begin(fileOf, cancel, ms, writtenBytes);
+      const bytes = worthBytes();
+      if (bytes > before) this.begin(worthBytes, cancel, ms, bytes);
       else cancel();
     }, ms);
   }

@@ -70,17 +70,31 @@ export async function openPart(
   signal: AbortSignal,
 ): Promise<FetchedBlob | undefined> {
   if (!sources[0]?.isVerified) return undefined;
-  const open = (wanted: { start: number; end: number }) => openWithFallback(sources, blob, signal, events, wanted);
+  const open = (wanted: { start: number; end: number }, until = signal) =>
+    openWithFallback(sources, blob, until, events, wanted);
   try {
     const { start, end = Number.POSITIVE_INFINITY } =
-      "start" in range ? range : partOf(range, (await open({ start: 0, end: 0 })).sizeBytes);
+      "start" in range ? range : partOf(range, await sizeBy((until) => open({ start: 0, end: 0 }, until), signal));
     const { sizeBytes, source, chunks } = await open({ start, end });
-    return { sizeBytes, source, chunks, isFollower: false, range: partOf(range, sizeBytes) };
+    return { sizeBytes, source, chunks, isFollower: false, range: partOf({ start, end }, sizeBytes) };
   } catch (err: unknown) {
     signal.throwIfAborted();
     const kinds = [BlobUnavailable, BlobCorrupt, UpstreamAnswer, NotShareable];
     if (!kinds.some((kind) => err instanceof kind)) throw err;
     return undefined;
+  }
+}
+
+/** The size that a read of nothing tells; it is ended, as one of an upstream has begun to send. */
+async function sizeBy(
+  open: (until: AbortSignal) => Promise<{ readonly sizeBytes: number }>,
+  signal: AbortSignal,
+): Promise<number> {
+  const known = new AbortController();
+  try {
+    return (await open(AbortSignal.any([signal, known.signal]))).sizeBytes;
+  } finally {
+    known.abort();
   }
 }
 

@@ -12,7 +12,7 @@ import type { FetchedBlob } from "./fetcher.ts";
 /** Bytes `[start, end)` of the blob, in the spool from `at` on. */
 interface Piece {
   readonly start: number;
-  end: number;
+  readonly end: number;
   readonly at: number;
 }
 
@@ -25,13 +25,18 @@ interface Claim {
 
 /** A read that has brought nothing for this long is not waited for. */
 const claimPatienceMs = 10_000;
+/** To fetch less once more costs less than a question for what is before it, and one for what is behind. */
+const keptAtLeastBytes = 64 * 1024;
+/** Places that little was asked for in are counted up to here: who reads so many does not want the whole. */
+const maxAskedPlaces = 10_000;
 
 export class ScatteredParts {
   readonly sizeBytes: number;
   readonly #spool: Spool;
   readonly #asked = new IntervalSet();
   #present = new IntervalSet();
-  #pieces: Piece[] = [];
+  /** By where they start. */
+  readonly #pieces = new Map<number, Piece>();
   readonly #claims = new Set<Claim>();
   readonly #changes = new ChangeNotifier();
   #isFull = false;
@@ -47,10 +52,13 @@ export class ScatteredParts {
     return this.#asked.size > this.sizeBytes / 2;
   }
 
-  /** What the read brings, kept as it passes. @param signal - Fires when the read is over at the latest. */
+  /** What the read brings, kept as it passes unless that is little. @param signal - Fires when the read is over at the latest. */
   keep({ range, chunks }: Pick<FetchedBlob, "range" | "chunks">, signal: AbortSignal): AsyncIterable<SourcedChunk> {
-    const claim = { position: range.start, end: range.end, movedAtMs: performance.now() };
-    this.#asked.add(range.start, range.end);
+    const { start, end } = range;
+    const isLittle = end - start < keptAtLeastBytes;
+    if (!isLittle || this.#asked.count < maxAskedPlaces) this.#asked.add(start, end);
+    if (isLittle || signal.aborted) return chunks;
+    const claim = { position: start, end, movedAtMs: performance.now() };
     this.#claims.add(claim);
     signal.addEventListener("abort", () => this.#end(claim), { once: true });
     return this.#kept(chunks, claim);
@@ -85,14 +93,18 @@ export class ScatteredParts {
     });
   }
 
+  /** Of these bytes, what is not there already. */
   async #write(start: number, bytes: Uint8Array): Promise<void> {
     const end = start + bytes.length;
-    if (this.#isFull || this.#present.endFrom(start) >= end) return;
+    for (let at = this.#present.endFrom(start); at < end && !this.#isFull; at = this.#present.endFrom(at)) {
+      const until = Math.min(end, this.#present.nextFrom(at));
+      await this.#writePiece(at, until, bytes.subarray(at - start, until - start));
+    }
+  }
+
+  async #writePiece(start: number, end: number, bytes: Uint8Array): Promise<void> {
     try {
-      const at = await this.#spool.write(bytes);
-      const last = this.#pieces.at(-1);
-      if (last?.end === start && last.at + (start - last.start) === at) last.end = end;
-      else this.#pieces.push({ start, end, at });
+      this.#pieces.set(start, { start, end, at: await this.#spool.write(bytes) });
       this.#present.add(start, end);
     } catch {
       this.#isFull = true; // the disk's trouble costs what is kept, not the read
@@ -101,7 +113,7 @@ export class ScatteredParts {
 
   async *#chunks(inner: BlobSource, blob: BlobRef, from: ResumePoint, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     for (let offset = from.offset; offset < this.sizeBytes; ) {
-      const piece = this.#pieces.find(({ start, end }) => start <= offset && offset < end);
+      const piece = this.#pieceAt(offset);
       if (!piece && this.#isComing(offset)) {
         await this.#change(signal);
         continue;
@@ -114,13 +126,21 @@ export class ScatteredParts {
     }
   }
 
+  /** One that starts there; else, as after a break, one that has it somewhere. */
+  #pieceAt(offset: number): Piece | undefined {
+    if (this.#present.endFrom(offset) === offset) return undefined;
+    const isThere = ({ start, end }: Piece) => start <= offset && offset < end;
+    return this.#pieces.get(offset) ?? this.#pieces.values().find(isThere);
+  }
+
   /** To the end of the piece, or until the spool is closed: then nothing is kept any more. */
   async *#fromSpool({ start, end, at }: Piece, offset: number): AsyncGenerator<Uint8Array> {
     try {
       yield* this.#spool.read(at + offset - start, at + end - start);
     } catch {
       this.#isFull = true;
-      [this.#pieces, this.#present] = [[], new IntervalSet()];
+      this.#pieces.clear();
+      this.#present = new IntervalSet();
     }
   }
 

@@ -25,6 +25,8 @@ export class SharedFetch {
   inFlight: InFlightBlob | undefined;
   /** Whether `ended` is near. */
   isEnding = false;
+  /** Worth to be brought to its end for no one, as it is when more than half is stored. */
+  isWanted = false;
   readonly #ended = Promise.withResolvers<void>();
   /** Resolves when nothing more is fetched, and what there is of the blob is back in the store. */
   readonly ended = this.#ended.promise;
@@ -88,9 +90,14 @@ export class SharedFetch {
     const canBeJoined = this.inFlight?.admits(Number.POSITIVE_INFINITY) ?? true;
     if (lingerMs === 0 || !canBeJoined) this.cancel();
     else {
-      this.#lingering.begin(() => this.#file, this.cancel, lingerMs);
+      this.#lingering.begin(() => this.#worthBytes(), this.cancel, lingerMs);
       this.#windows?.offer(this.cancel);
     }
+  }
+
+  #worthBytes(): number {
+    const { writtenBytes = 0, sizeBytes = 0 } = this.#file ?? {};
+    return this.isWanted || writtenBytes > sizeBytes / 2 ? writtenBytes : 0;
   }
 
   /** Break off; what is there stays as a partial. */
@@ -156,6 +163,7 @@ export class SharedFetch {
       if (reader.hasLed) continue;
       reader.hasLed = true;
       this.#leader = reader;
+      if (reader.end === 0) reader.leave(); // it only begins the fetch
       break;
     }
     return this.#leader;
@@ -185,6 +193,7 @@ export class SharedFetch {
   async #begin(sizeBytes: number, leader: FetchReader): Promise<FetchWriter> {
     this.#file ??= await newFile(this.#store, this.digest, sizeBytes, this.#log);
     if (!this.#file && this.#options.windows?.take()) this.#windows = this.#options.windows;
+    if (this.readers.size === 0) this.#windows?.offer(this.cancel);
     const options = { ...this.#options, windowBytes: this.#windows?.windowBytes };
     const inFlight = new InFlightBlob(sizeBytes, this.#file, this.readers, options);
     if (sizeBytes <= collectBytes) inFlight.isVerified = true; // openVerified has seen all of it

@@ -145,11 +145,10 @@ export class SharedFetches implements Fetcher {
     this.#scattered ??= new ScatteredReads(this.#store);
     return this.#scattered.read(request, range, signal, () => {
       if (this.#running.has(blob.digest)) return;
-      const isOver = new AbortController();
-      const { fetch, reader } = this.#take({ blob, sources, mayUseCached }, isOver.signal);
-      reader.end = 0; // it holds up no one
-      void reader.isShared.promise.then(() => fetch.inFlight?.isBroadcasting && isOver.abort()).catch(() => {});
-      void fetch.ended.then(() => isOver.abort());
+      const { fetch, reader } = this.#take({ blob, sources, mayUseCached }, new AbortController().signal);
+      fetch.isWanted = true;
+      [reader.position, reader.end] = [Number.POSITIVE_INFINITY, 0]; // it leaves as soon as the fetch begins
+      void fetch.ended.then(reader.leave);
     });
   }
 

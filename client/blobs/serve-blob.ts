@@ -76,20 +76,23 @@ export async function serveBlob(
   services: ServeServices,
   asked: BlobRequest,
   digest: Digest,
-  { ranges, isLastResort }: WantedOfBlob,
+  { ranges: all, isLastResort }: WantedOfBlob,
 ): Promise<boolean> {
   const { response, repository, puller, record } = asked;
-  const enough = new AbortController();
+  const isGivenInParts = (all?.length ?? 0) < 2 || isVerified(services, asked, digest);
+  if (!isGivenInParts && !isLastResort) return false;
+  const ranges = isGivenInParts ? all : undefined;
+  const [enough, enoughOfFirst] = [new AbortController(), new AbortController()];
   const signal = AbortSignal.any([asked.signal, enough.signal]);
-  const open = (range: RangeRequest | undefined) => {
+  const open = (range: RangeRequest | undefined, until = signal) => {
     const blob = { repository, digest };
     const sources = services.sources.for(puller, blob);
     const events = eventsOf(services, asked, digest);
     const mayUse = mayUseCached(services, repository, digest);
-    return services.fetcher.fetch({ blob, sources, range, isLastResort, events, mayUseCached: mayUse }, signal);
+    return services.fetcher.fetch({ blob, sources, range, isLastResort, events, mayUseCached: mayUse }, until);
   };
   try {
-    const read = await open(ranges?.[0]);
+    const read = await open(ranges?.[0], AbortSignal.any([signal, enoughOfFirst.signal]));
     if (!read || !(await mayHave(services, asked, digest, read))) return false;
     const { sizeBytes, source } = read;
     record.result = read.isFollower ? "follower" : "miss";
@@ -101,8 +104,9 @@ export async function serveBlob(
       let unread: FetchedBlob | undefined = read;
       const send = async (part: Part) => {
         const isOpen = unread?.range.start === part.start && unread.range.end === part.end;
+        if (!isOpen) enoughOfFirst.abort(); // not read, it would hold up others
         const one = isOpen ? unread : await open(parts && part);
-        if (isOpen) unread = undefined;
+        unread = undefined;
         if (!one) throw new BlobUnavailable(`bytes ${part.start} to ${part.end} cannot be read`);
         await sendRead(services, asked, digest, one, signal);
       };
@@ -112,6 +116,15 @@ export async function serveBlob(
   } finally {
     enough.abort();
   }
+}
+
+/** Whether each piece is checked by itself: else of several ranges a later one may be gone when its turn comes. */
+function isVerified(
+  { sources }: Pick<ServeServices, "sources">,
+  { puller, repository }: Pick<BlobRequest, "puller" | "repository">,
+  digest: Digest,
+): boolean {
+  return sources.for(puller, { repository, digest })[0]?.isVerified === true;
 }
 
 /** Send the bytes of a read of this blob, or of a part of it; the head of the response is written before. */

@@ -10,6 +10,7 @@ import { useCachedStage } from "./cached-stage.ts";
 const mib = 1024 * 1024;
 const small = blobOf("a small one", 200_000);
 const big = blobOf("a big one", collectBytes + 4 * mib);
+const huge = blobOf("a huge one", 20 * mib); // more than what is kept of it in memory
 const stage = useCachedStage();
 let registry: TestRegistry;
 
@@ -135,4 +136,32 @@ test("without an upstream a part waits until the blob is known to be right", asy
   await using another = await startEndpoint(registry.url, holds(small), { authorize: "none" });
   const invalid = await ask(another.url, pathOf(small), ranged("bytes=5-3"));
   expect([invalid.status, invalid.headers["content-range"]]).toEqual([416, "bytes */200000"]);
+});
+
+test("several ranges are complete also where nothing but the whole blob can be verified", async () => {
+  registry.addBlob(repository, huge.bytes);
+  for (const start of [startEndpoint, (...of: Parameters<typeof stage.start>) => stage.start(...of)]) {
+    for (const range of ["bytes=9000000-,5-9", "bytes=-5,0-3"]) {
+      await using endpoint = await start(registry.url, holds(huge));
+      const { headers, body } = await ask(endpoint.url, pathOf(huge), ranged(range));
+      expect([headers["x-blob-source"], body.length]).toEqual(["upstream", Number(headers["content-length"])]);
+    }
+  }
+});
+
+test("without an upstream several ranges are given as the whole where nothing else can be verified", async () => {
+  await using endpoint = await startEndpoint(registry.url, holds(huge), { authorize: "none" });
+  await registry.close();
+  const { status, body } = await ask(endpoint.url, pathOf(huge), ranged("bytes=9000000-,5-9"));
+  expect([status, body.equals(huge.bytes)]).toEqual([200, true]);
+});
+
+test("several ranges that make a blob whole hold up no one who shares its fetch", async () => {
+  const ndn = { ...holds(huge), isVerified: true };
+  await using endpoint = await startEndpoint(registry.url, ndn, { authorize: "none" });
+  const several = await begin(endpoint.url, pathOf(huge), ranged("bytes=5-,0-")); // and reads nothing of it
+  expect([several.statusCode, several.headers["content-length"]]).toEqual([200, `${huge.bytes.length}`]);
+  const { body } = await ask(endpoint.url, pathOf(huge), ranged("bytes=0-"));
+  expect(body.equals(huge.bytes)).toBe(true);
+  several.destroy();
 });
