@@ -10,12 +10,11 @@ import {
   joinName,
   keyword,
   type Name,
-  numberOf,
   segment,
   startsWith,
   version,
 } from "#ndn/packet/name.ts";
-import { encodeNni, type TlvSpan, TT } from "#ndn/packet/tlv.ts";
+import { encodeNni, readNni, type TlvSpan, TT } from "#ndn/packet/tlv.ts";
 import { type Digest, digestOfHash, hashOf, isRepository } from "#oci/reference.ts";
 
 /** The two sizes of segment that every server serves; metadata proposes one of them. */
@@ -213,7 +212,7 @@ function repositoryOf(name: Name, components: readonly TlvSpan[]): string | unde
 
 /** Numbers are written in their shortest form: any other is a name that no server publishes. */
 function shortestNumberOf(name: Name, span: TlvSpan): number {
-  const number = numberOf(name, span);
+  const number = readNni(name, span.start, span.end);
   return number <= 0xffffffff && encodeNni(Math.max(0, number)).length === span.end - span.start ? number : -1;
 }
 

@@ -74,13 +74,14 @@ export class PartialFile implements BlobWriter {
    * @returns False when the blob is forgotten before, or the store closed.
    */
   async open(isFresh: boolean): Promise<boolean> {
-    if (this.#isVain) return false;
+    if (this.#isForgotten || this.#shared.isClosed) return false;
     const file = await this.#shared.space.jobs.run(this.digest, () =>
       this.#inDirectory(() => OpenFile.openForWriting(this.#path, isFresh)),
     );
     // A file that was cut meanwhile is continued from there; the one that resumes hashes what is there anyway.
     const { size } = await file.stat();
-    if (!this.#isVain && size <= this.sizeBytes) {
+    const isWanted = !this.#isForgotten && !this.#shared.isClosed;
+    if (isWanted && size <= this.sizeBytes) {
       this.#file = file;
       this.writtenBytes = size;
       this.#shared.open.add(this);
@@ -182,10 +183,6 @@ export class PartialFile implements BlobWriter {
     if (!this.#isForgotten && left) space.addPartial(left);
     if (running.get(this.digest) === this) running.delete(this.digest);
     space.reservedBytes -= this.sizeBytes;
-  }
-
-  get #isVain(): boolean {
-    return this.#isForgotten || this.#shared.isClosed;
   }
 
   #checkWriting(): void {

@@ -153,7 +153,14 @@ export class Pull {
   get quietMs(): number {
     const outcome = this.#settled();
     if (outcome === "failed" || outcome === "cancelled") return retriedMs;
-    return outcome === "complete" && this.#hasAllOfIt ? settledMs : unsureMs;
+    if (outcome !== "complete" || this.isBusy) return unsureMs;
+    // Every blob that its manifest lists, or all that were asked for where it is not known.
+    const hasAllOfIt = this.#expected.entries().every(([digest, sizeBytes]) => {
+      const parts = this.#parts.get(digest);
+      const isWhole = !parts || Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) >= sizeBytes;
+      return isWhole && this.#blobs.get(digest) === "complete";
+    });
+    return hasAllOfIt ? settledMs : unsureMs;
   }
 
   get isOver(): boolean {
@@ -190,16 +197,6 @@ export class Pull {
 
   get #isRecent(): boolean {
     return this.isBusy || this.#idleMs < separateMs;
-  }
-
-  /** Every blob that its manifest lists has come, or all that were asked for where it is not known. */
-  get #hasAllOfIt(): boolean {
-    if (this.isBusy || this.#blobs.size === 0) return false;
-    return this.#expected.entries().every(([digest, sizeBytes]) => {
-      const parts = this.#parts.get(digest);
-      const isWhole = !parts || Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) >= sizeBytes;
-      return isWhole && this.#blobs.get(digest) === "complete";
-    });
   }
 
   #names(manifest: string): void {
