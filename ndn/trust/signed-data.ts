@@ -166,20 +166,17 @@ export function isSignatureOf(key: KeyObject, type: number, bytes: Uint8Array, s
   }
 }
 
-/** Sign these bytes; an RSA signature takes long enough to be made off the event loop. */
-export async function signBytes(key: KeyObject, bytes: Uint8Array): Promise<Uint8Array> {
-  const keyType = keyTypeOf(key);
-  if (keyType === "RSA") return signAside("sha256", bytes, key);
-  return sign(keyType === "Ed25519" ? null : "sha256", bytes, key);
-}
-
 /** A signer whose packets name `keyLocator`, a certificate or a key. */
 export function createSigner(privateKey: KeyObject, keyLocator: Name): Signer {
-  const type = signatureTypes[keyTypeOf(privateKey)];
+  const keyType = keyTypeOf(privateKey);
   return {
     sign(packet) {
-      Signer.putSigInfo(packet, type, new NdnName(keyLocator));
-      return packet[LLSign.OP]((bytes) => signBytes(privateKey, bytes));
+      Signer.putSigInfo(packet, signatureTypes[keyType], new NdnName(keyLocator));
+      return packet[LLSign.OP](async (bytes) => {
+        // An RSA signature takes long enough to be made off the event loop.
+        if (keyType === "RSA") return signAside("sha256", bytes, privateKey);
+        return sign(keyType === "Ed25519" ? null : "sha256", bytes, privateKey);
+      });
     },
   };
 }
