@@ -70,7 +70,8 @@ export class SharedFetch {
     [reader.position, reader.end] = [start, end]; // also before its first chunk is asked for
     const leader = this.#leader;
     const isFollower = leader !== reader;
-    const isOfOthers = isFollower && !leader?.hasLeft && !(leader?.isPart && reader.isPart);
+    const isLeftOver = leader?.hasLeft && start >= leader.position;
+    const isOfOthers = isFollower && !isLeftOver && !(leader?.isPart && reader.isPart);
     return {
       sizeBytes: inFlight.sizeBytes,
       source: isOfOthers ? "store" : this.#firstSource,

@@ -56,19 +56,20 @@ export class MemoryStore implements BlobStorePort {
 
   async spool(): Promise<Spool | undefined> {
     if (this.isFull) return undefined;
-    const chunks: Buffer[] = [];
-    const written = () => chunks.reduce((sum, { length }) => sum + length, 0);
+    let [spooled, written] = [Buffer.alloc(1024 * 1024), 0];
     return {
       write: async (bytes) => {
-        const at = written();
-        chunks.push(Buffer.from(bytes));
+        const at = written;
+        written += bytes.length;
+        while (spooled.length < written) spooled = Buffer.concat([spooled, Buffer.alloc(spooled.length)]);
+        spooled.set(bytes, at);
         this.spooledBytes += bytes.length;
         return at;
       },
-      read: (start = 0, end = written()) => this.#pieces(Buffer.concat(chunks), start, end),
+      read: (start = 0, end = written) => this.#pieces(spooled, start, end),
       close: () => {
-        this.spooledBytes -= written();
-        chunks.length = 0;
+        this.spooledBytes -= written;
+        written = 0;
       },
     };
   }
