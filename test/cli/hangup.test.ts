@@ -72,6 +72,7 @@ test("one that comes while the program ends changes nothing", async () => {
       mayBeUnready: true,
     }),
   );
+  await hangUp(client, /"reloaded"/); // from then on it hears of signals
   for (const signal of ["SIGHUP", "SIGTERM", "SIGHUP", "SIGHUP"] as const) client.process.signal(signal);
   await until("the end", () => client.process.exit !== undefined);
   expect(client.process.exit).toBe(0);
