@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { withOpen } from "#blob/source.ts";
 import { collectBytes } from "#blob/verify.ts";
 import { WindowBudget } from "#fetch/broadcast-window.ts";
 import { createDirectFetcher, type Fetcher } from "#fetch/fetcher.ts";
@@ -122,6 +123,27 @@ test("with all windows in use another blob is not shared: its range is read by i
   expect((await running.toEnd()).digest).toBe(big.ref.digest);
   // Now that no one reads that one its memory is another's.
   const shared = (await fetcher.fetch({ blob: other.ref, sources: [holds(other)], range: toEnd(5 * mib) }, signal))!;
+  expect((await takeAll(shared)).digest).toBe(digestOf(other.bytes.subarray(5 * mib)));
+  expect([...ranges.progress()].map(({ digest }) => digest)).toEqual([other.ref.digest]);
+});
+
+test("the memory of a fetch whose readers have left before it was known to need any is another's at once", async () => {
+  const [source, other] = [gated(big, "ndn"), blobOf("another", collectBytes + mib)];
+  const [asked, answered] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const late = withOpen(source, async (...args) => {
+    asked.resolve();
+    await answered.promise;
+    return source.open(...args);
+  });
+  const { signal, leave } = leaver();
+  const left = fetcher.fetch({ blob: big.ref, sources: [late], range: toEnd(0) }, signal);
+  await asked.promise;
+  leave();
+  await expect(left).rejects.toThrow("the puller left");
+  answered.resolve();
+  await until("the size to be known", () => [...ranges.progress()][0]?.sizeBytes === big.bytes.length);
+  const request = { blob: other.ref, sources: [holds(other)], range: toEnd(5 * mib) };
+  const shared = (await fetcher.fetch(request, leaver().signal))!;
   expect((await takeAll(shared)).digest).toBe(digestOf(other.bytes.subarray(5 * mib)));
   expect([...ranges.progress()].map(({ digest }) => digest)).toEqual([other.ref.digest]);
 });
