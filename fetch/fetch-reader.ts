@@ -98,6 +98,14 @@ export class FetchReaders extends Set<FetchReader> {
     signal.addEventListener("abort", onAbort, { once: true });
     return reader;
   }
+
+  /** Without a file no one can follow: everyone else reads on their own. */
+  dismissAllBut(leader: FetchReader): void {
+    for (const reader of [...this].filter((other) => other !== leader)) {
+      reader.isShared.resolve(false);
+      reader.leave();
+    }
+  }
 }
 
 /** A reader, as far as it matters whose the bytes are. */

@@ -198,17 +198,9 @@ export class SharedFetch {
     const inFlight = new InFlightBlob(sizeBytes, this.#file, this.readers, options);
     if (sizeBytes <= collectBytes) inFlight.isVerified = true; // openVerified has seen all of it
     const writer = new FetchWriter(inFlight, this.#file, this.#cancelled.signal);
-    if (!inFlight.admits(0)) this.#dismissAllBut(leader);
+    if (!inFlight.admits(0)) this.readers.dismissAllBut(leader);
     this.#announce(inFlight);
     return writer;
-  }
-
-  /** Without a file no one can follow: everyone else reads on their own. */
-  #dismissAllBut(leader: FetchReader): void {
-    for (const reader of [...this.readers].filter((other) => other !== leader)) {
-      reader.isShared.resolve(false);
-      reader.leave();
-    }
   }
 
   #announce(inFlight: InFlightBlob): void {
