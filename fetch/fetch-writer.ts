@@ -86,6 +86,16 @@ export class FetchWriter {
     return this.#file !== undefined ? this.failure === undefined : !this.#inFlight.isBroadcasting;
   }
 
+  /** Store the blob, if all of it is in the file; a failure is only logged. */
+  async commit(log: FetchLog): Promise<void> {
+    if (!this.#file || this.#inFlight.isBroadcasting) return;
+    try {
+      await this.#file.commit();
+    } catch (err: unknown) {
+      log.warn({ err, digest: this.#file.digest }, "a fetched blob could not be stored");
+    }
+  }
+
   /** Wait for what is being written; nothing is written afterwards, and nothing leased. */
   async close(): Promise<void> {
     const isWritten = await this.flush();

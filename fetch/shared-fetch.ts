@@ -144,7 +144,7 @@ export class SharedFetch {
     for (let leader = this.#nextLeader(); leader; leader = this.#nextLeader()) {
       try {
         await this.#fetchWith(leader);
-        return await this.#commit();
+        return await this.#writer!.commit(this.#log);
       } catch (err: unknown) {
         // Wrong bytes are thrown away, whether or not a reader is left.
         if (!(err instanceof BlobCorrupt)) this.#cancelled.signal.throwIfAborted();
@@ -217,15 +217,6 @@ export class SharedFetch {
     }
     const isInFile = await this.#writer!.flush();
     if (err instanceof BlobCorrupt || !isInFile || this.inFlight.isBroadcasting) throw err;
-  }
-
-  async #commit(): Promise<void> {
-    if (!this.#file || this.inFlight!.isBroadcasting) return;
-    try {
-      await this.#file.commit();
-    } catch (err: unknown) {
-      this.#log.warn({ err, digest: this.digest }, "a fetched blob could not be stored");
-    }
   }
 
   /** Everyone breaks off with what their own sources said; what those of others said is not for them. */
