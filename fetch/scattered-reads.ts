@@ -30,6 +30,8 @@ export class ScatteredReads {
     dispose: ({ spool }) => spool.close(),
   });
 
+  #isClosed = false;
+
   constructor(store: Pick<BlobStorePort, "spool">) {
     this.#store = store;
   }
@@ -45,7 +47,7 @@ export class ScatteredReads {
     const parts = read && (await this.#partsOf(request.blob.digest, read.sizeBytes));
     if (!parts) return read;
     const chunks = parts.keep(read, signal);
-    if (parts.isMostlyAsked) wholeWanted();
+    if (parts.isMostlyAsked && !signal.aborted) wholeWanted();
     return { ...read, chunks };
   }
 
@@ -67,6 +69,7 @@ export class ScatteredReads {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#kept.clear();
   }
 
@@ -75,7 +78,7 @@ export class ScatteredReads {
     if (known) return known.parts.sizeBytes === sizeBytes ? known.parts : undefined;
     const spool = await this.#store.spool();
     const meanwhile = this.#kept.get(digest);
-    if (!spool || meanwhile) {
+    if (!spool || meanwhile || this.#isClosed) {
       spool?.close();
       return meanwhile?.parts;
     }

@@ -198,7 +198,10 @@ export class SharedFetch {
     const inFlight = new InFlightBlob(sizeBytes, this.#file, this.readers, options);
     if (sizeBytes <= collectBytes) inFlight.isVerified = true; // openVerified has seen all of it
     const writer = new FetchWriter(inFlight, this.#file, this.#cancelled.signal);
-    if (!inFlight.admits(0)) this.readers.dismissAllBut(leader);
+    if (!inFlight.admits(0)) {
+      this.readers.dismissAllBut(leader);
+      if (this.readers.size === 0) this.cancel(); // no one can come for it
+    }
     this.#announce(inFlight);
     return writer;
   }

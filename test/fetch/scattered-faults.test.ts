@@ -115,3 +115,51 @@ test("a suffix has the bytes that its place says, also when the second source kn
     50,
   ]);
 });
+
+test("a puller that leaves while its part begins starts no fetch, and fetches that are closed meanwhile keep nothing", async () => {
+  const { fetches, store } = stageFetches({ lingerMs: undefined });
+  const gone = leaver();
+  const spool = store.spool.bind(store);
+  const range = { start: 0, end: 9 * mib };
+  store.spool = async () => {
+    gone.leave();
+    return spool();
+  };
+  await fetches.readRange(big.ref, range, [verified(holds(big))], gone.signal);
+  expect([...fetches.progress()]).toEqual([]);
+  await fetches.close();
+  const { fetches: closed, store: another } = stageFetches();
+  const open = another.spool.bind(another);
+  let isKept = true;
+  another.spool = async () => {
+    await closed.close();
+    const opened = (await open())!;
+    const close = () => {
+      isKept = false;
+    };
+    return { ...opened, close };
+  };
+  await closed.readRange(big.ref, { start: 0, end: mib }, [verified(holds(big))], stays);
+  expect(isKept).toBe(false);
+});
+
+test("a fetch that its readers have left, and that no one can join for want of room, ends at once", async () => {
+  const { fetches, store } = stageFetches({ lingerMs: undefined });
+  store.isFull = true;
+  const source = holds(big);
+  const [asked, answered, gone] = [Promise.withResolvers<void>(), Promise.withResolvers<void>(), leaver()];
+  const late = withOpen(source, async (...args) => {
+    asked.resolve();
+    await answered.promise;
+    return source.open(...args);
+  });
+  const left = fetches.read(big.ref, [late], gone.signal);
+  await asked.promise;
+  gone.leave();
+  await expect(left).rejects.toThrow("the puller left");
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  answered.resolve();
+  for (let i = 0; i < 10 && source.signals.length === 0; i++) await new Promise(setImmediate);
+  for (let i = 0; i < 10; i++) await new Promise(setImmediate);
+  expect([source.signals.map(({ aborted }) => aborted), [...fetches.progress()]]).toEqual([[true], []]);
+});
