@@ -150,15 +150,15 @@ export class RegistryClient {
   }
 
   /**
-   * Ask for anything, under the same rules. A redirect from a path with escapes, dot or empty segments to a clean one is
-   * not followed: that is another path, which is the puller's to ask for.
+   * Ask for anything, under the same rules. Redirects are followed from what the distribution specification names (manifests,
+   * blobs, lists); from other paths the registry leads to the one that was meant, which is the puller's to ask for.
    *
    * @param path - Below the base, with query, sent as it is.
    * @throws RegistryUnreachable when there is no answer.
    */
   async request(method: "GET" | "HEAD", path: string, options: RequestOptions): Promise<RegistryResponse> {
     const headers = { ...notEncoded, ...this.#headersOf(options) };
-    const followsRedirects = !/%|\/\.{0,2}\//.test(path.split("?", 1)[0]!);
+    const followsRedirects = isOfApi(path.split("?", 1)[0]!);
     const request = { method, path, headers, followsRedirects, patientWith: options.patientWith };
     return responseOf(await this.#authenticated.ask(request, options.auth, options.signal));
   }
@@ -213,4 +213,12 @@ function blobPath(repository: string, digest: Digest, auth: Auth): string {
 
 function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+}
+
+/** Whether it is the path of something to read (OCI distribution-spec, Endpoints), written without escapes or detours. */
+function isOfApi(path: string): boolean {
+  const isClean = !/%|\/\.{0,2}\//.test(path);
+  return (
+    isClean && /^\/v2\/(?:_catalog|.+\/(?:manifests\/\w[^/]*|(?:blobs|referrers)\/[^/]+:[^/]+|tags\/list))?$/.test(path)
+  );
 }

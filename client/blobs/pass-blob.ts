@@ -1,6 +1,6 @@
 import { limitedStream } from "#blob/bandwidth.ts";
 import { isEncoded } from "#oci/body-headers.ts";
-import type { Digest } from "#oci/reference.ts";
+import { type Digest, parseSha256 } from "#oci/reference.ts";
 import type { Patience } from "#oci/registry-client.ts";
 import { etagOf, provenance, sendVerdict, writeAll } from "../http/answers.ts";
 import { endToEnd, judgeConditions } from "../http/semantics.ts";
@@ -34,7 +34,7 @@ export async function passBlob(
   const { request, response, repository, puller, signal, record } = blob;
   const { registry, bandwidth, rights } = services;
   const etag = etagOf(digest);
-  // The registry may know the blob by another tag than all answers here have: these conditions are met.
+  // The registry may know the blob by another tag: these conditions are met.
   const isMet = (name: string) => ["if-match", "if-range"].includes(name) && request.headers[name] === etag;
   const isPassed = (name: string) => request.headers[name] !== undefined && !isMet(name);
   const headers = Object.fromEntries(passedOn.filter(isPassed).map((name) => [name, String(request.headers[name])]));
@@ -43,8 +43,9 @@ export async function passBlob(
   const answer = await registry.getBlob(repository, digest as Digest, question);
   learnRight(rights, { puller, repository, digest }, answer.status);
   const isBlob = answer.status === 200 || answer.status === 206;
-  const extra = isBlob ? { "docker-content-digest": digest, etag } : {};
-  const all = { ...endToEnd(answer.headers), ...extra, ...provenance("upstream", "bypass") };
+  const extra = isBlob ? { "docker-content-digest": digest } : {};
+  const tag = isBlob && parseSha256(digest) ? { etag } : {}; // as all answers of such a blob have it here
+  const all = { ...extra, ...endToEnd(answer.headers), ...tag, ...provenance("upstream", "bypass") };
   if (answer.status === 204 || answer.status === 304) {
     answer.body.resume();
     return void response.writeHead(answer.status, all).end();

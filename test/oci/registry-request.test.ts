@@ -49,14 +49,20 @@ test("the raw path goes below the base, with the caller's headers and never its 
   expect(seen[0]![1]).not.toHaveProperty("authorization");
 });
 
-test.each(["/v2/a/blobs/..%2fsecret", "/v2/a//tags/list", "/v2/a/./tags/list", "/v2/a/../b/tags/list"])(
-  "a redirect from %s to a clean path is the puller's",
-  async (path) => {
-    const client = await stage((_req, res) => void res.writeHead(301, { location: "/v2/b/tags/list" }).end());
-    const { status, headers, body } = await client.request("GET", path, { auth, signal });
-    expect([status, headers.location, await text(body)]).toEqual([301, "/v2/b/tags/list", ""]);
-  },
-);
+test.each([
+  "/v2/a/blobs/..%2fsecret",
+  "/v2/a//tags/list",
+  "/v2/a/./tags/list",
+  "/v2/a/../b/tags/list",
+  "/v2/a/tags/list/",
+  "/v2/a/blobs/..",
+  "/v2/a/blobs/uploads",
+  "/v2/_catalog/",
+])("a redirect from %s to another path is the puller's", async (path) => {
+  const client = await stage((_req, res) => void res.writeHead(301, { location: "/v2/b/tags/list" }).end());
+  const { status, headers, body } = await client.request("GET", path, { auth, signal });
+  expect([status, headers.location, await text(body)]).toEqual([301, "/v2/b/tags/list", ""]);
+});
 
 test("redirects are followed, of whatever", async () => {
   const client = await stage((req, res) => {
