@@ -70,7 +70,7 @@ export class SharedFetch {
     [reader.position, reader.end] = [start, end]; // also before its first chunk is asked for
     const leader = this.#leader;
     const isFollower = leader !== reader;
-    const isLeftOver = leader?.hasLeft && start >= leader.position;
+    const isLeftOver = leader?.hasLeft && leader.position <= start && start < inFlight.sizeBytes;
     const isOfOthers = isFollower && !isLeftOver && !(leader?.isPart && reader.isPart);
     return {
       sizeBytes: inFlight.sizeBytes,

@@ -111,3 +111,21 @@ test("a file that its readers cannot read breaks them off, with a cause that the
   expect(got.error).toBeInstanceOf(BlobUnavailable);
   await filesClosed(store);
 });
+
+test("an empty blob that one has had comes from the store, also while it is being stored", async () => {
+  const { store, fetches } = stageFetches({ lingerMs: undefined });
+  const empty = blobOf("nothing", 0);
+  const stored = Promise.withResolvers<void>();
+  const begin = store.begin.bind(store);
+  store.begin = async (...of) => {
+    const writer = (await begin(...of))!;
+    return { ...writer, writtenBytes: 0, commit: () => stored.promise };
+  };
+  const [first, second] = [leaver(), leaver()];
+  await takeAll(await fetches.read(empty.ref, [holds(empty)], first.signal));
+  const next = await fetches.read(empty.ref, [holds(empty)], second.signal);
+  expect(next).toMatchObject({ sizeBytes: 0, source: "store", isFollower: true });
+  stored.resolve();
+  await takeAll(next);
+  await filesClosed(store);
+});
