@@ -1,8 +1,6 @@
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import type { RequestListener } from "node:http";
 import { createServer } from "node:https";
-import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import type { TLSSocket } from "node:tls";
 import { beforeAll, expect, test } from "vitest";
@@ -11,6 +9,7 @@ import { parseSha256 } from "#oci/reference.ts";
 import { RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
 import { makeCertificate } from "#test/client/listener/certificates.ts";
 import { startUpstream } from "#test/client/upstream/raw-upstream.ts";
+import { listening } from "#test/support/listening.ts";
 import { startProxy } from "#test/support/proxies/http-proxy.ts";
 import { startSocksProxy } from "#test/support/proxies/socks-proxy.ts";
 import { useStage } from "#test/support/stage.ts";
@@ -32,15 +31,7 @@ beforeAll(async () => {
 /** An HTTPS server that asks for a certificate, and takes none amiss. */
 async function startTls(name: "registry" | "cdn", answer: RequestListener) {
   const server = createServer({ ...pem[name], requestCert: true, rejectUnauthorized: false }, answer);
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  const close = async () => {
-    const closed = once(server, "close");
-    server.close();
-    server.closeAllConnections();
-    await closed;
-  };
+  const { port, close } = await listening(server, () => server.closeAllConnections());
   return { port, [Symbol.asyncDispose]: close };
 }
 

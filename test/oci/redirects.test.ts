@@ -1,11 +1,10 @@
-import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders, type RequestListener } from "node:http";
-import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterEach, expect, test } from "vitest";
 import { HelpFailed } from "#oci/errors.ts";
 import { parseSha256 } from "#oci/reference.ts";
 import { RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
+import { listening } from "#test/support/listening.ts";
 
 const digest = parseSha256(`sha256:${"0".repeat(64)}`)!;
 const auth = { kind: "puller", value: "Bearer puller" } as const;
@@ -17,15 +16,10 @@ afterEach(async () => {
 });
 
 async function serve(answer: RequestListener): Promise<number> {
-  const server = createServer(answer).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  open.push(async () => {
-    const closed = once(server, "close");
-    server.close();
-    server.closeAllConnections();
-    await closed;
-  });
-  return (server.address() as AddressInfo).port;
+  const server = createServer(answer);
+  const { port, close } = await listening(server, () => server.closeAllConnections());
+  open.push(close);
+  return port;
 }
 
 async function stage(answer: RequestListener): Promise<RegistryClient> {

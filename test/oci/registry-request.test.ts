@@ -1,9 +1,8 @@
-import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
-import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterEach, expect, test } from "vitest";
 import { type Auth, RegistryClient, type RegistryClientOptions, RegistryUnreachable } from "#oci/registry-client.ts";
+import { listening } from "#test/support/listening.ts";
 
 const signal = AbortSignal.timeout(60_000);
 const auth: Auth = { kind: "puller", value: undefined };
@@ -14,15 +13,11 @@ afterEach(async () => {
 });
 
 async function stage(answer: RequestListener, options: Partial<RegistryClientOptions> = {}, basePath = "/") {
-  const server = createServer(answer).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const base = new URL(basePath, `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-  const client = new RegistryClient({ base, ...options });
+  const server = createServer(answer);
+  const { port, close } = await listening(server, () => server.closeAllConnections());
+  const client = new RegistryClient({ base: new URL(basePath, `http://127.0.0.1:${port}`), ...options });
   open.push(async () => {
-    const closed = once(server, "close");
-    server.close();
-    server.closeAllConnections();
-    await Promise.all([closed, client.close()]);
+    await Promise.all([close(), client.close()]);
   });
   return client;
 }

@@ -1,6 +1,4 @@
-import { once } from "node:events";
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import pino from "pino";
 import { Registry } from "prom-client";
 import { memoryContents } from "#client/manifests/contents.ts";
@@ -14,6 +12,7 @@ import { createProxy } from "#client/upstream/proxy.ts";
 import { type AskOptions, createAsk } from "#client/upstream/upstream-question.ts";
 import { parseManifestPath } from "#oci/reference.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
+import { listening } from "#test/support/listening.ts";
 import { contextFor } from "../puller.ts";
 import { type RawUpstream, startUpstream } from "../upstream/raw-upstream.ts";
 import { RightsDouble } from "./rights-double.ts";
@@ -78,16 +77,12 @@ export async function startManifestEndpoint(
     const manifest = request.method === "GET" || request.method === "HEAD" ? parseManifestPath(path) : undefined;
     const context = contextFor(request, response, registry);
     void (manifest ? serve(context, manifest) : ping(context));
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
+  });
+  const { port, close: closeServer } = await listening(server, () => server.closeAllConnections());
   const close = async () => {
-    const closed = once(server, "close");
-    server.close();
-    server.closeAllConnections();
-    await closed;
+    await closeServer();
     await Promise.all([proxy.close(), upstream.close()]);
   };
-  const { port } = server.address() as AddressInfo;
   const url = new URL(`http://127.0.0.1:${port}/`);
   return { url, services, cache, rights, served, logs, [Symbol.asyncDispose]: close };
 }

@@ -1,7 +1,6 @@
-import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { RegistryClient, RegistryUnreachable } from "#oci/registry-client.ts";
+import { listening } from "#test/support/listening.ts";
 
 /** An upstream whose answers a test writes itself. */
 export interface RawUpstream extends AsyncDisposable {
@@ -18,15 +17,8 @@ export async function startUpstream(
   const server = createServer((request, response) => {
     seen.push(request);
     answer(request, response);
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  const close = async () => {
-    const closed = once(server, "close");
-    server.close();
-    server.closeAllConnections();
-    await closed;
-  };
+  });
+  const { port, close } = await listening(server, () => server.closeAllConnections());
   return { url: new URL(`http://127.0.0.1:${port}${basePath}`), seen, [Symbol.asyncDispose]: close };
 }
 

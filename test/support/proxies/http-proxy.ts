@@ -1,7 +1,7 @@
-import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders, request } from "node:http";
-import { type AddressInfo, connect, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { pipeline } from "node:stream";
+import { listening } from "../listening.ts";
 
 /** An HTTP proxy, for which every name is this machine. */
 export interface TestProxy extends AsyncDisposable {
@@ -49,14 +49,8 @@ export async function startProxy(answer: () => number | undefined = () => undefi
     onward.on("error", () => socket.destroy());
     sockets.add(onward);
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const close = async () => {
-    const closed = once(server, "close");
-    server.close();
+  const { port, close } = await listening(server, () => {
     for (const socket of sockets) socket.destroy();
-    await closed;
-  };
-  const { port } = server.address() as AddressInfo;
+  });
   return { url: new URL(`http://127.0.0.1:${port}`), seen, [Symbol.asyncDispose]: close };
 }

@@ -1,6 +1,7 @@
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { pipeline } from "node:stream";
+import { listening } from "../listening.ts";
 
 /** A SOCKS5 proxy with logins (RFC 1928, RFC 1929), for which every name is this machine. */
 export interface SocksProxy extends AsyncDisposable {
@@ -18,15 +19,10 @@ export async function startSocksProxy(): Promise<SocksProxy> {
     socket.on("error", () => {});
     serve(socket, seen, sockets).catch(() => socket.destroy());
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const close = async () => {
-    const closed = once(server, "close");
-    server.close();
+  const { port, close } = await listening(server, () => {
     for (const socket of sockets) socket.destroy();
-    await closed;
-  };
-  return { port: (server.address() as AddressInfo).port, seen, [Symbol.asyncDispose]: close };
+  });
+  return { port, seen, [Symbol.asyncDispose]: close };
 }
 
 // Each message of a client comes in one piece: it waits for the answer to the one before.
