@@ -94,17 +94,22 @@ test("a range to the end that begins far ahead of what is there is read by itsel
   expect((await takeAll((await fetches.fetch(patient, stays))!)).digest).toBe(part(100, 200));
 });
 
+/** A fetch that its only reader has left when so many bytes were stored; from then on time stands still. */
+async function leftAfter(allowed: number) {
+  const { fetches, store } = stageFetches({ lingerMs: undefined });
+  const [source, gone] = [gated(big, "ndn"), leaver()];
+  const opened = fetches.readRange(big.ref, { start: 0, end: undefined }, [source], gone.signal);
+  source.allow(allowed);
+  await new Taker((await opened)!).until(1);
+  await until("the bytes to be stored", () => store.writes.reduce((sum, bytes) => sum + bytes, 0) === allowed);
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  gone.leave();
+  return { store, source };
+}
+
 test("a fetch that all readers have left continues for 10 s, and to its end when more than half is stored", async () => {
   for (const allowed of [collectBytes + mib, Math.ceil(size * 0.6)]) {
-    const { fetches, store } = stageFetches({ lingerMs: undefined });
-    const source = gated(big, "ndn");
-    const gone = leaver();
-    const opened = fetches.readRange(big.ref, { start: 0, end: undefined }, [source], gone.signal);
-    source.allow(allowed);
-    await new Taker((await opened)!).until(1);
-    await until("the bytes to be stored", () => store.writes.reduce((sum, bytes) => sum + bytes, 0) === allowed);
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-    gone.leave();
+    const { store, source } = await leftAfter(allowed);
     vi.advanceTimersByTime(9_999);
     expect(source.signals[0]!.aborted).toBe(false);
     vi.advanceTimersByTime(1);
@@ -117,14 +122,7 @@ test("a fetch that all readers have left continues for 10 s, and to its end when
 });
 
 test("a fetch that all readers have left ends when nothing comes for 10 s, also when more than half is stored", async () => {
-  const { fetches, store } = stageFetches({ lingerMs: undefined });
-  const [source, gone, allowed] = [gated(big, "ndn"), leaver(), Math.ceil(size * 0.6)];
-  const opened = fetches.readRange(big.ref, { start: 0, end: undefined }, [source], gone.signal);
-  source.allow(allowed);
-  await new Taker((await opened)!).until(1);
-  await until("the bytes to be stored", () => store.writes.reduce((sum, bytes) => sum + bytes, 0) === allowed);
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-  gone.leave();
+  const { store, source } = await leftAfter(Math.ceil(size * 0.6));
   vi.advanceTimersByTime(19_999);
   expect(source.signals[0]!.aborted).toBe(false);
   vi.advanceTimersByTime(1);

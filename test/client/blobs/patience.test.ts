@@ -4,7 +4,7 @@ import { expect, test, vi } from "vitest";
 import { blobOf, breaksAfter, holds, repository, type TestBlob, unavailable } from "#test/blob/faulty-sources.ts";
 import { outwait, type RawUpstream, shortTimeouts, startUpstream } from "#test/client/upstream/raw-upstream.ts";
 import { until } from "#test/support/until.ts";
-import { ask, type EndpointOptions, startEndpoint } from "../endpoint.ts";
+import { ask, type Endpoint, type EndpointOptions, startEndpoint } from "../endpoint.ts";
 
 const blob = blobOf("patience", 400_000);
 const { digest } = blob.ref;
@@ -65,6 +65,16 @@ function firstAndLast(offset: number, ofBlob: TestBlob) {
   return { ndn, paths: { paths: () => ({ first: [ndn], lastResort: { ...ndn } }) } };
 }
 
+/** One GET is asked, outwaited by all time-outs, and answered with the blob. */
+async function expectPatience(endpoint: Endpoint, upstream: SlowUpstream): Promise<void> {
+  const asked = ask(endpoint.url, path);
+  await until("the GET", () => upstream.asked("GET").length === 1);
+  await outwait(upstream);
+  upstream.resume();
+  expect((await asked).body.equals(blob.bytes)).toBe(true);
+  expect(upstream.asked("GET")).toHaveLength(1);
+}
+
 test.each([
   ["before its headers", beforeHeaders, {}],
   ["between headers and body", beforeBytes, {}],
@@ -73,12 +83,7 @@ test.each([
 ] as const)("an upstream that pauses %s is asked once, and waited for", async (_, slow, options) => {
   await using upstream = await slowUpstream(slow, options);
   await using endpoint = await startEndpoint(upstream.url, undefined, impatient);
-  const asked = ask(endpoint.url, path);
-  await until("the GET", () => upstream.asked("GET").length === 1);
-  await outwait(upstream);
-  upstream.resume();
-  expect((await asked).body.equals(blob.bytes)).toBe(true);
-  expect(upstream.asked("GET")).toHaveLength(1);
+  await expectPatience(endpoint, upstream);
 });
 
 test.each([
@@ -88,12 +93,7 @@ test.each([
   await using upstream = await slowUpstream(beforeHeaders);
   const ndn = unavailable();
   await using endpoint = await startEndpoint(upstream.url, ndn, { ...impatient, hedge });
-  const asked = ask(endpoint.url, path);
-  await until("the GET", () => upstream.asked("GET").length === 1);
-  await outwait(upstream);
-  upstream.resume();
-  expect((await asked).body.equals(blob.bytes)).toBe(true);
-  expect(upstream.asked("GET")).toHaveLength(1);
+  await expectPatience(endpoint, upstream);
 });
 
 test("an upstream that is silent gives way to NDN, and is waited for when that fails too", async () => {
