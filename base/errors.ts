@@ -3,11 +3,14 @@ export function reasonOf(err: unknown): string {
   return err instanceof Error ? err.message : `${typeof err} thrown`;
 }
 
+// An error may be its own cause; none is nested deeper by accident.
+const maxDepth = 8;
+
 /** The first error of this class among `err`, its causes and the errors of an AggregateError, to a depth of 8. */
 export function findCause<T extends Error>(
   err: unknown,
   type: abstract new (...args: never[]) => T,
-  depth = 8,
+  depth = maxDepth,
 ): T | undefined {
   if (err instanceof type) return err;
   if (depth === 0 || !(err instanceof Error)) return undefined;
@@ -24,9 +27,6 @@ export function errorCode(err: unknown): string | undefined {
   const code = (err as NodeJS.ErrnoException | undefined)?.code;
   return typeof code === "string" ? code : undefined;
 }
-
-// An error may be its own cause; none is nested deeper by accident.
-const maxDepth = 8;
 
 /** The error and its causes, outermost first; of several that are one the first. */
 export function causesOf(err: unknown): Error[] {
