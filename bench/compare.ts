@@ -20,9 +20,10 @@ function compare(scenario: string, [a, b]: readonly [RunRecord, RunRecord]): voi
 }
 
 function sizeOf(run: RunRecord, scenario: string): string {
-  const { sizeBytes, error } = run.scenarios[scenario] ?? {};
-  if (error !== undefined) return "broken off";
-  return sizeBytes === undefined ? "not measured" : `${rounded(sizeBytes / 1e6)} MB`;
+  const record = run.scenarios[scenario];
+  if (record === undefined) return "not measured";
+  if (record.error !== undefined) return "broken off";
+  return record.sizeBytes === undefined ? "several sizes" : `${rounded(record.sizeBytes / 1e6)} MB`;
 }
 
 function lineOf(name: string, before: readonly FigureRecord[], after: readonly FigureRecord[]) {

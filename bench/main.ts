@@ -3,8 +3,8 @@
  *
  *     npm run bench -- --only transfer,links --rounds 5 --size 100000000 --out bench/results/today.json
  *
- * Cold means that a blob's name was never asked before. `--rows 0,3` takes only these rows of "transfer", `--seconds 60`
- * is how long the slow reader of "memory" reads.
+ * Cold means that a blob's name was never asked before. `--rows 0,3` takes only these rows of "transfer" or "load",
+ * `--seconds 60` is how long the slow reader of "memory" reads, `--checkout DIR` measures another checkout's programs.
  *
  *     npm run bench -- --against ../before
  *
@@ -20,6 +20,7 @@ import { comparable, comparableRounds, compare, isWorse, printComparison, runBot
 import { checked } from "./checked.ts";
 import { firstByte } from "./first-byte.ts";
 import { links } from "./links.ts";
+import { load } from "./load.ts";
 import { many } from "./many.ts";
 import { memory } from "./memory.ts";
 import { pullers } from "./pullers.ts";
@@ -28,7 +29,7 @@ import type { Context, Result, Scenario } from "./scenario.ts";
 import { transfer } from "./transfer.ts";
 import { warm } from "./warm.ts";
 
-const scenarios: readonly Scenario[] = [transfer, firstByte, checked, many, warm, links, memory, pullers];
+const scenarios: readonly Scenario[] = [transfer, firstByte, checked, many, warm, links, memory, load, pullers];
 /** Without the long ones. */
 const usual = "transfer,first-byte,many,warm,pullers";
 const allNames = scenarios.map(({ name }) => name);
@@ -50,6 +51,7 @@ function readOptions(): Options {
       rows: { type: "string" },
       out: { type: "string" },
       against: { type: "string" },
+      checkout: { type: "string" },
     },
   });
   const { against } = values;
@@ -62,6 +64,7 @@ function readOptions(): Options {
     rows: values.rows?.split(",").map(Number),
     out: values.out,
     against: against && resolve(against),
+    ...(values.checkout !== undefined && { checkout: resolve(values.checkout) }),
   };
 }
 

@@ -30,23 +30,41 @@ export interface FigureRecord extends Partial<Goal> {
 
 /** Print a scenario's table. */
 export function printResult(title: string, { figures, sizeBytes }: Result): void {
-  console.log(`\n${title} (${rounded(sizeBytes / 1e6)} MB)`);
-  console.table(
-    Object.fromEntries(
-      figures.map(({ name, unit, values, goal }) => [
-        name,
-        {
-          median: rounded(median(values)),
-          min: rounded(Math.min(...values)),
-          max: rounded(Math.max(...values)),
-          unit,
-          needed: goal?.needed ?? "",
-          aim: goal?.aim ?? "",
-          reached: goal === undefined ? "" : reached(median(values), goal),
-        },
-      ]),
-    ),
+  console.log(sizeBytes === undefined ? `\n${title}` : `\n${title} (${rounded(sizeBytes / 1e6)} MB)`);
+  console.table(figures.some(({ row }) => row !== undefined) ? tableByRows(figures) : tableOfEach(figures));
+}
+
+type Table = Record<string, Record<string, number | string>>;
+
+/** A line for each figure. */
+function tableOfEach(figures: readonly Figure[]): Table {
+  return Object.fromEntries(
+    figures.map(({ name, unit, values, goal }) => [
+      name,
+      {
+        median: rounded(median(values)),
+        min: rounded(Math.min(...values)),
+        max: rounded(Math.max(...values)),
+        unit,
+        needed: goal?.needed ?? "",
+        aim: goal?.aim ?? "",
+        reached: goal === undefined ? "" : reached(median(values), goal),
+      },
+    ]),
   );
+}
+
+/** Lines of several quantities each: medians, and what is needed beside those that do not reach it. */
+export function tableByRows(figures: readonly Figure[]): Table {
+  const table: Table = {};
+  for (const { name, row = "", unit, values, goal } of figures) {
+    const value = median(values);
+    const isMissed = goal !== undefined && reached(value, goal) === "NO";
+    const column = `${name.slice(row.length + 2)} ${unit}`.trim();
+    table[row] ??= {};
+    table[row][column] = isMissed ? `${rounded(value)} NO: ${rounded(goal.needed)}` : rounded(value);
+  }
+  return table;
 }
 
 /** Which of the two marks a value reaches. */
@@ -58,7 +76,7 @@ export function reached(value: number, { needed, aim }: Goal): "aim" | "needed" 
 
 /** The record of a scenario that came to its end. */
 export function recordResult({ sizeBytes, figures }: Result): ScenarioRecord {
-  return { sizeBytes, figures: figures.map(recordFigure) };
+  return { ...(sizeBytes === undefined ? {} : { sizeBytes }), figures: figures.map(recordFigure) };
 }
 
 function recordFigure({ name, unit, goal, values }: Figure): FigureRecord {

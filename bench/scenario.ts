@@ -21,7 +21,7 @@ export interface Context {
   readonly sizeBytes: number | undefined;
   /** How long the slow reader reads. */
   readonly seconds: number;
-  /** Positions of the rows of "transfer" to measure; undefined is all. */
+  /** Positions of the rows of "transfer" or "load" to measure; undefined is all. */
   readonly rows: readonly number[] | undefined;
   /** The checkout whose programs are measured. @defaultValue this one */
   readonly checkout?: string;
@@ -33,13 +33,16 @@ export interface Context {
 
 /** The figures of one scenario. */
 export interface Result {
-  readonly sizeBytes: number;
+  /** Of a blob; absent where there are several sizes. */
+  readonly sizeBytes?: number;
   readonly figures: readonly Figure[];
 }
 
 /** What is measured. */
 export interface Quantity {
   readonly name: string;
+  /** Where several quantities share a line of the table: its name, with which `name` begins. */
+  readonly row?: string;
   readonly unit: string;
   readonly goal?: Goal;
   /** Whether our own programs are what is timed, so that versions are compared by it. @defaultValue false */
