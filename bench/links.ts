@@ -3,12 +3,11 @@
  */
 import { join } from "node:path";
 import { freePort } from "#test/support/free-port.ts";
-import type { ByteRelayOptions } from "#test/support/link/byte-relay.ts";
-import type { LinkCounters, LinkRelayOptions } from "#test/support/link/link-relay.ts";
-import { type RunningProcess, startProcess } from "#test/support/process.ts";
-import { checkout } from "#test/support/programs.ts";
+import type { LinkCounters } from "#test/support/link/link.ts";
+import type { RunningProcess } from "#test/support/process.ts";
 import { blobBytes } from "#test/support/running-program.ts";
 import { checkFile, curl, watchUpstream } from "./download.ts";
+import { countersOf, startRelay } from "./relays/start.ts";
 import { type Rig, startRig } from "./rig.ts";
 import { type Context, collect, type Goal, type Note, type Scenario, timed, usualSizeBytes } from "./scenario.ts";
 
@@ -63,7 +62,7 @@ async function measureNdn(rig: Rig, context: Context, sizeBytes: number, loss: n
 
 /** Both directions together, all rounds. */
 function noteCounters(relay: RunningProcess, what: string, note: Note): void {
-  const { packets, lost, overflowed } = JSON.parse(relay.log().trimEnd().split("\n").at(-1)!) as LinkCounters;
+  const { packets, lost, overflowed } = countersOf<LinkCounters>(relay);
   note({ name: `${what}: packets that the link lost`, unit: "%" }, (lost / packets) * 100);
   note({ name: `${what}: packets that its full queue dropped`, unit: "%" }, (overflowed / packets) * 100);
 }
@@ -92,16 +91,4 @@ async function secondsOf(rig: Rig, endpoint: string, sizeBytes: number): Promise
 
 function shareOf(bytes: number, seconds: number): number {
   return (bytes * 8) / seconds / bitsPerSecond;
-}
-
-type RelayArguments = [kind: "link", options: LinkRelayOptions] | [kind: "bytes", options: ByteRelayOptions];
-
-/** Start `bench/relay.ts`. */
-function startRelay(rig: Rig, ...[kind, options]: RelayArguments): Promise<RunningProcess> {
-  return startProcess({
-    command: process.execPath,
-    args: [join(checkout, "bench/relay.ts"), kind, JSON.stringify(options)],
-    logFile: join(rig.folder, `relay-${performance.now()}.log`),
-    ready: (program) => program.log().includes("relaying"),
-  });
 }

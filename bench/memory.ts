@@ -1,25 +1,22 @@
 /**
  * "memory": what server and client hold while a slow reader takes a blob that is far larger.
  */
-import { createHash } from "node:crypto";
-import { once } from "node:events";
-import { get, type IncomingMessage } from "node:http";
-import { setTimeout as delay } from "node:timers/promises";
 import { blobUrl } from "#test/support/slow-reader.ts";
 import { watchUpstream } from "./download.ts";
 import { pushSeeded, seededHash } from "./large-blob.ts";
+import { readSlowly } from "./load/read-slowly.ts";
 import { repository, startRig } from "./rig.ts";
 import { collect, type Scenario } from "./scenario.ts";
 import { peakBytes } from "./usage.ts";
 
 const usualLargeBytes = 2 * 1024 ** 3;
-const readerBytesPerSecond = 5_000_000;
+const bytesPerSecond = 5_000_000;
 const goal = { needed: 250, aim: 150 };
 
 /** Once, whatever the number of rounds, with processes that have done nothing before. */
 export const memory: Scenario = {
   name: "memory",
-  title: `memory: a reader of ${readerBytesPerSecond / 1e6} MB/s`,
+  title: `memory: a reader of ${bytesPerSecond / 1e6} MB/s`,
   async run(context) {
     await using owned = new AsyncDisposableStack();
     const rig = await startRig(context, owned);
@@ -30,7 +27,8 @@ export const memory: Scenario = {
     const digest = await pushSeeded(rig.registry.url, seed, sizeBytes);
     context.progress(`reading for ${context.seconds} s`);
     const upstream = await watchUpstream([client]);
-    const read = await readSlowly(blobUrl(client.url, repository, digest), context.seconds);
+    const url = blobUrl(client.url, repository, digest);
+    const read = await readSlowly(url, { bytesPerSecond, seconds: context.seconds });
     if (read.hash !== seededHash(seed, read.bytes)) throw new Error(`wrong bytes among the first ${read.bytes}`);
     const figures = await collect(async (note) => {
       note({ name: "peak memory of server", unit: "MB resident", goal }, peakBytes(server.process.pid) / 1e6);
@@ -41,20 +39,3 @@ export const memory: Scenario = {
     return { sizeBytes, figures };
   },
 };
-
-/** Read at the rate for so long, or to the end, then hang up. */
-async function readSlowly(url: string, seconds: number): Promise<{ bytes: number; hash: string }> {
-  const [response] = (await once(get(url, { agent: false }), "response")) as [IncomingMessage];
-  if (response.statusCode !== 200) throw new Error(`${url}: ${response.statusCode}`);
-  const startedAtMs = performance.now();
-  const hash = createHash("sha256");
-  let bytes = 0;
-  for await (const piece of response) {
-    hash.update(piece as Buffer);
-    bytes += (piece as Buffer).length;
-    const elapsedMs = performance.now() - startedAtMs;
-    if (elapsedMs >= seconds * 1000) break; // leaving the loop destroys the response
-    await delay(Math.max(0, (bytes / readerBytesPerSecond) * 1000 - elapsedMs));
-  }
-  return { bytes, hash: hash.digest("hex") };
-}

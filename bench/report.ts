@@ -31,7 +31,8 @@ export interface FigureRecord extends Partial<Goal> {
 /** Print a scenario's table. */
 export function printResult(title: string, { figures, sizeBytes }: Result): void {
   console.log(sizeBytes === undefined ? `\n${title}` : `\n${title} (${rounded(sizeBytes / 1e6)} MB)`);
-  console.table(figures.some(({ row }) => row !== undefined) ? tableByRows(figures) : tableOfEach(figures));
+  const isByRows = figures.some(({ row }) => row !== undefined);
+  for (const table of isByRows ? tablesByRows(figures) : [tableOfEach(figures)]) console.table(table);
 }
 
 type Table = Record<string, Record<string, number | string>>;
@@ -54,17 +55,23 @@ function tableOfEach(figures: readonly Figure[]): Table {
   );
 }
 
-/** Lines of several quantities each: medians, and what is needed beside those that do not reach it. */
-export function tableByRows(figures: readonly Figure[]): Table {
-  const table: Table = {};
+/**
+ * Lines of several quantities each: medians, and what is needed beside those that do not reach it. Lines of the same
+ * quantities are in one table.
+ */
+export function tablesByRows(figures: readonly Figure[]): Table[] {
+  const lines = new Map<string, Table[string]>();
   for (const { name, row = "", unit, values, goal } of figures) {
     const value = median(values);
     const isMissed = goal !== undefined && reached(value, goal) === "NO";
-    const column = `${name.slice(row.length + 2)} ${unit}`.trim();
-    table[row] ??= {};
-    table[row][column] = isMissed ? `${rounded(value)} NO: ${rounded(goal.needed)}` : rounded(value);
+    const line = lines.get(row) ?? {};
+    line[`${name.slice(row.length + 2)} ${unit}`.trim()] = isMissed
+      ? `${rounded(value)} NO: ${rounded(goal.needed)}`
+      : rounded(value);
+    lines.set(row, line);
   }
-  return table;
+  const tables = Map.groupBy(lines, ([, line]) => Object.keys(line).join());
+  return [...tables.values()].map((rows) => Object.fromEntries(rows));
 }
 
 /** Which of the two marks a value reaches. */

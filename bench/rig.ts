@@ -32,7 +32,7 @@ export interface Rig {
   readonly uplink: string;
   /** Make a folder in the rig's own. */
   folderOf(name: string): Promise<string>;
-  /** Start a server of the registry; `name` is its folder's. */
+  /** Start a server of the registry, or of what `--registry` among `args` names; `name` is its folder's. */
   server(name: string, args: readonly string[], env?: Readonly<Record<string, string>>): Promise<RunningProgram>;
   /** Start a client of the registry; `name` is its folder's. */
   client(name: string, uplink: string, env?: Readonly<Record<string, string>>): Promise<RunningProgram>;
@@ -67,7 +67,7 @@ export async function startRig({ folder, checkout }: RigPlace, owned: AsyncDispo
     uplink: `unix://${socket}`,
     folderOf,
     async server(name, args, env = {}) {
-      const own = ["--name", prefix, "--registry", registry.url];
+      const own = ["--name", prefix, ...(args.includes("--registry") ? [] : ["--registry", registry.url])];
       return owned.use(await startServer({ folder: await folderOf(name), checkout, args: [...own, ...args], env }));
     },
     async client(name, uplink, env = {}) {

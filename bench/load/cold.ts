@@ -2,9 +2,9 @@
  * Different cold blobs at once, beside one of their sum and the same straight from the registry.
  */
 import type { RunningProgram } from "#test/support/running-program.ts";
-import { type LaidBlob, layBlobs, removeBlobs } from "./blobs.ts";
+import { layBlobs, removeBlobs } from "./blobs.ts";
 import { watchCosts } from "./costs.ts";
-import { type Get, type Gotten, getAll } from "./get.ts";
+import { type Gotten, getInTurn } from "./get.ts";
 import { type LoadRig, type Way, warmUp } from "./rig.ts";
 import { noteFailures, type Row, type RowRound } from "./row.ts";
 
@@ -23,9 +23,13 @@ const goal = { needed: 0.9, aim: 1 };
 
 /** The row. */
 export function coldRow(cold: Cold): Row {
-  const { way, clients, blobs, sizeBytes } = cold;
+  return { name: coldName(cold), way: cold.way, measure: (round) => measure(cold, round) };
+}
+
+/** Its name. */
+export function coldName({ way, clients, blobs, sizeBytes }: Cold): string {
   const by = clients === 1 ? "" : `${clients} clients x `;
-  return { name: `${by}${blobs} of ${sizeBytes / 1e6} MB, ${way}`, way, measure: (round) => measure(cold, round) };
+  return `${by}${blobs} of ${sizeBytes / 1e6} MB, ${way}`;
 }
 
 async function measure(cold: Cold, { load, note, progress }: RowRound): Promise<void> {
@@ -33,20 +37,20 @@ async function measure(cold: Cold, { load, note, progress }: RowRound): Promise<
   const count = cold.clients * cold.blobs;
   const times = Math.max(1, Math.ceil(leastBytes / (count * cold.sizeBytes)));
   const server = await load.server();
-  const one = count === 1 ? undefined : await measureOne(load, count * cold.sizeBytes, times);
+  const one = await measureOne(load, count * cold.sizeBytes, times);
   const clients = await startClients(load, cold.clients);
   await warmUp(load, clients);
   const blobs = await layBlobs(storage, count * times, cold.sizeBytes);
   progress(`${count} at once`);
   const costs = await watchCosts({ registry: load.rig.registry, server, clients });
-  const many = await getBatches(load, clients, blobs, count);
-  note({ name: "sum", unit: "MB/s", isOurs: true }, rateOf(many));
-  if (one !== undefined) note({ name: "one blob of the sum", unit: "MB/s" }, rateOf(one));
-  if (one !== undefined) note({ name: "sum : one", unit: "", goal }, rateOf(many) / rateOf(one));
+  const many = await getInTurn(load.rig.folder, clients, blobs, count);
+  note({ name: "sum", unit: "MB/s" }, rateOf(many));
+  note({ name: "one blob of the sum", unit: "MB/s" }, rateOf(one));
+  note({ name: "sum : one", unit: "", goal }, rateOf(many) / rateOf(one));
   await costs(note, { bytes: many.bytes, blobs: blobs.length, registryGoal: 1.05 });
-  const straight = await getBatches(load, [{ url }], blobs, count);
+  const straight = await getInTurn(load.rig.folder, [{ url }], blobs, count);
   note({ name: "straight", unit: "MB/s" }, rateOf(straight));
-  noteFailures({ note, progress }, [...(one?.failures ?? []), ...many.failures, ...straight.failures]);
+  noteFailures({ note, progress }, [...one.failures, ...many.failures, ...straight.failures]);
 }
 
 /** By a client of its own, which leaves nothing behind. */
@@ -54,28 +58,10 @@ async function measureOne(load: LoadRig, sizeBytes: number, times: number): Prom
   const client = await load.client("alone");
   await warmUp(load, [client]);
   const blobs = await layBlobs(load.rig.registry.storage, times, sizeBytes);
-  const one = await getBatches(load, [client], blobs, 1);
+  const one = await getInTurn(load.rig.folder, [client], blobs, 1);
   await load.remove("alone", client);
   await removeBlobs(blobs);
   return one;
-}
-
-/** Get so many blobs at once, from each endpoint its share, then the next ones. */
-async function getBatches(
-  { rig }: LoadRig,
-  endpoints: readonly Pick<RunningProgram, "url">[],
-  blobs: readonly LaidBlob[],
-  atOnce: number,
-): Promise<Gotten> {
-  const gets: Get[] = blobs.map((blob, index) => ({ endpoint: endpoints[index % endpoints.length]!.url, blob }));
-  const sum = { seconds: 0, bytes: 0, failures: [] as string[] };
-  for (let at = 0; at < gets.length; at += atOnce) {
-    const { seconds, bytes, failures } = await getAll(rig.folder, gets.slice(at, at + atOnce));
-    sum.seconds += seconds;
-    sum.bytes += bytes;
-    sum.failures.push(...failures);
-  }
-  return sum;
 }
 
 function rateOf({ bytes, seconds }: Gotten): number {

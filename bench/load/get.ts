@@ -47,6 +47,24 @@ export async function getAll(folder: string, gets: readonly Get[]): Promise<Gott
   return { seconds, bytes, failures };
 }
 
+/** GET so many blobs at once, each endpoint in turn one of them, then the next ones; the seconds are added. */
+export async function getInTurn(
+  folder: string,
+  endpoints: readonly { readonly url: string }[],
+  blobs: readonly LaidBlob[],
+  atOnce: number,
+): Promise<Gotten> {
+  const gets = blobs.map((blob, index) => ({ endpoint: endpoints[index % endpoints.length]!.url, blob }));
+  const sum = { seconds: 0, bytes: 0, failures: [] as string[] };
+  for (let at = 0; at < gets.length; at += atOnce) {
+    const { seconds, bytes, failures } = await getAll(folder, gets.slice(at, at + atOnce));
+    sum.seconds += seconds;
+    sum.bytes += bytes;
+    sum.failures.push(...failures);
+  }
+  return sum;
+}
+
 /** Below this no one waits any longer: the blobs are taken to hang. */
 const bytesPerSecond = 10_000_000;
 const patienceSeconds = 30;

@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import { describe, expect, test } from "vitest";
 import { bytesAt, hashOfStart, layBlobs, removeBlobs } from "#bench/load/blobs.ts";
 import { getAll } from "#bench/load/get.ts";
-import { tableByRows } from "#bench/report.ts";
+import { tablesByRows } from "#bench/report.ts";
 import type { Figure } from "#bench/scenario.ts";
 import { listening } from "#test/support/listening.ts";
 import { missingPrograms } from "#test/support/programs.ts";
@@ -60,7 +60,7 @@ test.skipIf(missingPrograms(["curl"]).length > 0)(
   },
 );
 
-test("a table by rows has a column for each quantity, and what is needed where it is missed", () => {
+test("rows of the same quantities share a table, which says what is needed where it is missed", () => {
   const figure = (row: string, name: string, unit: string, value: number, goal?: Figure["goal"]): Figure => ({
     row,
     name: `${row}: ${name}`,
@@ -72,10 +72,12 @@ test("a table by rows has a column for each quantity, and what is needed where i
   const figures = [
     figure("4 blobs", "sum", "MB/s", 251.4),
     figure("4 blobs", "sum : one", "", 0.95, goal),
+    figure("ranges", "failed", "", 0),
+    figure("16 blobs", "sum", "MB/s", 100),
     figure("16 blobs", "sum : one", "", 0.5, goal),
   ];
-  expect(tableByRows(figures)).toEqual({
-    "4 blobs": { "sum MB/s": 251, "sum : one": 0.95 },
-    "16 blobs": { "sum : one": "0.5 NO: 0.9" },
-  });
+  expect(tablesByRows(figures)).toEqual([
+    { "4 blobs": { "sum MB/s": 251, "sum : one": 0.95 }, "16 blobs": { "sum MB/s": 100, "sum : one": "0.5 NO: 0.9" } },
+    { ranges: { failed: 0 } },
+  ]);
 });

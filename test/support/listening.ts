@@ -9,12 +9,13 @@ export interface Listening {
 }
 
 /**
- * Let a server listen on a free port of 127.0.0.1.
+ * Let a server listen on 127.0.0.1.
  *
  * @param hangUp - Ends the connections that are open when it closes.
+ * @param wantedPort - 0 is a free one.
  */
-export async function listening(server: Server, hangUp: () => void): Promise<Listening> {
-  server.listen(0, "127.0.0.1");
+export async function listening(server: Server, hangUp: () => void, wantedPort = 0): Promise<Listening> {
+  server.listen(wantedPort, "127.0.0.1");
   await once(server, "listening");
   const close = async () => {
     const closed = once(server, "close");

@@ -1,0 +1,103 @@
+/**
+ * A line chart as SVG, for documents.
+ */
+
+/** What a chart shows. */
+export interface Chart {
+  readonly title: string;
+  /** Below the axes: what x is, with its unit. */
+  readonly xLabel: string;
+  /** Above the y axis. */
+  readonly yLabel: string;
+  /** Positive; they are shown at equal distances, and only these have a mark. */
+  readonly xs: readonly number[];
+  readonly series: readonly Series[];
+}
+
+/** One line. */
+export interface Series {
+  readonly name: string;
+  /** One for each x, from 0; undefined where nothing was measured. */
+  readonly values: readonly (number | undefined)[];
+}
+
+const width = 720;
+const height = 360;
+/** Room around the plot: the legend is on its right. */
+const margin = { left: 60, right: 190, top: 50, bottom: 50 };
+const plot = { width: width - margin.left - margin.right, height: height - margin.top - margin.bottom };
+/** Told apart also by those who do not see colours well (Okabe and Ito). */
+const colours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"];
+
+/** The chart as a document of its own, on white, so that it can be read on any page. */
+export function lineChart(chart: Chart): string {
+  const values = chart.series.flatMap((series) => series.values.filter((value) => value !== undefined));
+  const step = niceStep(Math.max(...values, 1));
+  const top = Math.ceil(Math.max(...values, 1) / step) * step;
+  const place: Place = {
+    x: (index) => Math.round(margin.left + (plot.width * (index + 0.5)) / chart.xs.length),
+    y: (value) => Math.round(margin.top + plot.height * (1 - value / top)),
+  };
+  const parts = [
+    `<rect width="${width}" height="${height}" fill="#fff"/>`,
+    text(margin.left, 20, chart.title, 'font-weight="bold"'),
+    text(margin.left, margin.top - 10, chart.yLabel),
+    ...grid(step, top, place),
+    ...chart.xs.map((x, index) => text(place.x(index), height - margin.bottom + 18, String(x), middle)),
+    text(margin.left + plot.width / 2, height - 12, chart.xLabel, middle),
+    ...chart.series.flatMap((series, index) => line(series, index, place)),
+  ];
+  const box = `width="${width}" height="${height}" viewBox="0 0 ${width} ${height}"`;
+  const font = 'font-family="sans-serif" font-size="12" fill="#222"';
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${box} ${font}>\n${parts.join("\n")}\n</svg>\n`;
+}
+
+/** Where something is in the picture, in whole pixels. */
+interface Place {
+  readonly x: (index: number) => number;
+  readonly y: (value: number) => number;
+}
+
+const middle = 'text-anchor="middle"';
+
+/** 1, 2 or 5 times a power of ten, so that there are four to ten lines. */
+function niceStep(highest: number): number {
+  const power = 10 ** Math.floor(Math.log10(highest));
+  const digit = highest / power;
+  if (digit >= 5) return power;
+  return digit >= 2 ? power / 2 : power / 5;
+}
+
+function* grid(step: number, top: number, { y }: Pick<Place, "y">): Generator<string> {
+  for (let nth = 0; nth * step <= top; nth++) {
+    const value = Number((nth * step).toPrecision(6)); // 0.1 * 3 is not 0.3
+    const at = y(value);
+    yield `<path d="M${margin.left} ${at}h${plot.width}" stroke="#ddd"/>`;
+    yield text(margin.left - 8, at + 4, String(value), 'text-anchor="end"');
+  }
+}
+
+function line({ name, values }: Series, index: number, { x, y }: Place): string[] {
+  const colour = colours[index % colours.length]!;
+  const points = values.flatMap((value, nth) => (value === undefined ? [] : [{ x: x(nth), y: y(value) }]));
+  const path = points.map((point) => `${point.x} ${point.y}`).join("L");
+  const legend = { x: width - margin.right + 15, y: margin.top + 10 + 20 * index };
+  return [
+    ...(points.length === 0 ? [] : [`<path d="M${path}" fill="none" stroke="${colour}" stroke-width="2"/>`]),
+    ...points.map((point) => dot(point, colour)),
+    dot(legend, colour),
+    text(legend.x + 12, legend.y + 4, name),
+  ];
+}
+
+function dot({ x, y }: { x: number; y: number }, colour: string): string {
+  return `<circle cx="${x}" cy="${y}" r="4" fill="${colour}"/>`;
+}
+
+function text(x: number, y: number, content: string, attributes = 'text-anchor="start"'): string {
+  return `<text x="${x}" y="${y}" ${attributes}>${escaped(content)}</text>`;
+}
+
+function escaped(content: string): string {
+  return content.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+}
