@@ -4,7 +4,7 @@
 import { reasonOf } from "#base/errors.ts";
 import type { SegmentConsumer } from "#ndn/consumer/consumer.ts";
 import type { InterestClient, RetryLimits } from "#ndn/consumer/interest-client.ts";
-import { FetchFailed } from "#ndn/consumer/object-to-fetch.ts";
+import { FetchFailed, type ServerLiveness } from "#ndn/consumer/object-to-fetch.ts";
 import type { Repair } from "#ndn/consumer/segment-check.ts";
 import { contentTypes, decodeMetadata, type Metadata } from "#ndn/packet/data.ts";
 import type { Name } from "#ndn/packet/name.ts";
@@ -67,6 +67,8 @@ export class NdnSource implements BlobSource {
   readonly #prefix: Name;
   readonly #interests: InterestClient;
   readonly #consumer: SegmentConsumer;
+  /** Of whoever answers under the prefix over this uplink. */
+  readonly #server: ServerLiveness = { answeredAtMs: Number.NEGATIVE_INFINITY };
   readonly #trust: (Trust & { packets: TrustedPackets }) | undefined;
 
   constructor(prefix: Name, interests: InterestClient, consumer: SegmentConsumer, trust?: Trust) {
@@ -185,6 +187,7 @@ export class NdnSource implements BlobSource {
       object: metadata.name,
       hint: repositoryName(this.#prefix, blob.repository),
       ...(plain && { alternative: plain }),
+      server: this.#server,
       firstSegment,
       lastSegment,
       segmentBytes,

@@ -24,10 +24,13 @@ const longPathAllowance = 8;
 const startupRttRise = 1 / 8;
 /** RTT may rise by this in any case: timer and scheduling noise of a local face is not a queue. */
 const rttNoiseMs = 4;
+/** The minimum is that of at least so long: a later one is not a single sample, which may have waited at the server. */
 const minRttWindowMs = 10_000;
 const rateRounds = 8;
 /** Rates are measured over at least this: on a local face answers come in bursts that say little about the path. */
 const minRoundMs = 20;
+/** A window of which no more was ever in flight was not the limit; answers come in batches before more is asked for. */
+const fullShare = 0.75;
 /** A share of lost segments in one round above which loss does mean congestion. */
 const congestedLossShare = 0.1;
 const lossFactor = 0.7;
@@ -40,12 +43,16 @@ export class CongestionWindow {
   #cwnd: number;
   #startup = true;
   #minRttMs = Number.POSITIVE_INFINITY;
-  #minRttAtMs = 0;
+  /** The minimum since `#minRttSinceMs`, which will replace the other. */
+  #nextMinRttMs = Number.POSITIVE_INFINITY;
+  #minRttSinceMs = Number.NEGATIVE_INFINITY;
   /** Delivery rates, segments per millisecond, of the last rounds. */
   readonly #rates: number[] = [];
   #roundStartMs = Number.NEGATIVE_INFINITY;
   #roundDelivered = 0;
   #roundLost = 0;
+  /** Whether the window was in use in this round: else its rate says what was asked for, not what the path can do. */
+  #roundWasFull = false;
   #cutAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(limits: WindowLimits) {
@@ -54,16 +61,26 @@ export class CongestionWindow {
     this.size = Math.floor(this.#cwnd);
   }
 
-  /** A segment arrived. `rttMs` is undefined when it was asked for more than once; `inflight` counts what is left. */
+  /** The least round-trip time of late: that of the path. */
+  get minRttMs(): number {
+    return this.#minRttMs;
+  }
+
+  /**
+   * A segment arrived. `rttMs` is undefined when it was asked for more than once; `inflight` counts what is left on the
+   * path: not what waits at the server, which would be taken for the path's.
+   */
   delivered(nowMs: number, rttMs: number | undefined, inflight: number): void {
     if (rttMs !== undefined) this.#sampleRtt(nowMs, rttMs);
     this.#roundDelivered++;
+    this.#roundWasFull ||= inflight + 1 >= fullShare * this.size;
     if (this.#startup) this.#growInStartup(rttMs, inflight);
     const [elapsedMs, roundMs] = [nowMs - this.#roundStartMs, Math.max(this.#minRttMs, minRoundMs)];
     if (elapsedMs < roundMs) return;
     if (elapsedMs < 10 * roundMs) this.#learnRate(elapsedMs);
     this.#roundStartMs = nowMs;
     this.#roundDelivered = this.#roundLost = 0;
+    this.#roundWasFull = false;
   }
 
   /** A segment was given up for lost. */
@@ -79,9 +96,12 @@ export class CongestionWindow {
   }
 
   #sampleRtt(nowMs: number, rttMs: number): void {
-    if (rttMs > this.#minRttMs && nowMs - this.#minRttAtMs < minRttWindowMs) return;
-    this.#minRttMs = Math.max(rttMs, 0.05);
-    this.#minRttAtMs = nowMs;
+    this.#nextMinRttMs = Math.max(0.05, Math.min(this.#nextMinRttMs, rttMs));
+    this.#minRttMs = Math.min(this.#minRttMs, this.#nextMinRttMs);
+    if (nowMs - this.#minRttSinceMs < minRttWindowMs) return;
+    this.#minRttMs = this.#nextMinRttMs;
+    this.#nextMinRttMs = Number.POSITIVE_INFINITY;
+    this.#minRttSinceMs = nowMs;
   }
 
   #growInStartup(rttMs: number | undefined, inflight: number): void {
@@ -92,7 +112,9 @@ export class CongestionWindow {
   }
 
   #learnRate(elapsedMs: number): void {
-    this.#rates.push(this.#roundDelivered / elapsedMs);
+    const rate = this.#roundDelivered / elapsedMs;
+    if (!this.#roundWasFull && rate < Math.max(...this.#rates)) return;
+    this.#rates.push(rate);
     if (this.#rates.length > rateRounds) this.#rates.shift();
     if (this.#startup) return;
     const product = Math.max(...this.#rates) * Math.max(this.#minRttMs, 1);
@@ -113,42 +135,5 @@ export class CongestionWindow {
   #setWindow(window: number): void {
     this.#cwnd = Math.min(this.#limits.maxWindow, Math.max(minWindow, window));
     this.size = Math.floor(this.#cwnd);
-  }
-}
-
-/** Below this a retransmission would be suppressed by a forwarder that still has the Interest pending (ndnd: 400 ms). */
-const minRtoMs = 420;
-const maxRtoMs = 4_000;
-const firstRtoMs = 1_000;
-
-/** Round-trip time and retransmission timeout of one uplink (RFC 6298, for Interests); times in milliseconds. */
-export class RttEstimator {
-  smoothedMs = 0;
-  #variationMs = 0;
-  #backoff = 1;
-  #backedOffAt = Number.NEGATIVE_INFINITY;
-
-  /** Learn from a segment that was asked for once only (Karn's rule is the caller's). */
-  sample(rttMs: number): void {
-    if (this.smoothedMs === 0) {
-      this.smoothedMs = rttMs;
-      this.#variationMs = rttMs / 2;
-    } else {
-      this.#variationMs = 0.75 * this.#variationMs + 0.25 * Math.abs(this.smoothedMs - rttMs);
-      this.smoothedMs = 0.875 * this.smoothedMs + 0.125 * rttMs;
-    }
-    this.#backoff = 1;
-  }
-
-  get rtoMs(): number {
-    const estimate = this.smoothedMs === 0 ? firstRtoMs : this.smoothedMs + 4 * this.#variationMs;
-    return Math.min(maxRtoMs, Math.max(minRtoMs, estimate) * this.#backoff);
-  }
-
-  /** A timeout: double the RTO, at most once per RTO. */
-  timedOut(nowMs: number): void {
-    if (nowMs - this.#backedOffAt < this.rtoMs) return;
-    this.#backedOffAt = nowMs;
-    this.#backoff = Math.min(8, this.#backoff * 2);
   }
 }

@@ -1,8 +1,13 @@
 /**
  * Fetches segmented objects over one uplink: one congestion window for all of them, shared fairly.
  *
+ * A fetch has at most its share of the window in flight, so that those that the server lets wait do not take that of the
+ * others. What waits there leaves the window: an Interest that another one, sent clearly later, has overtaken on the
+ * uplink is not on the path any more.
+ *
  * Hot path: the window is filled once per batch of arrivals, with many Interests per write, and a coarse timer looks
- * for losses; nothing is allocated per segment (`npm run bench`, row "server, ndnd, client").
+ * for losses; nothing is allocated per segment, and only fetches that have something to ask are looked at
+ * (`npm run bench`, row "server, ndnd, client").
  */
 
 import type { PacketHandler } from "../face/face.ts";
@@ -10,15 +15,22 @@ import type { Uplink } from "../face/uplink.ts";
 import { DataFields } from "../packet/data.ts";
 import { nackReasons, type PacketView } from "../packet/packet-view.ts";
 import { TT } from "../packet/tlv.ts";
-import { CongestionWindow, RttEstimator } from "./congestion-window.ts";
+import { CongestionWindow } from "./congestion-window.ts";
 import { FetchFailed, type ObjectToFetch } from "./object-to-fetch.ts";
+import { RttEstimator } from "./rtt-estimator.ts";
 import { SegmentFetch } from "./segment-fetch.ts";
+import type { UplinkLoad } from "./sent-interests.ts";
+import { isStalled } from "./stall.ts";
+import { WindowShare } from "./window-share.ts";
 
 /** Settings of a consumer. */
 export interface ConsumerOptions {
   /** Interests in flight at most, over all objects. */
   readonly maxWindow: number;
-  /** No segment of an object for this long ends its fetch; undefined: four RTOs, at least 2 s. */
+  /**
+   * No segment of an object for this long ends its fetch; undefined: four RTOs, at least 2 s, and 15 s while its server
+   * answers for others.
+   */
   readonly stallTimeoutMs?: number | undefined;
 }
 
@@ -32,8 +44,7 @@ export interface ConsumerCounters {
 }
 
 const tickMs = 10;
-const minStallMs = 2_000;
-/** Answers may overtake each other by this much, or by a quarter of the RTT, without the earlier one being lost. */
+/** Answers of different fetches may overtake each other by this much, or by a quarter of the path's RTT. */
 const minReorderingMs = 4;
 
 /** Where Interests of fetches go out, seen by the consumer. */
@@ -49,23 +60,32 @@ export class SegmentConsumer implements PacketHandler {
   readonly #fields = new DataFields();
   readonly #fetches: SegmentFetch[] = [];
   readonly #byName = new Map<string, SegmentFetch[]>();
-  #turn = 0;
+  /** The fetches that have something to ask, as far as is known, in the order in which their turn comes. */
+  readonly #share: WindowShare<SegmentFetch>;
+  readonly #load: UplinkLoad = { onPath: 0, waiting: 0 };
   #timer: NodeJS.Timeout | undefined;
   #fillScheduled = false;
-  /** Latest time of asking among what has been answered: older unanswered Interests have been overtaken. */
-  #newestAnsweredMs = 0;
+  /** When the latest Interest among those answered was sent. */
+  #newestAnsweredMs = Number.NEGATIVE_INFINITY;
 
   constructor(outlet: Outlet, options: ConsumerOptions) {
     this.#outlet = outlet;
     this.#options = options;
     this.window = new CongestionWindow({ maxWindow: options.maxWindow });
+    this.#share = new WindowShare(options.maxWindow);
   }
 
   /** Interests in flight over all fetches. */
   get inflight(): number {
-    let sum = 0;
-    for (const fetch of this.#fetches) sum += fetch.inflight;
-    return sum;
+    return this.#load.onPath + this.#load.waiting;
+  }
+
+  /**
+   * Fetches that have something to ask and room to put it: they would use more of the window. Those whose reader is the
+   * slow one, whose server is silent, or that have asked for everything are not among them.
+   */
+  get hungry(): number {
+    return this.#share.size;
   }
 
   /**
@@ -74,14 +94,14 @@ export class SegmentConsumer implements PacketHandler {
    * @throws FetchFailed when no one answers, the answers stop, or the face goes down.
    */
   async *fetch(what: ObjectToFetch, signal: AbortSignal): AsyncGenerator<Buffer> {
-    const fetch = new SegmentFetch(what, performance.now());
+    const fetch = new SegmentFetch(what, performance.now(), this.rtt, this.#load);
     const onAbort = () => fetch.fail(signal.reason as Error);
     signal.throwIfAborted();
     if (this.#outlet.face === undefined) throw new FetchFailed("no face is up");
     signal.addEventListener("abort", onAbort);
     this.#add(fetch);
     try {
-      yield* fetch.read(this.#fillSoon, signal);
+      yield* fetch.read(() => this.#mayAsk(fetch), signal);
     } finally {
       signal.removeEventListener("abort", onAbort);
       this.#remove(fetch);
@@ -104,7 +124,10 @@ export class SegmentConsumer implements PacketHandler {
     if (!this.#fields.read(view)) return true;
     const now = performance.now();
     this.counters.segments++;
-    for (const fetch of fetches) this.#deliver(fetch, view.segmentNumber, view, now);
+    for (const fetch of fetches) {
+      this.#deliver(fetch, view.segmentNumber, view, now);
+      if (!fetch.isHungry && fetch.canAsk(now)) this.#share.add(fetch);
+    }
     if (view.congestionMark > 0) this.#marked(now);
     this.#fillSoon();
     return true;
@@ -113,12 +136,12 @@ export class SegmentConsumer implements PacketHandler {
   #deliver(fetch: SegmentFetch, n: number, view: PacketView, now: number): void {
     const sentAt = fetch.arrived(n, view, this.#fields, now);
     if (sentAt === undefined) return;
-    const rttMs = sentAt > 0 ? now - sentAt : undefined;
+    const rttMs = Number.isNaN(sentAt) ? undefined : now - sentAt;
     if (rttMs !== undefined) {
       this.rtt.sample(rttMs);
       this.#newestAnsweredMs = Math.max(this.#newestAnsweredMs, sentAt);
     }
-    this.window.delivered(now, rttMs, this.inflight);
+    this.window.delivered(now, rttMs, this.#load.onPath);
   }
 
   /** On a local face the forwarder marks at a handful of queued packets: that says nothing about the path. */
@@ -143,10 +166,12 @@ export class SegmentConsumer implements PacketHandler {
       else this.#byName.set(key, [fetch]);
     }
     this.#timer ??= setInterval(this.#tick, tickMs);
-    this.#fillSoon();
+    this.#mayAsk(fetch);
   }
 
   #remove(fetch: SegmentFetch): void {
+    fetch.close();
+    this.#share.remove(fetch);
     this.#fetches.splice(this.#fetches.indexOf(fetch), 1);
     for (const key of fetch.nameKeys) {
       const others = this.#byName.get(key)!;
@@ -159,59 +184,54 @@ export class SegmentConsumer implements PacketHandler {
     } else this.#fillSoon();
   }
 
+  #mayAsk(fetch: SegmentFetch): void {
+    this.#share.add(fetch);
+    this.#fillSoon();
+  }
+
   readonly #fillSoon = (): void => {
     if (this.#fillScheduled) return;
     this.#fillScheduled = true;
     queueMicrotask(this.#fill);
   };
 
-  /** Ask round robin, one segment of each fetch at a time, until the window is full. */
   readonly #fill = (): void => {
     this.#fillScheduled = false;
-    const fetches = this.#fetches;
     const { face } = this.#outlet;
-    if (face === undefined || fetches.length === 0) return;
+    if (face === undefined) return;
     const now = performance.now();
-    let room = this.window.size - this.inflight;
-    let idle = 0;
-    while (room > 0 && idle < fetches.length) {
-      this.#turn = (this.#turn + 1) % fetches.length;
-      const fetch = fetches[this.#turn]!;
-      const n = fetch.failure ? -1 : fetch.nextToAsk(now);
-      if (n < 0) {
-        idle++;
-        continue;
-      }
-      idle = 0;
-      room--;
+    this.#share.fill(this.window.size, this.#load, now, (fetch, n) => {
       this.counters.interests++;
+      if (fetch.asked.tries(n) > 1) this.#retransmits(fetch, now);
       fetch.writeInterest(n, face);
-    }
+    });
   };
+
+  /** What is asked for again after silence may have been waiting at the server: that is no loss. */
+  #retransmits(fetch: SegmentFetch, now: number): void {
+    this.counters.retransmissions++;
+    if (!fetch.asked.isSilent) this.window.lost(now);
+  }
 
   readonly #tick = (): void => {
     const now = performance.now();
-    const reorderingMs = Math.max(minReorderingMs, this.rtt.smoothedMs / 4);
+    const overtakenBeforeMs = this.#newestAnsweredMs - Math.max(minReorderingMs, this.window.minRttMs / 4);
     for (const fetch of this.#fetches) {
-      const { rtoMs } = this.rtt; // before this timeout backs it off
-      const { overtaken, expired } = fetch.findLost(this.#newestAnsweredMs - reorderingMs, now - rtoMs);
-      this.counters.retransmissions += overtaken + expired;
-      for (let i = overtaken + expired; i > 0; i--) this.window.lost(now);
-      if (expired > 0) this.rtt.timedOut(now);
-      const stallMs = this.#options.stallTimeoutMs ?? Math.max(minStallMs, 4 * Math.min(1_000, this.rtt.rtoMs));
-      const isWaiting = fetch.inflight + expired > 0; // else the reader is the slow one
-      if (isWaiting && now - fetch.progressAtMs > rtoMs) this.#probe(fetch, now, rtoMs);
-      if (isWaiting && now - fetch.progressAtMs > stallMs) {
-        fetch.fail(
-          new FetchFailed(
-            `segment ${fetch.buffer.contiguous} unanswered for ${Math.round(now - fetch.progressAtMs)} ms`,
-          ),
-        );
-      }
-      fetch.changes.notify();
+      fetch.findLost(now, overtakenBeforeMs);
+      if (fetch.asked.isWaiting) this.#checkSilence(fetch, now); // else the reader is the slow one
+      if (fetch.canAsk(now)) this.#share.add(fetch);
+      if (fetch.isReadable) fetch.changes.notify();
     }
     this.#fillSoon();
   };
+
+  #checkSilence(fetch: SegmentFetch, now: number): void {
+    const silentMs = now - fetch.progressAtMs;
+    const { rtoMs } = fetch.asked.rtt;
+    if (silentMs > rtoMs) this.#probe(fetch, now, rtoMs);
+    if (!isStalled(fetch, now, this.#options.stallTimeoutMs)) return;
+    fetch.fail(new FetchFailed(`segment ${fetch.buffer.contiguous} unanswered for ${Math.round(silentMs)} ms`));
+  }
 
   /** Silence for an RTO: ask for the lowest missing segment by its other name, which tells any server where to look. */
   #probe(fetch: SegmentFetch, now: number, rtoMs: number): void {

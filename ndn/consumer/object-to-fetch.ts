@@ -12,8 +12,15 @@ export interface ObjectToFetch extends SegmentSizes {
   readonly hint?: Name;
   /** Another name for the same segments that is asked when the first one stays unanswered (plain form). */
   readonly alternative?: Name;
+  /** Who answers for it, shared with other objects; without, this object alone shows whether anyone does. */
+  readonly server?: ServerLiveness;
   /** Given, every segment is compared before it is handed on, and a wrong one replaced. */
   readonly check?: SegmentCheck;
+}
+
+/** When those who answer under one prefix over one uplink last did so, on the clock of `performance.now()`. */
+export interface ServerLiveness {
+  answeredAtMs: number;
 }
 
 /** Which segments are wanted, and the payload that each has. */

@@ -1,6 +1,5 @@
 /**
- * One object that is being fetched: which segments are asked for, which are missing, and what can be handed to the reader.
- * Hot path: state of segments is kept in typed arrays indexed by number modulo capacity.
+ * One object that is being fetched: what is asked for next, what becomes of an answer, and what the reader gets.
  */
 
 import { ChangeNotifier } from "#base/waiting.ts";
@@ -9,21 +8,18 @@ import { contentTypes, type DataFields } from "../packet/data.ts";
 import { encodeInterest, SegmentInterestTemplate } from "../packet/interest.ts";
 import { nameKey } from "../packet/name.ts";
 import type { PacketView } from "../packet/packet-view.ts";
+import { AskedSegments } from "./asked-segments.ts";
 import { FetchFailed, type ObjectToFetch } from "./object-to-fetch.ts";
 import { ReorderBuffer } from "./reorder-buffer.ts";
+import type { RttEstimator } from "./rtt-estimator.ts";
 import { CheckedSegments, type Verdict } from "./segment-check.ts";
+import type { UplinkLoad } from "./sent-interests.ts";
 
 /** Segments between the reader and the newest Interest: the bound on memory for a slow reader (8 MiB of 8192). */
 export const fetchCapacity = 1024;
 
-/** Tries that are given up as soon as they are overtaken; a forwarder may suppress them, so the next ones wait an RTO. */
-const maxEarlyTries = 3;
-
 /** So many answers to probes count as progress, unless the object's own name is answered in between. */
 const maxProbesInARow = 3;
-
-/** Times of asking are stored as offsets from this, so that 0 can mean "not in flight". */
-const never = 0;
 
 /** State of one fetch; driven by its `SegmentConsumer`. */
 export class SegmentFetch {
@@ -32,8 +28,9 @@ export class SegmentFetch {
   readonly nameKeys: readonly string[];
   readonly buffer: ReorderBuffer;
   readonly alternative: SegmentInterestTemplate | undefined;
-  /** Interests of this fetch in flight. */
-  inflight = 0;
+  readonly asked: AskedSegments;
+  /** Whether the consumer has it among those that have something to ask. */
+  isHungry = false;
   /** When the last segment arrived, or the fetch began. */
   progressAtMs: number;
   /** Whether any segment arrived yet. */
@@ -47,13 +44,12 @@ export class SegmentFetch {
   readonly changes = new ChangeNotifier();
   readonly #template: SegmentInterestTemplate;
   readonly #checked: CheckedSegments | undefined;
-  readonly #sentAtMs = new Float64Array(fetchCapacity);
-  readonly #tries = new Uint8Array(fetchCapacity);
   #next: number;
-  /** Segments given up for lost, to be asked again before new ones. */
-  readonly #lost: number[] = [];
+  readonly #isHere = (n: number) => this.buffer.has(n);
+  readonly #onExpired = (n: number) => this.#isRepaired(n);
 
-  constructor(what: ObjectToFetch, nowMs: number) {
+  /** @param rtt - What is known of the uplink. */
+  constructor(what: ObjectToFetch, nowMs: number, rtt: RttEstimator, load: UplinkLoad) {
     this.what = what;
     this.nameKeys = what.alternative ? [nameKey(what.object), nameKey(what.alternative)] : [nameKey(what.object)];
     this.#next = what.firstSegment;
@@ -61,28 +57,31 @@ export class SegmentFetch {
     this.#template = new SegmentInterestTemplate(what.object, what.hint);
     this.alternative = what.alternative && new SegmentInterestTemplate(what.alternative);
     this.buffer = new ReorderBuffer(what, fetchCapacity);
+    this.asked = new AskedSegments(fetchCapacity, rtt, load);
     if (!what.check) return;
     this.#checked = new CheckedSegments(what.check, what.object, fetchCapacity);
     what.check.listener = (failure) => (failure ? this.fail(failure) : this.#checkEarly());
   }
 
-  /** The segment to ask for next; -1 when there is nothing to ask now. */
-  nextToAsk(nowMs: number): number {
-    while (this.#lost.length > 0) {
-      const n = this.#lost.shift()!;
-      if (!this.buffer.has(n) && this.#sentAtMs[n % fetchCapacity] === never) return this.#asked(n, nowMs);
-    }
-    if (this.#next >= this.buffer.limit) return -1;
-    if (this.inflight === 0) this.progressAtMs = nowMs; // the reader was the slow one: silence counts from now
-    return this.#asked(this.#next++, nowMs);
+  /** Whether there is something to ask for now, and room to put it. */
+  canAsk(nowMs: number): boolean {
+    if (this.failure) return false;
+    return this.asked.hasLost(nowMs) || (!this.asked.isSilent && this.#next < this.buffer.limit);
   }
 
-  #asked(n: number, nowMs: number): number {
+  /** The segment to ask for next, which then counts as asked for; -1 when `canAsk` is false. */
+  nextToAsk(nowMs: number): number {
+    if (this.failure) return -1;
+    const { asked } = this;
+    const isWaiting = asked.isWaiting;
+    let n = asked.nextLost(nowMs, this.#isHere);
+    if (n < 0) {
+      if (asked.isSilent || this.#next >= this.buffer.limit) return -1;
+      if (!isWaiting) this.progressAtMs = nowMs; // the reader was the slow one: silence counts from now
+      n = this.#next++;
+    }
     this.#checked?.check.expect(n);
-    const slot = n % fetchCapacity;
-    this.#sentAtMs[slot] = nowMs;
-    this.#tries[slot] = Math.min(255, this.#tries[slot]! + 1);
-    this.inflight++;
+    asked.asked(n, nowMs);
     return n;
   }
 
@@ -99,7 +98,7 @@ export class SegmentFetch {
 
   /**
    * Segment `n` arrived.
-   * @returns when it was asked for; NaN when it was asked more than once; undefined when it was not wanted.
+   * @returns when it was asked for; NaN when that was more than once; undefined when it was not wanted.
    */
   arrived(n: number, view: PacketView, fields: DataFields, nowMs: number): number | undefined {
     const { buffer } = this;
@@ -109,15 +108,13 @@ export class SegmentFetch {
       if (this.#checked) this.#replace(n);
       return undefined;
     }
-    const slot = n % fetchCapacity;
-    const sentAt = this.#sentAtMs[slot]!;
-    const result = this.#tries[slot] === 1 ? sentAt : Number.NaN;
-    this.#settled(n);
+    const sentAtMs = this.asked.answered(n, nowMs) ?? Number.NaN;
     buffer.put(n, view.buf, fields.contentStart, fields.contentEnd);
     if (this.#isProgress(view)) this.progressAtMs = nowMs;
     this.answered = true;
+    if (this.what.server) this.what.server.answeredAtMs = nowMs;
     if (verdict === "right") this.#admit(n);
-    return result;
+    return sentAtMs;
   }
 
   /** Answers to probes alone, one in each timeout, would continue for ever. */
@@ -142,14 +139,6 @@ export class SegmentFetch {
     if (buffer.hasWholeBlock || buffer.taken === this.what.firstSegment) this.changes.notify();
   }
 
-  /** Segment `n` is no longer in flight. */
-  #settled(n: number): void {
-    const slot = n % fetchCapacity;
-    if (this.#sentAtMs[slot] !== never) this.inflight--;
-    this.#sentAtMs[slot] = never;
-    this.#tries[slot] = 0;
-  }
-
   /** Digests have become known: compare what came before them. */
   #checkEarly(): void {
     for (let n = this.buffer.contiguous; n < this.#next; n++) {
@@ -166,9 +155,12 @@ export class SegmentFetch {
   #replace(n: number): void {
     const how = this.#checked!.wrong(n);
     if (how === undefined) return;
-    this.#settled(n);
-    if (how === "elsewhere") void this.#repair(n);
-    else this.#lost.unshift(n);
+    if (how === "implicit-digest") {
+      this.asked.askAgain(n);
+      return;
+    }
+    this.asked.settle(n);
+    void this.#repair(n);
   }
 
   async #repair(n: number): Promise<void> {
@@ -182,36 +174,32 @@ export class SegmentFetch {
     } else this.fail(new FetchFailed(`segment ${n} is wrong, and no one has the right one`));
   }
 
-  /**
-   * Find Interests that will not be answered: overtaken by an answer to one sent clearly later, or older than the
-   * retransmission timeout. They are asked again.
-   *
-   * @param overtakenBeforeMs - Early tries sent before this have been overtaken.
-   * @param expiredBeforeMs - All tries sent before this have timed out.
-   * @returns how many were overtaken and how many timed out.
-   */
-  findLost(overtakenBeforeMs: number, expiredBeforeMs: number): { overtaken: number; expired: number } {
-    let overtaken = 0;
-    let expired = 0;
-    for (let n = this.buffer.contiguous; n < this.#next; n++) {
-      const slot = n % fetchCapacity;
-      const sentAt = this.#sentAtMs[slot]!;
-      if (sentAt === never) continue;
-      if (sentAt < expiredBeforeMs) expired++;
-      else if (sentAt < overtakenBeforeMs && this.#tries[slot]! <= maxEarlyTries) overtaken++;
-      else continue;
-      this.#sentAtMs[slot] = never;
-      this.inflight--;
-      if (sentAt < expiredBeforeMs && this.#checked?.silent(n)) void this.#repair(n);
-      else this.#lost.push(n);
-    }
-    return { overtaken, expired };
+  /** Find Interests that will not be answered; those sent before `overtakenBeforeMs` have been overtaken on the uplink. */
+  findLost(nowMs: number, overtakenBeforeMs: number): void {
+    this.asked.findLost(nowMs, overtakenBeforeMs, this.#onExpired);
+  }
+
+  /** Whether segment `n`, which stays unanswered, has to come from elsewhere. */
+  #isRepaired(n: number): boolean {
+    if (this.#checked?.silent(n) !== true) return false;
+    void this.#repair(n);
+    return true;
+  }
+
+  /** Whether the reader can get something, or the end. */
+  get isReadable(): boolean {
+    return this.failure !== undefined || this.buffer.contiguous > this.buffer.taken;
   }
 
   /** The alternative name is asked now. */
   probed(nowMs: number): void {
     this.probedAtMs = nowMs;
     this.#probesInARow++;
+  }
+
+  /** No one reads it any more. */
+  close(): void {
+    this.asked.close();
   }
 
   fail(reason: Error): void {

@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import type { SegmentConsumer } from "#ndn/consumer/consumer.ts";
 import { FetchFailed } from "#ndn/consumer/object-to-fetch.ts";
+import { RttEstimator } from "#ndn/consumer/rtt-estimator.ts";
 import { SegmentFetch } from "#ndn/consumer/segment-fetch.ts";
 import type { Face, PacketHandler } from "#ndn/face/face.ts";
 import { DataFields, SegmentDataEncoder } from "#ndn/packet/data.ts";
@@ -157,7 +158,7 @@ describe("a fetch fails", () => {
     const objects = new ObjectsInMemory();
     const what = objects.add("blob", bytes);
     const alternative = objects.add("plain", bytes).object;
-    const fetch = new SegmentFetch({ ...what, alternative }, 0);
+    const fetch = new SegmentFetch({ ...what, alternative }, 0, new RttEstimator(), { onPath: 0, waiting: 0 });
     const [view, fields] = [new PacketView(), new DataFields()];
     /** Ask for a segment, probe, and have the answer come under this name. @returns when there was progress last. */
     const probe = (object: Buffer, nowMs: number): number => {

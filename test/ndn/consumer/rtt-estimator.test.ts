@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { RttEstimator } from "#ndn/consumer/congestion-window.ts";
+import { RttEstimator } from "#ndn/consumer/rtt-estimator.ts";
 
 test("the RTO is a second before anything is known, and follows RFC 6298 afterwards", () => {
   const rtt = new RttEstimator();
@@ -18,15 +18,32 @@ test("the RTO stays between 420 ms and 4 s", () => {
   expect(rtt.rtoMs).toBe(4_000);
 });
 
-test("many timeouts at once back off once, later ones again, and an answer ends the back-off", () => {
+test("timeouts double the RTO to eight times, and an answer to what was asked once ends that", () => {
   const rtt = new RttEstimator();
   rtt.sample(1);
-  for (let i = 0; i < 100; i++) rtt.timedOut(1_000 + i);
+  rtt.timedOut();
   expect(rtt.rtoMs).toBe(840);
-  rtt.timedOut(2_000);
-  expect(rtt.rtoMs).toBe(1_680);
-  for (let now = 10_000; now < 100_000; now += 5_000) rtt.timedOut(now);
+  for (let i = 0; i < 10; i++) rtt.timedOut();
   expect(rtt.rtoMs).toBe(8 * 420);
   rtt.sample(1);
   expect(rtt.rtoMs).toBe(420);
+});
+
+test("a fetch begins with what is known of the uplink, and teaches it nothing", () => {
+  const uplink = new RttEstimator();
+  uplink.sample(400);
+  const fetch = new RttEstimator(uplink);
+  expect(fetch.rtoMs).toBe(uplink.rtoMs);
+  fetch.sample(2_000);
+  expect(fetch.rtoMs).toBeGreaterThan(2_000);
+  expect(uplink.rtoMs).toBe(400 + 4 * 200);
+});
+
+test("late answers to what was asked again widen what counts as reordering, and are no round-trip times", () => {
+  const rtt = new RttEstimator();
+  for (let i = 0; i < 50; i++) rtt.sample(1);
+  expect(rtt.reorderingMs).toBe(4);
+  for (let i = 0; i < 10; i++) rtt.sampleLate(100);
+  expect(rtt.reorderingMs).toBeGreaterThan(100);
+  expect(rtt.smoothedMs).toBe(1);
 });

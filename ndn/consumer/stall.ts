@@ -1,0 +1,26 @@
+/**
+ * When a fetch without answers is given up.
+ */
+import type { SegmentFetch } from "./segment-fetch.ts";
+
+const minStallMs = 2_000;
+/**
+ * How long an object waits for its turn at a server that answers for others: as long as an upstream may be silent. A
+ * queue of more is overload, and another source had better be tried.
+ */
+const patienceMs = 15_000;
+
+/**
+ * Whether a fetch that waits for answers has had none for too long: four RTOs, at least 2 s, and where its server has
+ * answered for other objects meanwhile, 15 s.
+ *
+ * @param stallTimeoutMs - Given, replaces all that.
+ */
+export function isStalled(fetch: SegmentFetch, nowMs: number, stallTimeoutMs: number | undefined): boolean {
+  const silentMs = nowMs - fetch.progressAtMs;
+  if (stallTimeoutMs !== undefined) return silentMs > stallTimeoutMs;
+  const stallMs = Math.max(minStallMs, 4 * Math.min(1_000, fetch.asked.rtt.rtoMs));
+  if (silentMs <= stallMs) return false;
+  const serverIsSilentMs = nowMs - (fetch.what.server?.answeredAtMs ?? Number.NEGATIVE_INFINITY);
+  return serverIsSilentMs > stallMs || silentMs > patienceMs;
+}
