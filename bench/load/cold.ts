@@ -46,8 +46,8 @@ async function measure(cold: Cold, { load, note, progress }: RowRound): Promise<
   const many = await getInTurn(load.rig.folder, clients, blobs, count);
   note({ name: "sum", unit: "MB/s" }, rateOf(many));
   note({ name: "one blob of the sum", unit: "MB/s" }, rateOf(one));
-  note({ name: "sum : one", unit: "", goal }, rateOf(many) / rateOf(one));
-  await costs(note, { bytes: many.bytes, blobs: blobs.length, registryGoal: 1.05 });
+  note({ name: "sum : one", unit: "", goal }, one.bytes === 0 ? 0 : rateOf(many) / rateOf(one));
+  await costs(note, { bytes: blobs.length * cold.sizeBytes, blobs: blobs.length, registryGoal: 1.05 });
   const straight = await getInTurn(load.rig.folder, [{ url }], blobs, count);
   note({ name: "straight", unit: "MB/s" }, rateOf(straight));
   noteFailures({ note, progress }, [...one.failures, ...many.failures, ...straight.failures]);
