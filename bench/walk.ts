@@ -76,6 +76,7 @@ async function startBothHalves(base: URL, path: string): Promise<string> {
     uplinks: [],
     faces: [face],
     segmentBytes: 8192,
+    memoryBytes: 64 * 1024 * 1024,
     stateDirectory: undefined,
     status: undefined,
     log,

@@ -5,6 +5,10 @@ import { segmentSizes } from "#blob/names.ts";
 import { defaultDirectories } from "./default-directories.ts";
 import { hostAndPort, nonEmpty, registryUrl } from "./parsers.ts";
 import { face, keychain, logging, name, uplink } from "./shared-options.ts";
+import { formatSize, parseSize } from "./sizes.ts";
+
+/** 16 MiB are for what faces have to send. */
+const minMemoryBytes = 24 * 1024 * 1024;
 
 /** What is published and how; of `start` as well. */
 export const publishing = {
@@ -37,6 +41,17 @@ export const publishing = {
       const size = segmentSizes.find((allowed) => String(allowed) === text);
       if (size === undefined) throw new Error(`${JSON.stringify(text)} is not one of ${segmentSizes.join(", ")}`);
       return size;
+    },
+  },
+  memory: {
+    flag: "memory",
+    value: "SIZE",
+    help: "For blobs on their way from the registry to pullers, all together; at least 24MiB.",
+    fallback: "64MiB",
+    parse: (text: string) => {
+      const bytes = parseSize(text);
+      if (bytes < minMemoryBytes) throw new Error(`${JSON.stringify(text)} is less than ${formatSize(minMemoryBytes)}`);
+      return bytes;
     },
   },
   keychain,

@@ -25,10 +25,20 @@ export interface SegmentedObject {
   readonly lastSegment: number;
   /** False when its source has lost it, or should be asked again: then the directory says anew where it is. */
   readonly isCurrent: boolean;
-  /** The payload of segment `n` if it is in memory; may be one object that is filled again by the next call. */
+  /** The payload of segment `n`, which is to be sent, if it is in memory; may be one object that is filled again by the next call. */
   locate(n: number): Payload | undefined;
-  /** Read segment `n`, then call `done`: `locate(n)` then answers, unless the read failed. */
-  load(n: number, done: () => void): void;
+  /** Read segment `n`, then tell `waiter`: `locate(n)` then answers, unless the read failed. */
+  load(n: number, waiter: SegmentWaiter): void;
+}
+
+/** Who waits for a segment. */
+export interface SegmentWaiter {
+  /** For whom: those of different ones take turns where not all can be read at once. */
+  readonly puller: object;
+  /** False when no Interest is pending any more: then the segment need not be read. */
+  isWaiting(): boolean;
+  /** To be called once. */
+  done(): void;
 }
 
 /** What a name that is not an open object asks for. */
@@ -53,6 +63,8 @@ const maxWaiting = 16_384;
 const maxOpening = 256;
 /** How often open objects are looked through for those that are no longer current: never for a packet's sake. */
 const sweepMs = 30_000;
+/** An Interest that is not sent again in this time is pending no more (NDN packet specification § InterestLifetime). */
+const lifetimeMs = 4_000;
 /** Interests among which a retransmission is looked for: more would be a stranger's work for us. */
 const maxCompared = 64;
 
@@ -60,6 +72,8 @@ interface Waiting {
   readonly face: Face;
   readonly token: Buffer;
   readonly segmentNumber: number;
+  /** When it came, or came again. */
+  askedAtMs: number;
 }
 
 /** What has happened since the start. */
@@ -133,18 +147,23 @@ export class SegmentProducer implements PacketHandler {
     const all = [waiting];
     this.#waiting++;
     this.#loading.set(object, loading.set(segmentNumber, all));
-    object.load(segmentNumber, () => {
-      loading.delete(segmentNumber);
-      if (loading.size === 0) this.#loading.delete(object);
-      this.#waiting -= all.length;
-      this.#sendToAll(object, segmentNumber, all);
+    object.load(segmentNumber, {
+      puller: waiting.face,
+      isWaiting: () => all.some(isPending),
+      done: () => {
+        loading.delete(segmentNumber);
+        if (loading.size === 0) this.#loading.delete(object);
+        this.#waiting -= all.length;
+        this.#sendToAll(object, segmentNumber, all);
+      },
     });
   }
 
   #sendToAll(object: SegmentedObject, n: number, all: readonly Waiting[]): void {
     let isLost = false;
-    for (const { face, token } of all) {
-      const payload = object.locate(n);
+    for (const waiting of all) {
+      const { face, token } = waiting;
+      const payload = isPending(waiting) ? object.locate(n) : undefined;
       if (payload !== undefined) this.#send(object, n, payload, face, token, 0, token.length);
       else isLost = true;
     }
@@ -156,7 +175,7 @@ export class SegmentProducer implements PacketHandler {
       this.counters.dropped++;
       return undefined;
     }
-    return { face, token: Buffer.from(token.subarray(from, to)), segmentNumber };
+    return { face, token: Buffer.from(token.subarray(from, to)), segmentNumber, askedAtMs: performance.now() };
   }
 
   #answerByDirectory(view: PacketView, face: Face): void {
@@ -223,11 +242,18 @@ export class SegmentProducer implements PacketHandler {
   }
 }
 
+function isPending({ askedAtMs }: Waiting): boolean {
+  return performance.now() - askedAtMs < lifetimeMs;
+}
+
 /** Let an Interest wait with others; false for a retransmission of one of them, which the same answer will answer. */
 function join(others: Waiting[], one: Waiting): boolean {
   for (let i = Math.max(0, others.length - maxCompared); i < others.length; i++) {
-    const { segmentNumber, face, token } = others[i]!;
-    if (segmentNumber === one.segmentNumber && face === one.face && token.equals(one.token)) return false;
+    const other = others[i]!;
+    if (other.segmentNumber !== one.segmentNumber || other.face !== one.face || !other.token.equals(one.token))
+      continue;
+    other.askedAtMs = one.askedAtMs;
+    return false;
   }
   others.push(one);
   return true;

@@ -43,6 +43,8 @@ export interface DirectAnswer {
 
 const scratchBytes = 64 * 1024;
 const maxHeadBytes = 32 * 1024;
+/** Of all connections: what is read into it is copied out within the same call. */
+const scratch = Buffer.allocUnsafeSlow(scratchBytes);
 const tooLong = "the registry sent more than Content-Length";
 
 /**
@@ -84,13 +86,12 @@ class Connection implements Body {
   leftBytes = 0;
   readonly #socket: Socket;
   readonly #signal: AbortSignal;
-  readonly #scratch = Buffer.allocUnsafe(scratchBytes);
   /** Bytes that have come and have not been taken: the head, and what came with it. */
   #early = Buffer.alloc(0);
   readonly #headDone = Promise.withResolvers<string>();
   readonly #bodyDone = Promise.withResolvers<void>();
   #sink: BodySink | undefined;
-  #space: Uint8Array = this.#scratch;
+  #space: Uint8Array = scratch;
   #isPaused = false;
 
   constructor(url: URL, request: string, signal: AbortSignal) {
@@ -138,7 +139,7 @@ class Connection implements Body {
 
   /** The kernel's next bytes go here. While reading pauses the reader's memory is its own. */
   readonly #nextSpace = (): Uint8Array => {
-    this.#space = this.#sink && !this.#isPaused && this.leftBytes > 0 ? this.#sink.space() : this.#scratch;
+    this.#space = this.#sink && !this.#isPaused && this.leftBytes > 0 ? this.#sink.space() : scratch;
     return this.#space;
   };
 
@@ -150,7 +151,7 @@ class Connection implements Body {
     }
     this.leftBytes -= bytes;
     // A first read after a pause has gone to the scratch buffer.
-    const isScratch = this.#space === this.#scratch;
+    const isScratch = this.#space === scratch;
     const wanted = isScratch ? copyInto(this.#sink, buf.subarray(0, bytes)) : this.#sink.filled(bytes);
     if (wanted === true && this.leftBytes > 0) return true;
     this.#isPaused = true;

@@ -16,12 +16,13 @@ import {
 import type { SegmentDataEncoder } from "#ndn/packet/data.ts";
 import { endsInParametersDigest, type InterestFields } from "#ndn/packet/interest.ts";
 import { type Name, nameKey } from "#ndn/packet/name.ts";
-import type { ObjectDirectory, Payload, Request, SegmentedObject } from "#ndn/producer.ts";
+import type { ObjectDirectory, Payload, Request, SegmentedObject, SegmentWaiter } from "#ndn/producer.ts";
 import type { BlobLocator } from "./blob-locator.ts";
 import type { DigestLists } from "./digest-lists.ts";
+import { pageBytes } from "./page-memory.ts";
 import type { PagedBlob } from "./paged-blob.ts";
-import { pageBytes } from "./pages.ts";
 import type { PublishPolicy } from "./range-reader.ts";
+import type { HashedSegments } from "./segment-digests.ts";
 import type { SignedMetadata } from "./signed-metadata.ts";
 
 /** Answers that are made for one Interest alone cost a signature each. */
@@ -142,7 +143,7 @@ export class BlobDirectory implements ObjectDirectory {
 }
 
 /** A blob cut into segments of one size: what the producer answers from. */
-class SegmentedBlob implements SegmentedObject {
+class SegmentedBlob implements SegmentedObject, HashedSegments {
   readonly encoder: SegmentDataEncoder;
   readonly lastSegment: number;
   readonly #blob: PagedBlob;
@@ -162,26 +163,37 @@ class SegmentedBlob implements SegmentedObject {
   }
 
   locate(n: number): Payload | undefined {
+    return this.#payloadOf(n, true);
+  }
+
+  peek(n: number): Payload | undefined {
+    return this.#payloadOf(n, false);
+  }
+
+  load(n: number, waiter: SegmentWaiter): void {
+    const start = n * this.#segmentBytes;
+    const end = Math.min(this.#blob.sizeBytes, start + this.#segmentBytes);
+    const boundary = start - (start % pageBytes) + pageBytes;
+    const [{ puller }, isWaiting] = [waiter, () => waiter.isWaiting()];
+    const rest = () => this.#blob.whenFilled(boundary, end, waiter);
+    if (end <= boundary) this.#blob.whenFilled(start, end, waiter);
+    else this.#blob.whenFilled(start, boundary, { puller, isWaiting, done: rest });
+  }
+
+  #payloadOf(n: number, isSent: boolean): Payload | undefined {
     const start = n * this.#segmentBytes;
     const end = Math.min(this.#blob.sizeBytes, start + this.#segmentBytes);
     const pageStart = start - (start % pageBytes);
     const endInPage = Math.min(end, pageStart + pageBytes);
     const page = this.#blob.pageAt(start, endInPage);
     if (page === undefined) return undefined;
+    if (isSent) this.#blob.sent(page, endInPage - start);
     if (endInPage < end) return this.#locateAcross(page.buf.subarray(start - pageStart), endInPage, end);
     const payload = this.#payload;
     payload.buf = page.buf;
     payload.start = start - pageStart;
     payload.end = end - pageStart;
     return payload;
-  }
-
-  load(n: number, done: () => void): void {
-    const start = n * this.#segmentBytes;
-    const end = Math.min(this.#blob.sizeBytes, start + this.#segmentBytes);
-    const boundary = start - (start % pageBytes) + pageBytes;
-    if (end <= boundary) this.#blob.whenFilled(start, end, done);
-    else this.#blob.whenFilled(start, boundary, () => this.#blob.whenFilled(boundary, end, done));
   }
 
   /** Segments of 1200 bytes do not divide a page: some lie on two. */

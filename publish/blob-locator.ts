@@ -13,8 +13,9 @@ import type { BlobRef } from "#blob/source.ts";
 import type { InterestFields } from "#ndn/packet/interest.ts";
 import type { Name } from "#ndn/packet/name.ts";
 import { type Digest, isRepository, parseSha256 } from "#oci/reference.ts";
-import { type BlobPagesContext, PagedBlob } from "./paged-blob.ts";
+import { PagedBlob } from "./paged-blob.ts";
 import type { PublishPolicy } from "./range-reader.ts";
+import type { BlobPagesContext } from "./registry-read.ts";
 
 const maxOpen = 4096;
 const opensPerSecond = 100;

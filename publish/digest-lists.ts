@@ -6,11 +6,10 @@ import { Semaphore } from "#base/limits.ts";
 import { digestListName, digestListRange, objectName } from "#blob/names.ts";
 import { contentTypes } from "#ndn/packet/data.ts";
 import type { Name } from "#ndn/packet/name.ts";
-import type { SegmentedObject } from "#ndn/producer.ts";
 import type { Signer } from "#ndn/trust/keychain.ts";
 import { encodeSignedData, readSignedData } from "#ndn/trust/signed-data.ts";
 import type { DigestListFiles, ListKey } from "./digest-list-files.ts";
-import { digestBytes, digestsOf } from "./segment-digests.ts";
+import { digestBytes, digestsOf, type HashedSegments } from "./segment-digests.ts";
 
 const freshnessMs = 3_600_000;
 const uniqueFreshnessMs = 1_000;
@@ -75,7 +74,7 @@ export class DigestLists {
    * @returns undefined when the blob has no such list.
    * @throws Error when the blob cannot be read now, or too many lists are asked for.
    */
-  async answer(segments: SegmentedObject, key: ListKey): Promise<Buffer | undefined> {
+  async answer(segments: HashedSegments, key: ListKey): Promise<Buffer | undefined> {
     const list = this.#describe(segments, key);
     if (list.start >= list.end) return undefined;
     const id = `${key.digest} ${key.size} ${key.number} ${list.end}`;
@@ -85,18 +84,18 @@ export class DigestLists {
   }
 
   /** A packet for one Interest alone, whose name this is. */
-  async answerUnique(asked: Name, segments: SegmentedObject, key: ListKey): Promise<Buffer | undefined> {
+  async answerUnique(asked: Name, segments: HashedSegments, key: ListKey): Promise<Buffer | undefined> {
     const packet = await this.answer(segments, key);
     return packet && this.#sign(asked, readSignedData(packet)!.content, uniqueFreshnessMs);
   }
 
-  #describe(segments: SegmentedObject, key: ListKey): List {
+  #describe(segments: HashedSegments, key: ListKey): List {
     const object = objectName(this.#options.prefix, key.digest, key.size);
     const range = digestListRange(key.number, segments.lastSegment);
     return { ...key, name: digestListName(object, key.number), ...range };
   }
 
-  #find(id: string, segments: SegmentedObject, list: List): Promise<Buffer> {
+  #find(id: string, segments: HashedSegments, list: List): Promise<Buffer> {
     const finding = this.#storedOrComputed(segments, list)
       .then((packet) => {
         this.#memory.set(id, packet);
@@ -107,7 +106,7 @@ export class DigestLists {
     return finding;
   }
 
-  async #storedOrComputed(segments: SegmentedObject, list: List): Promise<Buffer> {
+  async #storedOrComputed(segments: HashedSegments, list: List): Promise<Buffer> {
     const { files, onAnswer } = this.#options;
     const stored = await files?.read(list);
     if (stored && this.#isRight(stored, list)) {
@@ -120,7 +119,7 @@ export class DigestLists {
     return packet;
   }
 
-  async #compute(segments: SegmentedObject, { name, start, end }: List): Promise<Buffer> {
+  async #compute(segments: HashedSegments, { name, start, end }: List): Promise<Buffer> {
     return this.#sign(name, await digestsOf(segments, start, end, this.#options.signal), freshnessMs);
   }
 

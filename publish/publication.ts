@@ -4,6 +4,7 @@
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { SegmentSize } from "#blob/names.ts";
+import { highWaterOfAllBytes } from "#ndn/face/face.ts";
 import { type Name, nameKey } from "#ndn/packet/name.ts";
 import { SegmentProducer } from "#ndn/producer.ts";
 import { CertificateDirectory } from "#ndn/trust/certificate-directory.ts";
@@ -13,16 +14,12 @@ import { BlobDirectory } from "./blob-directory.ts";
 import { BlobLocator, RepositoryIndex } from "./blob-locator.ts";
 import { openListFiles } from "./digest-list-files.ts";
 import { DigestLists } from "./digest-lists.ts";
-import type { BlobPagesContext } from "./paged-blob.ts";
-import { PageCache, ReadLimit } from "./pages.ts";
+import { PageMemory } from "./page-memory.ts";
+import { ReadLimit } from "./page-stream.ts";
 import { createPublishMetrics, exposeProducer } from "./publish-metrics.ts";
 import type { PublishPolicy, RangeReader } from "./range-reader.ts";
+import type { BlobPagesContext } from "./registry-read.ts";
 import { SignedMetadata } from "./signed-metadata.ts";
-
-/** Memory for pages of blobs, all together. */
-const cacheBytes = 32 * 1024 * 1024;
-/** Reads of the registry at a time. */
-const concurrentReads = 32;
 
 /** What is published; everything is already parsed and validated. */
 export interface PublicationOptions {
@@ -34,6 +31,8 @@ export interface PublicationOptions {
   /** Looks a digest up where no one has named a repository. */
   readonly search?: ((digest: Digest) => Promise<readonly string[]>) | undefined;
   readonly segmentBytes: SegmentSize;
+  /** For pages of blobs and for what is on its way to faces, in bytes. */
+  readonly memoryBytes: number;
   readonly stateDirectory: string | undefined;
   readonly log: Logger;
   readonly metrics: Registry;
@@ -53,17 +52,18 @@ export interface Publication {
 
 /** Put the parts of a server together. */
 export function createPublication(options: PublicationOptions): Publication {
-  const { log, prefix, policy, reader, search, segmentBytes, stateDirectory } = options;
+  const { log, memoryBytes, prefix, policy, reader, search, segmentBytes, stateDirectory } = options;
   const stop = new AbortController();
   const onStateError = (err: Error) => log.warn({ err }, "state cannot be kept");
   const index = new RepositoryIndex(stateDirectory, onStateError);
   const files = stateDirectory === undefined ? undefined : openListFiles(stateDirectory, onStateError);
-  const cache = new PageCache(cacheBytes);
+  const memory = new PageMemory(memoryBytes - highWaterOfAllBytes);
+  const limit = new ReadLimit();
   const metrics = createPublishMetrics(options.metrics);
   const pages: BlobPagesContext = {
     reader,
-    cache,
-    limit: new ReadLimit(concurrentReads, cache.capacityPages),
+    memory,
+    limit,
     signal: stop.signal,
     readBytes: metrics.registryBytes,
     onReadFailed(blob, reason) {
@@ -96,7 +96,7 @@ export function createPublication(options: PublicationOptions): Publication {
     onUnique: (isAnswered) => metrics.uniqueInterests.inc({ outcome: isAnswered ? "answered" : "refused" }),
   });
   const producer = new SegmentProducer(prefix, directory);
-  exposeProducer(options.metrics, producer, () => cache.sizeBytes);
+  exposeProducer(options.metrics, producer, () => memory.sizeBytes);
   const others = new Map<string, Publication["others"][number]>();
   const addOthers = () => {
     for (const outside of certificates.namesOutside(prefix)) {

@@ -8,7 +8,13 @@
 import { hash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { maxPacketBytes } from "#ndn/packet/tlv.ts";
-import type { SegmentedObject } from "#ndn/producer.ts";
+import type { Payload, SegmentedObject } from "#ndn/producer.ts";
+
+/** An object whose segments are read, but not to be sent. */
+export interface HashedSegments extends Pick<SegmentedObject, "encoder" | "lastSegment" | "load"> {
+  /** The payload of segment `n`, if it is in memory; as `locate` gives it. */
+  peek(n: number): Payload | undefined;
+}
 
 /** Bytes of a digest. */
 export const digestBytes = 32;
@@ -22,7 +28,7 @@ const packet = Buffer.allocUnsafeSlow(maxPacketBytes);
 
 /** Digests of segments `[start, end)`, one after another. @throws Error when a segment cannot be read now. */
 export async function digestsOf(
-  object: SegmentedObject,
+  object: HashedSegments,
   start: number,
   end: number,
   signal: AbortSignal,
@@ -30,26 +36,33 @@ export async function digestsOf(
   const digests = Buffer.alloc((end - start) * digestBytes);
   for (let n = start; n < end; n++) {
     if ((n - start) % segmentsPerTurn === 0) await setImmediate(undefined, { signal });
-    const digest = digestOf(object, n) ?? (await digestWhenRead(object, n, signal));
+    const digest = digestOf(object, n) ?? (await digestWhenRead(object, n, end - 1, signal));
     digests.write(digest, (n - start) * digestBytes, "hex");
   }
   return digests;
 }
 
 /** Hex; undefined while the segment is not in memory. */
-function digestOf(object: SegmentedObject, n: number): string | undefined {
-  const payload = object.locate(n);
+function digestOf(object: HashedSegments, n: number): string | undefined {
+  const payload = object.peek(n);
   if (payload === undefined) return undefined;
   const end = object.encoder.write(packet, 0, n, payload.buf, payload.start, payload.end);
   return hash("sha256", packet.subarray(0, end), "hex");
 }
 
-async function digestWhenRead(object: SegmentedObject, n: number, signal: AbortSignal): Promise<string> {
+/** @param last - Will be asked for too: to know it spares the registry many requests. */
+async function digestWhenRead(object: HashedSegments, n: number, last: number, signal: AbortSignal): Promise<string> {
   for (let reads = 0; reads < maxReads; reads++) {
-    await new Promise<void>((done) => object.load(n, done));
+    const isRead = whenRead(object, n);
+    if (reads === 0) void whenRead(object, last);
+    await isRead;
     signal.throwIfAborted();
     const digest = digestOf(object, n);
     if (digest) return digest;
   }
   throw new Error(`segment ${n} could not be read ${maxReads} times`);
+}
+
+function whenRead(object: HashedSegments, n: number): Promise<void> {
+  return new Promise((done) => object.load(n, { puller: object, isWaiting: () => true, done }));
 }

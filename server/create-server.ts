@@ -30,6 +30,8 @@ export interface ServerOptions extends PublishOptions {
   readonly uplinks: readonly FaceUrl[];
   readonly faces: readonly FaceUrl[];
   readonly segmentBytes: SegmentSize;
+  /** For blobs on their way, in bytes; at least 16 MiB. */
+  readonly memoryBytes: number;
   readonly stateDirectory: string | undefined;
   /** Where `/healthz`, `/readyz` and `/metrics` are served; undefined for nowhere. */
   readonly status: ListenAddress | undefined;

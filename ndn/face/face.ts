@@ -17,11 +17,18 @@ export interface PacketHandler {
 const batchBytes = 256 * 1024;
 /** Above this many bytes waiting to leave, the face stops reading requests; below a quarter it reads again. */
 const highWaterBytes = 4 * 1024 * 1024;
+/** Above this many bytes waiting on all faces of the process together each one gets … */
+export const highWaterOfAllBytes = 16 * 1024 * 1024;
+/** … no more than this. */
+const crowdedHighWaterBytes = 256 * 1024;
 /** Batches kept for all faces together: as many as wait on one that is held back, or each of them is new garbage. */
 const pooledBatches = 2 * (highWaterBytes / batchBytes);
 const batches = new BufferPool(batchBytes, pooledBatches);
 /** Less than this is copied out of the batch before it is sent. */
 const copiedBelowBytes = 32 * 1024;
+
+/** What waits to leave on all faces. */
+let waitingOfAllBytes = 0;
 
 /** The buffer of a face that has nothing to send. */
 const nothing = Buffer.alloc(0);
@@ -90,14 +97,16 @@ export abstract class Face {
     const isSmall = used < copiedBelowBytes;
     const held = isSmall ? used : batch.length;
     this.#waitingBytes += held;
-    if (this.#waitingBytes > highWaterBytes && !this.#readingPaused) this.#setReading(false);
+    waitingOfAllBytes += held;
+    if (this.#waitingBytes > highWater() && !this.#readingPaused) this.#setReading(false);
     // A slow peer must not hold a whole batch for the sake of a few packets.
     const bytes = isSmall ? Buffer.from(batch.subarray(0, used)) : batch.subarray(0, used);
     if (isSmall) batches.give(batch);
     this.transmit(bytes, () => {
       if (!isSmall) batches.give(batch);
       this.#waitingBytes -= held;
-      if (this.#readingPaused && this.#waitingBytes < highWaterBytes / 4) this.#setReading(true);
+      waitingOfAllBytes -= held;
+      if (this.#readingPaused && this.#waitingBytes < highWater() / 4) this.#setReading(true);
     });
   }
 
@@ -105,4 +114,9 @@ export abstract class Face {
     this.#readingPaused = !reading;
     this.setReading(reading);
   }
+}
+
+/** So many bytes may wait on one face. */
+function highWater(): number {
+  return waitingOfAllBytes > highWaterOfAllBytes ? crowdedHighWaterBytes : highWaterBytes;
 }

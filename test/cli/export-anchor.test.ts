@@ -29,6 +29,7 @@ async function start(exportAnchor: string): Promise<string[]> {
     exclude: [],
     storage: undefined,
     chunkSize: 8192,
+    memory: 64 * 1024 * 1024,
     keychain: join(folder, "keychain"),
     exportAnchor,
     state: join(folder, "state"),

@@ -31,7 +31,7 @@ export class ObjectsInMemory implements ObjectDirectory {
         start: n * segmentBytes,
         end: Math.min(bytes.length, (n + 1) * segmentBytes),
       }),
-      load: (_, done) => done(),
+      load: (_, waiter) => waiter.done(),
     });
     const lastSegmentBytes = bytes.length - lastSegment * segmentBytes;
     return { object, firstSegment: 0, lastSegment, segmentBytes, lastSegmentBytes };

@@ -4,7 +4,7 @@ import { MemoryUplink } from "#ndn/face/memory-face.ts";
 import { SegmentDataEncoder } from "#ndn/packet/data.ts";
 import { encodeInterest } from "#ndn/packet/interest.ts";
 import { generic, joinName, parseName, segment } from "#ndn/packet/name.ts";
-import { type ObjectDirectory, type SegmentedObject, SegmentProducer } from "#ndn/producer.ts";
+import { type ObjectDirectory, type SegmentedObject, SegmentProducer, type SegmentWaiter } from "#ndn/producer.ts";
 import { until } from "#test/support/until.ts";
 
 const prefix = parseName("/test");
@@ -27,8 +27,8 @@ class Perishable implements SegmentedObject {
     return this.isReadable ? { buf: Buffer.from("x"), start: 0, end: 1 } : undefined;
   }
 
-  load(_: number, done: () => void): void {
-    done();
+  load(_: number, waiter: SegmentWaiter): void {
+    waiter.done();
   }
 }
 

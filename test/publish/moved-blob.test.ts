@@ -10,7 +10,7 @@ import { prefix, type Serving, serve } from "./serving.ts";
 
 const bytes = patternBlob(2_000_000);
 /** What comes of the first read, so that the rest takes a read of its own. */
-const firstReadBytes = 600_000;
+const firstReadBytes = 300_000;
 const maxAgeMs = 5 * 60_000;
 let registry: TestRegistry;
 let digest: Digest;
@@ -49,8 +49,8 @@ test("when a read finds that a blob is gone, its repository is asked again befor
   await using serving = await serve(registry);
   await openAndDelete(serving);
   const reader = serving.reader();
-  const last = joinName(objectName(prefix, digest, 8192), segment(Math.floor(bytes.length / 8192)));
-  reader.ask(last, { forwardingHint: repositoryName(prefix, "old/app") });
+  const lost = joinName(objectName(prefix, digest, 8192), segment(Math.floor(firstReadBytes / 8192) + 1));
+  reader.ask(lost, { forwardingHint: repositoryName(prefix, "old/app") });
   await until("the read to fail", () => failures(serving) >= 2);
   await expect(reader.read({ repository: "old/app", digest })).rejects.toThrow(BlobUnknown);
 });

@@ -3,7 +3,7 @@ import { MemoryUplink } from "#ndn/face/memory-face.ts";
 import { SegmentDataEncoder } from "#ndn/packet/data.ts";
 import { encodeInterest } from "#ndn/packet/interest.ts";
 import { generic, joinName, parseName, segment } from "#ndn/packet/name.ts";
-import { type SegmentedObject, SegmentProducer } from "#ndn/producer.ts";
+import { type SegmentedObject, SegmentProducer, type SegmentWaiter } from "#ndn/producer.ts";
 import { until } from "#test/support/until.ts";
 
 const prefix = parseName("/test");
@@ -16,20 +16,20 @@ class SlowObject implements SegmentedObject {
   readonly isCurrent = true;
   readonly loads: number[] = [];
   private isRead = false;
-  private readonly waiting: (() => void)[] = [];
+  private readonly waiting: SegmentWaiter[] = [];
 
   locate() {
     return this.isRead ? { buf: Buffer.from("x"), start: 0, end: 1 } : undefined;
   }
 
-  load(n: number, done: () => void): void {
+  load(n: number, waiter: SegmentWaiter): void {
     this.loads.push(n);
-    this.waiting.push(done);
+    this.waiting.push(waiter);
   }
 
   read(): void {
     this.isRead = true;
-    for (const done of this.waiting.splice(0)) done();
+    for (const waiter of this.waiting.splice(0)) waiter.done();
   }
 }
 

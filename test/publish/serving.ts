@@ -65,6 +65,7 @@ export async function serve(
     uplinks: [],
     faces: [],
     segmentBytes: 8192,
+    memoryBytes: 64 * 1024 * 1024,
     stateDirectory: undefined,
     status: undefined,
     log: pino({}, { write: (line: string) => void log.push(JSON.parse(line) as LogLine) }),
