@@ -25,8 +25,10 @@ export interface ReadEvents {
   unavailable?(source: SourceName, offset: number, err: BlobUnavailable): void;
   /** Bytes or claims of `source` cannot be those of the blob; where two contradict each other, called for each. */
   corrupt?(source: SourceName, err: BlobCorrupt): void;
-  /** Bytes have come, whether or not they can be given out yet. */
+  /** Bytes have come, whether or not they can be given out yet; or others come first. */
   arrived?: (() => void) | undefined;
+  /** Asked, at any time: see `ResumePoint`. */
+  isWaitedFor?: (() => boolean) | undefined;
 }
 
 /** A running read of one blob from any of several sources. */
@@ -137,7 +139,8 @@ class FallbackReader {
 
   #from(): ResumePoint {
     const end = this.#end === Number.POSITIVE_INFINITY ? {} : { end: this.#end };
-    const from = { offset: this.#offset, sizeBytes: this.#sizeBytes, arrived: this.#events.arrived, ...end };
+    const { arrived, isWaitedFor } = this.#events;
+    const from = { offset: this.#offset, sizeBytes: this.#sizeBytes, arrived, isWaitedFor, ...end };
     // The prefix is hashed on demand: a source asks before it sends anything, the running hash is still at `offset`.
     return this.#start === 0 ? { ...from, prefixSha256: () => this.#hash.copy().digest() } : from;
   }

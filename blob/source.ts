@@ -19,8 +19,10 @@ export interface ResumePoint {
   readonly offset: number;
   /** Size of the whole blob, where the reader knows it. */
   readonly sizeBytes?: number | undefined;
-  /** To be called when bytes arrive that cannot be given out yet. */
+  /** To be called when bytes arrive that cannot be given out yet, and while others come first: it is not silent. */
   readonly arrived?: (() => void) | undefined;
+  /** Whether a reader waits for what comes next, or will soon; else others come first. @defaultValue true */
+  readonly isWaitedFor?: (() => boolean) | undefined;
   /** It wants none from this one on: a source may end there, and asks no one for more. @defaultValue the blob's size */
   readonly end?: number | undefined;
   /**

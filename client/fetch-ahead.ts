@@ -82,7 +82,7 @@ export async function fetchIntoStore(
 ): Promise<"stored" | "refused" | "lost"> {
   if ((await rights.ask(puller, blob)).kind !== "granted") return "refused";
   if (store.has(blob.digest)) return "stored";
-  const read = await fetcher.fetch({ blob, sources: sources.for(puller, blob, false) }, signal);
+  const read = await fetcher.fetch({ blob, sources: sources.for(puller, blob, false), isAhead: true }, signal);
   for await (const { source, bytes } of read?.chunks ?? []) {
     signal.throwIfAborted();
     onBytes(source, bytes.length);

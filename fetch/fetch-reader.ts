@@ -31,6 +31,9 @@ export interface InFlightReader extends OriginReader {
   leave(): void;
 }
 
+/** What is farther ahead of a reader is not fetched for it yet, while other blobs are waited for. */
+const nearBytes = 8 * 1024 * 1024;
+
 /** One reader of a shared fetch, from joining to leaving. */
 export class FetchReader implements InFlightReader {
   /** The blob as it asked for it, and where it may be read with its own rights. */
@@ -57,6 +60,11 @@ export class FetchReader implements InFlightReader {
     this.isPart = request.range !== undefined;
     this.leave = leave;
     this.isShared.promise.catch(() => {}); // a reader that has left asks no more
+  }
+
+  /** Whether someone waits for the byte at `position`, or will soon. */
+  isNear(position: number): boolean {
+    return !this.request.isAhead && position < this.end && position <= this.position + nearBytes;
   }
 
   /** The reader gets `err` instead of further bytes. */
@@ -97,6 +105,12 @@ export class FetchReaders extends Set<FetchReader> {
     this.add(reader);
     signal.addEventListener("abort", onAbort, { once: true });
     return reader;
+  }
+
+  /** Whether any of them waits for the byte at `position`, or will soon. */
+  areNear(position: number): boolean {
+    for (const reader of this) if (reader.isNear(position)) return true;
+    return false;
   }
 
   /** Without a file no one can follow: everyone else reads on their own. */

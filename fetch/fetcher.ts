@@ -18,6 +18,8 @@ export interface FetchRequest {
   readonly range?: RangeRequest | undefined;
   /** No one else can be asked for the range: it waits for the whole blob, however far that is. @defaultValue false */
   readonly isLastResort?: boolean | undefined;
+  /** No puller waits for it: others come first. @defaultValue false */
+  readonly isAhead?: boolean | undefined;
   readonly events?: ReadEvents | undefined;
   /**
    * Whether this registry's pullers may have what is there of the blob, whichever registry it was fetched for.

@@ -172,7 +172,8 @@ export class SharedFetch {
   async #fetchWith(leader: FetchReader): Promise<void> {
     const partial = this.#file && this.#file.writtenBytes > 0 ? new PartialSource(this.#file) : undefined;
     const { blob, sources, events } = leader.request;
-    const noted = { ...events, arrived: this.arrivals.note };
+    const isWaitedFor = () => this.readers.areNear(this.inFlight?.releasedBytes ?? 0);
+    const noted = { ...events, arrived: this.arrivals.note, isWaitedFor };
     const failed = new AbortController();
     const signal = AbortSignal.any([this.#cancelled.signal, failed.signal]);
     try {

@@ -8,6 +8,7 @@ import type { InterestClient } from "#ndn/consumer/interest-client.ts";
 import type { Uplink } from "#ndn/face/uplink.ts";
 import { readableName } from "#ndn/packet/name.ts";
 import { type Probe, type ProbeOutcome, probeRegistry } from "./registry-probe.ts";
+import type { Turns } from "./turns.ts";
 import type { UplinkChoice } from "./uplink-choice.ts";
 
 /** An uplink, and what sends over it. */
@@ -15,6 +16,7 @@ export interface Path {
   readonly uplink: Uplink;
   readonly consumer: SegmentConsumer;
   readonly interests: InterestClient;
+  readonly turns: Turns;
   /** Why it could not be connected the last time. */
   readonly failed: { reason?: Error };
 }

@@ -15,8 +15,10 @@ import type { Name } from "#ndn/packet/name.ts";
 import type { TrustAnchors } from "#ndn/trust/anchors.ts";
 import { certificateFetcher } from "#ndn/trust/certificate-fetcher.ts";
 import { createVerifier } from "#ndn/trust/verifier.ts";
+import { inTurn, type ReadOutlook } from "./in-turn.ts";
 import { observedSource } from "./observed-source.ts";
 import { downReason, type NdnReach, type Path, type PathToRegistry, reachOver, troubleOf } from "./path-trouble.ts";
+import { Turns } from "./turns.ts";
 import { UplinkChoice } from "./uplink-choice.ts";
 
 /** The NDN side of one registry as the puller's endpoint sees it. */
@@ -38,9 +40,18 @@ export interface NdnBlobs {
 /** The paths of one blob. */
 export interface NdnPaths {
   /** Best first, two at most: the second one takes over what the first one leaves. */
-  readonly first: readonly BlobSource[];
+  readonly first: readonly NdnPath[];
   /** Where to ask once more when nothing else is left: not even a path that crawls is left then. */
-  readonly lastResort: BlobSource | undefined;
+  readonly lastResort: NdnPath | undefined;
+}
+
+/** One path of one blob. */
+export interface NdnPath extends BlobSource {
+  /**
+   * `source`, which is this one with what is wrapped around it, opened when its turn on the uplink has come.
+   * @defaultValue there are turns for all
+   */
+  inTurn?(source: BlobSource, outlook: ReadOutlook): BlobSource;
 }
 
 /** An uplink, to be shown. */
@@ -56,6 +67,9 @@ export interface UplinkState {
   readonly interests: number;
   readonly retransmissions: number;
   readonly nacks: number;
+  /** Reads of blobs that use it, and those that wait for their turn. */
+  readonly reads: number;
+  readonly waiting: number;
 }
 
 /** Reads blobs over any of several uplinks; closes them. */
@@ -76,7 +90,7 @@ export class UplinkBlobs {
         },
       });
       logUplink(uplink, log);
-      return { uplink, consumer, interests, failed };
+      return { uplink, consumer, interests, turns: new Turns(consumer.window), failed };
     });
   }
 
@@ -112,8 +126,13 @@ export class UplinkBlobs {
       reach: (signal) => Promise.all(paths.map((path) => reachOver(path, choice, signal))),
       paths(repair) {
         const next = choice.next();
-        const over = (path: PathToRegistry, leavesCrawling: boolean) =>
-          observedSource(path.source, () => choice.begin(path), leavesCrawling, repair);
+        const over = (path: PathToRegistry, leavesCrawling: boolean): NdnPath => ({
+          ...observedSource(path.source, () => choice.begin(path), leavesCrawling, repair),
+          inTurn: (source, outlook) => {
+            const isOfUse = () => !leavesCrawling || choice.isUsable(path);
+            return inTurn(source, path.turns, outlook, isOfUse);
+          },
+        });
         return { first: next.map((path) => over(path, true)), lastResort: next[0] && over(next[0], false) };
       },
       trouble() {
@@ -150,7 +169,7 @@ export class UplinkBlobs {
 
   /** How the uplinks are, for the status page. */
   states(): UplinkState[] {
-    return this.#paths.map(({ uplink, consumer }) => {
+    return this.#paths.map(({ uplink, consumer, turns }) => {
       const { interests, retransmissions, nacks } = consumer.counters;
       const isResting = [...this.#registries].some(({ paths, choice }) =>
         paths.some((path) => path.uplink === uplink && choice.isBackingOff(path)),
@@ -164,6 +183,8 @@ export class UplinkBlobs {
         interests,
         retransmissions,
         nacks,
+        reads: turns.running,
+        waiting: turns.waiting,
       };
     });
   }
@@ -178,6 +199,8 @@ export class UplinkBlobs {
       ["gauge", "up", "Whether the uplink is up", ({ uplink }) => (uplink.face ? 1 : 0)],
       ["gauge", "rtt_milliseconds", "Smoothed round-trip time", ({ consumer }) => consumer.rtt.smoothedMs],
       ["gauge", "window_segments", "Congestion window", ({ consumer }) => consumer.window.size],
+      ["gauge", "reads", "Reads of blobs that use the uplink", ({ turns }) => turns.running],
+      ["gauge", "waiting_reads", "Reads of blobs that wait for their turn", ({ turns }) => turns.waiting],
       ["counter", "interests_total", "Interests sent for segments", ({ consumer }) => consumer.counters.interests],
       [
         "counter",

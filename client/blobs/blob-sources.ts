@@ -12,7 +12,7 @@ import { upstreamSource } from "#blob/upstream-source.ts";
 import { isEncoded } from "#oci/body-headers.ts";
 import type { Digest } from "#oci/reference.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
-import type { NdnBlobs, NdnPaths } from "#uplinks/uplink-blobs.ts";
+import type { NdnBlobs, NdnPath, NdnPaths } from "#uplinks/uplink-blobs.ts";
 import type { Authorize } from "../registries/client-config.ts";
 import type { Puller } from "../registries/router.ts";
 import { type Rights, RightUnanswered } from "../rights/rights.ts";
@@ -58,7 +58,8 @@ export class BlobSources {
    * much time as the puller has.
    */
   for(puller: Puller, blob: BlobRef, isWaitedFor = true): readonly BlobSource[] {
-    const { registry, ndn, authorize, rights, bandwidth, hedge, stallTimeoutMs, spool, metrics, log } = this.#parts;
+    const { registry, ndn, authorize, rights, bandwidth, hedge, stallTimeoutMs, sizes, spool, metrics, log } =
+      this.#parts;
     const { digest } = blob;
     const left = new PathsLeft();
     const isLast = () => isWaitedFor && left.isEmpty;
@@ -74,6 +75,11 @@ export class BlobSources {
       const paced = bandwidth.ndn ? limited(path, bandwidth.ndn) : path;
       return authorize === "none" ? paced : authorizedSource(paced, rights, puller, blob);
     };
+    // The right is asked for while the turn is waited for.
+    const prepare = async () => (authorize === "upstream" ? this.#grantedSize(puller, blob) : undefined);
+    // Outside of the hedge: those who wait for their turn are not late.
+    const inTurn = (path: NdnPath, source: BlobSource) =>
+      path.inTurn?.(source, { sizeBytes: sizes.of(blob), prepare }) ?? source;
     const hedged = hedgeFor({
       ...hedge,
       upstream,
@@ -86,8 +92,8 @@ export class BlobSources {
       },
     });
     // Once more after the last resort: an upstream that was given up as too slow is the one that is left.
-    const atLast = lastResort ? [permitted(lastResort), upstream] : [];
-    return [...first.map(permitted).map(hedged), ...always, ...atLast];
+    const atLast = lastResort ? [inTurn(lastResort, permitted(lastResort)), upstream] : [];
+    return [...first.map((path) => inTurn(path, hedged(permitted(path)))), ...always, ...atLast];
   }
 
   /** Why NDN is not asked for this blob now, in words; undefined when it is. */
@@ -101,10 +107,12 @@ export class BlobSources {
 
   /** For an upstream that does not say it with the blob: as a manifest says it, or its answer about the puller's right. */
   async #sizeOf(puller: Puller, blob: BlobRef): Promise<number | undefined> {
-    const { sizes, rights } = this.#parts;
-    const said = sizes.of(blob);
-    if (said !== undefined) return said;
-    const right = await rights.ask(puller, blob).catch(() => undefined);
+    return this.#parts.sizes.of(blob) ?? (await this.#grantedSize(puller, blob));
+  }
+
+  /** As the upstream says it to this puller. */
+  async #grantedSize(puller: Puller, blob: BlobRef): Promise<number | undefined> {
+    const right = await this.#parts.rights.ask(puller, blob).catch(() => undefined);
     return right?.kind === "granted" ? right.sizeBytes : undefined;
   }
 
@@ -131,14 +139,16 @@ class PathsLeft {
 
   /** The same paths, watched. */
   of({ first, lastResort }: NdnPaths): NdnPaths {
-    const watched = (path: BlobSource) =>
-      withOpen(path, async (blob, from, signal) => {
+    const watched = (path: NdnPath): NdnPath => {
+      const open: BlobSource["open"] = async (blob, from, signal) => {
         this.#unasked.delete(path);
         if (path === this.#lastResort) this.#lastResort = undefined;
         const read = await path.open(blob, from, signal);
         this.#hasAnswered = true;
         return read;
-      });
+      };
+      return { ...path, ...withOpen(path, open) };
+    };
     for (const path of first) this.#unasked.add(path);
     this.#lastResort = lastResort;
     return { first: first.map(watched), lastResort: lastResort && watched(lastResort) };

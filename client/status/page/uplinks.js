@@ -16,7 +16,7 @@ function withKey(uplink, i) {
 }
 
 function createUplink() {
-  const facts = ["RTT", "Window", "Interests", "Sent again", "Nacks"].map((label) =>
+  const facts = ["RTT", "Window", "Reads", "Interests", "Sent again", "Nacks"].map((label) =>
     el("div", "", el("dt", "", label), el("dd")),
   );
   return el("li", "", el("p", "", el("span", "state"), el("code")), el("dl", "facts", ...facts));
@@ -32,6 +32,7 @@ function updateUplink(row, uplink) {
   const values = [
     uplink.rttMs > 0 ? `${uplink.rttMs < 10 ? uplink.rttMs.toFixed(1) : Math.round(uplink.rttMs)} ms` : "–",
     formatCount(uplink.window),
+    uplink.waiting > 0 ? `${uplink.reads}, ${uplink.waiting} wait` : formatCount(uplink.reads),
     formatCount(interests),
     interests > 0 ? formatShare(retransmissions / interests) : "–",
     formatCount(uplink.nacks),

@@ -3,6 +3,7 @@ import type { BlobSource } from "#blob/source.ts";
 import { BlobStore } from "#store/blob-store.ts";
 import { parseMetrics, sumOf } from "#test/support/metrics.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
+import type { NdnBlobs } from "#uplinks/uplink-blobs.ts";
 import { type Endpoint, type EndpointOptions, startEndpoint } from "../endpoint.ts";
 
 /** An endpoint with a real store. */
@@ -18,7 +19,7 @@ export interface CachedStage {
   /** Start an endpoint that holds what it has served. */
   start(
     upstream: URL,
-    ndn?: BlobSource | (() => BlobSource | undefined),
+    ndn?: BlobSource | (() => BlobSource | undefined) | NdnBlobs,
     options?: EndpointOptions,
   ): Promise<HoldingEndpoint>;
   /** Let the monotonic clock of this process jump. */

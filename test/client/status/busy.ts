@@ -80,8 +80,9 @@ export function keepBusy(stage: StatusStage): () => void {
 /** Three uplinks in all states, registries with and without quota, and a store. */
 export function equip(stage: StatusStage): void {
   stage.store = { usedBytes: 7.31e9, maxBytes: 10 * 2 ** 30, blobs: 412 };
-  const common = { isResting: false, rttMs: 0, window: 32, interests: 0, retransmissions: 0, nacks: 0 };
-  const busy = { rttMs: 18.32, window: 148, interests: 441_207, retransmissions: 3_120 };
+  const counters = { interests: 0, retransmissions: 0, nacks: 0, reads: 0, waiting: 0 };
+  const common = { isResting: false, rttMs: 0, window: 32, ...counters };
+  const busy = { rttMs: 18.32, window: 148, interests: 441_207, retransmissions: 3_120, reads: 9, waiting: 31 };
   stage.uplinks.push(
     { ...common, describe: "unix:///run/nfd/nfd.sock", up: true, ...busy },
     { ...common, describe: "udp://router.campus.example:6363", up: true, isResting: true, rttMs: 104, nacks: 2 },

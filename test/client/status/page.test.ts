@@ -58,7 +58,18 @@ describeWith(["chromium"], "the status page in a browser", () => {
     const evil = '<img src=x onerror="document.title=1">';
     stage.registries = [{ name: evil, upstream: new URL("http://registry.example/") }];
     stage.uplinks = [
-      { describe: evil, up: true, isResting: false, rttMs: 1, window: 1, interests: 1, retransmissions: 0, nacks: 0 },
+      {
+        describe: evil,
+        up: true,
+        isResting: false,
+        rttMs: 1,
+        window: 1,
+        interests: 1,
+        retransmissions: 0,
+        nacks: 0,
+        reads: 0,
+        waiting: 0,
+      },
     ];
     const names = { client: evil, registry: evil, repository: evil };
     askManifest(stage.pulls, { ...names, reference: evil, status: 200 });
