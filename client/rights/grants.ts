@@ -2,7 +2,7 @@
  * What was granted to whom, as far as it is remembered: no credential, repository or digest stays in memory or file,
  * only their HMACs.
  */
-import { createHmac, randomBytes } from "node:crypto";
+import { createHmac, createSecretKey, randomBytes } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
 import type { Digest } from "#oci/reference.ts";
@@ -54,7 +54,8 @@ const idBytes = 16;
 /** Read what the file holds and go on from there; what is wrong with it is a warning. */
 export function openGrants({ registryHost, file, log, maxRemembered: max = maxRemembered }: GrantsOptions): Grants {
   const journal = file === undefined ? undefined : openGrantJournal(file, log);
-  const secret = journal?.secret ?? randomBytes(32);
+  // Each blob asks for some ten of them: with a Buffer as the key an HMAC takes 12 µs, with a KeyObject 2.
+  const secret = createSecretKey(journal?.secret ?? randomBytes(32));
   const idOf = (...texts: (string | null)[]) => {
     const hmac = createHmac("sha256", secret).update(JSON.stringify([registryHost, ...texts]));
     return hmac.digest().toString("base64url", 0, idBytes);
