@@ -115,7 +115,7 @@ export class FetchWriter {
       taken += copied;
     }
     this.#appendedBytes += taken;
-    // The last chunk is read from the file: a reader that was served whole finds the blob in the store when it asks again.
+    // The last chunk waits for the file: a reader that was served whole finds the blob in the store when it asks again.
     if (this.#appendedBytes < inFlight.sizeBytes) inFlight.hold(this.#appendedBytes);
     if (taken < bytes.length) await this.#broadcastRest(bytes.subarray(taken));
   }
@@ -129,6 +129,7 @@ export class FetchWriter {
         this.#ring.written(piece.length);
         this.#changes.notify();
         this.#writtenBytes += piece.length;
+        this.#inFlight.hold(this.#writtenBytes);
         this.#inFlight.release(this.#writtenBytes);
       }
     } catch (err: unknown) {

@@ -79,7 +79,7 @@ export class PartialFile implements BlobWriter {
       this.#inDirectory(() => OpenFile.openForWriting(this.#path, isFresh)),
     );
     // A file that was cut meanwhile is continued from there; the one that resumes hashes what is there anyway.
-    const { size } = await file.stat();
+    const size = file.sizeBytes;
     const isWanted = !this.#isForgotten && !this.#shared.isClosed;
     if (isWanted && size <= this.sizeBytes) {
       this.#file = file;
@@ -127,11 +127,10 @@ export class PartialFile implements BlobWriter {
     const { digest, sizeBytes } = this;
     const { space, files, running, unsynced } = this.#shared;
     this.#checkWriting();
-    const { size } = await this.#file.stat();
+    const size = this.#file.sizeBytes;
     if (size !== sizeBytes || this.writtenBytes !== sizeBytes) {
       throw new Error(`${digest} has ${sizeBytes} bytes, not ${Math.min(size, this.writtenBytes)}`);
     }
-    this.#checkWriting();
     this.#phase = "committed";
     if (this.#isForgotten) return;
     const entry = space.blobs.add(digest, sizeBytes, Date.now());

@@ -17,7 +17,7 @@ const bytesOf = (value: number, length: number) => Buffer.alloc(length, value);
 test.each([
   ["small", small],
   ["big", big],
-])("readers that keep up with a %s blob read nothing but its last chunk from the file", async (_, blob) => {
+])("readers that keep up with a %s blob read nothing of it from the file", async (_, blob) => {
   const { store, fetches } = stageFetches();
   const source = gated(blob);
   source.allow(blob.bytes.length);
@@ -25,7 +25,7 @@ test.each([
   const all = await Promise.all(reads.map(takeAll));
   expect(all.map(({ digest }) => digest)).toEqual(Array(3).fill(blob.ref.digest));
   await filesClosed(store);
-  expect(store.reads).toEqual(Array(3).fill(blob.bytes.length % (64 * 1024)));
+  expect(store.reads).toEqual([]);
   expect(store.blobs.get(blob.ref.digest)?.equals(blob.bytes)).toBe(true);
 });
 

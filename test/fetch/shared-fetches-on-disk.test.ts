@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import pino from "pino";
 import { expect, test } from "vitest";
 import { collectBytes } from "#blob/verify.ts";
@@ -42,4 +43,18 @@ test("a fetch that a restart cut off continues from the bytes on disk, and its r
   await fetches.close();
   await store.close();
   expect((await readFile(join(folder.path, "blobs/sha256", hexOf(big.ref.digest)))).equals(big.bytes)).toBe(true);
+});
+
+test.each([
+  ["small", blobOf("shared on disk, small", 10_000)],
+  ["big", big],
+])("a reader that was served a %s blob whole finds it in the store when it asks again", async (_, blob) => {
+  await using folder = await makeTemporaryFolder();
+  const store = await BlobStore.open({ directory: folder.path, maxBytes: 100_000_000, log });
+  const fetches = new StagedFetches(store, log);
+  await takeAll(await fetches.read(blob.ref, [holds(blob)], stays));
+  await setImmediate(); // no request is read from a socket before that
+  expect(store.has(blob.ref.digest)).toBe(true);
+  await fetches.close();
+  await store.close();
 });
