@@ -42,6 +42,8 @@ export class DigestListFiles {
   #totalBytes = 0;
   #unwritten = 0;
   #lastWrite: Promise<void>;
+  /** Whether `#files` has what earlier runs have left. */
+  #isScanned = false;
   #hasFailed = false;
   #isClosed = false;
 
@@ -59,6 +61,7 @@ export class DigestListFiles {
   /** The packet of a list as it was written; undefined when there is none, or it is damaged. */
   async read(key: ListKey): Promise<Buffer | undefined> {
     const path = this.#pathOf(key);
+    if (this.#isScanned && !this.#files.has(path)) return undefined;
     try {
       const packet = await readSlot(path, key.number);
       const bytes = this.#files.get(path);
@@ -128,6 +131,7 @@ export class DigestListFiles {
     }
     found.sort((a, b) => a.writtenAtMs - b.writtenAtMs);
     for (const { path, bytes } of found) this.#used(path, bytes);
+    this.#isScanned = true;
     await this.#makeRoom();
   }
 

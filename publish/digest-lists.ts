@@ -19,6 +19,8 @@ const maxDataBytes = 8760;
 const memoryBytes = 32 * 1024 * 1024;
 /** A list reads up to 2 MB of a blob and hashes it. */
 const computedAtOnce = 2;
+/** To write the list of a smaller blob takes longer than to compute it anew. */
+const storedSegmentsAtLeast = 32;
 const maxWaiting = 64;
 
 /** Where a list came from, for the metrics. */
@@ -114,7 +116,7 @@ export class DigestLists {
       return stored;
     }
     const packet = await this.#computing.run(() => this.#compute(segments, list));
-    files?.write(list, packet);
+    if (segments.lastSegment + 1 >= storedSegmentsAtLeast) files?.write(list, packet);
     onAnswer("computed");
     return packet;
   }

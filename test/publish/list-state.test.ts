@@ -27,13 +27,13 @@ afterEach(async () => {
   await folder[Symbol.asyncDispose]();
 });
 
-/** Run a server with this state, and fetch all lists of the blob. */
-async function run(who = identity) {
+/** Run a server with this state, and fetch all lists of a blob. */
+async function run(who = identity, blob = bytes) {
   const metrics = new Registry();
-  const digest = registry.addBlob(repository, bytes);
+  const digest = registry.addBlob(repository, blob);
   const requests = registry.requests.length;
   await using serving = await serve(registry, { stateDirectory: folder.path, identity: who, metrics });
-  const lists = await fetchLists(serving.reader(), digest, bytes.length);
+  const lists = await fetchLists(serving.reader(), digest, blob.length);
   const warnings = serving.log.filter(({ level }) => level === 40).length;
   return {
     content: contentOf(lists),
@@ -57,6 +57,21 @@ test("a restart computes nothing twice: all it asks the registry is whether the 
   expect(second.reads).toBe(1);
   expect(second.content.equals(first.content)).toBe(true);
   expect(second.lists[0]!.sigInfo.time).toEqual(first.lists[0]!.sigInfo.time);
+});
+
+test.each([
+  ["a page", 32 * 8192 - 8191, 1],
+  ["less than a page", 31 * 8192, 0],
+  ["one segment", 10, 0],
+  ["nothing", 0, 0],
+])("of a blob of %s the lists are on the disk only if that saves work", async (_, sizeBytes, files) => {
+  const blob = patternBlob(sizeBytes);
+  const first = await run(identity, blob);
+  const second = await run(identity, blob);
+  expect(second.content.equals(first.content)).toBe(true);
+  expect(Object.keys(second.origins)).toEqual([files === 0 ? "computed" : "state"]);
+  const names = await readdir(folder.path, { recursive: true });
+  expect(names.filter((path) => /\.8192$/.test(path)).length).toBe(files);
 });
 
 test("lists of another key are computed again, and replaced", async () => {
