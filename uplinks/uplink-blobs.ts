@@ -8,6 +8,7 @@ import { exposeScraped, type ScrapedMetric } from "#base/scraped-metric.ts";
 import { NdnSource, type PacketEvents, type SegmentRepair } from "#blob/ndn-source.ts";
 import type { BlobSource } from "#blob/source.ts";
 import { type ConsumerOptions, SegmentConsumer } from "#ndn/consumer/consumer.ts";
+import { FetchMemory } from "#ndn/consumer/fetch-memory.ts";
 import { InterestClient } from "#ndn/consumer/interest-client.ts";
 import { FchUplink } from "#ndn/face/fch-uplink.ts";
 import { logUplink, type Uplink } from "#ndn/face/uplink.ts";
@@ -78,8 +79,9 @@ export class UplinkBlobs {
   readonly #registries = new Set<{ paths: readonly PathToRegistry[]; choice: UplinkChoice<PathToRegistry> }>();
 
   constructor(uplinks: readonly Uplink[], options: ConsumerOptions, log: Logger) {
+    const memory = new FetchMemory();
     this.#paths = uplinks.map((uplink) => {
-      const consumer = new SegmentConsumer(uplink, options);
+      const consumer = new SegmentConsumer(uplink, options, memory);
       uplink.addHandler(consumer);
       const interests = new InterestClient(uplink);
       const failed: Path["failed"] = {};

@@ -16,6 +16,7 @@ import { DataFields } from "../packet/data.ts";
 import { nackReasons, type PacketView } from "../packet/packet-view.ts";
 import { TT } from "../packet/tlv.ts";
 import { CongestionWindow } from "./congestion-window.ts";
+import { FetchMemory } from "./fetch-memory.ts";
 import { FetchFailed, type ObjectToFetch } from "./object-to-fetch.ts";
 import { RttEstimator } from "./rtt-estimator.ts";
 import { SegmentFetch } from "./segment-fetch.ts";
@@ -56,6 +57,7 @@ export class SegmentConsumer implements PacketHandler {
   readonly rtt = new RttEstimator();
   readonly window: CongestionWindow;
   readonly #outlet: Outlet;
+  readonly #memory: FetchMemory;
   readonly #options: ConsumerOptions;
   readonly #fields = new DataFields();
   readonly #fetches: SegmentFetch[] = [];
@@ -68,8 +70,10 @@ export class SegmentConsumer implements PacketHandler {
   /** When the latest Interest among those answered was sent. */
   #newestAnsweredMs = Number.NEGATIVE_INFINITY;
 
-  constructor(outlet: Outlet, options: ConsumerOptions) {
+  /** @param memory - Of what has been asked for and not taken; consumers may share it. */
+  constructor(outlet: Outlet, options: ConsumerOptions, memory = new FetchMemory()) {
     this.#outlet = outlet;
+    this.#memory = memory;
     this.#options = options;
     this.window = new CongestionWindow({ maxWindow: options.maxWindow });
     this.#share = new WindowShare(options.maxWindow);
@@ -94,10 +98,11 @@ export class SegmentConsumer implements PacketHandler {
    * @throws FetchFailed when no one answers, the answers stop, or the face goes down.
    */
   async *fetch(what: ObjectToFetch, signal: AbortSignal): AsyncGenerator<Buffer> {
-    const fetch = new SegmentFetch(what, performance.now(), this.rtt, this.#load);
-    const onAbort = () => fetch.fail(signal.reason as Error);
     signal.throwIfAborted();
     if (this.#outlet.face === undefined) throw new FetchFailed("no face is up");
+    const { rtt } = this;
+    const fetch = new SegmentFetch(what, performance.now(), { rtt, load: this.#load, memory: this.#memory });
+    const onAbort = () => fetch.fail(signal.reason as Error);
     signal.addEventListener("abort", onAbort);
     this.#add(fetch);
     try {

@@ -4,58 +4,87 @@
  * Hot path: payloads are copied once, to where they belong; what is handed on are slices of blocks of 32 segments, so
  * that hashing and the HTTP response see quarter megabytes instead of 8 KB (`npm run bench`, row "server, ndnd, client").
  */
+import type { FetchMemory } from "./fetch-memory.ts";
 import type { SegmentSizes } from "./object-to-fetch.ts";
 
 /** States of a segment. */
 const [absent, held, admitted] = [0, 1, 2];
 
-/** Segments in a block. */
-const blockSegments = 32;
+/** Segments from the block that the reader is in to the newest one, at most: 8 MiB of 8192 bytes each. */
+const maxCapacity = 1024;
+/** Capacities are multiples of this, and so of the segments in a block. */
+const capacityStep = 32;
 
-/** Segments `[base, base + capacity)` of an object; what is contiguous from `base` can be taken. */
+/** A window over the segments of an object that moves with its reader; what is contiguous can be taken. */
 export class ReorderBuffer {
+  /** Segments that the window has places for, at most 1024. */
+  readonly capacity: number;
   /** First segment that is not yet contiguous with everything before it. */
   contiguous: number;
   /** First segment that has not been taken. */
   taken: number;
+  readonly #memory: FetchMemory;
   readonly #segmentBytes: number;
-  readonly #capacity: number;
-  readonly #present: Uint8Array;
-  readonly #blocks: (Buffer | undefined)[];
-  /** Blocks whose bytes have been read: used again instead of making garbage. */
-  readonly #spare: Buffer[] = [];
-  /** The block that the reader has been given the end of; spare once it asks for more. */
-  #lent: Buffer | undefined;
   readonly #lastSegment: number;
   readonly #lastBytes: number;
+  readonly #blockSegments: number;
   /** Full size, so that any block can be used for any segments; only an object of a single block gets a smaller one. */
   readonly #blockBytes: number;
+  readonly #present: Uint8Array;
+  readonly #blocks: (Buffer | undefined)[];
+  /** The block that the reader has been given the end of; someone else's once it asks for more. */
+  #lent: Buffer | undefined;
+  /** Behind the last block that there is memory for. */
+  #reservedEnd: number;
+  #reservedBlocks = 0;
+  /** Whether the reader waits for bytes, rather than bytes for the reader. */
+  #isAwaited = true;
 
-  /** @param capacity - Segments held at most: a multiple of 32. */
-  constructor({ firstSegment, lastSegment, segmentBytes, lastSegmentBytes }: SegmentSizes, capacity: number) {
+  constructor({ firstSegment, lastSegment, segmentBytes, lastSegmentBytes }: SegmentSizes, memory: FetchMemory) {
     this.contiguous = this.taken = firstSegment;
+    this.#memory = memory;
     this.#lastSegment = lastSegment;
     this.#segmentBytes = segmentBytes;
     this.#lastBytes = lastSegmentBytes;
-    this.#blockBytes = Math.min(blockSegments, lastSegment + 1) * segmentBytes;
-    this.#capacity = capacity;
-    this.#present = new Uint8Array(capacity);
-    this.#blocks = new Array<Buffer | undefined>(capacity / blockSegments);
+    this.#blockSegments = memory.join();
+    this.#blockBytes = Math.min(this.#blockSegments, lastSegment + 1) * segmentBytes;
+    this.#reservedEnd = this.#blockStart;
+    const segments = lastSegment + 1 - (firstSegment - (firstSegment % capacityStep));
+    this.capacity = Math.min(maxCapacity, Math.ceil(segments / capacityStep) * capacityStep);
+    this.#present = new Uint8Array(this.capacity);
+    this.#blocks = new Array<Buffer | undefined>(this.capacity / this.#blockSegments);
   }
 
-  /** Behind the last segment that fits: beyond it nothing may be asked for yet. */
+  /** First segment of the block that the reader is in. */
+  get #blockStart(): number {
+    return this.taken - (this.taken % this.#blockSegments);
+  }
+
+  /** Behind the last segment that there is room for: beyond it nothing may be asked for yet. */
   get limit(): number {
-    return Math.min(this.#lastSegment + 1, this.taken - (this.taken % blockSegments) + this.#capacity);
+    return Math.min(this.#lastSegment + 1, this.#reservedEnd);
+  }
+
+  /** Whether there may be room for more. */
+  get canGrow(): boolean {
+    if (this.#reservedEnd > this.#lastSegment || this.#reservedEnd - this.#blockStart >= this.capacity) return false;
+    return this.#memory.hasRoom(this.#reservedBlocks, this.#blockBytes, this.#isAwaited);
+  }
+
+  /** Make room for one block more. */
+  grow(): void {
+    this.#reservedEnd += this.#blockSegments;
+    this.#memory.grow(this.#reservedBlocks++, this.#blockBytes);
   }
 
   /** Whether segment `n` is there, admitted or not. */
   has(n: number): boolean {
-    return n < this.contiguous || this.#present[n % this.#capacity] !== absent;
+    return n < this.contiguous || this.#present[n % this.capacity] !== absent;
   }
 
   /** Whether segment `n` is there but not admitted. */
   isHeld(n: number): boolean {
-    return n >= this.contiguous && this.#present[n % this.#capacity] === held;
+    return n >= this.contiguous && this.#present[n % this.capacity] === held;
   }
 
   /** Payload size that segment `n` must have. */
@@ -65,34 +94,35 @@ export class ReorderBuffer {
 
   /** Copy a payload into place; the caller has checked `has`, `limit` and `sizeof`, and says when it may be taken. */
   put(n: number, buf: Buffer, start: number, end: number): void {
-    const slot = Math.floor((n % this.#capacity) / blockSegments);
+    const slot = Math.floor((n % this.capacity) / this.#blockSegments);
     let block = this.#blocks[slot];
     if (block === undefined) {
-      block = this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#blockBytes);
+      block = this.#memory.take(this.#blockBytes);
       this.#blocks[slot] = block;
     }
-    buf.copy(block, (n % blockSegments) * this.#segmentBytes, start, end);
-    this.#present[n % this.#capacity] = held;
+    buf.copy(block, (n % this.#blockSegments) * this.#segmentBytes, start, end);
+    this.#present[n % this.capacity] = held;
   }
 
   /** Segment `n`, which is there, may be taken. */
   admit(n: number): void {
-    this.#present[n % this.#capacity] = admitted;
-    while (this.contiguous <= this.#lastSegment && this.#present[this.contiguous % this.#capacity] === admitted) {
-      this.#present[this.contiguous % this.#capacity] = absent;
+    this.#present[n % this.capacity] = admitted;
+    while (this.contiguous <= this.#lastSegment && this.#present[this.contiguous % this.capacity] === admitted) {
+      this.#present[this.contiguous % this.capacity] = absent;
       this.contiguous++;
     }
+    if (this.contiguous >= this.limit) this.#await(false); // all that there is room for waits for the reader
   }
 
   /** Segment `n`, which is there and not admitted, is not the right one after all. */
   reject(n: number): void {
-    this.#present[n % this.#capacity] = absent;
+    this.#present[n % this.capacity] = absent;
   }
 
   /** Whether a whole block, or the end of the object, can be taken. */
   get hasWholeBlock(): boolean {
     if (this.contiguous > this.#lastSegment) return this.taken <= this.#lastSegment;
-    return this.contiguous - (this.taken - (this.taken % blockSegments)) >= blockSegments;
+    return this.contiguous - this.#blockStart >= this.#blockSegments;
   }
 
   /**
@@ -100,20 +130,45 @@ export class ReorderBuffer {
    * What was taken before is used again from now on.
    */
   take(): Buffer | undefined {
-    if (this.#lent) this.#spare.push(this.#lent);
-    this.#lent = undefined;
+    this.#takeBack();
     const first = this.taken;
-    const end = Math.min(this.contiguous, first - (first % blockSegments) + blockSegments);
-    if (end <= first) return undefined;
-    const slot = Math.floor((first % this.#capacity) / blockSegments);
+    const end = Math.min(this.contiguous, this.#blockStart + this.#blockSegments);
+    if (end <= first) {
+      this.#await(true);
+      return undefined;
+    }
+    const slot = Math.floor((first % this.capacity) / this.#blockSegments);
     const block = this.#blocks[slot]!;
-    const from = (first % blockSegments) * this.#segmentBytes;
-    const to = ((end - 1) % blockSegments) * this.#segmentBytes + this.sizeof(end - 1);
+    const from = (first % this.#blockSegments) * this.#segmentBytes;
+    const to = ((end - 1) % this.#blockSegments) * this.#segmentBytes + this.sizeof(end - 1);
     this.taken = end;
-    if (end % blockSegments === 0) {
+    if (end % this.#blockSegments === 0 || end > this.#lastSegment) {
       this.#lent = block;
       this.#blocks[slot] = undefined;
     }
     return block.subarray(from, to);
+  }
+
+  #takeBack(): void {
+    if (this.#lent === undefined) return;
+    this.#memory.give(this.#lent);
+    this.#lent = undefined;
+    this.#memory.shrink(this.#reservedBlocks--, this.#blockBytes);
+  }
+
+  #await(isAwaited: boolean): void {
+    if (isAwaited === this.#isAwaited) return;
+    this.#isAwaited = isAwaited;
+    this.#memory.awaits(isAwaited);
+  }
+
+  /** The fetch is over: nothing is put or taken any more. A block that the reader may still look at is not used again. */
+  close(): void {
+    if (this.taken % this.#blockSegments > 0) {
+      this.#blocks[Math.floor((this.taken % this.capacity) / this.#blockSegments)] = undefined;
+    }
+    for (const block of this.#blocks) if (block) this.#memory.give(block);
+    while (this.#reservedBlocks > 0) this.#memory.shrink(this.#reservedBlocks--, this.#blockBytes);
+    this.#memory.leave(this.#isAwaited);
   }
 }

@@ -9,17 +9,23 @@ import { encodeInterest, SegmentInterestTemplate } from "../packet/interest.ts";
 import { nameKey } from "../packet/name.ts";
 import type { PacketView } from "../packet/packet-view.ts";
 import { AskedSegments } from "./asked-segments.ts";
+import type { FetchMemory } from "./fetch-memory.ts";
 import { FetchFailed, type ObjectToFetch } from "./object-to-fetch.ts";
 import { ReorderBuffer } from "./reorder-buffer.ts";
 import type { RttEstimator } from "./rtt-estimator.ts";
 import { CheckedSegments, type Verdict } from "./segment-check.ts";
 import type { UplinkLoad } from "./sent-interests.ts";
 
-/** Segments between the reader and the newest Interest: the bound on memory for a slow reader (8 MiB of 8192). */
-export const fetchCapacity = 1024;
-
 /** So many answers to probes count as progress, unless the object's own name is answered in between. */
 const maxProbesInARow = 3;
+
+/** What the fetches over one uplink share. */
+export interface FetchContext {
+  /** What is known of the uplink: a fetch begins with it. */
+  readonly rtt: RttEstimator;
+  readonly load: UplinkLoad;
+  readonly memory: FetchMemory;
+}
 
 /** State of one fetch; driven by its `SegmentConsumer`. */
 export class SegmentFetch {
@@ -48,25 +54,28 @@ export class SegmentFetch {
   readonly #isHere = (n: number) => this.buffer.has(n);
   readonly #onExpired = (n: number) => this.#isRepaired(n);
 
-  /** @param rtt - What is known of the uplink. */
-  constructor(what: ObjectToFetch, nowMs: number, rtt: RttEstimator, load: UplinkLoad) {
+  constructor(what: ObjectToFetch, nowMs: number, { rtt, load, memory }: FetchContext) {
     this.what = what;
     this.nameKeys = what.alternative ? [nameKey(what.object), nameKey(what.alternative)] : [nameKey(what.object)];
     this.#next = what.firstSegment;
     this.progressAtMs = nowMs;
     this.#template = new SegmentInterestTemplate(what.object, what.hint);
     this.alternative = what.alternative && new SegmentInterestTemplate(what.alternative);
-    this.buffer = new ReorderBuffer(what, fetchCapacity);
-    this.asked = new AskedSegments(fetchCapacity, rtt, load);
+    this.buffer = new ReorderBuffer(what, memory);
+    this.asked = new AskedSegments(this.buffer.capacity, rtt, load);
     if (!what.check) return;
-    this.#checked = new CheckedSegments(what.check, what.object, fetchCapacity);
+    this.#checked = new CheckedSegments(what.check, what.object, this.buffer.capacity);
     what.check.listener = (failure) => (failure ? this.fail(failure) : this.#checkEarly());
   }
 
   /** Whether there is something to ask for now, and room to put it. */
   canAsk(nowMs: number): boolean {
     if (this.failure) return false;
-    return this.asked.hasLost(nowMs) || (!this.asked.isSilent && this.#next < this.buffer.limit);
+    return this.asked.hasLost(nowMs) || (!this.asked.isSilent && this.#hasNew);
+  }
+
+  get #hasNew(): boolean {
+    return this.#next < this.buffer.limit || this.buffer.canGrow;
   }
 
   /** The segment to ask for next, which then counts as asked for; -1 when `canAsk` is false. */
@@ -76,7 +85,8 @@ export class SegmentFetch {
     const isWaiting = asked.isWaiting;
     let n = asked.nextLost(nowMs, this.#isHere);
     if (n < 0) {
-      if (asked.isSilent || this.#next >= this.buffer.limit) return -1;
+      if (asked.isSilent || !this.#hasNew) return -1;
+      if (this.#next >= this.buffer.limit) this.buffer.grow();
       if (!isWaiting) this.progressAtMs = nowMs; // the reader was the slow one: silence counts from now
       n = this.#next++;
     }
@@ -165,7 +175,7 @@ export class SegmentFetch {
 
   async #repair(n: number): Promise<void> {
     const payload = await this.#checked!.check.repair(n).catch(() => undefined);
-    if (this.buffer.has(n)) return;
+    if (this.failure || this.buffer.has(n)) return;
     const isRight = payload?.length === this.buffer.sizeof(n);
     if (isRight && this.#checked!.judgePayload(n, payload, 0, payload.length) === "right") {
       this.buffer.put(n, payload, 0, payload.length);
@@ -199,7 +209,10 @@ export class SegmentFetch {
 
   /** No one reads it any more. */
   close(): void {
+    this.fail(new FetchFailed("the fetch is over"));
+    if (this.what.check) this.what.check.listener = undefined;
     this.asked.close();
+    this.buffer.close();
   }
 
   fail(reason: Error): void {

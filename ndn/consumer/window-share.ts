@@ -53,11 +53,12 @@ export class WindowShare<Fetch extends Asker> {
    */
   fill(windowSize: number, load: UplinkLoad, nowMs: number, ask: (fetch: Fetch, n: number) => void): void {
     const hungry = this.#hungry;
+    const share = this.#share(windowSize);
     let satisfied = 0;
     while (satisfied < hungry.length && load.onPath + load.waiting < this.#maxWindow) {
       this.#turn = (this.#turn + 1) % hungry.length;
       const fetch = hungry[this.#turn]!;
-      if (fetch.asked.outstanding >= (load.onPath < windowSize ? this.#share(windowSize) : 1)) {
+      if (fetch.asked.outstanding >= (load.onPath < windowSize ? share : 1)) {
         satisfied++;
         continue;
       }

@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import type { SegmentConsumer } from "#ndn/consumer/consumer.ts";
+import { FetchMemory } from "#ndn/consumer/fetch-memory.ts";
 import { FetchFailed } from "#ndn/consumer/object-to-fetch.ts";
 import { RttEstimator } from "#ndn/consumer/rtt-estimator.ts";
 import { SegmentFetch } from "#ndn/consumer/segment-fetch.ts";
@@ -158,7 +159,9 @@ describe("a fetch fails", () => {
     const objects = new ObjectsInMemory();
     const what = objects.add("blob", bytes);
     const alternative = objects.add("plain", bytes).object;
-    const fetch = new SegmentFetch({ ...what, alternative }, 0, new RttEstimator(), { onPath: 0, waiting: 0 });
+    const load = { onPath: 0, waiting: 0 };
+    const context = { rtt: new RttEstimator(), load, memory: new FetchMemory() };
+    const fetch = new SegmentFetch({ ...what, alternative }, 0, context);
     const [view, fields] = [new PacketView(), new DataFields()];
     /** Ask for a segment, probe, and have the answer come under this name. @returns when there was progress last. */
     const probe = (object: Buffer, nowMs: number): number => {
