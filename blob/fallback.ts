@@ -2,6 +2,7 @@
  * Reading a blob from several sources: when one breaks off, the next resumes at the same byte.
  */
 import { createHash } from "node:crypto";
+import { following } from "#base/abort.ts";
 import { type Digest, digestOfHash } from "#oci/reference.ts";
 import {
   BlobCorrupt,
@@ -121,17 +122,16 @@ class FallbackReader {
     for (;;) {
       const source = this.#waiting.shift();
       if (!source) throw this.#exhausted();
-      const refused = new AbortController();
+      const refused = following(this.#signal);
       let by = source.name;
       try {
-        const signal = AbortSignal.any([this.#signal, refused.signal]);
-        const read = await source.open(this.#blob, this.#from(), signal);
+        const read = await source.open(this.#blob, this.#from(), refused.signal);
         by = read.source ?? by;
         const opened = { source: by, read };
         this.#agreeOnSize(opened);
         return opened;
       } catch (err: unknown) {
-        refused.abort();
+        refused.abort(err);
         this.#overcome(by, err);
       }
     }

@@ -3,6 +3,7 @@
  * wins. Only the beginning of a read is raced; one that stalls later breaks off by its own timeout, and the next source
  * continues from its byte.
  */
+import { following } from "#base/abort.ts";
 import { type Contender, Race, type RaceOptions } from "./race.ts";
 import {
   type BlobRead,
@@ -124,12 +125,13 @@ class Attempt implements Contender {
   readonly begun: Promise<Begun>;
   sizeBytes: number | undefined;
   failure: unknown;
-  readonly #own = new AbortController();
+  readonly #own: AbortController;
   readonly #signal: AbortSignal;
 
   constructor(source: BlobSource, blob: BlobRef, from: ResumePoint, signal: AbortSignal) {
     this.name = source.name;
-    this.#signal = AbortSignal.any([signal, this.#own.signal]);
+    this.#own = following(signal);
+    this.#signal = this.#own.signal;
     this.begun = this.#begin(source, blob, from);
     this.begun.catch((err: unknown) => {
       this.failure = err;

@@ -130,14 +130,14 @@ export interface Prefetch {
 /** Fetches the blobs that are wished for in their order, `concurrency` at a time. */
 export function createPrefetch({ fetch, concurrency = 2, maxQueued = 256, onError }: PrefetchOptions): Prefetch {
   const queued = new Map<string, PrefetchWish>();
-  const running = new Map<string, Promise<void>>();
-  const closing = new AbortController();
+  const running = new Map<string, { readonly stop: AbortController; readonly ended: Promise<void> }>();
+  let isClosed = false;
 
-  const fetchOne = async (key: string, wish: PrefetchWish) => {
+  const fetchOne = async (key: string, wish: PrefetchWish, { signal }: AbortController) => {
     try {
-      await fetch(wish, closing.signal);
+      await fetch(wish, signal);
     } catch (err: unknown) {
-      if (!closing.signal.aborted) onError?.(err, wish);
+      if (!isClosed) onError?.(err, wish);
     } finally {
       running.delete(key);
       startNext();
@@ -148,26 +148,25 @@ export function createPrefetch({ fetch, concurrency = 2, maxQueued = 256, onErro
       if (running.size >= concurrency) return;
       queued.delete(key);
       // Registered before it begins: a fetch that is done at once must find itself.
-      running.set(
-        key,
-        Promise.resolve().then(() => fetchOne(key, wish)),
-      );
+      const stop = new AbortController();
+      running.set(key, { stop, ended: Promise.resolve().then(() => fetchOne(key, wish, stop)) });
     }
   };
 
   return {
     add(wish) {
       const key = `${wish.repository}@${wish.digest}`;
-      if (closing.signal.aborted || queued.has(key) || running.has(key)) return false;
+      if (isClosed || queued.has(key) || running.has(key)) return false;
       if (running.size >= concurrency && queued.size >= maxQueued) return false;
       queued.set(key, wish);
       startNext();
       return true;
     },
     async close() {
+      isClosed = true;
       queued.clear();
-      closing.abort();
-      await Promise.all(running.values());
+      for (const { stop } of running.values()) stop.abort();
+      await Promise.all(Array.from(running.values(), ({ ended }) => ended));
     },
   };
 }

@@ -2,6 +2,7 @@
  * The port at which pullers read blobs: "this blob, or this range of it, with this puller's rights", whether or not
  * there is a store, and whether or not others read the same.
  */
+import { following } from "#base/abort.ts";
 import { openWithFallback, type ReadEvents } from "#blob/fallback.ts";
 import { BlobCorrupt, type BlobRef, type BlobSource, BlobUnavailable } from "#blob/source.ts";
 import { NotShareable, UpstreamAnswer } from "#blob/upstream-source.ts";
@@ -92,9 +93,9 @@ async function sizeBy(
   open: (until: AbortSignal) => Promise<{ readonly sizeBytes: number }>,
   signal: AbortSignal,
 ): Promise<number> {
-  const known = new AbortController();
+  const known = following(signal);
   try {
-    return (await open(AbortSignal.any([signal, known.signal]))).sizeBytes;
+    return (await open(known.signal)).sizeBytes;
   } finally {
     known.abort();
   }

@@ -1,6 +1,7 @@
 /**
  * One fetch of one blob for all who want it: from the sources of one reader into a file that all readers follow.
  */
+import { following } from "#base/abort.ts";
 import { raceAbort } from "#base/waiting.ts";
 import { BlobCorrupt, BlobUnavailable, type SourceName } from "#blob/source.ts";
 import { collectBytes, openVerified } from "#blob/verify.ts";
@@ -174,8 +175,8 @@ export class SharedFetch {
     const { blob, sources, events } = leader.request;
     const isWaitedFor = () => this.readers.areNear(this.inFlight?.releasedBytes ?? 0);
     const noted = { ...events, arrived: this.arrivals.note, isWaitedFor };
-    const failed = new AbortController();
-    const signal = AbortSignal.any([this.#cancelled.signal, failed.signal]);
+    const failed = following(this.#cancelled.signal);
+    const { signal } = failed;
     try {
       const read = partial
         ? await openVerified([partial, ...sources], blob, signal, withoutRestMissing(noted))

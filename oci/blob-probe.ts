@@ -6,6 +6,7 @@
  * Then a GET of the first byte decides.
  */
 import type { IncomingHttpHeaders } from "node:http";
+import { withTimeout } from "#base/abort.ts";
 import { isEncoded, parseContentRange } from "./body-headers.ts";
 import { type Digest, emptyDigest } from "./reference.ts";
 import type { BlobResponse, RegistryClient, RequestOptions } from "./registry-client.ts";
@@ -66,9 +67,9 @@ export class BlobProbe {
   /** Undefined where a GET has to decide. */
   async #head(repository: string, digest: Digest, options: ProbeOptions): Promise<BlobStanding | undefined> {
     const { auth, signal, insists = true } = options;
-    const bounded = AbortSignal.any([signal, AbortSignal.timeout(this.#headTimeoutMs)]);
     try {
-      const { status, headers } = await this.#registry.headBlob(repository, digest, { auth, signal: bounded });
+      const ask = (bounded: AbortSignal) => this.#registry.headBlob(repository, digest, { auth, signal: bounded });
+      const { status, headers } = await withTimeout(this.#headTimeoutMs, signal, ask);
       const isFinal = status === 429 || (status >= 500 && !insists); // over quota: to ask more often does not help
       if (isFinal) return { status, sizeBytes: undefined };
       if (status < 200 || status > 299) return undefined;

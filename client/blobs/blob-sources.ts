@@ -3,6 +3,7 @@
  */
 import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
+import { following } from "#base/abort.ts";
 import { type Bandwidth, limited } from "#blob/bandwidth.ts";
 import { type HedgeOptions, hedgeFor } from "#blob/hedge.ts";
 import type { SegmentRepair } from "#blob/ndn-source.ts";
@@ -186,11 +187,11 @@ async function repairedSegment(
  */
 function authorizedSource(inner: BlobSource, rights: Pick<Rights, "ask">, puller: Puller, wanted: BlobRef): BlobSource {
   return withOpen(inner, async (blob, from, signal) => {
-    const refused = new AbortController();
+    const refused = following(signal);
     try {
       const [sizeBytes, read] = await Promise.all([
         grantedSize(rights, puller, wanted),
-        inner.open(blob, from, AbortSignal.any([signal, refused.signal])),
+        inner.open(blob, from, refused.signal),
       ]);
       if (sizeBytes === undefined || read.sizeBytes === sizeBytes) return read;
       throw new BlobUnavailable(`${inner.name} has ${read.sizeBytes} bytes, upstream ${sizeBytes}`);

@@ -1,6 +1,7 @@
 /**
  * A blob for one puller: from the cache, or as it is fetched; others who want it meanwhile follow the same fetch.
  */
+import { following } from "#base/abort.ts";
 import type { ReadEvents } from "#blob/fallback.ts";
 import { type BlobSource, BlobUnavailable, fromStart } from "#blob/source.ts";
 import type { VerifiedRead } from "#blob/verify.ts";
@@ -82,8 +83,9 @@ export async function serveBlob(
   const isGivenInParts = (all?.length ?? 0) < 2 || isVerified(services, asked, digest);
   if (!isGivenInParts && !isLastResort) return false;
   const ranges = isGivenInParts ? all : undefined;
-  const [enough, enoughOfFirst] = [new AbortController(), new AbortController()];
-  const signal = AbortSignal.any([asked.signal, enough.signal]);
+  const enough = following(asked.signal);
+  const { signal } = enough;
+  const enoughOfFirst = following(signal);
   const open = (range: RangeRequest | undefined, until = signal) => {
     const blob = { repository, digest };
     const sources = services.sources.for(puller, blob);
@@ -92,7 +94,7 @@ export async function serveBlob(
     return services.fetcher.fetch({ blob, sources, range, isLastResort, events, mayUseCached: mayUse }, until);
   };
   try {
-    const read = await open(ranges?.[0], AbortSignal.any([signal, enoughOfFirst.signal]));
+    const read = await open(ranges?.[0], enoughOfFirst.signal);
     if (!read || !(await mayHave(services, asked, digest, read))) return false;
     const { sizeBytes, source } = read;
     record.result = read.isFollower ? "follower" : "miss";
@@ -114,9 +116,12 @@ export async function serveBlob(
     }
     return true;
   } finally {
-    enough.abort();
+    enough.abort(answered);
   }
 }
+
+/** Made once: an abort without a reason makes a new one, with a stack. */
+const answered = new Error("the request is answered");
 
 /** Whether each piece is checked by itself: else of several ranges a later one may be gone when its turn comes. */
 function isVerified(
@@ -136,7 +141,7 @@ async function sendRead(
   signal: AbortSignal,
 ): Promise<void> {
   // A puller that holds up others for too long is broken off.
-  const ends = read.brokenOff ? AbortSignal.any([signal, read.brokenOff]) : signal;
+  const ends = read.brokenOff ? following(signal, read.brokenOff).signal : signal;
   for await (const { source, bytes } of read.chunks) {
     await writeChunk(response, bytes, ends);
     record.wrote(source, bytes.length);
@@ -174,15 +179,14 @@ function eventsOf(services: ServeServices, { record }: BlobRequest, digest: Dige
  * @throws BlobUnavailable, BlobCorrupt
  */
 export async function headFromNdn(ndn: BlobSource, blob: Omit<BlobRequest, "record">, digest: Digest): Promise<void> {
-  const enough = new AbortController();
+  const enough = following(blob.signal);
   try {
-    const signal = AbortSignal.any([blob.signal, enough.signal]);
-    const { sizeBytes } = await ndn.open({ repository: blob.repository, digest }, fromStart, signal);
+    const { sizeBytes } = await ndn.open({ repository: blob.repository, digest }, fromStart, enough.signal);
     const described = { digest, sizeBytes, source: ndn.name };
     const verdict = judgeConditions(blob.request.headers, etagOf(digest));
     if (verdict) sendVerdict(blob.response, verdict, described);
     else blob.response.writeHead(200, blobHeaders(described)).end();
   } finally {
-    enough.abort();
+    enough.abort(answered);
   }
 }

@@ -4,6 +4,7 @@
  */
 import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
+import { withTimeout } from "#base/abort.ts";
 import type { BlobRef } from "#blob/source.ts";
 import type { PullerAuth } from "#oci/auth.ts";
 import { BlobProbe, type ProbedRegistry } from "#oci/blob-probe.ts";
@@ -168,8 +169,9 @@ class UpstreamRights implements Rights {
   #begin(puller: Puller, blob: BlobRef, key: GrantKey): Question {
     const isRemembered = this.#offlineRight(key, blob.repository, blob.digest) !== undefined;
     const over = new AbortController();
-    const signal = AbortSignal.any([over.signal, AbortSignal.timeout(timeoutMs)]);
-    const asked = this.#wait.watch(rightBy(this.#probe, puller.auth, blob, { signal, insists: !isRemembered }));
+    const insists = !isRemembered;
+    const ask = (signal: AbortSignal) => rightBy(this.#probe, puller.auth, blob, { signal, insists });
+    const asked = this.#wait.watch(withTimeout(timeoutMs, over.signal, ask));
     const isCurrent = () => this.#running.get(key.text) === question;
     const answer = this.#learn(asked, blob, key, isCurrent).finally(() => {
       if (isCurrent()) this.#running.delete(key.text);
