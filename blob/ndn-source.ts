@@ -6,6 +6,7 @@ import type { SegmentConsumer } from "#ndn/consumer/consumer.ts";
 import type { InterestClient, RetryLimits } from "#ndn/consumer/interest-client.ts";
 import { FetchFailed, type ServerLiveness } from "#ndn/consumer/object-to-fetch.ts";
 import type { Repair } from "#ndn/consumer/segment-check.ts";
+import { isInQueue } from "#ndn/consumer/stall.ts";
 import { contentTypes, decodeMetadata, type Metadata } from "#ndn/packet/data.ts";
 import type { Name } from "#ndn/packet/name.ts";
 import { Untrusted } from "#ndn/trust/errors.ts";
@@ -67,8 +68,10 @@ export class NdnSource implements BlobSource {
   readonly #prefix: Name;
   readonly #interests: InterestClient;
   readonly #consumer: SegmentConsumer;
-  /** Of whoever answers under the prefix over this uplink. */
+  /** Of whoever answers for segments under the prefix over this uplink, */
   readonly #server: ServerLiveness = { answeredAtMs: Number.NEGATIVE_INFINITY };
+  /** and for digest lists, which are made from the segments: not every server has them. */
+  readonly #lists: ServerLiveness = { answeredAtMs: Number.NEGATIVE_INFINITY };
   readonly #trust: (Trust & { packets: TrustedPackets }) | undefined;
 
   constructor(prefix: Name, interests: InterestClient, consumer: SegmentConsumer, trust?: Trust) {
@@ -117,12 +120,13 @@ export class NdnSource implements BlobSource {
       const { contentType, content } = await this.#trust!.packets.ask(
         digestListName(object, i),
         options,
-        this.#limits(listTimeoutMs),
+        { ...this.#limits(listTimeoutMs), isPatient: this.#isListInQueue },
         signal,
         ({ contentType }) => contentType === contentTypes.Manifest,
       );
-      if (contentType === contentTypes.Manifest) return content;
-      throw new BlobUnavailable("no digest list");
+      if (contentType !== contentTypes.Manifest) throw new BlobUnavailable("no digest list");
+      this.#lists.answeredAtMs = performance.now();
+      return content;
     };
   }
 
@@ -146,6 +150,9 @@ export class NdnSource implements BlobSource {
       onRepaired: (n, how) => events.repaired?.(blob, n, how),
     });
   }
+
+  readonly #isListInQueue = (waitedMs: number): boolean =>
+    isInQueue(this.#lists, waitedMs, listTimeoutMs, performance.now());
 
   #limits(timeoutMs: number): RetryLimits {
     return { rtoMs: Math.min(this.#consumer.rtt.rtoMs, timeoutMs / 2), timeoutMs };

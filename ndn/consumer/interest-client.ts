@@ -29,6 +29,8 @@ export interface InterestOptions {
 export interface RetryLimits {
   readonly rtoMs: number;
   readonly timeoutMs: number;
+  /** Asked after so many milliseconds, at each `timeoutMs`: whether to wait for as long again. @defaultValue never */
+  readonly isPatient?: (waitedMs: number) => boolean;
 }
 
 /** What has been sent, and what answers it. */
@@ -76,7 +78,7 @@ export class InterestClient implements PacketHandler {
    */
   async express(
     name: Name,
-    { rtoMs, timeoutMs }: RetryLimits,
+    { rtoMs, timeoutMs, isPatient = () => false }: RetryLimits,
     signal: AbortSignal,
     options: InterestOptions = {},
   ): Promise<Buffer> {
@@ -87,7 +89,11 @@ export class InterestClient implements PacketHandler {
     const pending = { ...match, resolve, reject };
     const send = () => this.#uplink.face?.send(encodeInterest(pending.interestName, fields)); // with a fresh Nonce
     const onAbort = () => reject(signal.reason);
-    const deadline = setTimeout(() => reject(new Error(`timeout: no answer within ${timeoutMs} ms`)), timeoutMs);
+    let waitedMs = 0;
+    const deadline = setInterval(() => {
+      waitedMs += timeoutMs;
+      if (!isPatient(waitedMs)) reject(new Error(`timeout: no answer within ${waitedMs} ms`));
+    }, timeoutMs);
     const retransmission = setInterval(send, rtoMs);
     signal.addEventListener("abort", onAbort, { once: true });
     this.#pending.add(pending);
@@ -98,7 +104,7 @@ export class InterestClient implements PacketHandler {
       this.#pending.delete(pending);
       signal.removeEventListener("abort", onAbort);
       clearInterval(retransmission);
-      clearTimeout(deadline);
+      clearInterval(deadline);
     }
   }
 

@@ -1,6 +1,7 @@
 /**
- * When a fetch without answers is given up.
+ * When something that no one answers is given up.
  */
+import type { ServerLiveness } from "./object-to-fetch.ts";
 import type { SegmentFetch } from "./segment-fetch.ts";
 
 const minStallMs = 2_000;
@@ -20,7 +21,15 @@ export function isStalled(fetch: SegmentFetch, nowMs: number, stallTimeoutMs: nu
   const silentMs = nowMs - fetch.progressAtMs;
   if (stallTimeoutMs !== undefined) return silentMs > stallTimeoutMs;
   const stallMs = Math.max(minStallMs, 4 * Math.min(1_000, fetch.asked.rtt.rtoMs));
-  if (silentMs <= stallMs) return false;
-  const serverIsSilentMs = nowMs - (fetch.what.server?.answeredAtMs ?? Number.NEGATIVE_INFINITY);
-  return serverIsSilentMs > stallMs || silentMs > patienceMs;
+  return silentMs > stallMs && !isInQueue(fetch.what.server, silentMs, stallMs, nowMs);
+}
+
+/** Whether what has waited so long may be in the queue of a server that has answered for others less than `stallMs` ago. */
+export function isInQueue(
+  server: ServerLiveness | undefined,
+  waitedMs: number,
+  stallMs: number,
+  nowMs: number,
+): boolean {
+  return server !== undefined && nowMs - server.answeredAtMs <= stallMs && waitedMs <= patienceMs;
 }

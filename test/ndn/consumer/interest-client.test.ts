@@ -192,3 +192,15 @@ test("a Nack ends an Interest by full name only when it names all of that", asyn
   expect(interests.accept(viewOf(nack(encodeInterest(fullName(name, sha256)), 150)))).toBe(true);
   await expect(asking).rejects.toThrow("no route");
 });
+
+test("at each timeout the caller may have patience, and is told how long it has waited", async () => {
+  const waited: number[] = [];
+  const isPatient = (ms: number) => waited.push(ms) < 3;
+  const asking = interests.express(name, { rtoMs: 1_000, timeoutMs: 20, isPatient }, never);
+  await expect(asking).rejects.toThrow("no answer within 60 ms");
+  expect(waited).toEqual([20, 40, 60]);
+  const answered = interests.express(name, { rtoMs: 15, timeoutMs: 20, isPatient: () => true }, never);
+  await until("some timeouts", () => asked.length > 4);
+  answers = () => [data("/A")];
+  expect(await answered).toEqual(data("/A"));
+});
