@@ -16,7 +16,7 @@ const maxUnanswered = 32;
 /** Reads that may wait for a connection; beyond that Interests have to come again. */
 const maxWaiting = 256;
 /** A read of which no more is wanted for this long ends. */
-const idleMs = 20_000;
+const idleMs = 5_000;
 /** A wanted page that is farther ahead than this is not waited for: 8 MiB, the largest window of a reader. */
 const maxNearPages = 64;
 
