@@ -230,15 +230,18 @@ export function bodyOf(stream: Readable): Body {
 }
 
 /** Hand over bytes that are somewhere else; false when no more are wanted. At once, unless the sink wants to be waited for. */
-export function copyInto(sink: BodySink, chunk: Uint8Array, from = 0): boolean | Promise<boolean> {
-  for (let at = from; at < chunk.length; ) {
+export function copyInto(sink: BodySink, chunk: Uint8Array): boolean | Promise<boolean> {
+  for (let at = 0; at < chunk.length; ) {
     const space = sink.space();
     const piece = chunk.subarray(at, at + space.length);
     space.set(piece);
     at += piece.length;
     const wanted = sink.filled(piece.length);
     if (wanted === false) return false;
-    if (wanted !== true) return wanted.then((more) => more && copyInto(sink, chunk, at));
+    if (wanted !== true) {
+      const rest = new Uint8Array(chunk.subarray(at)); // the chunk is used again before the answer comes
+      return wanted.then((more) => more && copyInto(sink, rest));
+    }
   }
   return true;
 }

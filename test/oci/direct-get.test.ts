@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { setImmediate } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { BodySink } from "#oci/direct-get.ts";
 import { directGet } from "#oci/direct-get.ts";
@@ -26,6 +27,30 @@ const ask = (signal = new AbortController().signal) => directGet(url, { range: "
 const blob = randomBytesOf("direct", 1_000_000);
 const head = (length: number) =>
   `HTTP/1.1 206 Partial Content\r\nContent-Length: ${length}\r\nX-A: 1\r\nx-a: 2\r\n\r\n`;
+
+/** Pauses after every piece. */
+class Taken implements BodySink {
+  readonly #space: Buffer;
+  readonly #pieces: Buffer[] = [];
+
+  constructor(spaceBytes: number) {
+    this.#space = Buffer.alloc(spaceBytes);
+  }
+
+  space() {
+    return this.#space;
+  }
+
+  async filled(bytes: number) {
+    this.#pieces.push(Buffer.from(this.#space.subarray(0, bytes)));
+    await setImmediate();
+    return true;
+  }
+
+  get bytes() {
+    return Buffer.concat(this.#pieces);
+  }
+}
 
 test("the body arrives as it was sent, however it is cut and whatever space there is", async () => {
   let asked = "";
@@ -59,16 +84,27 @@ test("a sink that pauses gets nothing until it continues, and then all of it", a
       pieces.push(Buffer.from(space.subarray(0, bytes)));
       if (pieces.length % 3 > 0) return true;
       isPaused = true;
-      return new Promise((resolve) =>
-        setImmediate(() => {
-          isPaused = false;
-          resolve(true);
-        }),
-      );
+      return setImmediate().then(() => {
+        isPaused = false;
+        return true;
+      });
     },
   };
   await (await ask())!.body.pourInto(sink);
   expect(Buffer.concat(pieces).equals(blob)).toBe(true);
+});
+
+test("bodies that come at the same time to sinks that pause do not mix", async () => {
+  const blobs = ["one", "two", "three"].map((seed) => randomBytesOf(seed, 300_000));
+  let asked = 0;
+  answer = (socket) => {
+    const bytes = blobs[asked++]!;
+    socket.end(Buffer.concat([Buffer.from(head(bytes.length)), bytes]));
+  };
+  const sinks = blobs.map(() => new Taken(7_000));
+  await Promise.all(sinks.map(async (sink) => (await ask())!.body.pourInto(sink)));
+  const arrived = sinks.map(({ bytes }) => bytes);
+  for (const bytes of blobs) expect(arrived.some((one) => one.equals(bytes))).toBe(true);
 });
 
 test("a sink that has enough ends the connection", async () => {
