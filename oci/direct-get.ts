@@ -1,15 +1,13 @@
 /**
- * One GET over a connection of its own, whose body goes from the kernel straight into the reader's memory.
+ * One GET after another over a connection, whose bodies go from the kernel straight into the reader's memory.
  *
  * Hot path: an HTTP library hands out a new 64 KiB buffer for every read, after it has copied it through its parser.
  * For a server that reads a registry on the same host that was a third of its CPU time (`npm run bench`, row "server,
- * direct face, client"). Only the plain case is done here, everything else is the library's: no TLS, no login, no
- * redirect, no chunked body.
+ * direct face, client").
  *
  * `Body` is the body of any answer, read into memory that the reader provides: what is on its way to a page of a cache
  * is not first put into a buffer of its own.
  */
-import type { IncomingHttpHeaders } from "node:http";
 import { connect, type Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { RegistryUnreachable } from "./errors.ts";
@@ -33,135 +31,139 @@ export interface Body {
   cancel(): void;
 }
 
-/** An answer whose body is still to be read. */
-export interface DirectAnswer {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  /** Of a 200 or 206; its length is that of Content-Length. Of a refusal nothing but `cancel` is of use. */
-  readonly body: Body;
-}
-
 const scratchBytes = 64 * 1024;
 const maxHeadBytes = 32 * 1024;
 /** Of all connections: what is read into it is copied out within the same call. */
 const scratch = Buffer.allocUnsafeSlow(scratchBytes);
+const nothing = Buffer.alloc(0);
+/** Connections that wait for a request, and how long they do: servers close such ones themselves, Node's after 5 s. */
+const idleAtMost = 16;
+const idleMs = 4_000;
 const tooLong = "the registry sent more than Content-Length";
 
-/**
- * Ask; the body has to be read or cancelled.
- *
- * @param url - `http:`; headers must be fit for the wire.
- * @param signal - Ends the request, and the body as well.
- * @returns undefined when the answer is none of the plain ones, and the library has to ask.
- */
-export async function directGet(
-  url: URL,
-  headers: Readonly<Record<string, string>>,
-  timeoutMs: number,
-  signal: AbortSignal,
-): Promise<DirectAnswer | undefined> {
-  const connection = new Connection(url, requestHead(url, headers), signal);
-  const timer = setTimeout(connection.cancel, timeoutMs);
-  try {
-    const head = parseHead(await connection.head);
-    if (head) {
-      connection.leftBytes = head.length;
-      return { ...head, body: connection };
-    }
-  } catch {
-    // the library asks again, and says what is wrong
-  } finally {
-    clearTimeout(timer);
-  }
-  connection.cancel();
-  signal.throwIfAborted();
-  return undefined;
-}
+/** The connection ended before anything came in answer to a request. */
+export class LostConnection extends Error {}
 
-/** A connection for one request, and the body of its answer. */
-class Connection implements Body {
-  /** What comes before the body. */
-  readonly head: Promise<string>;
-  /** Bytes of the body that are still to come; set before it is read. */
-  leftBytes = 0;
+/** A connection to a registry. */
+export class DirectConnection implements Body {
   readonly #socket: Socket;
-  readonly #signal: AbortSignal;
+  readonly #idle: Set<DirectConnection>;
+  #signal: AbortSignal | undefined;
   /** Bytes that have come and have not been taken: the head, and what came with it. */
-  #early = Buffer.alloc(0);
-  readonly #headDone = Promise.withResolvers<string>();
-  readonly #bodyDone = Promise.withResolvers<void>();
+  #early: Buffer = nothing;
+  #headDone = Promise.withResolvers<string>();
+  #bodyDone = Promise.withResolvers<void>();
+  /** Bytes of the body that are still to come. */
+  #leftBytes = 0;
+  #staysOpen = false;
   #sink: BodySink | undefined;
   #space: Uint8Array = scratch;
   #isPaused = false;
 
-  constructor(url: URL, request: string, signal: AbortSignal) {
-    this.#signal = signal;
-    this.head = this.#headDone.promise;
-    this.head.catch(() => {}); // it is thrown where it is waited for
-    this.#bodyDone.promise.catch(() => {});
+  /** @param idle - Where it is while it waits for a request, with others of the same registry. */
+  constructor(url: URL, idle: Set<DirectConnection>) {
+    this.#idle = idle;
     this.#socket = connect({
       host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
       port: Number(url.port || 80),
       onread: { buffer: this.#nextSpace, callback: this.#onRead },
     });
     this.#socket.setNoDelay(true);
-    this.#socket.on("error", this.#fail);
-    this.#socket.on("end", () => this.#fail(new Error("the registry ended the connection early")));
-    this.#socket.on("close", this.#onClose);
+    this.#socket.on("error", this.#onEnd);
+    this.#socket.on("end", () => this.#onEnd(new Error("the registry ended the connection early")));
+    this.#socket.on("close", () => this.#onEnd(new Error("connection closed")));
+    this.#socket.on("timeout", this.cancel);
+  }
+
+  /**
+   * Send a request, when no other is under way; the signal ends its body as well.
+   *
+   * @returns What comes before the body.
+   * @throws LostConnection; Error when it breaks off, or the head is too long.
+   */
+  ask(request: string, signal: AbortSignal): Promise<string> {
+    this.#idle.delete(this);
+    this.#signal = signal;
+    [this.#headDone, this.#bodyDone] = [Promise.withResolvers(), Promise.withResolvers()];
+    this.#bodyDone.promise.catch(() => {}); // it is thrown where it is waited for
     if (signal.aborted) this.cancel();
     else signal.addEventListener("abort", this.cancel, { once: true });
+    this.#socket.ref();
+    this.#socket.setTimeout(0);
     this.#socket.resume();
     this.#socket.write(request, "latin1");
+    return this.#headDone.promise;
+  }
+
+  /** The body that follows what `ask` has given. @param staysOpen - Whether the connection may be used again after it. */
+  bodyOf({ length, staysOpen }: { readonly length: number; readonly staysOpen: boolean }): Body {
+    [this.#leftBytes, this.#staysOpen] = [length, staysOpen];
+    return this;
   }
 
   readonly cancel = (): void => {
-    this.#signal.removeEventListener("abort", this.cancel);
+    this.#signal?.removeEventListener("abort", this.cancel);
+    this.#idle.delete(this);
     this.#socket.destroy();
   };
 
   async pourInto(sink: BodySink): Promise<void> {
     try {
       const early = this.#early;
-      if (early.length > this.leftBytes) throw new RegistryUnreachable(tooLong);
-      this.leftBytes -= early.length;
-      if (!(await copyInto(sink, early)) || this.leftBytes === 0) return;
-      this.#sink = sink;
-      this.#continue(true);
-      await this.#bodyDone.promise;
+      this.#early = nothing;
+      if (early.length > this.#leftBytes) throw new RegistryUnreachable(tooLong);
+      this.#leftBytes -= early.length;
+      if ((await copyInto(sink, early)) && this.#leftBytes > 0) {
+        this.#sink = sink;
+        this.#continue(true);
+        await this.#bodyDone.promise;
+      }
     } catch (err: unknown) {
-      this.#signal.throwIfAborted();
-      throw err;
-    } finally {
-      this.#socket.off("close", this.#onClose);
       this.cancel();
+      this.#signal?.throwIfAborted();
+      throw err;
     }
+    const isOver = this.#leftBytes === 0 && !this.#socket.destroyed;
+    if (isOver && this.#staysOpen && this.#idle.size < idleAtMost) this.#waitForRequest();
+    else this.cancel();
+  }
+
+  /** It is read meanwhile: the registry may close it, and nothing else. */
+  #waitForRequest(): void {
+    this.#signal?.removeEventListener("abort", this.cancel);
+    this.#sink = undefined;
+    this.#isPaused = false;
+    this.#idle.add(this);
+    this.#socket.setTimeout(idleMs);
+    this.#socket.unref();
+    this.#socket.resume();
   }
 
   /** The kernel's next bytes go here. While reading pauses the reader's memory is its own. */
   readonly #nextSpace = (): Uint8Array => {
-    this.#space = this.#sink && !this.#isPaused && this.leftBytes > 0 ? this.#sink.space() : scratch;
+    this.#space = this.#sink && !this.#isPaused && this.#leftBytes > 0 ? this.#sink.space() : scratch;
     return this.#space;
   };
 
   readonly #onRead = (bytes: number, buf: Uint8Array): boolean => {
     if (!this.#sink) return this.#takeEarly(buf.subarray(0, bytes));
-    if (bytes > this.leftBytes) {
-      this.#fail(new RegistryUnreachable(tooLong));
+    if (bytes > this.#leftBytes) {
+      this.fail(new RegistryUnreachable(tooLong));
       return false;
     }
-    this.leftBytes -= bytes;
+    this.#leftBytes -= bytes;
     // A first read after a pause has gone to the scratch buffer.
     const isScratch = this.#space === scratch;
     const wanted = isScratch ? copyInto(this.#sink, buf.subarray(0, bytes)) : this.#sink.filled(bytes);
-    if (wanted === true && this.leftBytes > 0) return true;
+    if (wanted === true && this.#leftBytes > 0) return true;
     this.#isPaused = true;
     if (typeof wanted === "boolean") this.#continue(wanted);
-    else wanted.then(this.#continue, this.#fail);
+    else wanted.then(this.#continue, this.fail);
     return false;
   };
 
   readonly #continue = (isMoreWanted: boolean): void => {
-    if (!isMoreWanted || this.leftBytes === 0) {
+    if (!isMoreWanted || this.#leftBytes === 0) {
       this.#bodyDone.resolve();
       return;
     }
@@ -170,10 +172,14 @@ class Connection implements Body {
   };
 
   #takeEarly(bytes: Uint8Array): boolean {
+    if (this.#idle.has(this)) {
+      this.cancel(); // no answer that anyone has asked for
+      return false;
+    }
     this.#early = Buffer.concat([this.#early, bytes]);
     const end = this.#early.indexOf("\r\n\r\n");
     if (end < 0) {
-      if (this.#early.length > maxHeadBytes) this.#fail(new Error("the registry's headers are too long"));
+      if (this.#early.length > maxHeadBytes) this.fail(new Error("the registry's headers are too long"));
       return true;
     }
     this.#headDone.resolve(this.#early.toString("latin1", 0, end));
@@ -182,39 +188,18 @@ class Connection implements Body {
     return false;
   }
 
-  readonly #onClose = (): void => this.#fail(new Error("connection closed"));
+  readonly #onEnd = (err: Error): void => {
+    this.fail(this.#early.length === 0 && !this.#sink ? new LostConnection(err.message, { cause: err }) : err);
+  };
 
-  readonly #fail = (err: Error): void => {
+  /** End what is under way. */
+  readonly fail = (err: Error): void => {
     this.#headDone.reject(err);
     this.#bodyDone.reject(
       err instanceof RegistryUnreachable ? err : new RegistryUnreachable(err.message, { cause: err }),
     );
     this.cancel();
   };
-}
-
-function requestHead(url: URL, headers: Readonly<Record<string, string>>): string {
-  let head = `GET ${url.pathname}${url.search} HTTP/1.1\r\nhost: ${url.host}\r\nconnection: close\r\n`;
-  for (const [name, value] of Object.entries(headers)) head += `${name}: ${value}\r\n`;
-  return `${head}\r\n`;
-}
-
-/** Status and headers of an answer that can be read here (RFC 9112 § 4 to § 6). */
-function parseHead(text: string): { status: number; headers: IncomingHttpHeaders; length: number } | undefined {
-  const [statusLine = "", ...lines] = text.split("\r\n");
-  const status = Number(/^HTTP\/1\.[01] ([2-5]\d\d) /.exec(`${statusLine} `)?.[1]);
-  if (!status || status === 401 || (status >= 300 && status < 400)) return undefined;
-  const headers: Record<string, string> = {};
-  for (const line of lines) {
-    const [, name, value] = /^([!#$%&'*+.^_`|~\w-]+):[ \t]*(.*?)[ \t]*$/.exec(line) ?? [];
-    if (name === undefined || value === undefined) return undefined;
-    const key = name.toLowerCase();
-    headers[key] = headers[key] === undefined ? value : `${headers[key]}, ${value}`;
-  }
-  if (status >= 400) return { status, headers, length: 0 };
-  const length = headers["content-length"];
-  const isPlain = (status === 200 || status === 206) && headers["transfer-encoding"] === undefined;
-  return isPlain && /^\d{1,15}$/.test(length ?? "") ? { status, headers, length: Number(length) } : undefined;
 }
 
 /** A stream of buffers as a body: every byte is copied once. */

@@ -8,7 +8,8 @@ import { formatRange } from "./body-headers.ts";
 import { ChallengedHttp } from "./challenged-http.ts";
 import { type Connections, type Network, openConnections, type RegistryTls } from "./connections.ts";
 import type { CredentialSource, Credentials } from "./credentials.ts";
-import { type Body, bodyOf, directGet } from "./direct-get.ts";
+import { DirectClient } from "./direct-client.ts";
+import { type Body, bodyOf } from "./direct-get.ts";
 import type { Digest } from "./reference.ts";
 import { drain, type HttpAnswer, type Patience, RegistryHttp, translateErrors } from "./registry-http.ts";
 import { type RegistryTrouble, whyNoRegistry, whyUnreachable } from "./registry-trouble.ts";
@@ -71,6 +72,7 @@ export class RegistryClient {
   readonly #userAgent: string;
   readonly #headersTimeoutMs: number;
   /** Direct GETs in succession that had no plain answer. */
+  readonly #direct = new DirectClient();
   #directMisses = 0;
 
   constructor(options: RegistryClientOptions) {
@@ -126,7 +128,7 @@ export class RegistryClient {
       const headers = { range: formatRange(range.start, range.end), "user-agent": this.#userAgent, ...notEncoded };
       const url = new URL(this.base.pathname.replace(/\/+$/, "") + path, this.base);
       const withLogin = { ...headers, ...(authorization && { authorization }) };
-      const answer = await directGet(url, withLogin, this.#headersTimeoutMs, signal);
+      const answer = await this.#direct.get(url, withLogin, this.#headersTimeoutMs, signal);
       this.#directMisses = answer ? 0 : this.#directMisses + 1;
       if (answer) return answer;
     }
@@ -197,6 +199,7 @@ export class RegistryClient {
 
   /** Ends the client's own connections; reads that are still running break off. */
   async close(): Promise<void> {
+    this.#direct.close();
     await this.#connections.close();
   }
 }

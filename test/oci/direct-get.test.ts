@@ -2,8 +2,8 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { setImmediate } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { DirectClient } from "#oci/direct-client.ts";
 import type { BodySink } from "#oci/direct-get.ts";
-import { directGet } from "#oci/direct-get.ts";
 import { RegistryUnreachable } from "#oci/errors.ts";
 import { randomBytesOf } from "../support/random-bytes.ts";
 import { readBody } from "../support/read-body.ts";
@@ -23,7 +23,8 @@ beforeEach(async () => {
 });
 afterEach(() => new Promise((resolve) => server.close(resolve)));
 
-const ask = (signal = new AbortController().signal) => directGet(url, { range: "bytes=0-9" }, 5_000, signal);
+const client = new DirectClient();
+const ask = (signal = new AbortController().signal) => client.get(url, { range: "bytes=0-9" }, 5_000, signal);
 const blob = randomBytesOf("direct", 1_000_000);
 const head = (length: number) =>
   `HTTP/1.1 206 Partial Content\r\nContent-Length: ${length}\r\nX-A: 1\r\nx-a: 2\r\n\r\n`;
