@@ -6,18 +6,23 @@
  * them meanwhile. As in TCP there are two signs:
  *
  * - A later Interest has been answered (RFC 8985, by time): asked again at once.
- * - Silence for an RTO since the last answer (RFC 6298 § 5): one segment is asked for, in each RTO, which doubles, and
+ * - Silence and an RTO is over (RFC 6298 § 5): a few segments are asked for, then one in each RTO, which doubles, and
  *   nothing else until something arrives, so that a server with a queue is not asked more the longer it is. What arrives
- *   then tells whether the others were lost or had only been waiting in that queue (RFC 5682): if they had, their answers
- *   follow at once; if an Interest that was sent afterwards is answered before them, or nothing follows, they are lost.
+ *   then tells whether the others were lost or had only been waiting in that queue (RFC 5682): if they had, answers to
+ *   some that were asked for once follow at once, and the rest is waited for; if an Interest that was sent afterwards is
+ *   answered before them, or nothing follows, they are lost.
  */
 import { RttEstimator } from "./rtt-estimator.ts";
 import { SentInterests, type UplinkLoad } from "./sent-interests.ts";
 
 /** Tries that are given up as soon as they are overtaken; a forwarder may suppress them, so the next ones wait an RTO. */
 const maxEarlyTries = 3;
-/** After silence: how long the next of the old answers may take, or two round trips. */
-const minFollowMs = 100;
+/** While answers come, with pauses of less than this or two round trips, none is overdue. */
+const minPauseMs = 100;
+/** Segments asked for after the first RTO of silence: those that are lost at the end of a blob are rarely more. */
+const firstProbes = 3;
+/** After silence: how long the next of the old answers may take, or half a round trip. */
+const minFollowMs = 50;
 
 /** The unanswered segments of one fetch. */
 export class AskedSegments {
@@ -29,6 +34,8 @@ export class AskedSegments {
   #newestAnsweredMs = Number.NEGATIVE_INFINITY;
   #answeredAtMs = Number.NEGATIVE_INFINITY;
   #isSilent = false;
+  /** Segments that are still to be asked for in this RTO of silence. */
+  #probes = 0;
   #silenceEndedMs = Number.NEGATIVE_INFINITY;
   /** Until then what was given up in silence may still be answered. */
   #followsUntilMs = Number.NEGATIVE_INFINITY;
@@ -61,14 +68,16 @@ export class AskedSegments {
   /** Whether a lost segment may be asked for now. */
   hasLost(nowMs: number): boolean {
     if (this.#lost.length === 0) return false;
-    return this.#isSilent ? this.#sent.count === 0 : nowMs >= this.#followsUntilMs;
+    return this.#isSilent ? this.#probes > 0 : nowMs >= this.#followsUntilMs;
   }
 
   /** A lost segment to ask for again; -1 when there is none now. */
   nextLost(nowMs: number, isHere: (n: number) => boolean): number {
     while (this.hasLost(nowMs)) {
       const n = this.#lost.shift()!;
-      if (!isHere(n) && !this.#sent.has(n)) return n;
+      if (isHere(n) || this.#sent.has(n)) continue;
+      if (this.#isSilent) this.#probes--;
+      return n;
     }
     if (this.#sent.count === 0) this.#isSilent = false; // all that was lost is here by now
     return -1;
@@ -102,24 +111,28 @@ export class AskedSegments {
    */
   answered(n: number, nowMs: number): number | undefined {
     const [tries, sentAtMs] = [this.#sent.tries(n), this.#sent.sentAtMs(n)];
-    const isLate = !this.#sent.has(n) && nowMs < this.#followsUntilMs;
+    const isGivenUp = !this.#sent.has(n);
     this.#sent.settle(n);
     this.#answeredAtMs = nowMs;
-    if (this.#isSilent || isLate) this.#othersMayFollow(nowMs);
-    else if (tries === 1 && sentAtMs > this.#silenceEndedMs) this.#followsUntilMs = nowMs;
+    if (this.#isSilent) this.#silenceEnds(nowMs);
+    else if (nowMs < this.#followsUntilMs && sentAtMs > this.#silenceEndedMs) this.#followsUntilMs = nowMs;
     if (tries !== 1) {
       this.rtt.sampleLate(nowMs - this.#firstAskedMs[n % this.#capacity]!);
+      // Sooner it is the answer to an Interest before (RFC 8985 § 6.2), and after silence no one knows to which.
+      const isOfLast = nowMs - sentAtMs >= this.rtt.smoothedMs / 2 && nowMs >= this.#followsUntilMs;
+      if (isOfLast) this.#newestAnsweredMs = Math.max(this.#newestAnsweredMs, sentAtMs);
       return undefined;
     }
     this.rtt.sample(nowMs - sentAtMs);
     this.#newestAnsweredMs = Math.max(this.#newestAnsweredMs, sentAtMs);
+    if (isGivenUp && nowMs < this.#followsUntilMs) this.#followsUntilMs = nowMs + this.rtt.rtoMs;
     return sentAtMs;
   }
 
-  #othersMayFollow(nowMs: number): void {
-    if (this.#isSilent) this.#silenceEndedMs = nowMs;
+  #silenceEnds(nowMs: number): void {
     this.#isSilent = false;
-    this.#followsUntilMs = nowMs + Math.max(minFollowMs, 2 * this.rtt.smoothedMs);
+    this.#silenceEndedMs = nowMs;
+    this.#followsUntilMs = nowMs + Math.max(minFollowMs, this.rtt.smoothedMs / 2);
   }
 
   /**
@@ -142,7 +155,9 @@ export class AskedSegments {
       if (isExpired && onExpired(n)) sent.drop(n);
       else if (isExpired || tries <= maxEarlyTries) give(n);
     });
-    if (sent.count === 0 || nowMs - Math.max(sent.oldestSentAtMs, this.#answeredAtMs) <= rtoMs) return;
+    if (sent.count === 0 || nowMs - sent.oldestSentAtMs <= rtoMs) return;
+    if (nowMs - this.#answeredAtMs <= Math.min(rtoMs, Math.max(minPauseMs, 2 * this.rtt.smoothedMs))) return;
+    this.#probes = this.#isSilent ? 1 : firstProbes;
     this.rtt.timedOut();
     sent.forEachSentBefore(Number.POSITIVE_INFINITY, (n) => (onExpired(n) ? sent.drop(n) : give(n)));
     this.#isSilent = this.#lost.length > 0;

@@ -1,6 +1,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, test, vi } from "vitest";
 import { FetchFailed, type ObjectToFetch } from "#ndn/consumer/object-to-fetch.ts";
+import { componentsOf, numberOf } from "#ndn/packet/name.ts";
 import { patternBlob } from "#test/support/registry.ts";
 import { holdTime } from "../hold-time.ts";
 import { inMemory, ObjectsInMemory, producerOf, readAll } from "../objects.ts";
@@ -161,4 +162,26 @@ test("segments that are far away are not taken for lost because others come from
   }
   expect((await reading).equals(large)).toBe(true);
   expect(way.consumer.counters.retransmissions).toBeLessThan(0.12 * what.lastSegment); // until the longer one is known
+});
+
+test("what is lost at the end of a blob is there within one RTO", async () => {
+  holdTime();
+  const all = new ObjectsInMemory();
+  const what = all.add("blob", bytes);
+  const producer = producerOf(all);
+  const isLost = new Set([1, 2, 3].map((last) => what.lastSegment + 1 - last));
+  await using way = await inMemory({
+    accept(view, face) {
+      const name = view.buf.subarray(view.nameStart, view.nameEnd);
+      return isLost.delete(numberOf(name, componentsOf(name)!.at(-1)!)) || producer.accept(view, face);
+    },
+  });
+  const began = performance.now();
+  let tookMs = 0;
+  const reading = readAll(way.consumer.fetch(what, never)).finally(() => {
+    tookMs = performance.now() - began;
+  });
+  while (tookMs === 0) await pass(10);
+  expect((await reading).equals(bytes)).toBe(true);
+  expect(tookMs).toBeLessThan(500);
 });
