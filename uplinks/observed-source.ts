@@ -31,6 +31,8 @@ export interface ReadResult {
 
 /** Waiting time over which a crawl is judged. */
 const crawlWindowMs = 3_000;
+/** A path over which another read has brought anything in this time is not dead, whatever fails on it: it is busy. */
+const aliveMs = 1_000;
 /** Failures in a row, and the path backs off. */
 const failuresUntilBackoff = 2;
 const firstBackoffMs = 10_000;
@@ -147,6 +149,7 @@ export class ReadSample {
   /** A piece came after the reader had waited so long for it. */
   brought(bytes: number, waitedMs: number): void {
     this.#bytes += bytes;
+    this.#stats.broughtAtMs = this.#now();
     this.#waitedMs += waitedMs;
     this.#windowBytes += bytes;
     this.#windowMs += waitedMs;
@@ -181,6 +184,8 @@ export class PathStats {
   isOnProbation = false;
   /** When a read was last sent over it only to learn about it. */
   probedAtMs = Number.NEGATIVE_INFINITY;
+  /** When any read over it was last brought something. */
+  broughtAtMs = Number.NEGATIVE_INFINITY;
   /** Until then no read is sent over it. */
   backsOffUntilMs = Number.NEGATIVE_INFINITY;
   #failures = 0;
@@ -221,7 +226,8 @@ export class PathStats {
 
   /** Reads that fail together are one failure of the path: what ends while it backs off does not lengthen that. */
   #failed(nowMs: number): void {
-    if (nowMs < this.backsOffUntilMs) return;
+    const isAlive = this.active > 0 && nowMs - this.broughtAtMs < aliveMs;
+    if (isAlive || nowMs < this.backsOffUntilMs) return;
     this.#failures++;
     if (!this.isOnProbation && this.#failures < failuresUntilBackoff) return;
     this.backsOffUntilMs = nowMs + this.#backoffMs;

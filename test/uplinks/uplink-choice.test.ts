@@ -242,3 +242,17 @@ test("a path is in use while a read is in progress or was answered not long ago,
   choice.begin("a");
   expect(choice.isInUse("a")).toBe(false);
 });
+
+test("a path that brings anything at the time is not left alone, whatever fails on it", () => {
+  const choice = choiceOf("a");
+  const busy = choice.begin("a");
+  for (let n = 0; n < 5; n++) {
+    bring(busy, 1_000, 1);
+    fail(choice, "a");
+    nowMs += 500;
+  }
+  expect(choice.isBackingOff("a")).toBe(false);
+  nowMs += 1_000;
+  fail(choice, "a", 2);
+  expect(choice.isBackingOff("a")).toBe(true);
+});
