@@ -3,7 +3,8 @@
  *
  * Readers that have caught up lease them, so that what was just written is not read back: saves 50 of the 110 ms of CPU
  * that the store adds to a fetch of 100 MB. A buffer is not filled again while it is leased. Only so many are leased at
- * once that two are left: filling never waits for a reader.
+ * once that two are left: filling never waits for a reader. With many fetches at once none keeps what is written: hundreds
+ * of them may wait for slow readers.
  */
 import { BufferPool } from "#base/buffer-pool.ts";
 import { pieceBytes } from "#store/open-file.ts";
@@ -31,7 +32,10 @@ export const bufferBytes = 1024 * 1024;
 
 const unleasedAtLeast = 2;
 const leasedAtMost = 2;
-const pool = new BufferPool(bufferBytes, 4);
+const pool = new BufferPool(bufferBytes, 24);
+/** With so many in use, those of all rings together, they are kept no longer than they are needed. */
+const scarceAt = 24;
+let inUse = 0;
 
 /** Up to four buffers, filled one after the other. */
 export class BufferRing {
@@ -72,6 +76,7 @@ export class BufferRing {
     for (const slot of this.#slots) {
       if (slot.writtenBytes === slot.filledBytes) continue;
       slot.writtenBytes += sizeBytes;
+      if (inUse > scarceAt) this.#release();
       return;
     }
   }
@@ -94,10 +99,22 @@ export class BufferRing {
     return { bytes, giveBack };
   }
 
-  /** Lease nothing any more, and leave the buffers that no one uses to the next blob; only when all is written. */
+  /** Lease nothing any more, and leave the buffers that no one uses to the next blob. */
   close(): void {
-    for (const { bytes, leases, isLost } of this.#slots) if (leases === 0 && !isLost) pool.give(bytes);
+    this.#release();
+    inUse -= this.#slots.length; // what is leased, or was not written and is being broadcast, is the collector's
     this.#slots.length = 0;
+  }
+
+  /** Give up the buffers that are written and not leased. */
+  #release(): void {
+    for (let at = this.#slots.length - 1; at >= 0; at--) {
+      const { bytes, leases, isLost, writtenBytes, filledBytes } = this.#slots[at]!;
+      if (leases > 0 || writtenBytes < filledBytes) continue;
+      this.#slots.splice(at, 1);
+      inUse -= 1;
+      if (!isLost) pool.give(bytes);
+    }
   }
 
   /** The oldest slot that is written and not leased; else a new one, while unleased ones are few. */
@@ -108,12 +125,14 @@ export class BufferRing {
       unleased++;
       if (slot.writtenBytes < slot.filledBytes) continue;
       this.#slots.splice(at, 1);
+      inUse -= 1;
       return this.#fill(slot.isLost ? undefined : slot.bytes);
     }
     return unleased < unleasedAtLeast ? this.#fill(undefined) : undefined;
   }
 
   #fill(buffer: Buffer | undefined): Slot {
+    inUse += 1;
     const bytes =
       buffer ?? (this.#bufferBytes === bufferBytes ? pool.take() : Buffer.allocUnsafeSlow(this.#bufferBytes));
     const slot = { bytes, start: this.#endBytes, filledBytes: 0, writtenBytes: 0, leases: 0, isLost: false };

@@ -32,7 +32,7 @@ export interface InFlightReader extends OriginReader {
 }
 
 /** What is farther ahead of a reader is not fetched for it yet, while other blobs are waited for. */
-const nearBytes = 8 * 1024 * 1024;
+const nearBytes = 1024 * 1024;
 
 /** One reader of a shared fetch, from joining to leaving. */
 export class FetchReader implements InFlightReader {
@@ -196,54 +196,5 @@ export class ByteOrigins {
     const until = Math.min(end, span?.end ?? end, takenUntil > at ? takenUntil : this.#taken.nextFrom(at));
     if (isFirst) this.#taken.add(at, until);
     return { isFirst, until };
-  }
-}
-
-const defaultLingerMs = 10_000;
-
-/**
- * Ends a fetch that all its readers have left, if it is not worth to be continued for no one: containerd drops its first
- * request on purpose, and asks for parts next.
- */
-export class Lingering {
-  #timer: NodeJS.Timeout | undefined;
-
-  /**
-   * After `ms`, 10 s by default, the fetch is cancelled, unless it is worth to be brought to its end: then it is only
-   * when nothing has come in `ms`. An upstream has the patience of those who wait.
-   *
-   * @param worthBytes - What is stored of a fetch that is worth it; 0 of another.
-   */
-  begin(worthBytes: () => number, cancel: () => void, ms: number = defaultLingerMs, before: number = 0): void {
-    this.#timer = setTimeout(() => {
-      const bytes = worthBytes();
-      if (bytes > before) this.begin(worthBytes, cancel, ms, bytes);
-      else cancel();
-    }, ms);
-  }
-
-  /** Someone reads again, or nothing is left to be read. */
-  end(): void {
-    clearTimeout(this.#timer);
-  }
-}
-
-/** A fetch of which nothing has come for so long waits for a silent source: more readers are not to wait for it as well. */
-const silenceMs = 15_000;
-/** Without readers it is begun anew sooner: that costs no one more than a request. */
-const unreadSilenceMs = 2_000;
-
-/** When something has come last. */
-export class Arrivals {
-  #lastMs = performance.now();
-
-  /** To be called when bytes come. */
-  readonly note = (): void => {
-    this.#lastMs = performance.now();
-  };
-
-  /** Whether nothing has come for 15 s, or for 2 s where there are no readers. */
-  isSilent(readers: number): boolean {
-    return performance.now() - this.#lastMs > (readers > 0 ? silenceMs : unreadSilenceMs);
   }
 }

@@ -98,8 +98,8 @@ export class FetchWriter {
 
   /** Wait for what is being written; nothing is written afterwards, and nothing leased. */
   async close(): Promise<void> {
-    const isWritten = await this.flush();
-    if (this.#file && isWritten) this.#ring.close(); // else readers may still use its buffers
+    await this.flush();
+    this.#ring.close();
   }
 
   async #put(offset: number, bytes: Uint8Array): Promise<void> {

@@ -7,8 +7,9 @@ import { BlobCorrupt, BlobUnavailable, type SourceName } from "#blob/source.ts";
 import { collectBytes, openVerified } from "#blob/verify.ts";
 import type { Digest } from "#oci/reference.ts";
 import type { BlobStorePort, BlobWriter, CachedBlob } from "#store/store-port.ts";
+import { Arrivals, Lingering } from "./arrivals.ts";
 import type { WindowBudget } from "./broadcast-window.ts";
-import { Arrivals, type FetchReader, FetchReaders, Lingering, type SharedFetchOptions } from "./fetch-reader.ts";
+import { type FetchReader, FetchReaders, type SharedFetchOptions } from "./fetch-reader.ts";
 import { closeFile, type FetchLog, FetchWriter, newFile, resumeFile } from "./fetch-writer.ts";
 import type { FetchedBlob, FetchRequest } from "./fetcher.ts";
 import { InFlightBlob } from "./in-flight-blob.ts";
@@ -34,7 +35,7 @@ export class SharedFetch {
   readonly #log: FetchLog;
   readonly #options: SharedFetchOptions;
   readonly #cancelled = new AbortController();
-  readonly #lingering = new Lingering();
+  readonly #lingering = new Lingering(this.arrivals);
   #leader: FetchReader | undefined;
   #firstSource: SourceName = "store";
   #cached: CachedBlob | undefined;
@@ -91,14 +92,14 @@ export class SharedFetch {
     const canBeJoined = this.inFlight?.admits(Number.POSITIVE_INFINITY) ?? true;
     if (lingerMs === 0 || !canBeJoined) this.cancel();
     else {
-      this.#lingering.begin(() => this.#worthBytes(), this.cancel, lingerMs);
+      this.#lingering.begin(() => this.#isWorthIt, this.cancel, lingerMs);
       this.#windows?.offer(this.cancel);
     }
   }
 
-  #worthBytes(): number {
+  get #isWorthIt(): boolean {
     const { writtenBytes = 0, sizeBytes = 0 } = this.#file ?? {};
-    return this.isWanted || writtenBytes > sizeBytes / 2 ? writtenBytes : 0;
+    return this.isWanted || writtenBytes > sizeBytes / 2;
   }
 
   /** Break off; what is there stays as a partial. */

@@ -7,6 +7,10 @@ import type { ResumePoint } from "#blob/source.ts";
 const smallBytes = 256 * 1024;
 /** One that waits for the path in a smaller part of the time has a reader that is slower than the path. */
 const usingShare = 1 / 4;
+/** Of one look among all before it: a moment says nothing. */
+const newestWeight = 0.2;
+/** One that has given way needs a piece or two for its slow reader: for so long it keeps no one waiting. */
+const resumingMs = 500;
 /** One that is not answered in this time keeps no one waiting: no server is there, or the upstream is slow to grant it. */
 const openingMs = 1_000;
 
@@ -38,6 +42,7 @@ export class Turn {
   #isOpen = false;
   /** The part of the time in which it waited for the path; the last looks count most. */
   #share = 1;
+  #keepsOthersFromMs = 0;
   #awaitedMs = 0;
   #askedAtMs: number | undefined;
 
@@ -53,8 +58,8 @@ export class Turn {
   }
 
   /** Whether it waits for the path, and not the path for its reader. */
-  get isUsing(): boolean {
-    return this.#share >= usingShare;
+  isUsing(nowMs: number): boolean {
+    return this.#share >= usingShare && nowMs >= this.#keepsOthersFromMs;
   }
 
   waits(nowMs: number, admit: () => void): void {
@@ -68,6 +73,7 @@ export class Turn {
   }
 
   begins(nowMs: number): void {
+    this.#keepsOthersFromMs = this.hasBegun && this.kind !== "spare" ? nowMs + resumingMs : nowMs;
     this.hasBegun = true;
     this.#beganMs = nowMs;
     this.#share = 1;
@@ -82,7 +88,7 @@ export class Turn {
     }
     const isAsking = this.#askedAtMs !== undefined;
     if (isAsking) this.brought();
-    this.#share = (this.#share + this.#awaitedMs / elapsedMs) / 2;
+    this.#share += newestWeight * (Math.min(1, this.#awaitedMs / elapsedMs) - this.#share);
     this.#awaitedMs = 0;
     if (isAsking) this.asks();
   }

@@ -15,9 +15,9 @@ const [largeAtLeast, largeAtMost] = [8, 64];
 const maxWaiting = 4_096;
 
 /** How often it is looked whether those whose turn it is use the path. */
-const lookEveryMs = 50;
-/** Programs in front of pullers give up after 60 s: one that has waited for so long is let in, */
-const patienceMs = 20_000;
+const lookEveryMs = 20;
+/** A puller is not to wait without end for others that take long: one that has waited for so long is let in, */
+const patienceMs = 5_000;
 /** one in this time. */
 const overdueEveryMs = 250;
 
@@ -95,7 +95,8 @@ export class Turns {
   /** Let those in whose turn it is. */
   readonly #serve = (): void => {
     const load: Load = { small: 0, large: 0, spare: 0, waiting: 0 };
-    for (const turn of this.#running) if (turn.isUsing) load[turn.kind]++;
+    const nowMs = performance.now();
+    for (const turn of this.#running) if (turn.isUsing(nowMs)) load[turn.kind]++;
     for (const { kind } of this.#queue) if (kind !== "spare") load.waiting++;
     for (const turn of this.#queue) if (this.#isNext(turn, load)) this.#admit(turn, load);
     this.#isWanted = isWanted(load);

@@ -2,7 +2,7 @@
  * Which of several paths to NDN the next blob takes. All blobs stay on one, so that one congestion controller has the
  * traffic, until it fails or is much slower than another.
  */
-import { PathStats, ReadSample } from "./observed-source.ts";
+import { PathStats, ReadSample } from "./path-stats.ts";
 
 /** Settings of an {@link UplinkChoice}. */
 export interface UplinkChoiceOptions<P> {

@@ -202,7 +202,7 @@ test("a read that is far ahead of its readers gives way, until they have come ne
   await opened(other);
   const near = vi.fn();
   void ahead.pause()!.then(near);
-  await pass(5_000);
+  await pass(4_000);
   expect([near.mock.calls.length, turns.running, turns.waiting]).toEqual([0, 1, 1]);
   isWaitedFor = true;
   await pass(50);
@@ -227,6 +227,45 @@ test("one that has given way comes back without a queue, when its readers have c
   expect(resumed).toHaveBeenCalledOnce();
 });
 
+test("of those that have given way no more continue at a time than large blobs are read", async () => {
+  let areNear = true;
+  const ahead = reads(20, { ...large, isWaitedFor: () => areNear });
+  await pass(6_000 + 12 * 250); // let in one by one
+  for (const one of ahead) await opened(one);
+  areNear = false;
+  const other = read();
+  await opened(other);
+  for (const { turn } of ahead) void turn!.pause();
+  await pass(100);
+  expect([turns.running, turns.waiting]).toEqual([1, 20]);
+  other.turn!.end();
+  await pass(1_000);
+  expect([turns.running, turns.waiting]).toEqual([8, 12]);
+});
+
+test("those who come back for a piece or two keep no one from the path, unless they stay", async () => {
+  let areNear = true;
+  const slow = reads(8, { ...large, isWaitedFor: () => areNear });
+  for (const one of slow) await opened(one);
+  areNear = false;
+  const other = read();
+  await opened(other);
+  for (const { turn } of slow) void turn!.pause();
+  areNear = true;
+  await pass(20);
+  for (const { turn } of slow) turn!.asks();
+  const next = reads(8);
+  await pass(20);
+  expect([begun(next), turns.running, turns.waiting]).toEqual([7, 16, 1]);
+  for (const { turn } of [other, ...next.slice(0, 7)]) turn!.end();
+  await pass();
+  expect(begun(next)).toBe(8);
+  await pass(500);
+  const late = read();
+  await pass(20);
+  expect(late.turn).toBeUndefined();
+});
+
 test("one that has given way can leave", async () => {
   const one = read({ ...large, isWaitedFor: () => false });
   const turn = await opened(one);
@@ -240,10 +279,10 @@ test("one that has given way can leave", async () => {
   other.turn!.end();
 });
 
-test("large blobs, and those that no one waits for, wait 20 s at most; then one after the other is let in", async () => {
+test("large blobs, and those that no one waits for, wait 5 s at most; then one after the other is let in", async () => {
   for (const one of reads(8)) await opened(one);
   const waiting = [...reads(3), read({ ...large, isWaitedFor: () => false })];
-  await pass(19_900);
+  await pass(4_900);
   expect(begun(waiting)).toBe(0);
   await pass(200);
   expect(begun(waiting)).toBe(1);

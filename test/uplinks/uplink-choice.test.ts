@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from "vitest";
-import type { ReadOutcome } from "#uplinks/observed-source.ts";
+import type { ReadOutcome } from "#uplinks/path-stats.ts";
 import { UplinkChoice } from "#uplinks/uplink-choice.ts";
 
 const mebibyte = 1024 * 1024;
@@ -68,6 +68,34 @@ test("one failure is forgiven, two in a row make a path back off", () => {
   expect(choice.isBackingOff("a")).toBe(true);
   expect(backedOff).toEqual(["a"]);
   expect(choice.next()).toEqual(["b"]);
+});
+
+test("reads that fail while another one is served say nothing about the path, until that is silent too", () => {
+  const choice = choiceOf("a");
+  const failing = Array.from({ length: 8 }, () => choice.begin("a"));
+  const served = choice.begin("a");
+  bring(served, mebibyte, 50);
+  nowMs += 2_900;
+  for (const sample of failing.splice(0, 5)) sample.ended("failed");
+  expect(choice.isBackingOff("a")).toBe(false);
+  nowMs += 200;
+  served.ended("failed");
+  for (const sample of failing) sample.ended("failed");
+  expect(choice.isBackingOff("a")).toBe(true);
+});
+
+test("a read that breaks off after its own bytes has failed, however fresh they are, and so has one that crawls", () => {
+  const choice = choiceOf("a", "b");
+  for (let n = 0; n < 2; n++) read(choice, "a", 50, "failed");
+  expect(choice.isBackingOff("a")).toBe(true);
+  for (let n = 0; n < 3; n++) read(choice, "b");
+  const slow = [choice.begin("b"), choice.begin("b")];
+  for (const sample of slow) bring(sample, mebibyte, 0.3);
+  for (const sample of slow) {
+    expect(sample.isCrawling).toBe(true);
+    sample.ended("failed");
+  }
+  expect(choice.isBackingOff("b")).toBe(true);
 });
 
 test("that a blob is not there, or a reader leaves, is no failure", () => {
@@ -252,7 +280,7 @@ test("a path that brings anything at the time is not left alone, whatever fails 
     nowMs += 500;
   }
   expect(choice.isBackingOff("a")).toBe(false);
-  nowMs += 1_000;
+  nowMs += 3_000;
   fail(choice, "a", 2);
   expect(choice.isBackingOff("a")).toBe(true);
 });
