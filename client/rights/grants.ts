@@ -30,6 +30,8 @@ export interface Grant {
 /** Grants in memory, the oldest of them forgotten, and in a file if there is one. */
 export interface Grants {
   keyOf(credential: string | undefined, repository: string, digest: Digest): GrantKey;
+  /** The same thing for a puller without a credential. */
+  withoutCredential(key: GrantKey): GrantKey;
   get(key: GrantKey): Grant | undefined;
   /** Whether some puller was granted the same thing. */
   isAnyones(key: GrantKey): boolean;
@@ -54,12 +56,14 @@ const idBytes = 16;
 /** Read what the file holds and go on from there; what is wrong with it is a warning. */
 export function openGrants({ registryHost, file, log, maxRemembered: max = maxRemembered }: GrantsOptions): Grants {
   const journal = file === undefined ? undefined : openGrantJournal(file, log);
-  // Each blob asks for some ten of them: with a Buffer as the key an HMAC takes 12 µs, with a KeyObject 2.
+  // With a Buffer as the key an HMAC takes 12 µs, with a KeyObject 2.
   const secret = createSecretKey(journal?.secret ?? randomBytes(32));
   const idOf = (...texts: (string | null)[]) => {
     const hmac = createHmac("sha256", secret).update(JSON.stringify([registryHost, ...texts]));
     return hmac.digest().toString("base64url", 0, idBytes);
   };
+  const noOne = idOf("puller", null);
+  const joined = (puller: string, thing: string): GrantKey => ({ puller, thing, text: puller + thing });
   // How many grants there are of each puller, and of each thing.
   const [pullers, things] = [new Map<string, number>(), new Map<string, number>()];
   const grants = new LRUCache<string, Grant>({
@@ -89,10 +93,9 @@ export function openGrants({ registryHost, file, log, maxRemembered: max = maxRe
   });
 
   return {
-    keyOf(credential, repository, digest) {
-      const [puller, thing] = [idOf("puller", credential ?? null), idOf("place", repository, digest)];
-      return { puller, thing, text: puller + thing };
-    },
+    keyOf: (credential, repository, digest) =>
+      joined(credential === undefined ? noOne : idOf("puller", credential), idOf("place", repository, digest)),
+    withoutCredential: ({ thing }) => joined(noOne, thing),
     get: ({ text }) => grants.get(text),
     isAnyones: ({ thing }) => things.has(thing),
     isKnown: (credential) => pullers.has(idOf("puller", credential ?? null)),

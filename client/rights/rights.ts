@@ -124,7 +124,7 @@ class UpstreamRights implements Rights {
     const known = this.#grants.get(key);
     if (known && known.freshUntilMs > this.#now()) return { kind: "granted", sizeBytes: known.sizeBytes };
     const question = this.#running.get(key.text) ?? this.#begin(puller, blob, key);
-    return (await question.inTime) ?? this.#offlineRight(key, blob.repository, blob.digest) ?? question.answer;
+    return (await question.inTime) ?? this.#offlineRight(key) ?? question.answer;
   }
 
   isFresh(credential: string | undefined, repository: string, digest: Digest): boolean {
@@ -151,7 +151,7 @@ class UpstreamRights implements Rights {
   }
 
   mayOffline(credential: string | undefined, repository: string, digest: Digest): boolean {
-    return this.#offlineRight(this.#grants.keyOf(credential, repository, digest), repository, digest) !== undefined;
+    return this.#offlineRight(this.#grants.keyOf(credential, repository, digest)) !== undefined;
   }
 
   get believesHead(): boolean {
@@ -167,7 +167,7 @@ class UpstreamRights implements Rights {
   }
 
   #begin(puller: Puller, blob: BlobRef, key: GrantKey): Question {
-    const isRemembered = this.#offlineRight(key, blob.repository, blob.digest) !== undefined;
+    const isRemembered = this.#offlineRight(key) !== undefined;
     const over = new AbortController();
     const insists = !isRemembered;
     const ask = (signal: AbortSignal) => rightBy(this.#probe, puller.auth, blob, { signal, insists });
@@ -183,21 +183,16 @@ class UpstreamRights implements Rights {
   }
 
   /** The upstream's answer remembered, unless a refusal came since it was asked; or what is remembered in its place. */
-  async #learn(
-    asked: Promise<Right>,
-    { repository, digest }: BlobRef,
-    key: GrantKey,
-    isCurrent: () => boolean,
-  ): Promise<Right> {
+  async #learn(asked: Promise<Right>, { digest }: BlobRef, key: GrantKey, isCurrent: () => boolean): Promise<Right> {
     try {
       const right = await asked;
       if (right.kind === "granted") {
         if (isCurrent()) this.#grant(key, digest, right.sizeBytes);
       } else if (refusals.has(right.status)) this.#refuse(key);
-      else if (isOwnFailure(right.status)) return this.#offlineRight(key, repository, digest) ?? right;
+      else if (isOwnFailure(right.status)) return this.#offlineRight(key) ?? right;
       return right.kind === "refused" && this.#isOpenToAll ? { kind: "granted", sizeBytes: undefined } : right;
     } catch (err: unknown) {
-      const right = err instanceof RegistryUnreachable ? this.#offlineRight(key, repository, digest) : undefined;
+      const right = err instanceof RegistryUnreachable ? this.#offlineRight(key) : undefined;
       if (!right) throw err;
       return right;
     }
@@ -216,14 +211,14 @@ class UpstreamRights implements Rights {
   }
 
   /** What is remembered as granted, for the time when the upstream has no answer. */
-  #offlineRight(key: GrantKey, repository: string, digest: Digest): Right | undefined {
+  #offlineRight(key: GrantKey): Right | undefined {
     const { offline } = this;
     const own = offline === "nobody" ? undefined : this.#grants.get(key);
     // No one has fewer rights than a puller without a credential, until the upstream says so.
     const shared =
       own || offline !== "known-pullers" || this.#refusedLately.has(key.text)
         ? undefined
-        : this.#grants.get(this.#grants.keyOf(undefined, repository, digest));
+        : this.#grants.get(this.#grants.withoutCredential(key));
     const isGranted = (own ?? shared) !== undefined || (offline === "anyone" && this.#grants.isAnyones(key));
     if (!isGranted && !this.#isOpenToAll) return undefined;
     return { kind: "granted", sizeBytes: (own ?? shared)?.sizeBytes, offline: true };
