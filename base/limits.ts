@@ -126,6 +126,12 @@ export class TokenBucket {
     return true;
   }
 
+  /** Give back what was taken and not used. */
+  giveBack(count = 1): void {
+    this.#tokens = Math.min(this.#burst, this.#tokens + count);
+    if (this.#queue.size > 0) this.#serve();
+  }
+
   /**
    * Resolves when so many tokens have been taken; those that wait are served in order. More than the bucket holds are
    * let through once it is full, and paid off afterwards.

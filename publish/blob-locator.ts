@@ -18,8 +18,9 @@ import type { PublishPolicy } from "./range-reader.ts";
 import type { BlobPagesContext } from "./registry-read.ts";
 
 const maxOpen = 4096;
-const opensPerSecond = 100;
-const opensAtOnce = 500;
+/** How many openings that come to nothing strangers can cause; a blob that is there may be asked for by anyone. */
+const vainOpensPerSecond = 100;
+const vainOpensAtOnce = 500;
 /** How long it counts that there is no such blob: as long as the negative answer is fresh on NDN. */
 const absentTtlMs = 1_000;
 const maxAbsent = 10_000;
@@ -48,7 +49,7 @@ export class BlobLocator {
   readonly #open = new LRUCache<string, PagedBlob>({ max: maxOpen });
   readonly #opening = new Map<string, Promise<PagedBlob | undefined>>();
   readonly #absent = new LRUCache<string, true>({ max: maxAbsent, ttl: absentTtlMs });
-  readonly #opens = new TokenBucket(opensPerSecond, opensAtOnce);
+  readonly #vainOpens = new TokenBucket(vainOpensPerSecond, vainOpensAtOnce);
   readonly #searches = new TokenBucket(searchesPerSecond, 5 * searchesPerSecond);
 
   constructor(options: BlobLocatorOptions) {
@@ -96,13 +97,15 @@ export class BlobLocator {
     const key = keyOf(ref);
     const known = this.#current(key) ?? this.#opening.get(key);
     if (known !== undefined || this.#absent.has(key)) return known;
-    if (!this.#opens.tryTake()) throw new Error("too many unknown blobs are asked for");
+    if (!this.#vainOpens.tryTake()) throw new Error("too many unknown blobs are asked for");
     const opening = PagedBlob.open(ref, this.#options.pages);
     this.#opening.set(key, opening);
     try {
       const blob = await opening;
-      if (blob) this.#open.set(key, blob);
-      else this.#absent.set(key, true);
+      if (blob) {
+        this.#open.set(key, blob);
+        this.#vainOpens.giveBack();
+      } else this.#absent.set(key, true);
       return blob;
     } finally {
       this.#opening.delete(key);

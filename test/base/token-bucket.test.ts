@@ -23,6 +23,17 @@ test("a token bucket allows its burst at once and its rate afterwards", () => {
   expect(takeMany(start + 60_000)).toBe(5);
 });
 
+test("what is given back can be taken again, also by one that waits, and is no more than the burst", async () => {
+  const bucket = new TokenBucket(1, 5);
+  expect(bucket.tryTake(5)).toBe(true);
+  const waiting = bucket.take(2, never);
+  bucket.giveBack(3);
+  await waiting;
+  expect([bucket.tryTake(2), bucket.tryTake(1)]).toEqual([false, true]);
+  bucket.giveBack(100);
+  expect([bucket.tryTake(5), bucket.tryTake(1)]).toEqual([true, false]);
+});
+
 test("an idle minute saves up no more than the burst", async () => {
   const bucket = new TokenBucket(mebi, mebi);
   await vi.advanceTimersByTimeAsync(60_000);
