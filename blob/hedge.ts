@@ -24,6 +24,8 @@ export interface HedgeDelay {
   observe(ms: number): void;
   /** Patience with the next blob, in milliseconds; undefined: without end. */
   delayMs(): number | undefined;
+  /** The same where NDN brings other blobs at the time. */
+  busyDelayMs(): number | undefined;
 }
 
 /** Settings of {@link createHedgeDelay}. */
@@ -40,6 +42,8 @@ export interface HedgeOptions extends RaceOptions {
   readonly upstream: BlobSource;
   /** Shared by all reads. */
   readonly delay: HedgeDelay;
+  /** Whether NDN brings other blobs just now: one that is late then waits in a queue. @defaultValue no */
+  readonly isBusy?: (() => boolean) | undefined;
 }
 
 const window = 64;
@@ -56,16 +60,18 @@ const longestMs = 600_000;
  * is NDN's failure too, unless the upstream's answer is one that the puller has to see.
  */
 export function hedgeFor(options: HedgeOptions): (ndn: BlobSource) => BlobSource {
-  const patience = options.delay.delayMs();
-  if (patience === undefined) return (ndn) => ndn;
+  const { delay, isBusy } = options;
+  const [patience, longest] = [delay.delayMs(), delay.busyDelayMs()];
+  if (patience === undefined || longest === undefined) return (ndn) => ndn;
   let leftMs = patience;
   return (ndn) =>
     withOpen(ndn, async (blob, from, signal) => {
       const beganMs = performance.now();
       const attempt = new Attempt(ndn, blob, from, signal);
       try {
-        const late = await isLate(attempt, leftMs);
-        if (!late) options.delay.observe(performance.now() - beganMs);
+        let late = await isLate(attempt, leftMs);
+        if (late && isBusy?.()) late = await isLate(attempt, longest - patience);
+        if (!late) delay.observe(performance.now() - beganMs);
         const askUpstream = () => new Attempt(options.upstream, blob, from, signal);
         const read = await (late ? new Race(options, attempt, signal, beganMs).run(askUpstream) : attempt.toRead());
         leftMs = patience;
@@ -95,14 +101,15 @@ export function createHedgeDelay({ mode, floorMs = 1_000, ceilingMs = 4_000 }: H
     seenMs.push(ms);
     if (seenMs.length > window) seenMs.shift();
   };
-  if (mode === "off") return { observe, delayMs: () => undefined };
-  if (mode !== "auto") return { observe, delayMs: () => mode };
+  const fixed = (ms: number | undefined) => ({ observe, delayMs: () => ms, busyDelayMs: () => ms });
+  if (mode === "off") return fixed(undefined);
+  if (mode !== "auto") return fixed(mode);
   const delayMs = () => {
     const sorted = seenMs.toSorted((a, b) => a - b);
     const highestMs = sorted[Math.ceil(percentile * sorted.length) - 1] ?? 0; // the percentile by nearest rank
     return Math.min(ceilingMs, Math.max(floorMs, factor * highestMs));
   };
-  return { observe, delayMs };
+  return { observe, delayMs, busyDelayMs: () => ceilingMs };
 }
 
 /** Parse `off`, `auto`, or whole milliseconds up to ten minutes. @throws Error that shows the three forms. */

@@ -30,6 +30,8 @@ const measuredBytes = 1024 * 1024;
 const samplesKept = 5;
 /** One that fails so soon after another was served says nothing about the path: the server is busy, or it is the blob. */
 const servedLatelyMs = 3_000;
+/** It is busy as long as something comes at least this often. */
+const busyMs = 500;
 const sampleLifetimeMs = 10 * 60_000;
 
 /** What happens to a {@link ReadSample}. */
@@ -128,6 +130,11 @@ export class PathStats {
   /** Whether others than this read, which is over, are in progress, and one of them was brought something not long ago. */
   servesOthers(read: ReadSample, nowMs: number): boolean {
     return this.active > 0 && this.#servedLast !== read && nowMs - this.#servedAtMs < servedLatelyMs;
+  }
+
+  /** Whether it brings something to some read just now. */
+  isBusy(nowMs: number): boolean {
+    return nowMs - this.#servedAtMs < busyMs;
   }
 
   ended(result: ReadResult, nowMs: number): void {

@@ -30,6 +30,8 @@ export interface NdnBlobs {
    * @param repair - Where a segment comes from that no one on NDN has right.
    */
   paths(repair?: SegmentRepair): NdnPaths;
+  /** Whether other blobs are coming just now: one that is late waits in a queue. @defaultValue no */
+  isBusy?(): boolean;
   /** Why no blob can be read over NDN now, in words; undefined while one can. @defaultValue nothing is known */
   trouble?(): string | undefined;
   /** Ask for the registry's server over each uplink; resolves within 2 s, or when `signal` fires. */
@@ -137,6 +139,7 @@ export class UplinkBlobs {
         });
         return { first: next.map((path) => over(path, true)), lastResort: next[0] && over(next[0], false) };
       },
+      isBusy: () => choice.isBusy,
       trouble() {
         if (paths.length === 0) return "there is no uplink";
         const reasons = paths.map((path) => troubleOf(path, choice));

@@ -78,6 +78,12 @@ export class UplinkChoice<P> {
     return stats.active > 0 || this.#now() - (this.#answeredAtMs.get(path) ?? Number.NEGATIVE_INFINITY) < inUseMs;
   }
 
+  /** Whether any of the paths brings something just now. */
+  get isBusy(): boolean {
+    const nowMs = this.#now();
+    return this.#options.paths.some((path) => this.#stats(path).isBusy(nowMs));
+  }
+
   /** Its face is up again. */
   cameUp(path: P): void {
     this.#stats(path).cameUp();

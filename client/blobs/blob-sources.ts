@@ -84,6 +84,7 @@ export class BlobSources {
     const hedged = hedgeFor({
       ...hedge,
       upstream,
+      isBusy: () => ndn.isBusy?.() ?? false,
       needsRight: authorize === "upstream",
       events: {
         started(waitedMs) {

@@ -92,7 +92,7 @@ async function readOver(first: BlobSource, ...others: BlobSource[]) {
 
 test("while NDN is in time the upstream is not asked, and its time is learned", async () => {
   const upstream = holds(blob, "upstream");
-  const delay = { observe: vi.fn(), delayMs: () => 1_000 };
+  const delay = { observe: vi.fn(), delayMs: () => 1_000, busyDelayMs: () => 4_000 };
   expect(await readOver(hedged(holds(blob), upstream, { delay }))).toEqual({ source: "ndn", contributors: ["ndn"] });
   expect(upstream.openedAt).toEqual([]);
   expect(delay.observe).toHaveBeenCalledTimes(1);
@@ -105,6 +105,21 @@ test("when NDN is silent the upstream serves, under its own name, and NDN is can
   expect(read).toEqual({ source: "upstream", contributors: ["upstream"] });
   expect(ndn.signals[0]?.reason).toBeInstanceOf(Overtaken);
   expect(events).toEqual(["hedge after 1000", "ndn: Overtaken"]);
+});
+
+test.each([
+  [1_500, "ndn"],
+  [5_000, "upstream"],
+])("while NDN brings other blobs, one is late after four seconds only: after %i ms", async (afterMs, source) => {
+  const late = new Promise<void>((resolve) => {
+    setTimeout(resolve, afterMs);
+  });
+  const upstream = holds(blob, "upstream");
+  const read = await readOver(
+    hedged(waitsFor(late, blob), upstream, { delay: createHedgeDelay({ mode: "auto" }), isBusy: () => true }),
+  );
+  expect(read.source).toBe(source);
+  expect(upstream.openedAt).toHaveLength(source === "ndn" ? 0 : 1);
 });
 
 test("metadata alone is not enough: it is bytes that count", async () => {
