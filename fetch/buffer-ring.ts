@@ -34,7 +34,7 @@ const unleasedAtLeast = 2;
 const leasedAtMost = 2;
 const pool = new BufferPool(bufferBytes, 24);
 /** With so many in use, those of all rings together, they are kept no longer than they are needed. */
-const scarceAt = 24;
+const scarceAt = 16;
 let inUse = 0;
 
 /** Up to four buffers, filled one after the other. */

@@ -9,8 +9,6 @@ const smallBytes = 256 * 1024;
 const usingShare = 1 / 4;
 /** Of one look among all before it: a moment says nothing. */
 const newestWeight = 0.2;
-/** One that has given way needs a piece or two for its slow reader: for so long it keeps no one waiting. */
-const resumingMs = 500;
 /** One that is not answered in this time keeps no one waiting: no server is there, or the upstream is slow to grant it. */
 const openingMs = 1_000;
 
@@ -42,7 +40,8 @@ export class Turn {
   #isOpen = false;
   /** The part of the time in which it waited for the path; the last looks count most. */
   #share = 1;
-  #keepsOthersFromMs = 0;
+  /** It has given way, and is back for what its reader, which is slower than the path, takes next. */
+  #isResumed = false;
   #awaitedMs = 0;
   #askedAtMs: number | undefined;
 
@@ -58,8 +57,8 @@ export class Turn {
   }
 
   /** Whether it waits for the path, and not the path for its reader. */
-  isUsing(nowMs: number): boolean {
-    return this.#share >= usingShare && nowMs >= this.#keepsOthersFromMs;
+  get isUsing(): boolean {
+    return this.#share >= usingShare && !this.#isResumed;
   }
 
   waits(nowMs: number, admit: () => void): void {
@@ -73,7 +72,7 @@ export class Turn {
   }
 
   begins(nowMs: number): void {
-    this.#keepsOthersFromMs = this.hasBegun && this.kind !== "spare" ? nowMs + resumingMs : nowMs;
+    this.#isResumed = this.hasBegun && this.kind !== "spare";
     this.hasBegun = true;
     this.#beganMs = nowMs;
     this.#share = 1;

@@ -95,8 +95,7 @@ export class Turns {
   /** Let those in whose turn it is. */
   readonly #serve = (): void => {
     const load: Load = { small: 0, large: 0, spare: 0, waiting: 0 };
-    const nowMs = performance.now();
-    for (const turn of this.#running) if (turn.isUsing(nowMs)) load[turn.kind]++;
+    for (const turn of this.#running) if (turn.isUsing) load[turn.kind]++;
     for (const { kind } of this.#queue) if (kind !== "spare") load.waiting++;
     for (const turn of this.#queue) if (this.#isNext(turn, load)) this.#admit(turn, load);
     this.#isWanted = isWanted(load);
