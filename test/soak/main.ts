@@ -1,7 +1,7 @@
 /**
  * Random pulls under random faults, in network namespaces: a registry's host, two routers, three pullers.
  *
- *     npm run soak -- --minutes 20 --seed 1
+ *     npm run soak -- --minutes 20 --seed 1 --at-once 20
  *
  * Bounded in time and in pulls; ends with a table and exit status 0 only if no byte was wrong, nothing hung, no program
  * uses more memory than at the start, and everything serves when the faults are over. Needs root, ndnd and docker-registry.
@@ -23,6 +23,7 @@ const { values } = parseArgs({
     minutes: { type: "string", default: "20" },
     seed: { type: "string", default: "1" },
     pulls: { type: "string", default: "20000" },
+    "at-once": { type: "string", default: "6" },
   },
 });
 const pullers = 3;
@@ -60,7 +61,7 @@ async function soak(): Promise<boolean> {
   );
   const begunAtMs = performance.now();
   const over = AbortSignal.any([stop.signal, AbortSignal.timeout(Number(values.minutes) * 60_000)]);
-  const pulling = pulls.run(over, Number(values.pulls));
+  const pulling = pulls.run(over, Number(values["at-once"]), Number(values.pulls));
   const looking = look(parts, pulls, over);
   const faulting = faults.run(AbortSignal.any([over, aborted(pulling)]));
   await Promise.all([pulling, looking, faulting]);

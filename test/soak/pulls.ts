@@ -11,7 +11,6 @@ type Random = () => number;
 
 /** A pull that is not over by then hangs; longer than all faults together can hold one up. */
 const boundMs = 60_000;
-const atATime = 2;
 const sizes = [1_000, 20_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 20_000_000];
 
 /** Pulls until it is told to stop. */
@@ -54,9 +53,10 @@ export class Pulls {
     }
   }
 
-  /** Pull with every puller until `signal` is aborted or so many pulls are done. */
-  async run(signal: AbortSignal, maxPulls: number): Promise<void> {
-    const lanes = this.#parts.workers.flatMap((_, i) => Array.from({ length: atATime }, () => i));
+  /** Pull so many blobs at a time, by all pullers together, until `signal` is aborted or so many pulls are done. */
+  async run(signal: AbortSignal, atOnce: number, maxPulls: number): Promise<void> {
+    const { length } = this.#parts.workers;
+    const lanes = Array.from({ length: atOnce }, (_, n) => n % length);
     await Promise.all(
       lanes.map(async (i) => {
         while (!signal.aborted && this.count < maxPulls) {
