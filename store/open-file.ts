@@ -142,15 +142,15 @@ export async function* readPieces(
   end: number,
   check: () => void,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  if (end - start <= pieceBytes) {
+  const pool = reads < manyReads ? pieces : smallPieces;
+  if (end - start <= pool.sizeBytes) {
     if (start >= end) return;
     check();
-    const bytes = Buffer.allocUnsafe(end - start);
-    await file.fill(bytes, start);
-    yield bytes;
+    const buffer = end - start > smallPieceBytes ? pool.take() : Buffer.allocUnsafe(end - start);
+    yield await fill(file, buffer, start, end);
+    pool.give(buffer);
     return;
   }
-  const pool = reads < manyReads ? pieces : smallPieces;
   const buffers: [Buffer, Buffer] = [pool.take(), pool.take()];
   let ahead: Promise<Uint8Array> | undefined;
   reads += 1;
