@@ -32,10 +32,13 @@ export const bufferBytes = 1024 * 1024;
 
 const unleasedAtLeast = 2;
 const leasedAtMost = 2;
-const pool = new BufferPool(bufferBytes, 24);
-/** With so many in use, those of all rings together, they are kept no longer than they are needed. */
+const pool = new BufferPool(bufferBytes, 16);
+/** With so many in use, those of all rings together, they are kept no longer than they are needed, … */
 const scarceAt = 16;
 let inUse = 0;
+/** … and new ones are smaller: hundreds of fetches may each have a piece that is being written. */
+const scarceBufferBytes = 256 * 1024;
+const scarcePool = new BufferPool(scarceBufferBytes, 64);
 
 /** Up to four buffers, filled one after the other. */
 export class BufferRing {
@@ -53,9 +56,9 @@ export class BufferRing {
   /** @returns How many of the bytes were copied; 0 when all buffers are waiting to be written. */
   append(bytes: Uint8Array): number {
     let slot = this.#slots.at(-1);
-    if (!slot || slot.filledBytes === this.#bufferBytes) slot = this.#nextSlot();
+    if (!slot || slot.filledBytes === slot.bytes.length) slot = this.#nextSlot();
     if (!slot) return 0;
-    const piece = bytes.subarray(0, this.#bufferBytes - slot.filledBytes);
+    const piece = bytes.subarray(0, slot.bytes.length - slot.filledBytes);
     slot.bytes.set(piece, slot.filledBytes);
     slot.filledBytes += piece.length;
     this.#endBytes += piece.length;
@@ -88,13 +91,14 @@ export class BufferRing {
       if (one.leases > 0) leased++;
       if (one.start <= position && position < one.start + one.filledBytes) slot = one;
     }
-    if (!slot || (slot.leases === 0 && leased >= leasedAtMost)) return undefined;
+    if (!slot || (slot.leases === 0 && (leased >= leasedAtMost || inUse > scarceAt))) return undefined;
     slot.leases += 1;
     const from = position - slot.start;
     const bytes = slot.bytes.subarray(from, Math.min(slot.filledBytes, from + pieceBytes));
     const giveBack = (isDone: boolean) => {
       slot.leases -= 1;
       if (!isDone) slot.isLost = true;
+      if (inUse > scarceAt) this.#release();
     };
     return { bytes, giveBack };
   }
@@ -113,7 +117,7 @@ export class BufferRing {
       if (leases > 0 || writtenBytes < filledBytes) continue;
       this.#slots.splice(at, 1);
       inUse -= 1;
-      if (!isLost) pool.give(bytes);
+      if (!isLost) for (const each of [pool, scarcePool]) each.give(bytes);
     }
   }
 
@@ -133,10 +137,14 @@ export class BufferRing {
 
   #fill(buffer: Buffer | undefined): Slot {
     inUse += 1;
-    const bytes =
-      buffer ?? (this.#bufferBytes === bufferBytes ? pool.take() : Buffer.allocUnsafeSlow(this.#bufferBytes));
+    const bytes = buffer ?? this.#newBuffer();
     const slot = { bytes, start: this.#endBytes, filledBytes: 0, writtenBytes: 0, leases: 0, isLost: false };
     this.#slots.push(slot);
     return slot;
+  }
+
+  #newBuffer(): Buffer {
+    if (inUse > scarceAt && this.#bufferBytes > scarceBufferBytes) return scarcePool.take();
+    return this.#bufferBytes === bufferBytes ? pool.take() : Buffer.allocUnsafeSlow(this.#bufferBytes);
   }
 }

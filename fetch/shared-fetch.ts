@@ -113,6 +113,7 @@ export class SharedFetch {
     let keep = true;
     try {
       if (!(await this.#openCached())) await this.#fetch();
+      await this.#writer?.close(); // its buffers are not to wait for slow readers
       // Of what is only in memory, the last part is there as long as anyone may come for it.
       if (this.#windows) await raceAbort(new Promise(() => {}), this.#cancelled.signal);
       this.isEnding = true;

@@ -139,22 +139,22 @@ test("two buffers are never leased, and leased ones are not filled again", () =>
   expect(ring.lease(100 + 50)?.bytes.length).toBe(10);
 });
 
-test("with many fetches at once none keeps what is written, and what is leased stays as it is", () => {
+test("with many fetches at once none keeps what is written for a reader, and what is leased stays as it is", () => {
+  const few = new BufferRing(10, 0);
+  few.append(bytesOf(0, 6));
+  const lease = few.lease(0)!;
   const rings = Array.from({ length: 40 }, (_, value) => {
     const ring = new BufferRing(10, 0);
     ring.append(bytesOf(value, 6));
     return ring;
   });
-  const leases = rings.slice(0, 2).map((ring) => ring.lease(0)!);
-  for (const ring of rings) ring.written(6);
-  expect(rings.filter((ring) => ring.lease(1)).length).toBeLessThanOrEqual(34);
-  const [first, last] = [rings[0]!, rings.at(-1)!];
-  expect([...leases[0]!.bytes]).toEqual(Array(6).fill(0));
-  for (const ring of [first, last]) expect(ring.append(bytesOf(7, 4))).toBe(4);
-  expect([...first.lease(6)!.bytes]).toEqual(Array(4).fill(7));
-  for (const { giveBack } of leases) giveBack(true);
-  for (const ring of rings) ring.close();
-  expect(last.lease(6)).toBeUndefined();
+  expect(rings.filter((ring) => ring.lease(1)).length).toBe(0); // they are read from the file
+  for (const ring of [few, ...rings]) ring.written(6);
+  expect(few.append(bytesOf(7, 4))).toBe(4);
+  expect([...lease.bytes]).toEqual(Array(6).fill(0));
+  lease.giveBack(true);
+  for (const ring of [few, ...rings]) ring.close();
+  expect(few.lease(6)).toBeUndefined();
 });
 
 test("without a lease at most two buffers wait to be written", () => {
