@@ -17,6 +17,8 @@ const listsKept = 8;
 export interface DigestListsOptions {
   readonly encoder: SegmentDataEncoder;
   readonly lastSegment: number;
+  /** The last segment that is wanted: no list beyond its own is asked for. @defaultValue lastSegment */
+  readonly lastWanted?: number | undefined;
   /** Content of list `i`, its signature already verified. @throws Error when it is not available. */
   fetchList(i: number): Promise<Buffer>;
   /** Payload of segment `n` from somewhere else than NDN. */
@@ -43,11 +45,10 @@ export class DigestLists implements SegmentCheck {
     const list = digestListOf(n);
     if (list <= this.#newest) return;
     this.#newest = list;
+    const { lastSegment, lastWanted = lastSegment } = this.#options;
     // One ahead: the next list is there when the window gets to it.
     for (const i of [list, list + 1]) {
-      if (!this.#lists.has(i) && digestListRange(i, this.#options.lastSegment).start <= this.#options.lastSegment) {
-        void this.#load(i);
-      }
+      if (!this.#lists.has(i) && digestListRange(i, lastSegment).start <= lastWanted) void this.#load(i);
     }
     this.#lists.delete(list - listsKept);
   }

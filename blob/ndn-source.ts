@@ -92,7 +92,7 @@ export class NdnSource implements BlobSource {
     // One that has the bytes before knows another blob; one that has not is told the size.
     if (from.prefixSha256 && from.offset > metadata.sizeBytes)
       throw new BlobUnavailable(`metadata says ${metadata.sizeBytes} bytes`);
-    const check = this.#trust && this.#checkOf(blob, metadata, signal, this.#trust, list, repair);
+    const check = this.#trust && this.#checkOf(blob, metadata, from.end, signal, this.#trust, list, repair);
     return { sizeBytes: metadata.sizeBytes, chunks: this.#readFrom(blob, metadata, from, signal, check) };
   }
 
@@ -133,6 +133,7 @@ export class NdnSource implements BlobSource {
   #checkOf(
     blob: BlobRef,
     { sizeBytes, segmentBytes, lastSegment }: Metadata,
+    end: number | undefined,
     signal: AbortSignal,
     { events }: Trust,
     firstList: Promise<Buffer> | undefined,
@@ -144,6 +145,7 @@ export class NdnSource implements BlobSource {
     return new DigestLists({
       encoder: objectEncoder(objectName(this.#prefix, blob.digest, size), sizeBytes, size),
       lastSegment,
+      lastWanted: end === undefined ? undefined : Math.min(lastSegment, Math.ceil(end / segmentBytes) - 1),
       fetchList: (i) => (i === 0 && isAsked ? firstList : lists(i)),
       repair: async (n) => repair?.(blob, n * size, Math.min(sizeBytes, (n + 1) * size), signal),
       onWrong: (n) => events.wrong?.(blob, n),
