@@ -31,10 +31,16 @@ export interface SegmentedObject {
   load(n: number, waiter: SegmentWaiter): void;
 }
 
+/** Someone who asks, such as a face. */
+export interface Puller {
+  /** It will ask no more. @defaultValue false */
+  readonly isGone?: boolean;
+}
+
 /** Who waits for a segment. */
 export interface SegmentWaiter {
   /** For whom: those of different ones take turns where not all can be read at once. */
-  readonly puller: object;
+  readonly puller: Puller;
   /** False when no Interest is pending any more: then the segment need not be read. */
   isWaiting(): boolean;
   /** To be called once. */
@@ -242,8 +248,8 @@ export class SegmentProducer implements PacketHandler {
   }
 }
 
-function isPending({ askedAtMs }: Waiting): boolean {
-  return performance.now() - askedAtMs < lifetimeMs;
+function isPending({ askedAtMs, face }: Waiting): boolean {
+  return !face.isGone && performance.now() - askedAtMs < lifetimeMs;
 }
 
 /** Let an Interest wait with others; false for a retransmission of one of them, which the same answer will answer. */

@@ -56,11 +56,10 @@ export class PageMemory {
   readonly #sent = new Set<Page>();
   readonly #claims = new TurnQueue<PageClaim>();
   readonly #spare = new BufferPool(pageBytes, maxSpare);
+  /** Under whom each claim waits: meanwhile another may want the same. */
+  readonly #pullers = new Map<PageClaim, object>();
   #isLooking = false;
   #timer: NodeJS.Timeout | undefined;
-  /** Claims that wait. */
-  waiting = 0;
-
   /** @param budgetBytes - For all pages together. */
   constructor(budgetBytes: number) {
     this.#budgetBytes = budgetBytes;
@@ -89,16 +88,24 @@ export class PageMemory {
     return { buf, filledBytes: 0, sentBytes: 0, touchedAtMs: 0, run, forget };
   }
 
+  /** Claims that wait. */
+  get waiting(): number {
+    return this.#pullers.size;
+  }
+
   /** Wait for room; to be withdrawn by who does not want it any more. */
   claim(claim: PageClaim): void {
     this.#claims.add(claim.puller, claim);
-    this.waiting++;
+    this.#pullers.set(claim, claim.puller);
     this.look();
   }
 
   /** Wait no longer. */
   withdraw(claim: PageClaim): void {
-    if (this.#claims.delete(claim.puller, claim)) this.waiting--;
+    const puller = this.#pullers.get(claim);
+    if (puller === undefined) return;
+    this.#pullers.delete(claim);
+    this.#claims.delete(puller, claim);
   }
 
   /** The page is full. */
@@ -165,7 +172,7 @@ export class PageMemory {
       while (this.waiting > 0 && this.#mayMakeRoom(isWanted)) {
         const next = this.#claims.take((claim) => !isWanted || claim.isWanted());
         if (next === undefined) break;
-        this.waiting--;
+        this.#pullers.delete(next);
         next.grant();
       }
     }

@@ -7,6 +7,7 @@
  * may end soon asks for no more than is wanted.
  */
 import { Semaphore } from "#base/limits.ts";
+import type { Puller } from "#ndn/producer.ts";
 import { isFull, type Page, type PageClaim, type PageMemory, pageBytes } from "./page-memory.ts";
 
 /** Connections to the registry: a paused read holds one. */
@@ -15,8 +16,10 @@ const maxReads = 256;
 const maxUnanswered = 32;
 /** Reads that may wait for a connection; beyond that Interests have to come again. */
 const maxWaiting = 256;
-/** A read of which no more is wanted for this long ends. */
-const idleMs = 5_000;
+/** A read of which no more is wanted for this long ends: a slow puller's sockets hold what lasts it for seconds. */
+const idleMs = 20_000;
+/** And sooner when who wanted it last is gone; it is looked so often. */
+const goneMs = 2_000;
 /** A wanted page that is farther ahead than this is not waited for: 8 MiB, the largest window of a reader. */
 const maxNearPages = 64;
 
@@ -71,7 +74,7 @@ export class PageStream implements PageClaim {
   /** The page that is being filled. */
   page: Page | undefined;
   /** For whom it was wanted last. */
-  puller: object = this;
+  puller: Puller = {};
   /** The last page that is used or wanted. */
   wanted: number;
   /** It has waited in the midst of an answer: the other end may have lost patience. */
@@ -105,7 +108,7 @@ export class PageStream implements PageClaim {
   }
 
   /** Page `index` is used, or wanted by `puller`. */
-  want(index: number, puller: object | undefined): void {
+  want(index: number, puller: Puller | undefined): void {
     this.#wantedAtMs = performance.now();
     if (puller !== undefined) this.puller = puller;
     if (index <= this.wanted) return;
@@ -119,7 +122,7 @@ export class PageStream implements PageClaim {
   }
 
   grant(): void {
-    this.#takePage();
+    if (this.page === undefined && !this.isAtEnd) this.#takePage();
     this.#resume?.();
   }
 
@@ -169,7 +172,7 @@ export class PageStream implements PageClaim {
 
   async #untilPossible(): Promise<boolean> {
     while (!this.isAtEnd && this.page === undefined) {
-      const leftMs = this.#wantedAtMs + idleMs - performance.now();
+      const leftMs = this.#wantedAtMs + (this.puller.isGone ? goneMs : idleMs) - performance.now();
       const isWithinReach = this.#isWithinReach;
       const givesWay = !isWithinReach && this.#options.limit.waiting > 0;
       if (leftMs <= 0 || givesWay) this.#hasEnded = true;
@@ -184,7 +187,7 @@ export class PageStream implements PageClaim {
     const { memory, limit } = this.#options;
     this.hasPaused = true;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, longestMs + 1);
+    const timer = setTimeout(resolve, Math.min(longestMs, goneMs) + 1);
     this.#resume = resolve;
     if (forMemory) memory.claim(this);
     else limit.pausing.add(resolve);

@@ -3,7 +3,7 @@
  * Reads of the same pages are one read; a failed read leaves nothing behind, so the next Interest tries again.
  */
 import type { BlobRef } from "#blob/source.ts";
-import type { SegmentWaiter } from "#ndn/producer.ts";
+import type { Puller, SegmentWaiter } from "#ndn/producer.ts";
 import { isFull, type Page, pageBytes } from "./page-memory.ts";
 import { aheadPages, minRunPages, PageStream } from "./page-stream.ts";
 import { PageWaiters } from "./page-waiters.ts";
@@ -116,7 +116,7 @@ export class PagedBlob {
   }
 
   /** See to it that what is behind the page in use, and is not there, is on its way. */
-  #readAhead(index: number, puller?: object): void {
+  #readAhead(index: number, puller?: Puller): void {
     this.#lastTouched = index;
     if (this.#isGone) return;
     const { memory, limit } = this.#context;
@@ -139,7 +139,7 @@ export class PagedBlob {
   }
 
   /** Begin to read at page `first`, for one who has come to page `wanted`. */
-  #start(first: number, wanted: number, puller: object | undefined): void {
+  #start(first: number, wanted: number, puller: Puller | undefined): void {
     if (this.#context.limit.isCrowded || this.#streams.length >= maxStreams) return; // Interests come again
     const run = this.#runBefore(first);
     let end = first + 1;

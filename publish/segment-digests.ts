@@ -8,10 +8,10 @@
 import { hash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { maxPacketBytes } from "#ndn/packet/tlv.ts";
-import type { Payload, SegmentedObject } from "#ndn/producer.ts";
+import type { Payload, Puller, SegmentedObject } from "#ndn/producer.ts";
 
 /** An object whose segments are read, but not to be sent. */
-export interface HashedSegments extends Pick<SegmentedObject, "encoder" | "lastSegment" | "load"> {
+export interface HashedSegments extends Puller, Pick<SegmentedObject, "encoder" | "lastSegment" | "load"> {
   /** The payload of segment `n`, if it is in memory; as `locate` gives it. */
   peek(n: number): Payload | undefined;
 }

@@ -37,6 +37,8 @@ const nothing = Buffer.alloc(0);
 export abstract class Face {
   /** For logs, e.g. `unix:///run/nfd/nfd.sock`. */
   readonly describe: string;
+  /** It is closed, by either end: no one waits for an answer there. */
+  isGone = false;
   /** Whether the other end is on this machine: decides the registration prefix and how marks are read. */
   readonly isLocal: boolean;
   readonly #handlers: readonly PacketHandler[];

@@ -78,7 +78,10 @@ export class StreamFace extends Face {
       reason ??= err;
     });
     socket.on("end", () => socket.destroy());
-    socket.on("close", () => onClose(reason));
+    socket.on("close", () => {
+      this.isGone = true;
+      onClose(reason);
+    });
     socket.resume();
   }
 

@@ -45,6 +45,21 @@ test("a page that is being filled stays, whoever wants room", () => {
   expect(forgotten).toEqual([]);
 });
 
+test("one that is wanted by another meanwhile is withdrawn all the same", async () => {
+  const { memory, add } = memoryOfThree();
+  const pages = ["a", "b", "c"].map((name) => add(name)!);
+  const granted: string[] = [];
+  const claim = { puller: {}, isWanted: () => true, grant: () => void granted.push("late") };
+  memory.claim(claim);
+  claim.puller = {};
+  memory.withdraw(claim);
+  expect(memory.waiting).toBe(0);
+  memory.filled(pages[0]!);
+  memory.sent(pages[0]!);
+  await Promise.resolve();
+  expect(granted).toEqual([]);
+});
+
 test("those who wait get room in turns of their pullers, and what is only read ahead comes last", async () => {
   const { memory, add } = memoryOfThree();
   const pages = ["a", "b", "c"].map((name) => add(name)!);
