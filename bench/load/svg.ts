@@ -39,6 +39,7 @@ export function lineChart(chart: Chart): string {
     y: (value) => Math.round(margin.top + plot.height * (1 - value / top)),
   };
   const parts = [
+    `<title>${escaped(chart.title)}</title>`,
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     text(margin.left, 20, chart.title, 'font-weight="bold"'),
     text(margin.left, margin.top - 10, chart.yLabel),
