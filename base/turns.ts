@@ -5,18 +5,28 @@
 /** Items of several owners; the owners take turns, each one's items go first come, first served. */
 export class TurnQueue<T> {
   readonly #byOwner = new Map<object, Set<T>>();
+  readonly #owners = new Map<T, object>();
 
-  /** Add one, behind those of the same owner. */
+  /** How many items wait. */
+  get size(): number {
+    return this.#owners.size;
+  }
+
+  /** Add one that does not wait yet, behind those of the same owner. */
   add(owner: object, item: T): void {
+    this.#owners.set(item, owner);
     const own = this.#byOwner.get(owner);
     if (own) own.add(item);
     else this.#byOwner.set(owner, new Set([item]));
   }
 
   /** Take one out, wherever it is; false when it is not there. */
-  delete(owner: object, item: T): boolean {
-    const own = this.#byOwner.get(owner);
-    if (!own?.delete(item)) return false;
+  delete(item: T): boolean {
+    const owner = this.#owners.get(item);
+    if (owner === undefined) return false;
+    this.#owners.delete(item);
+    const own = this.#byOwner.get(owner)!;
+    own.delete(item);
     if (own.size === 0) this.#byOwner.delete(owner);
     return true;
   }
@@ -26,8 +36,8 @@ export class TurnQueue<T> {
     for (const [owner, own] of this.#byOwner) {
       for (const item of own) {
         if (!mayGo(item)) continue;
+        this.delete(item);
         this.#byOwner.delete(owner);
-        own.delete(item);
         if (own.size > 0) this.#byOwner.set(owner, own);
         return item;
       }

@@ -56,8 +56,6 @@ export class PageMemory {
   readonly #sent = new Set<Page>();
   readonly #claims = new TurnQueue<PageClaim>();
   readonly #spare = new BufferPool(pageBytes, maxSpare);
-  /** Under whom each claim waits: meanwhile another may want the same. */
-  readonly #pullers = new Map<PageClaim, object>();
   #isLooking = false;
   #timer: NodeJS.Timeout | undefined;
   /** @param budgetBytes - For all pages together. */
@@ -90,22 +88,18 @@ export class PageMemory {
 
   /** Claims that wait. */
   get waiting(): number {
-    return this.#pullers.size;
+    return this.#claims.size;
   }
 
   /** Wait for room; to be withdrawn by who does not want it any more. */
   claim(claim: PageClaim): void {
     this.#claims.add(claim.puller, claim);
-    this.#pullers.set(claim, claim.puller);
     this.look();
   }
 
   /** Wait no longer. */
   withdraw(claim: PageClaim): void {
-    const puller = this.#pullers.get(claim);
-    if (puller === undefined) return;
-    this.#pullers.delete(claim);
-    this.#claims.delete(puller, claim);
+    this.#claims.delete(claim);
   }
 
   /** The page is full. */
@@ -172,7 +166,6 @@ export class PageMemory {
       while (this.waiting > 0 && this.#mayMakeRoom(isWanted)) {
         const next = this.#claims.take((claim) => !isWanted || claim.isWanted());
         if (next === undefined) break;
-        this.#pullers.delete(next);
         next.grant();
       }
     }
