@@ -11,6 +11,7 @@ import { type InterestFields, readInterest } from "./packet/interest.ts";
 import { type Name, nameKey, withoutImplicitDigest } from "./packet/name.ts";
 import type { PacketView } from "./packet/packet-view.ts";
 import { maxPacketBytes, TT } from "./packet/tlv.ts";
+import { isPending, join, type PendingInterest } from "./pending-interest.ts";
 
 /** Where the payload of a segment lies in memory. */
 export interface Payload {
@@ -69,18 +70,6 @@ const maxWaiting = 16_384;
 const maxOpening = 256;
 /** How often open objects are looked through for those that are no longer current: never for a packet's sake. */
 const sweepMs = 30_000;
-/** An Interest that is not sent again in this time is pending no more (NDN packet specification § InterestLifetime). */
-const lifetimeMs = 4_000;
-/** Interests among which a retransmission is looked for: more would be a stranger's work for us. */
-const maxCompared = 64;
-
-interface Waiting {
-  readonly face: Face;
-  readonly token: Buffer;
-  readonly segmentNumber: number;
-  /** When it came, or came again. */
-  askedAtMs: number;
-}
 
 /** What has happened since the start. */
 export interface ProducerCounters {
@@ -98,9 +87,9 @@ export class SegmentProducer implements PacketHandler {
   readonly #directory: ObjectDirectory;
   /** Open objects by the bytes of their name, in order of opening. */
   readonly #open = new Map<string, SegmentedObject>();
-  readonly #opening = new Map<string, Waiting[]>();
+  readonly #opening = new Map<string, PendingInterest[]>();
   /** Who waits for segments that are being read, by their number. */
-  readonly #loading = new Map<SegmentedObject, Map<number, Waiting[]>>();
+  readonly #loading = new Map<SegmentedObject, Map<number, PendingInterest[]>>();
   #waiting = 0;
   /** Runs while anything is open. */
   #sweeping: NodeJS.Timeout | undefined;
@@ -141,10 +130,10 @@ export class SegmentProducer implements PacketHandler {
   }
 
   /** Interests for one segment wait for one reading of it. */
-  #answerWhenLoaded(object: SegmentedObject, waiting: Waiting | undefined): void {
+  #answerWhenLoaded(object: SegmentedObject, waiting: PendingInterest | undefined): void {
     if (waiting === undefined) return;
     const { segmentNumber } = waiting;
-    const loading = this.#loading.get(object) ?? new Map<number, Waiting[]>();
+    const loading = this.#loading.get(object) ?? new Map<number, PendingInterest[]>();
     const others = loading.get(segmentNumber);
     if (others) {
       if (join(others, waiting)) this.#waiting++;
@@ -165,7 +154,7 @@ export class SegmentProducer implements PacketHandler {
     });
   }
 
-  #sendToAll(object: SegmentedObject, n: number, all: readonly Waiting[]): void {
+  #sendToAll(object: SegmentedObject, n: number, all: readonly PendingInterest[]): void {
     let isLost = false;
     for (const waiting of all) {
       const { face, token } = waiting;
@@ -176,7 +165,7 @@ export class SegmentProducer implements PacketHandler {
     if (isLost && !object.isCurrent) this.#closeObject(object); // the next Interest's hint decides where to look
   }
 
-  #remember(segmentNumber: number, face: Face, token: Buffer, from: number, to: number): Waiting | undefined {
+  #remember(segmentNumber: number, face: Face, token: Buffer, from: number, to: number): PendingInterest | undefined {
     if (this.#waiting >= maxWaiting) {
       this.counters.dropped++;
       return undefined;
@@ -201,7 +190,7 @@ export class SegmentProducer implements PacketHandler {
   }
 
   /** Interests with the same key wait for one answer. */
-  async #answerWhenOpen(request: Request, waiting: Waiting): Promise<void> {
+  async #answerWhenOpen(request: Request, waiting: PendingInterest): Promise<void> {
     const others = this.#opening.get(request.key);
     if (others) {
       if (join(others, waiting)) this.#waiting++;
@@ -246,23 +235,6 @@ export class SegmentProducer implements PacketHandler {
     clearInterval(this.#sweeping);
     this.#sweeping = undefined;
   }
-}
-
-function isPending({ askedAtMs, face }: Waiting): boolean {
-  return !face.isGone && performance.now() - askedAtMs < lifetimeMs;
-}
-
-/** Let an Interest wait with others; false for a retransmission of one of them, which the same answer will answer. */
-function join(others: Waiting[], one: Waiting): boolean {
-  for (let i = Math.max(0, others.length - maxCompared); i < others.length; i++) {
-    const other = others[i]!;
-    if (other.segmentNumber !== one.segmentNumber || other.face !== one.face || !other.token.equals(one.token))
-      continue;
-    other.askedAtMs = one.askedAtMs;
-    return false;
-  }
-  others.push(one);
-  return true;
 }
 
 /** Answer with a ready packet, under the PIT token of the Interest. */
