@@ -1,6 +1,6 @@
 /** A relay of bytes for TCP that does something bad to a connection when so many bytes have gone to the client. */
-import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import type { Socket } from "node:net";
+import { pipedRelay } from "./piped-relay.ts";
 
 /** What happens to a connection, in the direction to the client. */
 export interface ByteFault {
@@ -25,31 +25,16 @@ export async function startFaultyByteRelay(
   target: { readonly host: string; readonly port: number },
   faultOf: () => ByteFault | undefined,
 ): Promise<FaultyByteRelay> {
-  const sockets = new Set<Socket>();
   let happened = 0;
-  const server = createServer({ noDelay: true }, (near) => {
-    const far = connect({ ...target, noDelay: true });
-    for (const socket of [near, far]) {
-      sockets.add(socket);
-      socket.on("error", () => socket.destroy());
-      socket.on("close", () => sockets.delete(socket));
-    }
-    near.on("close", () => far.destroy());
-    far.on("close", () => near.end());
-    near.pipe(far);
+  const { port, close } = await pipedRelay(target, (far, near) => {
     relayDown(far, near, faultOf(), () => (happened += 1));
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     get happened() {
       return happened;
     },
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy();
-      await new Promise<void>((resolve) => server.close(() => resolve()));
-    },
+    [Symbol.asyncDispose]: close,
   };
 }
 

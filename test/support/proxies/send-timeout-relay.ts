@@ -1,6 +1,6 @@
 /** A relay of bytes for TCP that gives up a client that takes nothing for a while, as reverse proxies do. */
-import { connect, createServer, type Socket } from "node:net";
-import { listening } from "../listening.ts";
+import type { Socket } from "node:net";
+import { pipedRelay } from "../link/piped-relay.ts";
 
 /** Options of {@link startSendTimeoutRelay}. */
 export interface SendTimeoutRelayOptions {
@@ -27,25 +27,15 @@ export interface SendTimeoutCounters {
 
 /** Start the relay. */
 export async function startSendTimeoutRelay(options: SendTimeoutRelayOptions): Promise<SendTimeoutRelay> {
-  const sockets = new Set<Socket>();
   const counters = { connections: 0, cut: 0 };
-  const server = createServer({ noDelay: true }, (near) => {
-    const far = connect({ port: options.targetPort, host: "127.0.0.1", noDelay: true });
-    counters.connections += 1;
-    for (const socket of [near, far]) {
-      sockets.add(socket);
-      socket.on("error", () => socket.destroy());
-      socket.on("close", () => sockets.delete(socket));
-    }
-    near.on("close", () => far.destroy());
-    far.on("close", () => near.end());
-    near.pipe(far);
-    relayDown(far, near, options.sendTimeoutMs, () => (counters.cut += 1));
-  });
-  const hangUp = () => {
-    for (const socket of sockets) socket.destroy();
-  };
-  const { port, close } = await listening(server, hangUp, options.port);
+  const { port, close } = await pipedRelay(
+    { host: "127.0.0.1", port: options.targetPort },
+    (far, near) => {
+      counters.connections += 1;
+      relayDown(far, near, options.sendTimeoutMs, () => (counters.cut += 1));
+    },
+    options.port,
+  );
   return { port, counters, [Symbol.asyncDispose]: close };
 }
 
