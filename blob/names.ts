@@ -172,7 +172,7 @@ export function repositoryOfHint(prefix: Name, hint: Name): string | undefined {
 }
 
 /** The components of `name` after `prefix`; undefined when it does not begin with it. */
-function componentsUnder(prefix: Name, name: Name): TlvSpan[] | undefined {
+export function componentsUnder(prefix: Name, name: Name): TlvSpan[] | undefined {
   if (!startsWith(name, prefix)) return undefined;
   const components = componentsOf(name);
   while (components?.[0] && components[0].at < prefix.length) components.shift();
@@ -194,12 +194,14 @@ function parsePlain(name: Name, components: TlvSpan[]): { digest: Digest; reposi
   return digest === undefined || repository === undefined ? undefined : { digest, repository };
 }
 
-function digestOf(name: Name, { type, start, end }: TlvSpan): Digest | undefined {
+/** The digest that a component is; undefined when it is none. */
+export function digestOf(name: Name, { type, start, end }: TlvSpan): Digest | undefined {
   if (type !== TT.GenericNameComponent || end - start !== 32) return undefined;
   return digestOfHash(name.subarray(start, end));
 }
 
-function repositoryOf(name: Name, components: readonly TlvSpan[]): string | undefined {
+/** The repository that components are, one for each path element; undefined when they are none. */
+export function repositoryOf(name: Name, components: readonly TlvSpan[]): string | undefined {
   const elements: string[] = [];
   for (const { type, start, end } of components) {
     const element = name.toString("utf8", start, end);

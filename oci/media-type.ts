@@ -31,3 +31,8 @@ export function admits(accept: string | undefined, mediaType: string): boolean {
 export function bareType(mediaType: string): string {
   return mediaType.split(";", 1)[0]!.trim().toLowerCase();
 }
+
+/** Whether a text can be sent as the value of Content-Type as it is: type and subtype, parameters without line breaks. */
+export function isMediaType(text: string): boolean {
+  return text.length <= 255 && /^[!#$&^_.+\w-]+\/[!#$&^_.+\w-]+(?:[ \t]*;[\x20-\x7e\t]*)?$/.test(text);
+}
