@@ -8,12 +8,15 @@ const floors: readonly (readonly string[])[] = [
   ["base"],
   ["oci", "ndn"],
   ["blob"],
-  ["store", "fetch", "uplinks", "publish"],
+  ["store", "fetch", "uplinks", "publish", "delta"],
   ["server", "client"],
   ["cli"],
 ];
 /** Besides, within a floor. */
-const besides = new Map([["fetch", ["store"]]]);
+const besides = new Map([
+  ["fetch", ["store"]],
+  ["publish", ["delta"]],
+]);
 /** The rooms inside `client/`, from the ground up; files directly in it are the roof. */
 const clientFloors: readonly (readonly string[])[] = [
   ["http"],
@@ -95,6 +98,7 @@ describe("imports", () => {
     ["blob/a.ts", "#store/b.ts"],
     ["store/a.ts", "#fetch/b.ts"],
     ["uplinks/a.ts", "#fetch/b.ts"],
+    ["delta/a.ts", "#publish/b.ts"],
     ["publish/a.ts", "#server/b.ts"],
     ["server/a.ts", "#client/b.ts"],
     ["client/a.ts", "#server/b.ts"],
