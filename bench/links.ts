@@ -1,94 +1,86 @@
 /**
- * "links": how much of a long link with losses a client fills.
+ * "links": how much of a link a client fills, whatever the link: long, fat, thin, lossy.
  */
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { freePort } from "#test/support/free-port.ts";
-import type { LinkCounters } from "#test/support/link/link.ts";
-import type { RunningProcess } from "#test/support/process.ts";
-import { blobBytes } from "#test/support/running-program.ts";
-import { checkFile, curl, watchUpstream } from "./download.ts";
-import { countersOf, startRelay } from "./relays/start.ts";
-import { type Rig, startRig } from "./rig.ts";
-import { type Context, collect, type Goal, type Note, type Scenario, timed, usualSizeBytes } from "./scenario.ts";
+import { benchLinks } from "./links/link.ts";
+import { unlimitedRate } from "./links/ndn-row.ts";
+import type { Row, RowRound } from "./links/row.ts";
+import { linkRows } from "./links/rows.ts";
+import type { Way } from "./load/rig.ts";
+import { noteFailures } from "./load/row.ts";
+import { type Context, collect, type Note, type Scenario } from "./scenario.ts";
 
-const bitsPerSecond = 100_000_000;
-const delayMs = 20;
-const seed = 42;
-const losses: readonly { loss: number; goal: Goal }[] = [
-  { loss: 0, goal: { needed: 0.85, aim: 0.95 } },
-  { loss: 0.01, goal: { needed: 0.7, aim: 0.9 } },
-  { loss: 0.05, goal: { needed: 0.4, aim: 0.75 } },
-];
-
-/** A fresh client behind a fresh link for each rate of loss; no warm-up, since a link is slower than any cold program. */
+/** Once, whatever the number of rounds; each row with processes of its own that have done nothing before. */
 export const links: Scenario = {
   name: "links",
-  title: `links: share of a link of ${bitsPerSecond / 1e6} Mbit/s and ${2 * delayMs} ms round trip that payload fills`,
+  title: "links: share of a link's payload rate",
   async run(context) {
-    await using owned = new AsyncDisposableStack();
-    const rig = await startRig(context, owned);
-    await rig.server("server", ["--uplink", rig.uplink]);
-    const sizeBytes = context.sizeBytes ?? usualSizeBytes;
+    const wanted = context.rows?.map(rowAt) ?? linkRows;
+    const unlimited = rememberUnlimited(context);
     const figures = await collect(async (note) => {
-      for (const { loss, goal } of losses) await measureNdn(rig, context, sizeBytes, loss, goal, note);
-      await measureTcp(rig, context, sizeBytes, note);
+      for (const row of wanted) await measure(row, context, unlimited, note);
     });
-    return { sizeBytes, figures };
+    return { figures };
   },
 };
 
-async function measureNdn(rig: Rig, context: Context, sizeBytes: number, loss: number, goal: Goal, note: Note) {
-  const name = `${loss * 100} % lost`;
-  const listen = join(await rig.folderOf(`link-${loss}`), "link.sock");
-  const down = { delayMs, bitsPerSecond, loss };
-  const relay = await startRelay(rig, "link", { listen, target: rig.socket, up: { delayMs }, down, seed });
-  const client = await rig.client(`client-${loss}`, `unix://${listen}`);
-  try {
-    const upstream = await watchUpstream([client]);
-    for (let round = 1; round <= context.rounds; round++) {
-      const before = await blobBytes(client);
-      const seconds = await secondsOf(rig, client.url, sizeBytes);
-      const bytes = (await blobBytes(client)).ndn - before.ndn; // what came past the link does not count
-      note({ name, unit: "of the link", goal }, shareOf(bytes, seconds));
-      context.progress(`${name}: ${shareOf(bytes, seconds).toFixed(2)}`);
-    }
-    await upstream(note, name);
-  } finally {
-    await client.process.stop();
-    await relay.stop();
-  }
-  noteCounters(relay, name, note);
+function rowAt(index: number): Row {
+  const row = linkRows[index];
+  if (row !== undefined) return row;
+  const known = linkRows.map(({ name }, position) => `${position}: ${name}`).join("\n");
+  throw new Error(`no row ${index}; there are\n${known}`);
 }
 
-/** Both directions together, all rounds. */
-function noteCounters(relay: RunningProcess, what: string, note: Note): void {
-  const { packets, lost, overflowed } = countersOf<LinkCounters>(relay);
-  note({ name: `${what}: packets that the link lost`, unit: "%" }, (lost / packets) * 100);
-  note({ name: `${what}: packets that its full queue dropped`, unit: "%" }, (overflowed / packets) * 100);
+type Unlimited = RowRound["unlimited"];
+
+/** What the programs do on a link without limits, measured when a row asks for it first. */
+function rememberUnlimited(context: Context): Unlimited {
+  const known = new Map<Way, number>();
+  return async (way) => {
+    let rate = known.get(way);
+    if (rate === undefined) {
+      const note: Note = () => undefined;
+      await inFolder(
+        context,
+        { note, progress: (line) => context.progress(line), unlimited: () => Promise.resolve(0) },
+        async (round) => {
+          rate = await unlimitedRate(way, benchLinks[0]!, round);
+        },
+      );
+      known.set(way, rate!);
+      context.progress(`${way}, unlimited: ${(rate! / 8e6).toFixed(0)} MB/s`);
+    }
+    return rate!;
+  };
 }
 
-async function measureTcp(rig: Rig, context: Context, sizeBytes: number, note: Note): Promise<void> {
-  const port = await freePort();
-  const targetPort = Number(new URL(rig.registry.url).port);
-  const relay = await startRelay(rig, "bytes", { port, targetPort, up: { delayMs }, down: { delayMs, bitsPerSecond } });
+/** One that breaks off is a failure of this row, and the others have their turn. */
+async function measure(row: Row, context: Context, unlimited: Unlimited, noteAny: Note): Promise<void> {
+  const note: Note = (quantity, value) =>
+    noteAny({ ...quantity, row: row.name, name: `${row.name}: ${quantity.name}` }, value);
+  const progress = (line: string) => context.progress(`${row.name}: ${line}`);
   try {
-    for (let round = 1; round <= context.rounds; round++) {
-      const seconds = await secondsOf(rig, `http://127.0.0.1:${port}`, sizeBytes);
-      note({ name: "HTTP over TCP, nothing lost", unit: "of the link" }, shareOf(sizeBytes, seconds));
-    }
-  } finally {
-    await relay.stop();
+    await inFolder(context, { note, progress, unlimited }, (round) => row.measure(round));
+  } catch (err: unknown) {
+    noteFailures({ note, progress }, [String((err as Error).stack)]);
   }
 }
 
-async function secondsOf(rig: Rig, endpoint: string, sizeBytes: number): Promise<number> {
-  const { digest } = await rig.freshBlob(sizeBytes);
-  const file = join(rig.folder, "output");
-  const seconds = await timed(() => curl([{ endpoint, digest, file }]));
-  await checkFile(file, digest);
-  return seconds;
-}
+let folders = 0;
 
-function shareOf(bytes: number, seconds: number): number {
-  return (bytes * 8) / seconds / bitsPerSecond;
+/** Work with processes and a folder that are gone afterwards. */
+async function inFolder(
+  { folder, checkout, sizeBytes, seconds }: Context,
+  round: Pick<RowRound, "note" | "progress" | "unlimited">,
+  work: (round: RowRound) => Promise<void>,
+): Promise<void> {
+  const own = join(folder, String(folders++));
+  await mkdir(own);
+  try {
+    await using owned = new AsyncDisposableStack();
+    await work({ ...round, place: { folder: own, checkout }, owned, sizeBytes, maxSeconds: seconds });
+  } finally {
+    await rm(own, { recursive: true });
+  }
 }

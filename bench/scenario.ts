@@ -19,9 +19,9 @@ export interface Context {
   readonly rounds: number;
   /** Size of a blob; undefined leaves it to the scenario. */
   readonly sizeBytes: number | undefined;
-  /** How long the slow reader reads. */
+  /** How long the slow reader reads, and how long a row of "links" takes at most. */
   readonly seconds: number;
-  /** Positions of the rows of "transfer" or "load" to measure; undefined is all. */
+  /** Positions of the rows of "transfer", "load" or "links" to measure; undefined is all. */
   readonly rows: readonly number[] | undefined;
   /** The checkout whose programs are measured. @defaultValue this one */
   readonly checkout?: string;

@@ -4,15 +4,14 @@
  */
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { Bottleneck, type BottleneckOptions } from "./bottleneck.ts";
+import { coarseTick, fineTick, type Tick } from "./tick.ts";
+import { Timetable } from "./timetable.ts";
 
-/** One direction of a link. */
-export interface ByteLinkOptions {
+/** One direction of a link. Reading stops while the queue is full. */
+export interface ByteLinkOptions extends BottleneckOptions {
   /** Propagation delay, one way. @defaultValue 0 */
   readonly delayMs?: number;
-  /** Rate of the bottleneck in bits per second, for all connections together. @defaultValue unlimited */
-  readonly bitsPerSecond?: number;
-  /** Bytes that wait for the bottleneck before reading stops. @defaultValue 256 KiB */
-  readonly queueBytes?: number;
 }
 
 /** Options of {@link startByteRelay}. */
@@ -24,6 +23,8 @@ export interface ByteRelayOptions {
   /** From the listener's client to the target, and back. */
   readonly up: ByteLinkOptions;
   readonly down: ByteLinkOptions;
+  /** Whether the process is nothing but this relay, so that it may block it for a finer clock. @defaultValue false */
+  readonly isAlone?: boolean;
 }
 
 /** A running relay. */
@@ -33,7 +34,9 @@ export interface ByteRelay extends AsyncDisposable {
 
 /** Start the relay. */
 export async function startByteRelay(options: ByteRelayOptions): Promise<ByteRelay> {
-  const [up, down] = [new Bottleneck(options.up), new Bottleneck(options.down)];
+  const tick = options.isAlone ? fineTick : coarseTick;
+  const up = { tick, bottleneck: new Bottleneck(), options: options.up };
+  const down = { tick, bottleneck: new Bottleneck(), options: options.down };
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
     const far = connect({ port: options.targetPort, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
@@ -61,78 +64,73 @@ export async function startByteRelay(options: ByteRelayOptions): Promise<ByteRel
   };
 }
 
-/** The rate that all connections share. */
-class Bottleneck {
-  private readonly options: ByteLinkOptions;
-  /** When it will have sent everything that is queued now. */
-  private freeAtMs = 0;
-
-  constructor(options: ByteLinkOptions) {
-    this.options = options;
-  }
-
-  /** When these bytes come out at the other end. */
-  arrivesAtMs(bytes: number): number {
-    const { bitsPerSecond = Number.POSITIVE_INFINITY, delayMs = 0 } = this.options;
-    this.freeAtMs = Math.max(performance.now(), this.freeAtMs) + (bytes * 8000) / bitsPerSecond;
-    return this.freeAtMs + delayMs;
-  }
-
-  get isFull(): boolean {
-    const { bitsPerSecond = Number.POSITIVE_INFINITY, queueBytes = 256 * 1024 } = this.options;
-    return this.freeAtMs - performance.now() > (queueBytes * 8000) / bitsPerSecond;
-  }
+/** What passes at once: a millisecond's worth, so that the far end sees a flow, but not less than a TCP segment. */
+function pieceBytesAt({ bitsPerSecond = Number.POSITIVE_INFINITY }: ByteLinkOptions): number {
+  return Math.round(Math.min(16_384, Math.max(1_448, bitsPerSecond / 8_000)));
 }
 
-/** Small enough that the far end sees a flow rather than gulps: 1.3 ms at 100 Mbit/s. */
-const pieceBytes = 16_384;
-
-interface Scheduled {
-  readonly atMs: number;
-  /** Undefined is the end of the stream. */
-  readonly piece: Buffer | undefined;
+/** What all connections share in one direction. */
+interface Way {
+  readonly tick: Tick;
+  readonly bottleneck: Bottleneck;
+  readonly options: ByteLinkOptions;
 }
 
 /** One direction of one connection. */
 class Direction {
   private readonly from: Socket;
   private readonly to: Socket;
-  private readonly bottleneck: Bottleneck;
-  private readonly scheduled: Scheduled[] = [];
-  private timer: NodeJS.Timeout | undefined;
+  private readonly way: Way;
+  /** No piece is the end of the stream. */
+  private readonly onTheWay = new Timetable<{ readonly piece: Buffer | undefined }>();
+  private isTicking = false;
 
-  constructor(from: Socket, to: Socket, bottleneck: Bottleneck) {
+  constructor(from: Socket, to: Socket, way: Way) {
     this.from = from;
     this.to = to;
-    this.bottleneck = bottleneck;
+    this.way = way;
   }
 
   start(): void {
+    const pieceBytes = pieceBytesAt(this.way.options);
     this.from.on("data", (chunk: Buffer) => {
       for (let at = 0; at < chunk.length; at += pieceBytes) this.schedule(chunk.subarray(at, at + pieceBytes));
-      if (this.bottleneck.isFull) this.from.pause();
+      if (this.isFull()) this.from.pause();
     });
     this.from.on("end", () => this.schedule(undefined));
-    this.to.once("close", () => clearTimeout(this.timer));
+  }
+
+  private isFull(): boolean {
+    return this.way.bottleneck.isFull(performance.now(), this.way.options);
   }
 
   private schedule(piece: Buffer | undefined): void {
-    this.scheduled.push({ atMs: this.bottleneck.arrivesAtMs(piece?.length ?? 0), piece });
-    this.timer ??= setTimeout(() => this.deliver(), 1);
+    const { bottleneck, options } = this.way;
+    const leftAtMs = bottleneck.pass(piece?.length ?? 0, performance.now(), options);
+    this.onTheWay.enter(leftAtMs + (options.delayMs ?? 0), { piece });
+    this.deliverLater();
   }
 
-  private deliver(): void {
-    this.timer = undefined;
+  private deliverLater(): void {
+    if (this.isTicking || this.to.writableNeedDrain) return;
+    this.isTicking = true;
+    this.way.tick(() => this.deliver());
+  }
+
+  /** Whether it is to be called again. */
+  private deliver(): boolean {
     const now = performance.now();
-    while (this.scheduled.length > 0 && this.scheduled[0]!.atMs <= now && !this.to.destroyed) {
-      const { piece } = this.scheduled.shift()!;
-      if (piece === undefined) this.to.end();
-      else this.to.write(piece);
+    if (this.to.destroyed) return false;
+    for (let due = this.onTheWay.take(now); due !== undefined; due = this.onTheWay.take(now)) {
+      if (due.piece === undefined) this.to.end();
+      else this.to.write(due.piece);
+      if (this.to.writableNeedDrain) break;
     }
     const isReaderSlow = this.to.writableNeedDrain;
-    if (isReaderSlow) this.to.once("drain", () => this.deliver());
-    if (!isReaderSlow && !this.bottleneck.isFull) this.from.resume();
-    const isMoreToCome = this.scheduled.length > 0 || this.from.isPaused();
-    if (!isReaderSlow && isMoreToCome && !this.to.destroyed) this.timer ??= setTimeout(() => this.deliver(), 1);
+    if (isReaderSlow) this.to.once("drain", () => this.deliverLater());
+    if (!isReaderSlow && !this.isFull()) this.from.resume();
+    const isMoreToCome = !this.onTheWay.isEmpty || this.from.isPaused();
+    this.isTicking = !isReaderSlow && isMoreToCome;
+    return this.isTicking;
   }
 }

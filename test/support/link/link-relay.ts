@@ -8,7 +8,9 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { PacketScanner } from "#ndn/packet/packet-view.ts";
 import { maxLinkPacketBytes } from "#ndn/packet/tlv.ts";
 import { seededRandom } from "../seeded-random.ts";
-import { Link, type LinkCounters, type LinkOptions, noCounters } from "./link.ts";
+import { Bottleneck } from "./bottleneck.ts";
+import { Link, type LinkCounters, type LinkOptions, type LinkWatcher, noCounters } from "./link.ts";
+import { coarseTick, fineTick } from "./tick.ts";
 
 export type { LinkCounters, LinkOptions } from "./link.ts";
 
@@ -41,6 +43,10 @@ export interface LinkRelayOptions {
   readonly up: LinkOptions;
   readonly down: LinkOptions;
   readonly seed: number;
+  /** Whether the process is nothing but this relay, so that it may block it for a finer clock. @defaultValue false */
+  readonly isAlone?: boolean;
+  /** Watches the way down. */
+  readonly watcher?: LinkWatcher;
 }
 
 /** Start the relay. */
@@ -70,6 +76,7 @@ class Relay implements LinkRelay {
   down: LinkOptions;
   private readonly options: LinkRelayOptions;
   private readonly random: () => number;
+  private readonly bottlenecks = { up: new Bottleneck(), down: new Bottleneck() };
   private readonly server: Server;
   private readonly nears = new Set<Socket>();
   private readonly sockets = new Set<Socket>();
@@ -138,8 +145,12 @@ class Relay implements LinkRelay {
       });
     }
     near.on("end", () => far.end());
-    const up: Link = new Link(far, this.random, this.counters, { of: () => this.up, back: () => down });
-    const down: Link = new Link(near, this.random, this.counters, { of: () => this.down, back: () => up });
+    const tick = this.options.isAlone ? fineTick : coarseTick;
+    const { watcher } = this.options;
+    const toFar = { tick, bottleneck: this.bottlenecks.up, of: () => this.up, back: () => down };
+    const toNear = { tick, bottleneck: this.bottlenecks.down, watcher, of: () => this.down, back: () => up };
+    const up: Link = new Link(far, this.random, this.counters, toFar);
+    const down: Link = new Link(near, this.random, this.counters, toNear);
     forward(near, up);
     forward(far, down);
     if (!this.reading) for (const socket of [near, far]) socket.pause();
@@ -147,11 +158,13 @@ class Relay implements LinkRelay {
 }
 
 function forward(from: Socket, link: Link): void {
-  const scanner = new PacketScanner(
-    (buf, start, end) => link.send(Buffer.from(buf.subarray(start, end))),
-    maxLinkPacketBytes,
-  );
-  from.on("data", (chunk) => {
+  let chunk: Buffer;
+  const scanner = new PacketScanner((buf, start, end) => {
+    const packet = buf.subarray(start, end);
+    link.send(buf === chunk ? packet : Buffer.from(packet)); // one that straddles two chunks lies in the scanner's buffer
+  }, maxLinkPacketBytes);
+  from.on("data", (data) => {
+    chunk = data as Buffer;
     try {
       scanner.push(chunk);
     } catch {

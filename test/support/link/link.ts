@@ -3,6 +3,9 @@
  * whatever an attacker does to single packets.
  */
 import type { Socket } from "node:net";
+import type { Bottleneck, BottleneckOptions } from "./bottleneck.ts";
+import type { Tick } from "./tick.ts";
+import { Timetable } from "./timetable.ts";
 
 /** What becomes of a packet. */
 export interface Mangled {
@@ -16,14 +19,15 @@ export interface Mangled {
 export type Mangle = (packet: Buffer, random: () => number) => Mangled | undefined;
 
 /** One direction of a link. */
-export interface LinkOptions {
+export interface LinkOptions extends BottleneckOptions {
   /** Propagation delay, one way. @defaultValue 0 */
   readonly delayMs?: number;
-  /** Rate of the bottleneck in bits per second. @defaultValue unlimited */
-  readonly bitsPerSecond?: number;
-  /** Bytes that wait for the bottleneck at most; what comes on top is dropped. @defaultValue 256 KiB */
-  readonly queueBytes?: number;
-  /** Share of packets that are lost, 0 to 1. @defaultValue 0 */
+  /**
+   * Propagation takes up to so much longer, drawn again every 20 ms; nothing overtakes, so that what was late and what
+   * follows come together. @defaultValue 0
+   */
+  readonly jitterMs?: number;
+  /** Share of packets that are lost before the bottleneck, 0 to 1. @defaultValue 0 */
   readonly loss?: number;
   /** Share of packets that come twice. @defaultValue 0 */
   readonly duplication?: number;
@@ -67,52 +71,59 @@ export function noCounters(): LinkCounters {
 
 /** Where a direction finds its options, which may change, and the direction back. */
 export interface LinkContext {
+  readonly tick: Tick;
+  readonly watcher?: LinkWatcher | undefined;
+  /** All connections share it. */
+  readonly bottleneck: Bottleneck;
   of(): LinkOptions;
   back(): Link;
 }
 
-interface Scheduled {
-  readonly atMs: number;
-  readonly packet: Buffer;
+/** Watches the packets of one direction, without a say. */
+export interface LinkWatcher {
+  /** One that is not lost came in, and has so long to wait for the bottleneck if the queue has room. */
+  queued(waitMs: number, now: number): void;
+  /** One comes out at the other end. */
+  delivered(packet: Buffer, now: number): void;
 }
 
-/** Packets leave in the order of their times, several per turn of one coarse timer. */
+/** How long a delay that jitters stays as it is. */
+const jitterPeriodMs = 20;
+
+/** Packets leave in the order of their times, several per tick. */
 export class Link {
   private readonly out: Socket;
   private readonly context: LinkContext;
   private readonly random: () => number;
   private readonly counters: LinkCounters;
-  private readonly scheduled: Scheduled[] = [];
-  private timer: NodeJS.Timeout | undefined;
-  /** When the bottleneck will have sent everything that is queued now. */
-  private freeAtMs = 0;
+  private readonly onTheWay = new Timetable<Buffer>();
+  private isTicking = false;
+  private jitter = { share: 0, untilMs: 0 };
+  /** When the last packet arrives whose delay jitters. */
+  private latestMs = 0;
 
   constructor(out: Socket, random: () => number, counters: LinkCounters, context: LinkContext) {
     this.out = out;
     this.context = context;
     this.random = random;
     this.counters = counters;
-    out.once("close", () => clearTimeout(this.timer));
   }
 
-  /** A packet enters the link. */
+  /** A packet enters the link, and is the link's from now on. */
   send(packet: Buffer): void {
     this.counters.packets++;
     this.counters.bytes += packet.length;
     const options = this.context.of();
     if (this.happens(options.loss, "lost")) return;
     const arrivesAtMs = this.throughBottleneck(packet.length, options);
-    if (arrivesAtMs === undefined) {
-      this.counters.overflowed++;
-      return;
-    }
+    if (arrivesAtMs === undefined) return;
     if (this.happens(options.corruption, "corrupted")) packet[Math.floor(this.random() * packet.length)]! ^= 0xff;
     const lateMs = this.happens(options.reordering, "reordered") ? (options.reorderMs ?? 5) : 0;
     const mangled = options.mangle?.(packet, this.random);
     if (mangled !== undefined) this.counters.mangled++;
-    for (const back of mangled?.back ?? []) this.context.back().schedule({ atMs: arrivesAtMs, packet: back });
-    for (const onward of mangled?.onward ?? [packet]) this.schedule({ atMs: arrivesAtMs + lateMs, packet: onward });
-    if (this.happens(options.duplication, "duplicated")) this.schedule({ atMs: arrivesAtMs, packet });
+    for (const back of mangled?.back ?? []) this.context.back().schedule(arrivesAtMs, back);
+    for (const onward of mangled?.onward ?? [packet]) this.schedule(arrivesAtMs + lateMs, onward, lateMs > 0);
+    if (this.happens(options.duplication, "duplicated")) this.schedule(arrivesAtMs, packet);
   }
 
   private happens(share: number | undefined, counted: keyof LinkCounters): boolean {
@@ -124,30 +135,42 @@ export class Link {
   /** When the packet comes out at the other end; undefined when the queue has no room for it. */
   private throughBottleneck(bytes: number, options: LinkOptions): number | undefined {
     const now = performance.now();
-    const { bitsPerSecond = Number.POSITIVE_INFINITY, queueBytes = 256 * 1024, delayMs = 0 } = options;
-    const startsAtMs = Math.max(now, this.freeAtMs);
-    if (((startsAtMs - now) / 8000) * bitsPerSecond > queueBytes) return undefined;
-    this.freeAtMs = startsAtMs + (bytes * 8000) / bitsPerSecond;
-    return this.freeAtMs + delayMs;
-  }
-
-  private schedule(entry: Scheduled): void {
-    if (this.out.destroyed) return;
-    const { scheduled } = this;
-    let at = scheduled.length;
-    while (at > 0 && scheduled[at - 1]!.atMs > entry.atMs) at--;
-    scheduled.splice(at, 0, entry);
-    this.timer ??= setTimeout(() => this.deliver(), 1);
-  }
-
-  private deliver(): void {
-    this.timer = undefined;
-    const now = performance.now();
-    let due = 0;
-    while (due < this.scheduled.length && this.scheduled[due]!.atMs <= now) due++;
-    if (due > 0 && this.out.writable) {
-      this.out.write(Buffer.concat(this.scheduled.splice(0, due).map(({ packet }) => packet)));
+    const { watcher, bottleneck } = this.context;
+    watcher?.queued(bottleneck.waitMs(now), now);
+    if (bottleneck.isFull(now, options)) {
+      this.counters.overflowed++;
+      return undefined;
     }
-    if (this.scheduled.length > 0 && this.out.writable) this.timer = setTimeout(() => this.deliver(), 1);
+    const leftAtMs = bottleneck.pass(bytes, now, options);
+    const { delayMs = 0, jitterMs = 0 } = options;
+    return jitterMs === 0 ? leftAtMs + delayMs : this.withJitter(leftAtMs + delayMs, jitterMs, now);
+  }
+
+  private withJitter(atMs: number, jitterMs: number, now: number): number {
+    if (now >= this.jitter.untilMs) this.jitter = { share: this.random(), untilMs: now + jitterPeriodMs };
+    this.latestMs = Math.max(this.latestMs, atMs + this.jitter.share * jitterMs);
+    return this.latestMs;
+  }
+
+  private schedule(atMs: number, packet: Buffer, isLate = false): void {
+    if (this.out.destroyed) return;
+    this.onTheWay.enter(atMs, packet, isLate);
+    if (this.isTicking) return;
+    this.isTicking = true;
+    this.context.tick(() => this.deliver());
+  }
+
+  /** Whether it is to be called again. */
+  private deliver(): boolean {
+    const now = performance.now();
+    const { watcher } = this.context;
+    this.out.cork(); // one writev(2) for all
+    for (let packet = this.onTheWay.take(now); packet !== undefined; packet = this.onTheWay.take(now)) {
+      if (this.out.writable) this.out.write(packet);
+      watcher?.delivered(packet, now);
+    }
+    this.out.uncork();
+    this.isTicking = !this.onTheWay.isEmpty && !this.out.destroyed;
+    return this.isTicking;
   }
 }

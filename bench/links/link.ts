@@ -1,0 +1,47 @@
+/**
+ * The links that rows are measured on, and what is asked of each.
+ */
+import type { LinkOptions } from "#test/support/link/link.ts";
+
+/** A link between client and server. */
+export interface BenchLink {
+  readonly bitsPerSecond: number;
+  readonly rttMs: number;
+  /** Of the blob: five seconds or more of the link. */
+  readonly sizeBytes: number;
+  /** Shares of the payload's rate that are needed at each of {@link losses}. */
+  readonly needed: readonly [number, number, number];
+}
+
+/** Shares of Data that are lost. */
+export const losses = [0, 0.01, 0.05] as const;
+
+const gigabit = { bitsPerSecond: 1e9, sizeBytes: 800_000_000 };
+
+/** From short and fat to long and thin. */
+export const benchLinks: readonly BenchLink[] = [
+  { ...gigabit, rttMs: 1, needed: [0.9, 0.8, 0.6] },
+  { ...gigabit, rttMs: 10, needed: [0.85, 0.8, 0.6] },
+  { ...gigabit, rttMs: 100, needed: [0.8, 0.7, 0.5] },
+  { bitsPerSecond: 1e8, rttMs: 40, sizeBytes: 100_000_000, needed: [0.95, 0.93, 0.88] },
+  { bitsPerSecond: 1e7, rttMs: 600, sizeBytes: 32_000_000, needed: [0.85, 0.85, 0.8] },
+  { bitsPerSecond: 2e6, rttMs: 100, sizeBytes: 4_000_000, needed: [0.93, 0.9, 0.85] },
+];
+
+/** Its name in tables. */
+export function linkName({ bitsPerSecond, rttMs }: BenchLink): string {
+  return `${bitsPerSecond >= 1e9 ? `${bitsPerSecond / 1e9} Gbit/s` : `${bitsPerSecond / 1e6} Mbit/s`}, ${rttMs} ms`;
+}
+
+/** Both directions. The one up has a delay only: Interests are a hundredth of what comes down. */
+export interface BothWays {
+  readonly up: LinkOptions;
+  readonly down: LinkOptions;
+}
+
+/** A link that loses so much of what comes down; `queueShare` is its queue over the bandwidth-delay product. */
+export function waysOf({ bitsPerSecond, rttMs }: BenchLink, loss: number, queueShare = 0.5): BothWays {
+  const delayMs = rttMs / 2;
+  const queueBytes = (queueShare * bitsPerSecond * rttMs) / 8000;
+  return { up: { delayMs }, down: { delayMs, bitsPerSecond, loss, queueBytes, queuePackets: 64 } };
+}
