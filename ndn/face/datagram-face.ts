@@ -1,116 +1,113 @@
 /**
- * A face over UDP: one packet a datagram, larger packets as NDNLPv2 fragments. Correct rather than fast: everything
- * about fragments is left to `@ndn/lp`.
+ * A face over UDP: one packet a datagram, larger packets as NDNLPv2 fragments, so that IP never has to cut one up.
  */
-import { Fragmenter, LpPacket, Reassembler } from "@ndn/lp";
-import type { UdpTransport } from "@ndn/node-transport";
-import { Decoder, Encoder } from "@ndn/tlv";
-import { pushable } from "@ndn/util";
 import { PacketView } from "../packet/packet-view.ts";
-import { readVarNumber, TT, tlv, varNumberBytes } from "../packet/tlv.ts";
+import { readVarNumber, varNumberBytes } from "../packet/tlv.ts";
 import { Face, type PacketHandler } from "./face.ts";
+import { Fragmenter, maxFragmentsBytes } from "./fragmenter.ts";
+import type { Reassembler } from "./reassembler.ts";
 import type { OnFaceClose } from "./stream-face.ts";
+import type { UdpAddress, UdpSocket } from "./udp-socket.ts";
 
-/** Datagrams that may wait for the socket; above it the oldest packets' successors are dropped, as a router would. */
-const maxQueuedDatagrams = 4096;
-/** Partly received packets kept at a time. */
-const reassemblerCapacity = 64;
+/** What a face needs besides its handlers. */
+export interface DatagramFaceParts {
+  readonly socket: UdpSocket;
+  /** The peer, if the socket is not connected to it. */
+  readonly to?: UdpAddress;
+  /** May be shared by the faces of one socket. */
+  readonly reassembler: Reassembler;
+  /** Bytes of a datagram at most, from 500. */
+  readonly mtu: number;
+  readonly describe: string;
+  readonly isLocal: boolean;
+}
 
-/** A face on a UDP transport, which it owns. */
+/** Datagrams are read one at a time, by all faces together. */
+const view = new PacketView();
+/** Of the next face. */
+let number = 0;
+
+/** A face to one peer. Who opened the socket hands it what comes from there. */
 export class DatagramFace extends Face {
-  readonly #transport: UdpTransport;
-  readonly #outgoing = pushable<Uint8Array>();
-  readonly #fragmenter = new Fragmenter();
-  readonly #reassembler = new Reassembler(reassemblerCapacity);
-  readonly #view = new PacketView();
+  readonly #socket: UdpSocket;
+  readonly #to: UdpAddress | undefined;
+  readonly #reassembler: Reassembler;
+  readonly #fragmenter: Fragmenter;
+  readonly #mtu: number;
+  readonly #number = number++;
   readonly #onClose: OnFaceClose;
-  #queued = 0;
-  #closed = false;
+  #isReading = true;
 
-  constructor(
-    transport: UdpTransport,
-    describe: string,
-    isLocal: boolean,
-    handlers: readonly PacketHandler[],
-    onClose: OnFaceClose,
-  ) {
-    super(describe, isLocal, handlers);
-    this.#transport = transport;
+  /** @param onClose - Is told to close the socket if it was only there for this face. */
+  constructor(parts: DatagramFaceParts, handlers: readonly PacketHandler[], onClose: OnFaceClose) {
+    super(parts.describe, parts.isLocal, handlers);
+    this.#socket = parts.socket;
+    this.#to = parts.to;
+    this.#reassembler = parts.reassembler;
+    this.#mtu = parts.mtu;
+    this.#fragmenter = new Fragmenter(parts.mtu);
     this.#onClose = onClose;
-    transport.tx(this.#countDown(this.#outgoing)).catch((err: unknown) => this.#end(err as Error));
-    this.#receive().then(
-      () => this.#end(undefined),
-      (err: unknown) => this.#end(err as Error),
-    );
+  }
+
+  /**
+   * Take a datagram that has come from the peer.
+   *
+   * @returns whether there was anything of NDN in it.
+   */
+  receive(datagram: Buffer): boolean {
+    // While too much waits to leave, it is lost as in the full queue of a router: no one can hold back UDP.
+    if (this.isGone || !this.#isReading) return false;
+    if (!view.read(datagram, 0, datagram.length)) return false;
+    if (view.isFragment && !this.#reassembler.accept(view, this.#number)) return view.end > view.start;
+    if (view.type === 0) return false;
+    this.received(view);
+    return true;
   }
 
   close(): void {
-    this.#end(undefined);
+    this.end(undefined);
+  }
+
+  /** Close it for this reason. */
+  end(reason: Error | undefined): void {
+    if (this.isGone) return;
+    this.isGone = true;
+    this.#onClose(reason);
+  }
+
+  /** The kernel mostly has taken a batch when `transmit` returns, and no one holds it. */
+  protected override get copiedBelowBytes(): number {
+    return 0;
   }
 
   protected transmit(bytes: Buffer, release: () => void): void {
+    if (this.isGone || this.#socket.isFull) {
+      release();
+      return;
+    }
     let at = 0;
     while (at < bytes.length) {
-      const header = 1 + varNumberBytes(bytes, at + 1);
-      const end = at + header + readVarNumber(bytes, at + 1, bytes.length);
-      this.#sendDatagrams(Buffer.from(bytes.subarray(at, end)));
+      const end = at + 1 + varNumberBytes(bytes, at + 1) + readVarNumber(bytes, at + 1, bytes.length);
+      const done = end === bytes.length ? release : undefined;
+      if (end - at <= this.#mtu) this.#socket.send(bytes, at, end, this.#to, done);
+      else this.#sendFragments(bytes, at, end, done);
       at = end;
     }
-    release();
   }
 
-  protected setReading(): void {
-    // Datagrams are dropped by the kernel when no one reads; there is nothing to hold back.
+  protected setReading(isReading: boolean): void {
+    this.#isReading = isReading;
   }
 
-  #sendDatagrams(packet: Buffer): void {
-    if (this.#queued >= maxQueuedDatagrams || this.#closed) return;
-    for (const datagram of this.#fragments(packet)) {
-      this.#queued++;
-      this.#outgoing.push(datagram);
+  #sendFragments(packet: Buffer, start: number, end: number, done: (() => void) | undefined): void {
+    const socket = this.#socket;
+    let at = socket.reserve(maxFragmentsBytes);
+    const { buffer } = socket;
+    const behind = this.#fragmenter.write(packet, start, end, buffer, at);
+    while (at < behind) {
+      const next = Math.min(behind, at + this.#mtu);
+      socket.send(buffer, at, next, this.#to, next === behind ? done : undefined);
+      at = next;
     }
-  }
-
-  #fragments(packet: Buffer): Uint8Array[] {
-    const { mtu } = this.#transport;
-    if (packet.length <= mtu) return [packet];
-    const whole = packet[0] === TT.LpPacket ? packet : tlv(TT.LpPacket, tlv(TT.LpFragment, packet));
-    const parts = this.#fragmenter.fragment(new Decoder(whole).decode(LpPacket), mtu);
-    return parts.map((part) => Encoder.encode(part, mtu));
-  }
-
-  async *#countDown(datagrams: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
-    for await (const datagram of datagrams) {
-      this.#queued--;
-      yield datagram;
-    }
-  }
-
-  async #receive(): Promise<void> {
-    for await (const { tlv: datagram } of this.#transport.rx) {
-      if (this.#closed) return;
-      const packet = this.#reassemble(Buffer.from(datagram.buffer, datagram.byteOffset, datagram.byteLength));
-      if (packet && this.#view.read(packet, 0, packet.length) && this.#view.type !== 0) {
-        this.received(this.#view);
-      }
-    }
-  }
-
-  #reassemble(datagram: Buffer): Buffer | undefined {
-    if (!this.#view.read(datagram, 0, datagram.length)) return undefined;
-    if (!this.#view.isFragment) return datagram;
-    try {
-      const whole = this.#reassembler.accept(new Decoder(datagram).decode(LpPacket));
-      return whole === undefined ? undefined : Buffer.from(Encoder.encode(whole));
-    } catch {
-      return undefined; // anyone can send a broken fragment: it is dropped like any other malformed packet
-    }
-  }
-
-  #end(reason: Error | undefined): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#transport.close();
-    this.#onClose(reason);
   }
 }

@@ -24,8 +24,6 @@ const crowdedHighWaterBytes = 256 * 1024;
 /** Batches kept for all faces together: as many as wait on one that is held back, or each of them is new garbage. */
 const pooledBatches = 2 * (highWaterBytes / batchBytes);
 const batches = new BufferPool(batchBytes, pooledBatches);
-/** Less than this is copied out of the batch before it is sent. */
-const copiedBelowBytes = 32 * 1024;
 
 /** What waits to leave on all faces. */
 let waitingOfAllBytes = 0;
@@ -90,18 +88,22 @@ export abstract class Face {
   /** Stop or continue taking packets in. */
   protected abstract setReading(reading: boolean): void;
 
+  /** Less than this is copied out of the batch before it is sent: a slow peer must not hold a whole one for a few packets. */
+  protected get copiedBelowBytes(): number {
+    return 32 * 1024;
+  }
+
   #flush(): void {
     const batch = this.buffer;
     const used = this.#used;
     if (batch === nothing) return;
     this.buffer = nothing;
     this.#used = 0;
-    const isSmall = used < copiedBelowBytes;
+    const isSmall = used < this.copiedBelowBytes;
     const held = isSmall ? used : batch.length;
     this.#waitingBytes += held;
     waitingOfAllBytes += held;
     if (this.#waitingBytes > highWater() && !this.#readingPaused) this.#setReading(false);
-    // A slow peer must not hold a whole batch for the sake of a few packets.
     const bytes = isSmall ? Buffer.from(batch.subarray(0, used)) : batch.subarray(0, used);
     if (isSmall) batches.give(batch);
     this.transmit(bytes, () => {

@@ -2,10 +2,10 @@
  * The path to a forwarder (or straight to a peer): a face that is opened again whenever it breaks.
  */
 import type { Socket } from "node:net";
-import { UdpTransport } from "@ndn/node-transport";
-import { DatagramFace } from "./datagram-face.ts";
+import { connectDatagramFace } from "./connected-datagram-face.ts";
 import type { Face, PacketHandler } from "./face.ts";
 import type { FaceUrl } from "./face-url.ts";
+import { defaultMtu } from "./fragmenter.ts";
 import { connectReusing, type FaceSocket, StreamFace } from "./stream-face.ts";
 
 /** Is notified of an uplink's ups and downs. */
@@ -88,20 +88,23 @@ const stableMs = 5_000;
 /** A face to `url` that comes back after failures. Call `open` once; `close` ends it for good. */
 export class SocketUplink extends BaseUplink {
   readonly #url: FaceUrl;
+  readonly #mtu: number;
   #retryMs = firstRetryMs;
   #upAtMs = 0;
   #timer: NodeJS.Timeout | undefined;
   #attempt: Socket | undefined;
-  #closed = false;
+  readonly #closed = new AbortController();
   readonly #onClose = (reason: Error | undefined) => this.#down(reason);
 
-  constructor(url: FaceUrl) {
+  /** @param mtu - Bytes of a datagram at most, over UDP. */
+  constructor(url: FaceUrl, mtu: number = defaultMtu) {
     super(url.text, url.isLocal);
     this.#url = url;
+    this.#mtu = mtu;
   }
 
   open(): void {
-    if (this.#closed) return;
+    if (this.#closed.signal.aborted) return;
     const url = this.#url;
     if (url.scheme === "unix") this.#openStream(connectReusing({ path: url.path }));
     else if (url.scheme === "tcp") this.#openStream(connectReusing({ host: url.host, port: url.port }));
@@ -109,7 +112,7 @@ export class SocketUplink extends BaseUplink {
   }
 
   close(): void {
-    this.#closed = true;
+    this.#closed.abort();
     clearTimeout(this.#timer);
     this.#attempt?.destroy();
     this.face?.close();
@@ -141,11 +144,13 @@ export class SocketUplink extends BaseUplink {
     });
   }
 
+  /** The more often no one was there, the longer one waits to be told so again: `up` shall mean something. */
   async #openDatagram(host: string, port: number): Promise<void> {
+    const { describe, isLocal } = this;
+    const peer = { host, port, describe, isLocal, mtu: this.#mtu };
     try {
-      const transport = await UdpTransport.connect(host, port);
-      if (this.#closed) transport.close();
-      else this.#up(new DatagramFace(transport, this.describe, this.isLocal, this.handlers, this.#onClose));
+      const { handlers } = this;
+      this.#up(await connectDatagramFace(peer, handlers, this.#onClose, this.#retryMs, this.#closed.signal));
     } catch (err: unknown) {
       this.#failed(err as Error);
     }
@@ -158,19 +163,19 @@ export class SocketUplink extends BaseUplink {
 
   #down(reason: Error | undefined): void {
     if (performance.now() - this.#upAtMs > stableMs) this.#retryMs = firstRetryMs;
-    this.wentDown(this.#closed ? undefined : (reason ?? new Error("closed by the other side")));
+    this.wentDown(this.#closed.signal.aborted ? undefined : (reason ?? new Error("closed by the other side")));
     this.#openLater();
   }
 
   #failed(reason: Error): void {
     this.#attempt = undefined;
-    if (this.#closed) return;
+    if (this.#closed.signal.aborted) return;
     this.connectFailed(reason, this.#retryMs);
     this.#openLater();
   }
 
   #openLater(): void {
-    if (this.#closed) return;
+    if (this.#closed.signal.aborted) return;
     this.#timer = setTimeout(() => this.open(), this.#retryMs);
     this.#retryMs = Math.min(lastRetryMs, this.#retryMs * 2);
   }

@@ -16,7 +16,7 @@ export class PacketView {
   buf: Buffer = Buffer.alloc(0);
   /** `TT.Interest` or `TT.Data`; 0 for an idle LpPacket. */
   type = 0;
-  /** Where the Interest or Data begins and ends, type and length included. */
+  /** Where the Interest or Data begins and ends, type and length included; of a fragment, what it has of them. */
   start = 0;
   end = 0;
   /** Where its Name's components begin and end. */
@@ -28,11 +28,22 @@ export class PacketView {
   congestionMark = 0;
   /** Reason of a network Nack (0 = unspecified); undefined when it is no Nack. */
   nackReason: number | undefined;
-  /** NDNLPv2 fragment of a larger packet: only datagram faces put these together. */
-  isFragment = false;
+  /**
+   * Of an NDNLPv2 fragment of a larger packet: which one it is and of how many, -1 where that is malformed. Only datagram
+   * faces put these together.
+   */
+  fragIndex = 0;
+  fragCount = 1;
+  /** Where the 8 bytes of its Sequence are; -1 when there is none. */
+  sequenceAt = -1;
 
   /** The number in the segment component that `findObject` found. */
   segmentNumber = 0;
+
+  /** Whether this is a part of a packet: `start` and `end`, not `type` and name, say what it has. */
+  get isFragment(): boolean {
+    return this.fragIndex !== 0 || this.fragCount !== 1;
+  }
 
   /**
    * The entry for the object that this packet's name is a segment of, by the bytes of the name before the segment
@@ -70,13 +81,16 @@ export class PacketView {
     this.tokenEnd = 0;
     this.congestionMark = 0;
     this.nackReason = undefined;
-    this.isFragment = false;
+    this.fragIndex = 0;
+    this.fragCount = 1;
     return buf[start] === TT.LpPacket ? this.#readLp(start, end) : this.#readNetwork(start, end);
   }
 
   #readLp(start: number, end: number): boolean {
     const { buf } = this;
     this.type = 0;
+    this.start = this.end = 0;
+    this.sequenceAt = -1;
     let at = start + 1 + varNumberBytes(buf, start + 1);
     if (at + readVarNumber(buf, start + 1, end) !== end) return false;
     let last = 0;
@@ -108,15 +122,27 @@ export class PacketView {
       case TT.Nack:
         this.nackReason = nackReasonIn(this.buf, start, end);
         return true;
+      case TT.LpSequence:
+        if (end - start === 8) this.sequenceAt = start;
+        return true;
       case TT.LpFragIndex:
+        this.fragIndex = readNni(this.buf, start, end);
+        return true;
       case TT.LpFragCount:
-        this.isFragment ||= readNni(this.buf, start, end) !== (type === TT.LpFragIndex ? 0 : 1);
+        this.fragCount = readNni(this.buf, start, end);
         return true;
       case TT.LpFragment:
-        return start === end || this.isFragment || this.#readNetwork(start, end);
+        return start === end || this.#readLpFragment(start, end);
       default:
         return true;
     }
+  }
+
+  #readLpFragment(start: number, end: number): boolean {
+    if (!this.isFragment) return this.#readNetwork(start, end);
+    this.start = start;
+    this.end = end;
+    return true;
   }
 
   #readNetwork(start: number, end: number): boolean {

@@ -1,18 +1,19 @@
-import { createSocket, type Socket } from "node:dgram";
+import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { produce } from "@ndn/endpoint";
 import { Forwarder } from "@ndn/fw";
 import { L3Face } from "@ndn/l3face";
-import { Fragmenter, LpPacket } from "@ndn/lp";
+import { Fragmenter, LpPacket, Reassembler } from "@ndn/lp";
 import { UdpTransport } from "@ndn/node-transport";
 import { Data } from "@ndn/packet";
-import { Encoder } from "@ndn/tlv";
+import { Decoder, Encoder } from "@ndn/tlv";
 import { expect, test } from "vitest";
 import { InterestClient } from "#ndn/consumer/interest-client.ts";
 import type { PacketHandler } from "#ndn/face/face.ts";
 import { parseFaceUrl } from "#ndn/face/face-url.ts";
 import { SocketUplink } from "#ndn/face/uplink.ts";
+import { encodeInterest } from "#ndn/packet/interest.ts";
 import { nameKey, parseName } from "#ndn/packet/name.ts";
 import { TT } from "#ndn/packet/tlv.ts";
 import { readSignedData } from "#ndn/trust/signed-data.ts";
@@ -23,11 +24,19 @@ import { up } from "../objects.ts";
 const content = patternBlob(8000);
 
 /** A bound socket that speaks to the peer that spoke to it first. */
-async function bindPeer(): Promise<{ socket: Socket; port: number }> {
+async function bindPeer(at = 0): Promise<{ socket: Socket; port: number }> {
   const socket = createSocket("udp4");
-  socket.bind(0, "127.0.0.1");
+  socket.bind(at, "127.0.0.1");
   await once(socket, "listening");
   return { socket, port: (socket.address() as AddressInfo).port };
+}
+
+/** The packet that comes next, behind datagrams without one. */
+async function nextPacket(socket: Socket): Promise<[Buffer, RemoteInfo]> {
+  for (;;) {
+    const [datagram, from] = (await once(socket, "message")) as [Buffer, RemoteInfo];
+    if (datagram.length > 2) return [datagram, from];
+  }
 }
 
 /** Everything that arrives on an uplink, as `type name`. */
@@ -57,7 +66,7 @@ test("8 KB of Data are put together from the fragments of NDNts, which gets our 
   await up(uplink);
   const fw = Forwarder.create();
   const producer = produce("/A", async (interest) => new Data(interest.name, Data.FreshnessPeriod(1), content), { fw });
-  const joined = once(socket, "message").then(async ([first, from]) => {
+  const joined = nextPacket(socket).then(async ([first, from]) => {
     await new Promise<void>((resolve) => socket.connect(from.port, from.address, resolve));
     const transport = await UdpTransport.connect(socket);
     fw.addFace(new L3Face(transport, {}, { mtu: 1400 }));
@@ -72,18 +81,83 @@ test("8 KB of Data are put together from the fragments of NDNts, which gets our 
   fw.close();
 });
 
-test("8 KB that are sent arrive whole", async () => {
+test("8 KB leave in datagrams of at most 1400 bytes, which NDNts puts together", async () => {
   const { socket, port } = await bindPeer();
   const uplink = new SocketUplink(parseFaceUrl(`udp://127.0.0.1:${port}`));
   uplink.open();
   const face = await up(uplink);
   const packet = Encoder.encode(new Data("/A", content));
-  const message = once(socket, "message");
+  const sizes: number[] = [];
+  const whole: Buffer[] = [];
+  const reassembler = new Reassembler(10);
+  socket.on("message", (datagram) => {
+    sizes.push(datagram.length);
+    const { payload } = reassembler.accept(new Decoder(datagram).decode(LpPacket)) ?? {};
+    if (payload) whole.push(Buffer.from(payload));
+  });
   face.send(packet);
   face.send(packet);
-  expect((await message)[0].equals(packet)).toBe(true);
+  await until("both packets", () => whole.length === 2);
+  for (const one of whole) expect(one.equals(packet)).toBe(true);
+  expect(Math.max(...sizes)).toBe(1400);
   uplink.close();
   socket.close();
+});
+
+test("an uplink to a port where no one listens is not up, and comes up when someone does", async () => {
+  const { socket, port } = await bindPeer();
+  await new Promise<void>((resolve) => socket.close(resolve));
+  const uplink = new SocketUplink(parseFaceUrl(`udp://127.0.0.1:${port}`));
+  const events: string[] = [];
+  uplink.addListener({
+    onUp: () => events.push("up"),
+    onDown: () => events.push("down"),
+    onConnectFailed: (reason) => events.push(reason.message),
+  });
+  uplink.open();
+  await until("a second try", () => events.length === 2);
+  expect(events).toEqual([expect.stringMatching(/ECONNREFUSED/), expect.stringMatching(/ECONNREFUSED/)]);
+  const late = createSocket("udp4");
+  late.bind(port, "127.0.0.1");
+  await until("the uplink to be up", () => events.at(-1) === "up");
+  late.close();
+  await until("the uplink to be down again", () => {
+    uplink.face?.send(encodeInterest(parseName("/A")));
+    return events.includes("down");
+  });
+  uplink.close();
+});
+
+test("an uplink that is closed while it waits for a refusal is never up", async () => {
+  const { socket, port } = await bindPeer();
+  const uplink = new SocketUplink(parseFaceUrl(`udp://127.0.0.1:${port}`));
+  const events: string[] = [];
+  uplink.addListener({ onUp: () => events.push("up"), onConnectFailed: () => events.push("failed") });
+  uplink.open();
+  const [, from] = (await once(socket, "message")) as [Buffer, RemoteInfo];
+  uplink.close();
+  const { socket: next } = await until("its port to be free", () => bindPeer(from.port));
+  next.close();
+  expect(events).toEqual([]);
+  socket.close();
+});
+
+test("an uplink by name, to IPv6, carries packets both ways", async () => {
+  const peer = createSocket("udp6");
+  peer.bind(0, "::1");
+  await once(peer, "listening");
+  const uplink = new SocketUplink(parseFaceUrl(`udp://[::1]:${(peer.address() as AddressInfo).port}`));
+  const arrived = collect(uplink);
+  uplink.open();
+  const face = await up(uplink);
+  const asked = nextPacket(peer);
+  face.send(Encoder.encode(new Data("/A", content)));
+  const [, from] = await asked;
+  for (const part of fragments(Encoder.encode(new Data("/B", content)))) peer.send(part, from.port, from.address);
+  await until("the packet", () => arrived.length === 1);
+  expect(arrived).toEqual([`data ${nameKey(parseName("/B"))}`]);
+  uplink.close();
+  peer.close();
 });
 
 test("datagrams that are no packets, or broken fragments, neither arrive nor close the face", async () => {
@@ -94,7 +168,7 @@ test("datagrams that are no packets, or broken fragments, neither arrive nor clo
   uplink.addListener({ onDown: (reason) => downs.push(reason) });
   uplink.open();
   const face = await up(uplink);
-  const greeting = once(socket, "message");
+  const greeting = nextPacket(socket);
   face.send(Encoder.encode(new Data("/hello")));
   const [, from] = await greeting;
   const [first, second] = fragments(Encoder.encode(new Data("/A", content))) as [Uint8Array, Uint8Array];

@@ -10,6 +10,8 @@ export interface NdndOptions {
   readonly socket: string;
   /** TCP faces on this port. @defaultValue none */
   readonly tcpPort?: number;
+  /** UDP faces on this port. @defaultValue none */
+  readonly udpPort?: number;
   /** Packets in the content store. @defaultValue 32768 */
   readonly capacity?: number;
 }
@@ -29,14 +31,14 @@ export async function startNdnd(options: NdndOptions): Promise<RunningProcess> {
   });
 }
 
-function configuration({ socket, tcpPort, capacity = 32_768 }: NdndOptions): string {
+function configuration({ socket, tcpPort, udpPort, capacity = 32_768 }: NdndOptions): string {
   return `core: {log_level: WARN}
 faces:
   queue_size: 4096
   congestion_marking: true
   unix: {enabled: true, socket_path: ${JSON.stringify(socket)}}
   tcp: {enabled: ${tcpPort !== undefined}, port_unicast: ${tcpPort ?? 6363}}
-  udp: {enabled_unicast: false, enabled_multicast: false}
+  udp: {enabled_unicast: ${udpPort !== undefined}, enabled_multicast: false, port_unicast: ${udpPort ?? 6363}}
   websocket: {enabled: false}
 fw: {threads: 2, queue_size: 4096}
 tables: {content_store: {capacity: ${capacity}, admit: true, serve: true}}
