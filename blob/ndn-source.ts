@@ -3,6 +3,7 @@
  */
 import { reasonOf } from "#base/errors.ts";
 import type { SegmentConsumer } from "#ndn/consumer/consumer.ts";
+import type { EarlySegments } from "#ndn/consumer/early-segments.ts";
 import type { InterestClient, RetryLimits } from "#ndn/consumer/interest-client.ts";
 import { FetchFailed, type ServerLiveness } from "#ndn/consumer/object-to-fetch.ts";
 import type { Repair } from "#ndn/consumer/segment-check.ts";
@@ -38,6 +39,8 @@ import { type TrustEvents, TrustedPackets } from "./trusted-packets.ts";
 /** Metadata that has not come after this long sends the puller elsewhere. */
 const metadataTimeoutMs = 2_000;
 const listTimeoutMs = 4_000;
+/** Segments that are asked for with the metadata: those of the first digest list, about what a path takes that no one knows. */
+const maxEarly = 16;
 
 /** Payload `[start, end)` of a blob from somewhere else, to replace a segment; undefined when it is not available. */
 export type SegmentRepair = (
@@ -61,6 +64,13 @@ export interface Trust {
   readonly events: PacketEvents;
 }
 
+/** What has been asked for together with a blob's metadata. */
+interface EarlyParts {
+  readonly segmentBytes: SegmentSize;
+  readonly segments?: EarlySegments | undefined;
+  readonly list?: Promise<Buffer> | undefined;
+}
+
 /** Reads blobs through one uplink. */
 export class NdnSource implements BlobSource {
   readonly name = "ndn";
@@ -72,6 +82,8 @@ export class NdnSource implements BlobSource {
   readonly #server: ServerLiveness = { answeredAtMs: Number.NEGATIVE_INFINITY };
   /** and for digest lists, which are made from the segments: not every server has them. */
   readonly #lists: ServerLiveness = { answeredAtMs: Number.NEGATIVE_INFINITY };
+  /** As the last metadata said. */
+  #likelySegmentBytes: SegmentSize = plainSegmentBytes;
   readonly #trust: (Trust & { packets: TrustedPackets }) | undefined;
 
   constructor(prefix: Name, interests: InterestClient, consumer: SegmentConsumer, trust?: Trust) {
@@ -84,16 +96,37 @@ export class NdnSource implements BlobSource {
 
   /** @param repair - For segments that no one on NDN has right; without it such a blob is unavailable here. */
   async open(blob: BlobRef, from: ResumePoint, signal: AbortSignal, repair?: SegmentRepair): Promise<BlobRead> {
-    // Most blobs are in segments of this size: the first digests are asked for before that is known.
-    const first = this.#trust && this.#listsOf(blob, plainSegmentBytes, signal);
-    const list = from.offset === 0 ? first?.(0) : undefined;
+    const asking = this.#askMetadata(blob, signal);
+    const early = this.#askEarly(blob, from, signal);
+    let isOfUse = false;
+    try {
+      const metadata = await asking;
+      // One that has the bytes before knows another blob; one that has not is told the size.
+      if (from.prefixSha256 && from.offset > metadata.sizeBytes)
+        throw new BlobUnavailable(`metadata says ${metadata.sizeBytes} bytes`);
+      isOfUse = metadata.segmentBytes === early.segmentBytes;
+      this.#likelySegmentBytes = metadata.segmentBytes as SegmentSize;
+      const list = isOfUse ? early.list : undefined;
+      const check = this.#trust && this.#checkOf(blob, metadata, from.end, signal, this.#trust, list, repair);
+      const chunks = this.#readFrom(blob, metadata, from, signal, check, early.segments);
+      return { sizeBytes: metadata.sizeBytes, chunks };
+    } finally {
+      if (!isOfUse) early.segments?.end();
+    }
+  }
+
+  /** What is needed first, asked for before the metadata is there: most blobs are in segments of the same size. */
+  #askEarly(blob: BlobRef, { offset, end, sizeBytes }: ResumePoint, signal: AbortSignal): EarlyParts {
+    const segmentBytes = this.#likelySegmentBytes;
+    const [until, size] = [end ?? Number.POSITIVE_INFINITY, sizeBytes ?? Number.POSITIVE_INFINITY];
+    if (offset >= until || offset > size) return { segmentBytes }; // an empty blob has a segment too
+    const firstSegment = Math.floor(offset / segmentBytes);
+    const count = Math.min(maxEarly, Math.max(1, Math.ceil(Math.min(until, size) / segmentBytes) - firstSegment));
+    const hint = repositoryName(this.#prefix, blob.repository);
+    const list = this.#trust && offset === 0 ? this.#listsOf(blob, segmentBytes, signal)(0) : undefined;
     list?.catch(() => {}); // it fails for those that wait for it
-    const metadata = await this.#askMetadata(blob, signal);
-    // One that has the bytes before knows another blob; one that has not is told the size.
-    if (from.prefixSha256 && from.offset > metadata.sizeBytes)
-      throw new BlobUnavailable(`metadata says ${metadata.sizeBytes} bytes`);
-    const check = this.#trust && this.#checkOf(blob, metadata, from.end, signal, this.#trust, list, repair);
-    return { sizeBytes: metadata.sizeBytes, chunks: this.#readFrom(blob, metadata, from, signal, check) };
+    const object = objectName(this.#prefix, blob.digest, segmentBytes);
+    return { segmentBytes, list, segments: this.#consumer.askEarly({ object, hint, firstSegment, count }, signal) };
   }
 
   async #askMetadata(blob: BlobRef, signal: AbortSignal): Promise<Metadata> {
@@ -141,12 +174,11 @@ export class NdnSource implements BlobSource {
   ): DigestLists {
     const size = segmentBytes as SegmentSize;
     const lists = this.#listsOf(blob, size, signal);
-    const isAsked = firstList !== undefined && size === plainSegmentBytes;
     return new DigestLists({
       encoder: objectEncoder(objectName(this.#prefix, blob.digest, size), sizeBytes, size),
       lastSegment,
       lastWanted: end === undefined ? undefined : Math.min(lastSegment, Math.ceil(end / segmentBytes) - 1),
-      fetchList: (i) => (i === 0 && isAsked ? firstList : lists(i)),
+      fetchList: (i) => (i === 0 && firstList ? firstList : lists(i)),
       repair: async (n) => repair?.(blob, n * size, Math.min(sizeBytes, (n + 1) * size), signal),
       onWrong: (n) => events.wrong?.(blob, n),
       onRepaired: (n, how) => events.repaired?.(blob, n, how),
@@ -184,6 +216,7 @@ export class NdnSource implements BlobSource {
     { offset, end = metadata.sizeBytes }: ResumePoint,
     signal: AbortSignal,
     check: DigestLists | undefined,
+    early: EarlySegments | undefined,
   ): AsyncGenerator<Buffer> {
     const { sizeBytes, segmentBytes } = metadata;
     if (offset >= Math.min(end, sizeBytes) && sizeBytes > 0) return;
@@ -204,7 +237,7 @@ export class NdnSource implements BlobSource {
       ...(check && { check }),
     };
     try {
-      for await (const block of this.#consumer.fetch(what, signal)) {
+      for await (const block of this.#consumer.fetch(what, signal, early)) {
         yield skip > 0 ? block.subarray(skip) : block;
         skip = 0;
       }

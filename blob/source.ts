@@ -17,7 +17,7 @@ export type SourceName = "ndn" | "upstream" | "store" | "peer";
 export interface ResumePoint {
   /** The first byte that it wants; 0 for a fresh start. */
   readonly offset: number;
-  /** Size of the whole blob, where the reader knows it. */
+  /** Size of the whole blob, where the reader knows it or a manifest says it. */
   readonly sizeBytes?: number | undefined;
   /** To be called when bytes arrive that cannot be given out yet, and while others come first: it is not silent. */
   readonly arrived?: (() => void) | undefined;

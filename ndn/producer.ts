@@ -67,7 +67,8 @@ export interface ObjectDirectory {
 /** Bounds on what strangers can make a producer hold. */
 const maxOpenObjects = 4096;
 const maxWaiting = 16_384;
-const maxOpening = 256;
+/** For metadata and segments of 256 blobs, which are asked for at the same time. */
+const maxOpening = 512;
 /** How often open objects are looked through for those that are no longer current: never for a packet's sake. */
 const sweepMs = 30_000;
 

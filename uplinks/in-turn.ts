@@ -33,15 +33,17 @@ export function inTurn(
   isOfUse: () => boolean,
 ): BlobSource {
   return withOpen(inner, async (blob, from, signal) => {
+    const known = { ...from, sizeBytes: from.sizeBytes ?? sizeBytes };
     const { arrived, isWaitedFor } = from;
-    const wish: TurnWish = { arrived, isWaitedFor, sizeBytes: wantedBytes(from, sizeBytes) };
+    const wish: TurnWish = { arrived, isWaitedFor, sizeBytes: wantedBytes(known) };
     void prepare().then((size) => {
-      wish.sizeBytes ??= wantedBytes(from, size);
+      known.sizeBytes ??= size;
+      wish.sizeBytes ??= wantedBytes(known);
     });
     const turn = await turns.take(wish, signal);
     try {
       if (!isOfUse()) throw new BlobUnavailable("no one answers on the uplink any more");
-      return await openedIn(turn, inner, blob, from, signal);
+      return await openedIn(turn, inner, blob, known, signal);
     } catch (err: unknown) {
       turn.end();
       throw err;

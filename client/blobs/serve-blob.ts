@@ -3,7 +3,7 @@
  */
 import { following } from "#base/abort.ts";
 import type { ReadEvents } from "#blob/fallback.ts";
-import { type BlobSource, BlobUnavailable, fromStart } from "#blob/source.ts";
+import { type BlobSource, BlobUnavailable } from "#blob/source.ts";
 import type { VerifiedRead } from "#blob/verify.ts";
 import type { FetchedBlob } from "#fetch/fetcher.ts";
 import type { RangeRequest } from "#oci/body-headers.ts";
@@ -181,7 +181,7 @@ function eventsOf(services: ServeServices, { record }: BlobRequest, digest: Dige
 export async function headFromNdn(ndn: BlobSource, blob: Omit<BlobRequest, "record">, digest: Digest): Promise<void> {
   const enough = following(blob.signal);
   try {
-    const { sizeBytes } = await ndn.open({ repository: blob.repository, digest }, fromStart, enough.signal);
+    const { sizeBytes } = await ndn.open({ repository: blob.repository, digest }, { offset: 0, end: 0 }, enough.signal);
     const described = { digest, sizeBytes, source: ndn.name };
     const verdict = judgeConditions(blob.request.headers, etagOf(digest));
     if (verdict) sendVerdict(blob.response, verdict, described);

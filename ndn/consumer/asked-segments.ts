@@ -100,6 +100,12 @@ export class AskedSegments {
     this.#lost.unshift(n);
   }
 
+  /** Segment `n`, which is asked for, is lost: it is asked for again before new ones. */
+  lose(n: number): void {
+    this.#sent.drop(n);
+    this.#lost.push(n);
+  }
+
   /** Segment `n` came from elsewhere. */
   settle(n: number): void {
     this.#sent.settle(n);
@@ -146,20 +152,16 @@ export class AskedSegments {
     if (sent.count === 0) return;
     sent.overtake(overtakenBeforeMs);
     const { rtoMs } = this.rtt;
-    const give = (n: number) => {
-      sent.drop(n);
-      this.#lost.push(n);
-    };
     sent.forEachSentBefore(this.#newestAnsweredMs - this.rtt.reorderingMs, (n, sentAtMs, tries) => {
       const isExpired = sentAtMs < nowMs - rtoMs;
       if (isExpired && onExpired(n)) sent.drop(n);
-      else if (isExpired || tries <= maxEarlyTries) give(n);
+      else if (isExpired || tries <= maxEarlyTries) this.lose(n);
     });
     if (sent.count === 0 || nowMs - sent.oldestSentAtMs <= rtoMs) return;
     if (nowMs - this.#answeredAtMs <= Math.min(rtoMs, Math.max(minPauseMs, 2 * this.rtt.smoothedMs))) return;
     this.#probes = this.#isSilent ? 1 : firstProbes;
     this.rtt.timedOut();
-    sent.forEachSentBefore(Number.POSITIVE_INFINITY, (n) => (onExpired(n) ? sent.drop(n) : give(n)));
+    sent.forEachSentBefore(Number.POSITIVE_INFINITY, (n) => (onExpired(n) ? sent.drop(n) : this.lose(n)));
     this.#isSilent = this.#lost.length > 0;
   }
 

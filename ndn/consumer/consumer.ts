@@ -13,9 +13,11 @@
 import type { PacketHandler } from "../face/face.ts";
 import type { Uplink } from "../face/uplink.ts";
 import { DataFields } from "../packet/data.ts";
+import { nameKey } from "../packet/name.ts";
 import { nackReasons, type PacketView } from "../packet/packet-view.ts";
 import { TT } from "../packet/tlv.ts";
 import { CongestionWindow } from "./congestion-window.ts";
+import { type EarlyRequest, EarlyRequests, type EarlySegments } from "./early-segments.ts";
 import { FetchMemory } from "./fetch-memory.ts";
 import { FetchFailed, type ObjectToFetch } from "./object-to-fetch.ts";
 import { RttEstimator } from "./rtt-estimator.ts";
@@ -65,6 +67,7 @@ export class SegmentConsumer implements PacketHandler {
   /** The fetches that have something to ask, as far as is known, in the order in which their turn comes. */
   readonly #share: WindowShare<SegmentFetch>;
   readonly #load: UplinkLoad = { onPath: 0, waiting: 0 };
+  readonly #early = new EarlyRequests(this.#load);
   #timer: NodeJS.Timeout | undefined;
   #fillScheduled = false;
   /** When the latest Interest among those answered was sent. */
@@ -93,17 +96,32 @@ export class SegmentConsumer implements PacketHandler {
   }
 
   /**
+   * Ask for the first segments of an object before anything is known of it, for a `fetch` that begins soon: as many as
+   * the window has room for, and one in any case. Undefined when that is of no use.
+   */
+  askEarly(request: EarlyRequest, signal: AbortSignal): EarlySegments | undefined {
+    const { face } = this.#outlet;
+    if (face === undefined || this.#byName.has(nameKey(request.object))) return undefined;
+    const room = Math.max(1, this.window.size - this.#load.onPath);
+    const early = this.#early.ask(request, room, face, performance.now(), signal);
+    this.counters.interests += early?.missing ?? 0;
+    return early;
+  }
+
+  /**
    * Fetch an object from its first wanted segment to the last; several run at once. A piece of its bytes is valid until
    * the next one is asked for.
+   * @param early - Its first segments, if they are asked for already.
    * @throws FetchFailed when no one answers, the answers stop, or the face goes down.
    */
-  async *fetch(what: ObjectToFetch, signal: AbortSignal): AsyncGenerator<Buffer> {
+  async *fetch(what: ObjectToFetch, signal: AbortSignal, early?: EarlySegments): AsyncGenerator<Buffer> {
     signal.throwIfAborted();
     if (this.#outlet.face === undefined) throw new FetchFailed("no face is up");
     const { rtt } = this;
     const fetch = new SegmentFetch(what, performance.now(), { rtt, load: this.#load, memory: this.#memory });
     const onAbort = () => fetch.fail(signal.reason as Error);
     signal.addEventListener("abort", onAbort);
+    early?.handTo(fetch, performance.now());
     this.#add(fetch);
     try {
       yield* fetch.read(() => this.#mayAsk(fetch), signal);
@@ -115,13 +133,14 @@ export class SegmentConsumer implements PacketHandler {
 
   /** The face went down: everything under way ends, to continue elsewhere. */
   faceDown(reason: Error): void {
+    this.#early.end();
     for (const fetch of this.#fetches)
       fetch.fail(new FetchFailed(`face went down: ${reason.message}`, { cause: reason }));
   }
 
   accept(view: PacketView): boolean {
     const fetches = view.findObject(this.#byName);
-    if (fetches === undefined) return false;
+    if (fetches === undefined) return this.#acceptEarly(view);
     if (view.type === TT.Interest) {
       if (view.nackReason !== undefined) this.#nacked(fetches, view.nackReason);
       return true;
@@ -138,9 +157,23 @@ export class SegmentConsumer implements PacketHandler {
     return true;
   }
 
+  #acceptEarly(view: PacketView): boolean {
+    const early = this.#early.find(view);
+    if (early === undefined) return false;
+    if (view.type === TT.Interest || !this.#fields.read(view)) return true;
+    const now = performance.now();
+    this.counters.segments++;
+    if (this.#early.keep(early, view, now)) this.#measure(early.sentAtMs, now);
+    if (view.congestionMark > 0) this.#marked(now);
+    return true;
+  }
+
   #deliver(fetch: SegmentFetch, n: number, view: PacketView, now: number): void {
     const sentAt = fetch.arrived(n, view, this.#fields, now);
-    if (sentAt === undefined) return;
+    if (sentAt !== undefined) this.#measure(sentAt, now);
+  }
+
+  #measure(sentAt: number, now: number): void {
     const rttMs = Number.isNaN(sentAt) ? undefined : now - sentAt;
     if (rttMs !== undefined) {
       this.rtt.sample(rttMs);

@@ -85,13 +85,23 @@ export class SegmentFetch {
     const isWaiting = asked.isWaiting;
     let n = asked.nextLost(nowMs, this.#isHere);
     if (n < 0) {
-      if (asked.isSilent || !this.#hasNew) return -1;
-      if (this.#next >= this.buffer.limit) this.buffer.grow();
-      if (!isWaiting) this.progressAtMs = nowMs; // the reader was the slow one: silence counts from now
-      n = this.#next++;
+      if (asked.isSilent) return -1;
+      n = this.takeNext(nowMs);
+      if (n >= 0 && !isWaiting) this.progressAtMs = nowMs; // the reader was the slow one: silence counts from now
+      return n;
     }
     this.#checked?.check.expect(n);
     asked.asked(n, nowMs);
+    return n;
+  }
+
+  /** The next segment counts as asked for at this time; -1 when there is none, or no room for it. */
+  takeNext(sentAtMs: number): number {
+    if (!this.#hasNew) return -1;
+    if (this.#next >= this.buffer.limit) this.buffer.grow();
+    const n = this.#next++;
+    this.#checked?.check.expect(n);
+    this.asked.asked(n, sentAtMs);
     return n;
   }
 
