@@ -73,6 +73,7 @@ async function startBothHalves(base: URL, path: string): Promise<string> {
     storage: undefined,
     publish: [],
     exclude: [],
+    publishCatalog: false,
     uplinks: [],
     faces: [face],
     segmentBytes: 8192,

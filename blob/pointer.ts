@@ -11,6 +11,8 @@ import { type Digest, hashOf } from "#oci/reference.ts";
 import { componentsUnder, digestOf, lastSegmentOf, objectName, type SegmentSize, segmentSizes } from "./names.ts";
 import { isServerName } from "./pointer-names.ts";
 
+export { maxManifestBytes } from "#oci/manifest-reader.ts";
+
 /** TLV-TYPEs of what a pointer has beside metadata: even, so that those who do not know them ignore them. */
 export const pointerFields = {
   MediaType: 0xf600,
@@ -20,9 +22,7 @@ export const pointerFields = {
   Inline: 0xf608,
 } as const;
 
-/** A manifest is no larger: registries refuse those that are (OCI distribution-spec § Pushing Manifests). */
-export const maxManifestBytes = 4 * 1024 * 1024;
-/** Nor is a snapshot. */
+/** A snapshot is no larger. */
 export const maxSnapshotBytes = 16 * 1024 * 1024;
 
 /** What a pointer points at, and what is known of it. */

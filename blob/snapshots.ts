@@ -53,6 +53,12 @@ export function decodeCatalog(bytes: Uint8Array): string[] | undefined {
   return catalog.safeParse(parseJson(bytes)).data?.repositories;
 }
 
+/** The snapshot of what refers to a manifest. @param descriptors - as the registry has them */
+export function encodeReferrers(descriptors: readonly object[]): Buffer {
+  const index = { schemaVersion: 2, mediaType: snapshotTypes.referrers, manifests: descriptors };
+  return Buffer.from(JSON.stringify(index));
+}
+
 function nameOf({ name }: ListedTag): string {
   return name;
 }

@@ -20,6 +20,8 @@ export interface Option<T> {
   readonly positional?: boolean;
   /** A flag without a value, and without a variable: what is done once is no configuration. */
   readonly switch?: boolean;
+  /** Text that the flag alone stands for. @defaultValue it needs a value */
+  readonly bare?: string;
   /** One sentence for help and `sample.env`. */
   readonly help: string;
   /** Text that stands for a missing value; undefined makes the option optional, or required when `required` is set. */
@@ -83,7 +85,7 @@ function readOne(option: Option<unknown>, flags: Texts, env: Readonly<Record<str
 }
 
 function textsOf(option: Option<unknown>, flags: Texts, env: Readonly<Record<string, string | undefined>>) {
-  const given = [flags[option.flag] ?? []].flat().map(String);
+  const given = [flags[option.flag] ?? []].flat().map((text) => (text === "" && option.bare) || String(text));
   const origin = option.positional ? option.flag : `--${option.flag}`;
   if (given.length > 0) return { origin, texts: given };
   for (const variable of hasVariable(option) ? [variableOf(option.flag), option.predecessor] : []) {

@@ -3,7 +3,7 @@
  */
 import { segmentSizes } from "#blob/names.ts";
 import { defaultDirectories } from "./default-directories.ts";
-import { hostAndPort, nonEmpty, registryUrl } from "./parsers.ts";
+import { hostAndPort, nonEmpty, oneOf, registryUrl } from "./parsers.ts";
 import { face, keychain, logging, name, uplink } from "./shared-options.ts";
 import { formatSize, parseSize } from "./sizes.ts";
 
@@ -25,6 +25,14 @@ export const publishing = {
     repeatable: true,
     help: "Repositories that never go onto NDN.",
     parse: nonEmpty,
+  },
+  publishCatalog: {
+    flag: "publish-catalog",
+    value: "on|off",
+    help: "Whether the names of the repositories that are published can be listed over NDN.",
+    bare: "on",
+    fallback: "off",
+    parse: (text: string) => oneOf("on", "off")(text) === "on",
   },
   storage: {
     flag: "storage",

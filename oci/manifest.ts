@@ -35,6 +35,11 @@ const indexTypes = new Set([
   "application/vnd.docker.distribution.manifest.list.v2+json",
 ]);
 
+/** An Accept header for every kind of manifest, so that a registry need not convert one. */
+export const manifestAccept = [...indexTypes, ...manifestTypes, "application/vnd.oci.artifact.manifest.v1+json"].join(
+  ", ",
+);
+
 /** Whether a media type is of an image manifest or an index, so that its digest is that of all its bytes. */
 export function isManifestType(mediaType: string): boolean {
   const type = bareType(mediaType);

@@ -17,10 +17,13 @@ import type { SegmentDataEncoder } from "#ndn/packet/data.ts";
 import { endsInParametersDigest, type InterestFields } from "#ndn/packet/interest.ts";
 import { type Name, nameKey } from "#ndn/packet/name.ts";
 import type { ObjectDirectory, Payload, Request, SegmentedObject, SegmentWaiter } from "#ndn/producer.ts";
+import type { Digest } from "#oci/reference.ts";
 import type { BlobLocator } from "./blob-locator.ts";
 import type { DigestLists } from "./digest-lists.ts";
 import { pageBytes } from "./page-memory.ts";
 import type { PagedBlob } from "./paged-blob.ts";
+import type { Manifests } from "./pointers/manifests.ts";
+import type { Snapshots } from "./pointers/snapshots.ts";
 import type { PublishPolicy } from "./range-reader.ts";
 import type { HashedSegments } from "./segment-digests.ts";
 import type { SignedMetadata } from "./signed-metadata.ts";
@@ -36,10 +39,13 @@ export interface BlobDirectoryOptions {
   readonly locator: BlobLocator;
   readonly metadata: SignedMetadata;
   readonly lists: DigestLists;
-  /** Looked into for names that are not of blobs. */
-  readonly certificates: ObjectDirectory;
+  /** Looked into for digests that are not of blobs. */
+  readonly manifests: Manifests;
+  readonly snapshots: Snapshots;
+  /** Looked into for names that are not of objects. */
+  readonly others: ObjectDirectory;
   /** Called for every unique Interest. */
-  onUnique(isAnswered: boolean): void;
+  readonly onUnique: (isAnswered: boolean) => void;
 }
 
 type RequestOf<Kind extends BlobRequest["kind"]> = Extract<BlobRequest, { kind: Kind }>;
@@ -65,13 +71,13 @@ export class BlobDirectory implements ObjectDirectory {
       case "digests":
         return this.#lookupList(name, request, interest);
       case undefined:
-        return this.#options.certificates.lookup(name, interest);
+        return this.#options.others.lookup(name, interest);
     }
   }
 
   #lookupSegment(request: RequestOf<"segment">, interest: InterestFields): Request | undefined {
     const { digest, size, object, number } = request;
-    const repositories = this.#options.locator.candidates(digest, interest);
+    const repositories = this.#candidates(digest, interest);
     return (
       repositories && {
         key: `segment ${size} ${digest} ${repositories.join(" ")}`,
@@ -103,9 +109,9 @@ export class BlobDirectory implements ObjectDirectory {
   }
 
   #lookupList(name: Name, request: RequestOf<"digests">, interest: InterestFields): Request | undefined {
-    const { lists, locator } = this.#options;
+    const { lists } = this.#options;
     const { digest, size, number } = request;
-    const repositories = locator.candidates(digest, interest);
+    const repositories = this.#candidates(digest, interest);
     if (repositories === undefined) return undefined;
     const answer = async () => {
       const segments = await this.#openSegments(request, repositories);
@@ -127,11 +133,26 @@ export class BlobDirectory implements ObjectDirectory {
     return { key: `unique ${nameKey(name)}`, segment: undefined, answer: answerIfFew };
   }
 
-  async #openSegments({ digest, size }: RequestOf<"segment" | "digests">, repositories: readonly string[]) {
-    const { prefix, locator } = this.#options;
-    const blob = await locator.open(digest, repositories);
-    const object = objectName(prefix, digest, size);
-    return blob && new SegmentedBlob(blob, size, objectEncoder(object, blob.sizeBytes, size));
+  /** Where to look for a digest; undefined when there is nowhere. A snapshot is of no repository. */
+  #candidates(digest: Digest, interest: InterestFields): readonly string[] | undefined {
+    const { locator, snapshots } = this.#options;
+    return snapshots.has(digest) ? [] : locator.candidates(digest, interest);
+  }
+
+  /** What has this digest: a snapshot or a manifest that is at hand, else a blob, else a manifest. */
+  async #openSegments(request: RequestOf<"segment" | "digests">, repositories: readonly string[]) {
+    const { digest, size } = request;
+    const { locator, manifests, snapshots } = this.#options;
+    const held = snapshots.open(digest, size) ?? manifests.openKept(digest, size, repositories);
+    if (held) return held;
+    const places = repositories.length > 0 ? repositories : await locator.search(digest);
+    const blob = await locator.open(digest, places);
+    return blob ? this.#segmentsOf(blob, request) : manifests.open(digest, size, places);
+  }
+
+  #segmentsOf(blob: PagedBlob, { digest, size }: RequestOf<"segment" | "digests">): SegmentedBlob {
+    const object = objectName(this.#options.prefix, digest, size);
+    return new SegmentedBlob(blob, size, objectEncoder(object, blob.sizeBytes, size));
   }
 
   async #openPlain({ digest, repository, object }: RequestOf<"plain">) {

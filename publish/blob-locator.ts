@@ -18,9 +18,6 @@ import type { PublishPolicy } from "./range-reader.ts";
 import type { BlobPagesContext } from "./registry-read.ts";
 
 const maxOpen = 4096;
-/** How many openings that come to nothing strangers can cause; a blob that is there may be asked for by anyone. */
-const vainOpensPerSecond = 100;
-const vainOpensAtOnce = 500;
 /** How long it counts that there is no such blob: as long as the negative answer is fresh on NDN. */
 const absentTtlMs = 1_000;
 const maxAbsent = 10_000;
@@ -41,6 +38,8 @@ export interface BlobLocatorOptions {
   readonly pages: BlobPagesContext;
   /** Looks a digest up where no repository is named (`--storage`). */
   readonly search: ((digest: Digest) => Promise<readonly string[]>) | undefined;
+  /** How many openings that come to nothing strangers can cause; a blob that is there may be asked for by anyone. */
+  readonly vainOpens: TokenBucket;
 }
 
 /** Finds the repository of a blob, opens it there, and keeps it open until the registry has to be asked again. */
@@ -49,7 +48,6 @@ export class BlobLocator {
   readonly #open = new LRUCache<string, PagedBlob>({ max: maxOpen });
   readonly #opening = new Map<string, Promise<PagedBlob | undefined>>();
   readonly #absent = new LRUCache<string, true>({ max: maxAbsent, ttl: absentTtlMs });
-  readonly #vainOpens = new TokenBucket(vainOpensPerSecond, vainOpensAtOnce);
   readonly #searches = new TokenBucket(searchesPerSecond, 5 * searchesPerSecond);
 
   constructor(options: BlobLocatorOptions) {
@@ -78,7 +76,7 @@ export class BlobLocator {
       if (blob) return blob;
     }
     const { index, policy } = this.#options;
-    for (const repository of repositories.length > 0 ? repositories : await this.#search(digest)) {
+    for (const repository of repositories) {
       if (!policy.allows(repository)) continue;
       const blob = await this.#openIn({ repository, digest });
       if (blob === undefined) continue;
@@ -88,7 +86,8 @@ export class BlobLocator {
     return undefined;
   }
 
-  async #search(digest: Digest): Promise<readonly string[]> {
+  /** Repositories to look in where none was named: those on the disk that have the digest. */
+  async search(digest: Digest): Promise<readonly string[]> {
     const { search } = this.#options;
     return search !== undefined && this.#searches.tryTake() ? search(digest) : [];
   }
@@ -97,14 +96,15 @@ export class BlobLocator {
     const key = keyOf(ref);
     const known = this.#current(key) ?? this.#opening.get(key);
     if (known !== undefined || this.#absent.has(key)) return known;
-    if (!this.#vainOpens.tryTake()) throw new Error("too many unknown blobs are asked for");
-    const opening = PagedBlob.open(ref, this.#options.pages);
+    const { pages, vainOpens } = this.#options;
+    if (!vainOpens.tryTake()) throw new Error("too many unknown blobs are asked for");
+    const opening = PagedBlob.open(ref, pages);
     this.#opening.set(key, opening);
     try {
       const blob = await opening;
       if (blob) {
         this.#open.set(key, blob);
-        this.#vainOpens.giveBack();
+        vainOpens.giveBack();
       } else this.#absent.set(key, true);
       return blob;
     } finally {

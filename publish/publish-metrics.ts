@@ -11,6 +11,7 @@ export interface PublishMetrics {
   readonly registryFailures: Counter;
   readonly digestLists: Counter<"origin">;
   readonly uniqueInterests: Counter<"outcome">;
+  readonly pointers: Counter<"kind" | "outcome">;
 }
 
 /** Define them in `registry`. */
@@ -39,11 +40,22 @@ export function createPublishMetrics(registry: Registry): PublishMetrics {
       labelNames: ["outcome"],
       registers,
     }),
+    pointers: new Counter({
+      name: "ndn_registry_server_pointers_total",
+      help: "Questions for tags, manifests and lists: answered, absent, or failed",
+      labelNames: ["kind", "outcome"],
+      registers,
+    }),
   };
 }
 
 /** Show the producer's own counters; read when scraped, so that counting costs the hot path nothing. */
-export function exposeProducer(registry: Registry, producer: SegmentProducer, cachedBytes: () => number): void {
+export function exposeProducer(
+  registry: Registry,
+  producer: SegmentProducer,
+  cachedBytes: () => number,
+  heldBytes: () => number,
+): void {
   const { counters } = producer;
   const shown: [ScrapedMetric["type"], string, string, () => number][] = [
     ["counter", "interests_total", "Interests received under the prefix", () => counters.interests],
@@ -51,6 +63,7 @@ export function exposeProducer(registry: Registry, producer: SegmentProducer, ca
     ["counter", "payload_bytes_total", "Payload bytes sent in segments", () => counters.payloadBytesSent],
     ["counter", "dropped_interests_total", "Interests dropped at a bound", () => counters.dropped],
     ["gauge", "cached_bytes", "Blob bytes cached in memory", cachedBytes],
+    ["gauge", "held_bytes", "Bytes of manifests and snapshots in memory", heldBytes],
   ];
   for (const [type, name, help, value] of shown) {
     exposeScraped(registry, { type, name: `ndn_registry_server_${name}`, help, read: () => [[{}, value()]] });

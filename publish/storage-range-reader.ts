@@ -15,6 +15,9 @@ import type { RangeRead, RangeReader } from "./range-reader.ts";
 const maxRepositories = 10_000;
 const listTtlMs = 60_000;
 const rootPath = ["docker", "registry", "v2"];
+/** Where a repository says which blobs and manifests it has. */
+const blobLinks = "_layers";
+const manifestLinks = join("_manifests", "revisions");
 
 /** Codes of a path that leads nowhere. */
 const notThere: ReadonlySet<string | undefined> = new Set(["ENOENT", "ENOTDIR"]);
@@ -70,11 +73,15 @@ export class StorageRangeReader implements RangeReader {
     }
   }
 
-  /** The repositories that link to this digest; one that cannot be read is passed over, as these are candidates. */
+  /**
+   * The repositories that link to this digest, as a blob or as a manifest; one that cannot be read is passed over, as
+   * these are candidates.
+   */
   async repositoriesWith(digest: Digest): Promise<string[]> {
     const found: string[] = [];
     for (const repository of await this.#listRepositories()) {
-      if (await this.#isLinked({ repository, digest }).catch(() => false)) found.push(repository);
+      const isIn = (folder: string) => this.#isLinked({ repository, digest }, folder).catch(() => false);
+      if ((await isIn(blobLinks)) || (await isIn(manifestLinks))) found.push(repository);
     }
     return found;
   }
@@ -100,9 +107,9 @@ export class StorageRangeReader implements RangeReader {
     }
   }
 
-  async #isLinked(blob: BlobRef): Promise<boolean> {
+  async #isLinked(blob: BlobRef, folder = blobLinks): Promise<boolean> {
     if (!isRepository(blob.repository)) return false;
-    const link = join(this.#repositories, blob.repository, "_layers", "sha256", hexOf(blob.digest), "link");
+    const link = join(this.#repositories, blob.repository, folder, "sha256", hexOf(blob.digest), "link");
     return (await this.#unlessAbsent(access(link).then(() => true))) ?? false;
   }
 
@@ -118,7 +125,8 @@ export class StorageRangeReader implements RangeReader {
   }
 }
 
-function repositoriesIn(directory: string): string {
+/** Where the repositories are in a registry's storage. */
+export function repositoriesIn(directory: string): string {
   return join(directory, ...rootPath, "repositories");
 }
 

@@ -8,6 +8,8 @@ import type { FaceUrl } from "#ndn/face/face-url.ts";
 import type { Name } from "#ndn/packet/name.ts";
 import { exportAnchor, type Identity, inspectKeychain, openIdentity } from "#ndn/trust/keychain.ts";
 import { RegistryClient, type RegistryClientOptions } from "#oci/registry-client.ts";
+import { ImageRegistry } from "#publish/pointers/image-registry.ts";
+import { DiskTags } from "#publish/pointers/stored-tags.ts";
 import { createPublication, type PublicationOptions } from "#publish/publication.ts";
 import { RegistryRangeReader } from "#publish/registry-range-reader.ts";
 import { checkStorage, StorageRangeReader } from "#publish/storage-range-reader.ts";
@@ -27,6 +29,8 @@ export interface ServerOptions extends PublishOptions {
   readonly keychain: string | Identity;
   /** File to write the certificate to, for those who are to trust this server. */
   readonly exportAnchor: string | undefined;
+  /** Whether the names of the published repositories are published as well. */
+  readonly publishCatalog: boolean;
   readonly uplinks: readonly FaceUrl[];
   readonly faces: readonly FaceUrl[];
   readonly segmentBytes: SegmentSize;
@@ -108,12 +112,16 @@ function writeAnchor(identity: Identity, { exportAnchor: file, log }: ServerOpti
 function readingOf(
   registry: RegistryClient,
   options: ServerOptions,
-): Pick<PublicationOptions, "policy" | "reader" | "search"> {
+): Pick<PublicationOptions, "policy" | "reader" | "search" | "images" | "storedTags"> {
   const policy = new PublishPolicy(options);
-  if (options.storage === undefined) return { policy, reader: new RegistryRangeReader(registry, policy) };
+  const images = new ImageRegistry(registry, policy);
+  if (options.storage === undefined)
+    return { policy, images, storedTags: undefined, reader: new RegistryRangeReader(registry, policy) };
   const disk = new StorageRangeReader(options.storage);
   return {
     policy,
+    images,
+    storedTags: new DiskTags(options.storage),
     reader: new PublicCheck(disk, registry, policy),
     search: (digest) => disk.repositoriesWith(digest),
   };

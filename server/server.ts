@@ -88,7 +88,8 @@ export class BlobServer {
     for (const handler of this.#handlers) uplink.addHandler(handler);
     this.#controls.set(uplink, new ControlPlane(uplink));
     logUplink(uplink, log);
-    for (const name of [prefix, ...publication.others.map((other) => other.prefix)]) this.#register(name, uplink);
+    for (const name of [prefix, publication.ownName, ...publication.others.map((other) => other.prefix)])
+      this.#register(name, uplink);
     this.#uplinks.push(uplink);
     uplink.open();
   }

@@ -94,7 +94,7 @@ function describe(builder: Argv, option: Option<unknown>, isCompleting: boolean)
   builder.option(flag, {
     ...(alias && { alias }),
     type: "string",
-    requiresArg: true,
+    requiresArg: option.bare === undefined,
     ...(option.repeatable && { array: true, nargs: 1 }),
     ...choices,
     ...shown,

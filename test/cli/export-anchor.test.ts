@@ -27,6 +27,7 @@ async function start(exportAnchor: string): Promise<string[]> {
     face: [],
     publish: [],
     exclude: [],
+    publishCatalog: false,
     storage: undefined,
     chunkSize: 8192,
     memory: 64 * 1024 * 1024,

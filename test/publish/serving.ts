@@ -62,6 +62,7 @@ export async function serve(
     storage: undefined,
     publish: [],
     exclude: [],
+    publishCatalog: false,
     uplinks: [],
     faces: [],
     segmentBytes: 8192,

@@ -26,7 +26,12 @@ export function exposeAll(registry: Registry): void {
   exposeStore(registry, () => undefined);
   new UplinkBlobs([uplink], { maxWindow: 1 }, pino({ level: "silent" })).expose(registry);
   createPublishMetrics(registry);
-  exposeProducer(registry, { counters: produced } as SegmentProducer, () => 0);
+  exposeProducer(
+    registry,
+    { counters: produced } as SegmentProducer,
+    () => 0,
+    () => 0,
+  );
 }
 
 /** Names and types as a scrape says them. */

@@ -1,0 +1,54 @@
+/**
+ * Questions that many ask at a time, and again and again: the registry is asked once within a time.
+ */
+import { LRUCache } from "lru-cache";
+
+/** What the registry said, and when it was asked. Those who share an answer get the same object. */
+export interface Recent<T> {
+  /** Undefined: that there is none. */
+  readonly value: T | undefined;
+  /** In milliseconds since 1970. */
+  readonly asOfMs: number;
+}
+
+/** Answers remembered at a time; each may have some kilobytes. */
+const maxRemembered = 1024;
+
+interface Entry<T> {
+  /** By a clock that is never set. */
+  readonly askedAtMs: number;
+  readonly answer: Promise<Recent<T>>;
+  isAbsent: boolean;
+}
+
+/** The latest answers to questions of one kind, by their key. */
+export class RecentAnswers<T> {
+  readonly #entries = new LRUCache<string, Entry<T>>({ max: maxRemembered });
+  readonly #sharedMs: number;
+  readonly #absentMs: number;
+
+  /**
+   * @param sharedMs - For how long after the registry was asked those who ask the same get its answer.
+   * @param absentMs - The same when it says that there is none.
+   */
+  constructor(sharedMs: number, absentMs: number) {
+    this.#sharedMs = sharedMs;
+    this.#absentMs = absentMs;
+  }
+
+  /** The shared answer, which may be on its way, else a new one. What `question` throws is shared, but not remembered. */
+  ask(key: string, question: () => Promise<T | undefined>): Promise<Recent<T>> {
+    const known = this.#entries.get(key);
+    const nowMs = performance.now();
+    if (known && nowMs - known.askedAtMs < (known.isAbsent ? this.#absentMs : this.#sharedMs)) return known.answer;
+    const asOfMs = Date.now();
+    const answer = question().then((value) => {
+      entry.isAbsent = value === undefined;
+      return { value, asOfMs };
+    });
+    const entry: Entry<T> = { askedAtMs: nowMs, answer, isAbsent: false };
+    answer.catch(() => this.#entries.peek(key) === entry && this.#entries.delete(key));
+    this.#entries.set(key, entry);
+    return answer;
+  }
+}
