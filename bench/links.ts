@@ -3,11 +3,12 @@
  */
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { cross } from "./links/cross.ts";
 import { benchLinks } from "./links/link.ts";
-import { unlimitedRate } from "./links/ndn-row.ts";
+import { rateOf } from "./links/notes.ts";
+import type { LinkPlace } from "./links/rig.ts";
 import type { Row, RowRound } from "./links/row.ts";
 import { linkRows } from "./links/rows.ts";
-import type { Way } from "./load/rig.ts";
 import { noteFailures } from "./load/row.ts";
 import { type Context, collect, type Note, type Scenario } from "./scenario.ts";
 
@@ -36,22 +37,20 @@ type Unlimited = RowRound["unlimited"];
 
 /** What the programs do on a link without limits, measured when a row asks for it first. */
 function rememberUnlimited(context: Context): Unlimited {
-  const known = new Map<Way, number>();
-  return async (way) => {
-    let rate = known.get(way);
-    if (rate === undefined) {
-      const note: Note = () => undefined;
-      await inFolder(
-        context,
-        { note, progress: (line) => context.progress(line), unlimited: () => Promise.resolve(0) },
-        async (round) => {
-          rate = await unlimitedRate(way, benchLinks[0]!, round);
-        },
-      );
-      known.set(way, rate!);
-      context.progress(`${way}, unlimited: ${(rate! / 8e6).toFixed(0)} MB/s`);
-    }
-    return rate!;
+  const known = new Map<LinkPlace, number>();
+  const round = {
+    note: () => undefined,
+    progress: (line: string) => context.progress(line),
+    unlimited: () => Promise.reject(new Error("is being measured")),
+  };
+  return async (place) => {
+    if (known.has(place)) return known.get(place)!;
+    const { sizeBytes } = benchLinks[0]!;
+    const ways = { up: {}, down: {} };
+    const rate = await inFolder(context, round, async (own) => rateOf(await cross({ place, ways, sizeBytes }, own)));
+    known.set(place, rate);
+    context.progress(`no limits, ${place}: ${(rate / 8e6).toFixed(0)} MB/s`);
+    return rate;
   };
 }
 
@@ -70,16 +69,16 @@ async function measure(row: Row, context: Context, unlimited: Unlimited, noteAny
 let folders = 0;
 
 /** Work with processes and a folder that are gone afterwards. */
-async function inFolder(
+async function inFolder<T>(
   { folder, checkout, sizeBytes, seconds }: Context,
   round: Pick<RowRound, "note" | "progress" | "unlimited">,
-  work: (round: RowRound) => Promise<void>,
-): Promise<void> {
+  work: (round: RowRound) => Promise<T>,
+): Promise<T> {
   const own = join(folder, String(folders++));
   await mkdir(own);
   try {
     await using owned = new AsyncDisposableStack();
-    await work({ ...round, place: { folder: own, checkout }, owned, sizeBytes, maxSeconds: seconds });
+    return await work({ ...round, place: { folder: own, checkout }, owned, sizeBytes, maxSeconds: seconds });
   } finally {
     await rm(own, { recursive: true });
   }

@@ -56,22 +56,24 @@ function tableOfEach(figures: readonly Figure[]): Table {
 }
 
 /**
- * Lines of several quantities each: medians, and what is needed beside those that do not reach it. Lines of the same
+ * Lines of several quantities each: medians, and what is needed beside those of which something is. Lines of the same
  * quantities are in one table.
  */
 export function tablesByRows(figures: readonly Figure[]): Table[] {
   const lines = new Map<string, Table[string]>();
   for (const { name, row = "", unit, values, goal } of figures) {
     const value = median(values);
-    const isMissed = goal !== undefined && reached(value, goal) === "NO";
     const line = lines.get(row) ?? {};
-    line[`${name.slice(row.length + 2)} ${unit}`.trim()] = isMissed
-      ? `${rounded(value)} NO: ${rounded(goal.needed)}`
-      : rounded(value);
+    line[`${name.slice(row.length + 2)} ${unit}`.trim()] = goal === undefined ? rounded(value) : beside(value, goal);
     lines.set(row, line);
   }
   const tables = Map.groupBy(lines, ([, line]) => Object.keys(line).join());
   return [...tables.values()].map((rows) => Object.fromEntries(rows));
+}
+
+function beside(value: number, goal: Goal): string {
+  const isReached = reached(value, goal) !== "NO";
+  return `${rounded(value)} ${isReached ? "✓" : "✗"} ${rounded(goal.needed)}`;
 }
 
 /** Which of the two marks a value reaches. */

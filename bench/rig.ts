@@ -46,17 +46,19 @@ export interface RigPlace {
   readonly folder: string;
   /** The checkout whose programs are started. @defaultValue this one */
   readonly checkout?: string | undefined;
+  /** TCP faces of the forwarder are on this port. @defaultValue none */
+  readonly tcpPort?: number;
 }
 
 /** Start registry and forwarder; `owned` stops them and whatever is started through the rig. */
-export async function startRig({ folder, checkout }: RigPlace, owned: AsyncDisposableStack): Promise<Rig> {
+export async function startRig({ folder, checkout, tcpPort }: RigPlace, owned: AsyncDisposableStack): Promise<Rig> {
   const folderOf = async (name: string) => {
     const path = join(folder, name);
     await mkdir(path, { recursive: true });
     return path;
   };
   const socket = join(await folderOf("nfd"), "nfd.sock");
-  const forwarder = owned.use(await startNdnd({ socket, capacity: 32_768 }));
+  const forwarder = owned.use(await startNdnd({ socket, capacity: 32_768, ...(tcpPort !== undefined && { tcpPort }) }));
   const registry = owned.use(await startDockerRegistry({ folder: await folderOf("registry") }));
   let blobs = 0;
   return {

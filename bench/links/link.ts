@@ -39,8 +39,19 @@ export interface BothWays {
   readonly down: LinkOptions;
 }
 
-/** A link that loses so much of what comes down; `queueShare` is its queue over the bandwidth-delay product. */
-export function waysOf({ bitsPerSecond, rttMs }: BenchLink, loss: number, queueShare = 0.5): BothWays {
+/** What a link is like beside its rate and its delay. */
+export interface LinkTrouble {
+  /** Share of what comes down that is lost. @defaultValue 0 */
+  readonly loss?: number;
+  /** Its queue over its bandwidth-delay product; 64 packets it takes in any case. @defaultValue 0.5 */
+  readonly queueShare?: number;
+}
+
+/** Both directions of a link. */
+export function waysOf(
+  { bitsPerSecond, rttMs }: BenchLink,
+  { loss = 0, queueShare = 0.5 }: LinkTrouble = {},
+): BothWays {
   const delayMs = rttMs / 2;
   const queueBytes = (queueShare * bitsPerSecond * rttMs) / 8000;
   return { up: { delayMs }, down: { delayMs, bitsPerSecond, loss, queueBytes, queuePackets: 64 } };

@@ -1,9 +1,9 @@
 /**
  * What the rows of "links" have in common.
  */
-import type { Way } from "../load/rig.ts";
 import type { RigPlace } from "../rig.ts";
 import type { Note } from "../scenario.ts";
+import type { LinkPlace } from "./rig.ts";
 
 /** One line of the table. */
 export interface Row {
@@ -21,7 +21,7 @@ export interface RowRound {
   /** After so long a blob is left as it is. */
   readonly maxSeconds: number;
   /** Bits of payload per second that the same programs move on a link without limits; measured when first asked for. */
-  readonly unlimited: (way: Way) => Promise<number>;
+  readonly unlimited: (place: LinkPlace) => Promise<number>;
   readonly note: Note;
   /** Say on stderr how far it is. */
   readonly progress: (line: string) => void;

@@ -2,17 +2,19 @@
  * Relays between the programs that are measured.
  */
 import { join } from "node:path";
-import type { ByteRelayOptions } from "#test/support/link/byte-relay.ts";
 import type { LinkRelayOptions } from "#test/support/link/link-relay.ts";
 import { type RunningProcess, startProcess } from "#test/support/process.ts";
 import { checkout } from "#test/support/programs.ts";
 import type { SendTimeoutRelayOptions } from "#test/support/proxies/send-timeout-relay.ts";
 import type { Rig } from "../rig.ts";
+import type { NearCacheOptions } from "./near-cache.ts";
+import type { WatchedBytesOptions } from "./watched-link.ts";
 
 /** What kind of relay, and its options. */
 export type RelayArguments =
   | [kind: "link", options: LinkRelayOptions]
-  | [kind: "bytes", options: ByteRelayOptions]
+  | [kind: "near-cache", options: NearCacheOptions]
+  | [kind: "bytes", options: WatchedBytesOptions]
   | [kind: "send-timeout", options: SendTimeoutRelayOptions];
 
 /** Start one in a process of its own; the caller stops it. */

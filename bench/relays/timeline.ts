@@ -41,7 +41,7 @@ export class Timeline implements LinkWatcher {
   }
 
   record(): TimelineRecord {
-    return { stepMs: this.#stepMs, bytes: this.#bytes, waitMs: this.#waitMs.map(Math.round) };
+    return { stepMs: this.#stepMs, bytes: this.#bytes, waitMs: this.#waitMs.map((ms) => Number(ms.toFixed(1))) };
   }
 
   #stepAt(now: number): number {

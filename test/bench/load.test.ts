@@ -60,7 +60,7 @@ test.skipIf(missingPrograms(["curl"]).length > 0)(
   },
 );
 
-test("rows of the same quantities share a table, which says what is needed where it is missed", () => {
+test("rows of the same quantities share a table, which says what is needed", () => {
   const figure = (row: string, name: string, unit: string, value: number, goal?: Figure["goal"]): Figure => ({
     row,
     name: `${row}: ${name}`,
@@ -77,7 +77,10 @@ test("rows of the same quantities share a table, which says what is needed where
     figure("16 blobs", "sum : one", "", 0.5, goal),
   ];
   expect(tablesByRows(figures)).toEqual([
-    { "4 blobs": { "sum MB/s": 251, "sum : one": 0.95 }, "16 blobs": { "sum MB/s": 100, "sum : one": "0.5 NO: 0.9" } },
+    {
+      "4 blobs": { "sum MB/s": 251, "sum : one": "0.95 ✓ 0.9" },
+      "16 blobs": { "sum MB/s": 100, "sum : one": "0.5 ✗ 0.9" },
+    },
     { ranges: { failed: 0 } },
   ]);
 });

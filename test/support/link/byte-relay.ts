@@ -5,6 +5,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { Bottleneck, type BottleneckOptions } from "./bottleneck.ts";
+import type { LinkWatcher } from "./link.ts";
 import { coarseTick, fineTick, type Tick } from "./tick.ts";
 import { Timetable } from "./timetable.ts";
 
@@ -25,6 +26,8 @@ export interface ByteRelayOptions {
   readonly down: ByteLinkOptions;
   /** Whether the process is nothing but this relay, so that it may block it for a finer clock. @defaultValue false */
   readonly isAlone?: boolean;
+  /** Watches the way down, where what it calls a packet is a piece of a stream. */
+  readonly watcher?: LinkWatcher;
 }
 
 /** A running relay. */
@@ -36,7 +39,7 @@ export interface ByteRelay extends AsyncDisposable {
 export async function startByteRelay(options: ByteRelayOptions): Promise<ByteRelay> {
   const tick = options.isAlone ? fineTick : coarseTick;
   const up = { tick, bottleneck: new Bottleneck(), options: options.up };
-  const down = { tick, bottleneck: new Bottleneck(), options: options.down };
+  const down = { tick, bottleneck: new Bottleneck(), options: options.down, watcher: options.watcher };
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
     const far = connect({ port: options.targetPort, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
@@ -74,6 +77,7 @@ interface Way {
   readonly tick: Tick;
   readonly bottleneck: Bottleneck;
   readonly options: ByteLinkOptions;
+  readonly watcher?: LinkWatcher | undefined;
 }
 
 /** One direction of one connection. */
@@ -105,8 +109,10 @@ class Direction {
   }
 
   private schedule(piece: Buffer | undefined): void {
-    const { bottleneck, options } = this.way;
-    const leftAtMs = bottleneck.pass(piece?.length ?? 0, performance.now(), options);
+    const { bottleneck, options, watcher } = this.way;
+    const now = performance.now();
+    watcher?.queued(bottleneck.waitMs(now), now);
+    const leftAtMs = bottleneck.pass(piece?.length ?? 0, now, options);
     this.onTheWay.enter(leftAtMs + (options.delayMs ?? 0), { piece });
     this.deliverLater();
   }
@@ -123,7 +129,7 @@ class Direction {
     if (this.to.destroyed) return false;
     for (let due = this.onTheWay.take(now); due !== undefined; due = this.onTheWay.take(now)) {
       if (due.piece === undefined) this.to.end();
-      else this.to.write(due.piece);
+      else this.write(due.piece, now);
       if (this.to.writableNeedDrain) break;
     }
     const isReaderSlow = this.to.writableNeedDrain;
@@ -132,5 +138,10 @@ class Direction {
     const isMoreToCome = !this.onTheWay.isEmpty || this.from.isPaused();
     this.isTicking = !isReaderSlow && isMoreToCome;
     return this.isTicking;
+  }
+
+  private write(piece: Buffer, now: number): void {
+    this.to.write(piece);
+    this.way.watcher?.delivered(piece, now);
   }
 }
