@@ -65,10 +65,21 @@ export async function readManifest(
   const mediaType = response.headers["content-type"] ?? "";
   const digest = digestOfHash(hash("sha256", bytes, "buffer"));
   if (response.status !== 200) throw new RegistryUnreachable(`registry answered ${response.status} to GET of ${what}`);
-  if (!isMediaType(mediaType)) throw new RegistryUnreachable(`registry sends ${what} without a media type`);
+  if (!isMediaType(mediaType) || !isJsonObject(bytes))
+    throw new RegistryUnreachable(`registry sends no manifest as ${what} (${mediaType})`);
   if (parseSha256(reference) && digest !== reference)
     throw new RegistryUnreachable(`registry sends ${digest} as ${what}`);
   return { digest, mediaType, bytes };
+}
+
+/** As all manifests are: the web page of a proxy in between is none. */
+function isJsonObject(bytes: Buffer): boolean {
+  try {
+    const json: unknown = JSON.parse(bytes.toString("utf8"));
+    return typeof json === "object" && json !== null && !Array.isArray(json);
+  } catch {
+    return false;
+  }
 }
 
 function pathOf(repository: string, reference: string): string {
