@@ -8,7 +8,7 @@ import { defaultEndpoint } from "./configure/endpoint.ts";
 import type { Plan, Request } from "./configure/entry.ts";
 import type { configureOptions } from "./configure/options.ts";
 import { planPodman } from "./configure/podman.ts";
-import type { Values } from "./option.ts";
+import { OptionError, type Values } from "./option.ts";
 
 /** Where the verb writes; the process's own, or a test's. */
 export interface Printer {
@@ -36,7 +36,10 @@ export async function runConfigure(
   const isEndpointNamed = values.endpoint !== undefined;
   const undo = values.undo === true;
   const registries = [...new Set(values.for)];
-  const plan = await planners[values.program]({ endpoint, isEndpointNamed, registries, root, undo });
+  const only = values.only === true;
+  if (only && values.program !== "containerd")
+    throw new OptionError(`--only is containerd's: ${values.program} has no such setting`);
+  const plan = await planners[values.program]({ endpoint, isEndpointNamed, registries, root, undo, only });
   // All of them are planned before the first is written: one that cannot be changed leaves the others alone.
   const changes: Change[] = [];
   for (const entry of plan.entries) changes.push(await (undo ? planRemove : planAdd)(root, entry));

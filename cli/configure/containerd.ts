@@ -10,13 +10,15 @@ import { anyRegistry, dockerHub, type Endpoint, isLoopbackName } from "./endpoin
 import type { Entry, Plan, Request } from "./entry.ts";
 
 /** A mirror for each registry; undone for all that have one unless some are named. */
-export async function planContainerd({ endpoint, registries, root, undo }: Request): Promise<Plan> {
+export async function planContainerd({ endpoint, registries, root, undo, only }: Request): Promise<Plan> {
   const named = registries.length > 0 ? registries : [dockerHub];
   const wanted = undo && registries.length === 0 ? await foldersIn(join(root, certsFolder)) : named;
   return {
-    entries: wanted.map((registry) => hostsToml(endpoint, registry)),
+    entries: wanted.map((registry) => hostsToml(endpoint, registry, only)),
     notes: [
-      "A registry that the endpoint does not serve is answered with 404, and containerd continues with the registry itself.",
+      only
+        ? "containerd asks the endpoint alone: what that does not have is not pulled from the registry itself."
+        : "A registry that the endpoint does not serve is answered with 404, and containerd continues with the registry itself.",
       `nerdctl reads this by itself, ctr with --hosts-dir ${certsFolder}.`,
       ...(await notesOnCri(root)),
     ],
@@ -29,19 +31,21 @@ async function foldersIn(folder: string): Promise<string[]> {
   return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
 }
 
-function hostsToml(endpoint: Endpoint, registry: string): Entry {
+function hostsToml(endpoint: Endpoint, registry: string, only: boolean): Entry {
+  const ownHead = only ? `server = "${endpoint.url}"\n\n` : head(registry);
   return {
     path: `${certsFolder}/${registry}/hosts.toml`,
     ownFolder: true,
     add(text) {
       const rest = withoutBlock(text ?? "");
-      if (rest.trim() === head(registry).trim() || rest.trim() === "") return head(registry) + block(endpoint);
+      if (isHead(rest, registry, text)) return ownHead + block(endpoint);
+      if (only) throw new CommandError(`has settings of its own; for --only write server = "${endpoint.url}" into it`);
       const before = hostsOf(parseHosts(rest));
       return Object.hasOwn(before, endpoint.url) ? rest : withBlock(rest, endpoint);
     },
     remove(text) {
       const rest = withoutBlock(text);
-      return rest !== text && (rest.trim() === "" || rest.trim() === head(registry).trim()) ? undefined : rest;
+      return rest !== text && isHead(rest, registry, text) ? undefined : rest;
     },
   };
 }
@@ -62,6 +66,13 @@ function head(registry: string): string {
   if (registry === anyRegistry) return "";
   const scheme = isLoopbackName(registry.replace(/:\d+$/, "")) ? "http" : "https";
   return `server = "${scheme}://${registry === dockerHub ? "registry-1.docker.io" : registry}"\n\n`;
+}
+
+/** Whether what is left without our table is nothing but what we write before it. */
+function isHead(rest: string, registry: string, text: string | undefined): boolean {
+  const endpoint = blockPattern.exec(text ?? "")?.[1];
+  const heads = ["", head(registry).trim(), ...(endpoint === undefined ? [] : [`server = "${endpoint}"`])];
+  return heads.includes(rest.trim());
 }
 
 const remark = "# Added by `ndn-registry configure containerd`; --undo takes these lines out.\n";

@@ -47,6 +47,8 @@ export interface Request {
   /** Folder that stands for `/`. */
   readonly root: string;
   readonly undo: boolean;
+  /** Whether nothing but the endpoint is to be asked; containerd's alone. */
+  readonly only: boolean;
 }
 
 /** Everything that one puller needs. */

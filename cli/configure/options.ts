@@ -32,6 +32,13 @@ export const configureOptions = {
     fallback: "/",
     parse: nonEmpty,
   },
+  only: {
+    flag: "only",
+    value: "",
+    switch: true,
+    help: "containerd asks nothing but the endpoint, also when that has no answer: for a site that does not reach the registries.",
+    parse: switchedOn,
+  },
   print: {
     flag: "print",
     value: "",

@@ -44,6 +44,27 @@ test("every named registry gets a folder of its own, and all are undone at once"
   expect(await readdir(join(machine.root, "etc/containerd/certs.d"))).toEqual([]);
 });
 
+test("with --only the endpoint is the server too, from whatever was written before and back, and undone it is gone", async () => {
+  for (const flags of [{ only: true }, {}, { only: true }]) {
+    await machine.configure("containerd", flags);
+    expect((await hosts("docker.io")).server).toBe(flags.only ? ours : "https://registry-1.docker.io");
+    expect(Object.keys((await hosts("docker.io")).host)).toEqual([ours]);
+  }
+  const other = "http://127.0.0.1:5050";
+  await machine.configure("containerd", { only: true, endpoint: other });
+  expect(await hosts("docker.io")).toMatchObject({ server: other, host: { [other]: {} } });
+  await machine.configure("containerd", { undo: true });
+  expect(await machine.read(path)).toBeUndefined();
+});
+
+test("--only leaves a file with settings of its own alone, and is not for other programs", async () => {
+  const before = 'server = "https://mirror.example"\n';
+  await machine.write(path, before);
+  await expect(machine.configure("containerd", { only: true })).rejects.toThrow(/settings of its own/);
+  expect(await machine.read(path)).toBe(before);
+  await expect(machine.configure("docker", { only: true })).rejects.toThrow(/--only/);
+});
+
 describe("a hosts.toml keeps all but our lines, is asked after us, and undone becomes what it was", () => {
   test.each([
     ["a server alone", 'server = "https://registry-1.docker.io"\n'],
