@@ -6,14 +6,15 @@ import type { SegmentConsumer } from "#ndn/consumer/consumer.ts";
 import type { EarlySegments } from "#ndn/consumer/early-segments.ts";
 import type { InterestClient, RetryLimits } from "#ndn/consumer/interest-client.ts";
 import { FetchFailed, type ServerLiveness } from "#ndn/consumer/object-to-fetch.ts";
-import type { Repair } from "#ndn/consumer/segment-check.ts";
 import { isInQueue } from "#ndn/consumer/stall.ts";
-import { contentTypes, decodeMetadata, type Metadata } from "#ndn/packet/data.ts";
+import { contentTypes } from "#ndn/packet/data.ts";
 import type { Name } from "#ndn/packet/name.ts";
 import { Untrusted } from "#ndn/trust/errors.ts";
 import { readSignedData } from "#ndn/trust/signed-data.ts";
 import type { Verifier } from "#ndn/trust/verifier.ts";
+import { type BlobMetadata, decodeBlobMetadata } from "./blob-metadata.ts";
 import { DigestLists } from "./digest-lists.ts";
+import type { HintedBlob, NamedObject } from "./named-object.ts";
 import {
   digestListName,
   lastSegmentOf,
@@ -24,7 +25,6 @@ import {
   plainSegmentBytes,
   repositoryName,
   type SegmentSize,
-  segmentSizes,
 } from "./names.ts";
 import {
   type BlobRead,
@@ -32,9 +32,10 @@ import {
   type BlobSource,
   BlobUnavailable,
   BlobUnknown,
+  fromStart,
   type ResumePoint,
 } from "./source.ts";
-import { type TrustEvents, TrustedPackets } from "./trusted-packets.ts";
+import { type PacketEvents, TrustedPackets } from "./trusted-packets.ts";
 
 /** Metadata that has not come after this long sends the puller elsewhere. */
 const metadataTimeoutMs = 2_000;
@@ -49,14 +50,6 @@ export type SegmentRepair = (
   end: number,
   signal: AbortSignal,
 ) => Promise<Buffer | undefined>;
-
-/** What happens to packets that are compared, for logs and metrics. */
-export interface PacketEvents extends TrustEvents {
-  /** A segment was not the right one. */
-  wrong?(blob: BlobRef, segment: number): void;
-  /** It has been replaced. */
-  repaired?(blob: BlobRef, segment: number, how: Repair): void;
-}
 
 /** How packets are believed: with a verifier each, else the whole blob by its digest. */
 export interface Trust {
@@ -105,7 +98,7 @@ export class NdnSource implements BlobSource {
       if (from.prefixSha256 && from.offset > metadata.sizeBytes)
         throw new BlobUnavailable(`metadata says ${metadata.sizeBytes} bytes`);
       isOfUse = metadata.segmentBytes === early.segmentBytes;
-      this.#likelySegmentBytes = metadata.segmentBytes as SegmentSize;
+      this.#likelySegmentBytes = metadata.segmentBytes;
       const list = isOfUse ? early.list : undefined;
       const check = this.#trust && this.#checkOf(blob, metadata, from.end, signal, this.#trust, list, repair);
       const chunks = this.#readFrom(blob, metadata, from, signal, check, early.segments);
@@ -129,26 +122,28 @@ export class NdnSource implements BlobSource {
     return { segmentBytes, list, segments: this.#consumer.askEarly({ object, hint, firstSegment, count }, signal) };
   }
 
-  async #askMetadata(blob: BlobRef, signal: AbortSignal): Promise<Metadata> {
+  /** Read an object without asking for its metadata; its digest is the caller's to compare. */
+  openObject({ digest, sizeBytes, segmentBytes, repository, hint }: NamedObject, signal: AbortSignal): BlobRead {
+    const name = objectName(this.#prefix, digest, segmentBytes);
+    const metadata = { name, lastSegment: lastSegmentOf(sizeBytes, segmentBytes), segmentBytes, sizeBytes };
+    const object = { digest, repository: repository ?? "", hint };
+    const check = this.#trust && this.#checkOf(object, metadata, undefined, signal, this.#trust);
+    return { sizeBytes, chunks: this.#readFrom(object, metadata, fromStart, signal, check) };
+  }
+
+  async #askMetadata(blob: BlobRef, signal: AbortSignal): Promise<BlobMetadata> {
     const name = metadataName(this.#prefix, blob.repository, blob.digest);
     const { contentType, content } = await this.#ask(name, signal);
     if (contentType !== contentTypes.Blob) throw new BlobUnknown("the server does not have it");
-    const metadata = decodeMetadata(content);
-    const size = metadata?.segmentBytes as SegmentSize;
-    // It is believed only if it is what the wire contract makes of this digest and size (PROTOCOL.md § Metadata).
-    const isPlausible =
-      metadata !== undefined &&
-      segmentSizes.includes(size) &&
-      metadata.name.equals(objectName(this.#prefix, blob.digest, size)) &&
-      metadata.lastSegment === lastSegmentOf(metadata.sizeBytes, size);
-    if (isPlausible) return metadata;
+    const metadata = decodeBlobMetadata(this.#prefix, blob.digest, content);
+    if (metadata) return metadata;
     throw new BlobUnavailable("metadata is malformed");
   }
 
   /** Asks for lists of digests of the blob's segments. */
-  #listsOf(blob: BlobRef, size: SegmentSize, signal: AbortSignal): (i: number) => Promise<Buffer> {
+  #listsOf(blob: HintedBlob, size: SegmentSize, signal: AbortSignal): (i: number) => Promise<Buffer> {
     const object = objectName(this.#prefix, blob.digest, size);
-    const options = { isExact: true, forwardingHint: repositoryName(this.#prefix, blob.repository) };
+    const options = { isExact: true, forwardingHint: this.#hintOf(blob) };
     return async (i) => {
       const { contentType, content } = await this.#trust!.packets.ask(
         digestListName(object, i),
@@ -163,21 +158,24 @@ export class NdnSource implements BlobSource {
     };
   }
 
+  #hintOf({ repository, hint }: HintedBlob): Name {
+    return hint ?? repositoryName(this.#prefix, repository);
+  }
+
   #checkOf(
-    blob: BlobRef,
-    { sizeBytes, segmentBytes, lastSegment }: Metadata,
+    blob: HintedBlob,
+    { sizeBytes, segmentBytes: size, lastSegment }: BlobMetadata,
     end: number | undefined,
     signal: AbortSignal,
     { events }: Trust,
-    firstList: Promise<Buffer> | undefined,
-    repair: SegmentRepair | undefined,
+    firstList?: Promise<Buffer>,
+    repair?: SegmentRepair,
   ): DigestLists {
-    const size = segmentBytes as SegmentSize;
     const lists = this.#listsOf(blob, size, signal);
     return new DigestLists({
       encoder: objectEncoder(objectName(this.#prefix, blob.digest, size), sizeBytes, size),
       lastSegment,
-      lastWanted: end === undefined ? undefined : Math.min(lastSegment, Math.ceil(end / segmentBytes) - 1),
+      lastWanted: end === undefined ? undefined : Math.min(lastSegment, Math.ceil(end / size) - 1),
       fetchList: (i) => (i === 0 && firstList ? firstList : lists(i)),
       repair: async (n) => repair?.(blob, n * size, Math.min(sizeBytes, (n + 1) * size), signal),
       onWrong: (n) => events.wrong?.(blob, n),
@@ -211,23 +209,23 @@ export class NdnSource implements BlobSource {
   }
 
   async *#readFrom(
-    blob: BlobRef,
-    metadata: Metadata,
+    blob: HintedBlob,
+    metadata: BlobMetadata,
     { offset, end = metadata.sizeBytes }: ResumePoint,
     signal: AbortSignal,
     check: DigestLists | undefined,
-    early: EarlySegments | undefined,
+    early?: EarlySegments,
   ): AsyncGenerator<Buffer> {
     const { sizeBytes, segmentBytes } = metadata;
     if (offset >= Math.min(end, sizeBytes) && sizeBytes > 0) return;
     const lastSegment = Math.min(metadata.lastSegment, Math.ceil(end / segmentBytes) - 1);
-    const plain =
-      segmentBytes === plainSegmentBytes ? plainName(this.#prefix, blob.repository, blob.digest) : undefined;
+    const hasPlain = segmentBytes === plainSegmentBytes && blob.hint === undefined;
+    const plain = hasPlain ? plainName(this.#prefix, blob.repository, blob.digest) : undefined;
     const firstSegment = Math.floor(offset / segmentBytes);
     let skip = offset - firstSegment * segmentBytes;
     const what = {
       object: metadata.name,
-      hint: repositoryName(this.#prefix, blob.repository),
+      hint: this.#hintOf(blob),
       ...(plain && { alternative: plain }),
       server: this.#server,
       firstSegment,

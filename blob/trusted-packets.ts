@@ -3,16 +3,26 @@
  */
 
 import type { InterestClient, InterestOptions, RetryLimits } from "#ndn/consumer/interest-client.ts";
+import type { Repair } from "#ndn/consumer/segment-check.ts";
 import { contentTypes } from "#ndn/packet/data.ts";
 import type { Name } from "#ndn/packet/name.ts";
 import { Untrusted } from "#ndn/trust/errors.ts";
 import type { SignedData } from "#ndn/trust/signed-data.ts";
 import type { Verifier } from "#ndn/trust/verifier.ts";
+import type { BlobRef } from "./source.ts";
 
 /** What happens to packets, for logs and metrics. */
 export interface TrustEvents {
   /** A packet was not believed. */
   untrusted?(what: Name, reason: Error): void;
+}
+
+/** What happens to packets that are compared, for logs and metrics. */
+export interface PacketEvents extends TrustEvents {
+  /** A segment was not the right one. */
+  wrong?(blob: BlobRef, segment: number): void;
+  /** It has been replaced. */
+  repaired?(blob: BlobRef, segment: number, how: Repair): void;
 }
 
 /** Negative answers that were signed longer ago are refused. */
@@ -61,7 +71,9 @@ export class TrustedPackets {
   ): Promise<SignedData> {
     const packet = await this.#interests.express(name, limits, signal, options);
     const data = await this.#verifier.verify(packet, signal);
-    if (isOldNack(data)) throw new Untrusted("validity", "a negative answer is older than a minute");
+    // What was signed for this very Interest is new, whatever the clocks say.
+    if (!options.isUnique && isOldNack(data))
+      throw new Untrusted("validity", "a negative answer is older than a minute");
     if (!accept(data)) throw new Untrusted("malformed", "its content is not what was asked for");
     return data;
   }

@@ -3,10 +3,19 @@
  */
 import { parseHedgeMode } from "#blob/hedge.ts";
 import { defaultMaxConnections } from "#client/listener/listen.ts";
-import { authorizeChoices, offlinePolicies } from "#client/registries/client-config.ts";
+import { authorizeChoices, manifestChoices, offlinePolicies } from "#client/registries/client-config.ts";
+import { parseStaleTime } from "#client/registries/stale-time.ts";
 import { parseUplinkUrl } from "#ndn/face/face-url.ts";
 import { cacheDir } from "./cache/options.ts";
-import { listenAddress, nonEmpty, oneOf, positiveNumber, secondsAsMs, wholeNumber } from "./parsers.ts";
+import {
+  listenAddress,
+  nonEmpty,
+  oneOf,
+  positiveNumber,
+  registryUrlOrNone,
+  secondsAsMs,
+  wholeNumber,
+} from "./parsers.ts";
 import { logging, name, uplink, upstream, upstreamCa } from "./shared-options.ts";
 import { parseRate, parseSize } from "./sizes.ts";
 
@@ -136,7 +145,12 @@ export const sharing = {
 /** Options of `ndn-registry client`. */
 export const clientOptions = {
   name,
-  upstream,
+  upstream: {
+    ...upstream,
+    value: "URL|none",
+    help: "Registry for everything that does not come over NDN; with none everything does, which needs an --anchor.",
+    parse: registryUrlOrNone,
+  },
   config: {
     flag: "config",
     value: "FILE",
@@ -157,6 +171,27 @@ export const clientOptions = {
     parse: parseHedgeMode,
   },
   ...caching,
+  manifests: {
+    flag: "manifests",
+    value: "https|ndn|fallback",
+    help: "Who says what a tag means: the upstream, the servers on NDN, or they where the upstream fails (with an --anchor).",
+    fallback: "fallback",
+    parse: oneOf(...manifestChoices),
+  },
+  maxAge: {
+    flag: "max-age",
+    value: "SECONDS",
+    help: "What a server on NDN has said of a tag longer ago is asked for again, past all caches.",
+    fallback: "60",
+    parse: secondsAsMs(3600),
+  },
+  staleTags: {
+    flag: "stale-tags",
+    value: "TIME",
+    help: "How long a tag is served as it was while no one on NDN says what it means: 24h, never or forever.",
+    fallback: "24h",
+    parse: parseStaleTime,
+  },
   ...sharing,
   ...logging,
 } as const;

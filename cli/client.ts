@@ -3,7 +3,7 @@
  */
 import { openClient } from "#client/client.ts";
 import { openParts } from "#client/parts.ts";
-import { type ClientConfig, singleRegistry } from "#client/registries/client-config.ts";
+import { type ClientConfig, type RegistryConfig, singleRegistry } from "#client/registries/client-config.ts";
 import { parseFaceUrl } from "#ndn/face/face-url.ts";
 import { uplinkTo } from "#ndn/face/fch-uplink.ts";
 import { UplinkBlobs } from "#uplinks/uplink-blobs.ts";
@@ -53,15 +53,15 @@ export function consumerOptions(values: Pick<ClientValues, "stallTimeout" | "max
 
 /** The registries of `--config`, or the one of `--upstream` and `--name`. @throws OptionError */
 async function configOf(values: ClientValues): Promise<ClientConfig> {
-  const { config, name, upstream, anchor, authorize, offline } = values;
-  const policy = { authorize, offline, prefetch: values.prefetch === "on" };
+  const { config, name, upstream, anchor, authorize, offline, manifests, maxAge, staleTags } = values;
+  const prefetch = values.prefetch === "on";
+  const policy = { authorize, offline, prefetch, manifests, maxAgeMs: maxAge, staleTagsMs: staleTags };
   if (config === undefined) {
-    return singleRegistry({
-      name: required(name, "name"),
-      upstream: required(upstream, "upstream"),
-      anchors: anchor,
-      ...policy,
-    });
+    const url = required(upstream, "upstream");
+    const registry = { name: required(name, "name"), upstream: url === "none" ? undefined : url, anchors: anchor };
+    const mistake = mistakeOf({ ...policy, ...registry });
+    if (mistake) throw new OptionError(mistake);
+    return singleRegistry({ ...registry, ...policy });
   }
   if (name !== undefined || upstream !== undefined || anchor.length > 0)
     throw new OptionError("--config: what --name, --upstream and --anchor say is said in the file, for each registry");
@@ -72,6 +72,21 @@ async function configOf(values: ClientValues): Promise<ClientConfig> {
     if (err instanceof ConfigError) throw new OptionError(`--config: ${err.message}`, { cause: err });
     throw err;
   }
+}
+
+/** What does not go together. */
+function mistakeOf({
+  upstream,
+  anchors,
+  manifests,
+  authorize,
+}: Pick<RegistryConfig, "upstream" | "anchors" | "manifests" | "authorize">): string | undefined {
+  if (!upstream && anchors.length === 0)
+    return "--upstream none needs an --anchor: without one nothing on NDN is believed";
+  if (!upstream || manifests !== "ndn") return undefined;
+  if (anchors.length === 0) return "--manifests ndn needs an --anchor: without one nothing on NDN is believed";
+  if (authorize !== "none") return "--manifests ndn needs --authorize none: servers on NDN do not know who pulls";
+  return undefined;
 }
 
 function required<T>(value: T | undefined, key: "name" | "upstream"): T {

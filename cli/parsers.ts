@@ -49,6 +49,11 @@ export function registryUrl(text: string): URL {
   return url;
 }
 
+/** `none`, or as above. @throws Error */
+export function registryUrlOrNone(text: string): URL | "none" {
+  return text === "none" ? text : registryUrl(text);
+}
+
 /** One of these words. */
 export function oneOf<const T extends string>(...words: readonly T[]): (text: string) => T {
   return (text) => {

@@ -89,6 +89,7 @@ function configOf({ name, upstream, anchor, authorize, offline, prefetch }: Valu
     authorize,
     offline,
     prefetch: prefetch === "on",
+    manifests: "https", // the server in the same process asks the same registry
   });
 }
 

@@ -1,6 +1,7 @@
 /**
  * The client program, put together: from what it is made of to the handlers of each registry and the listening socket.
  */
+import { join } from "node:path";
 import { Semaphore } from "#base/limits.ts";
 import { WindowBudget } from "#fetch/broadcast-window.ts";
 import { SharedFetches } from "#fetch/shared-fetches.ts";
@@ -13,6 +14,7 @@ import { memoryContents, storedContents } from "./manifests/contents.ts";
 import { openIndexFile } from "./manifests/index-file.ts";
 import { ManifestCache } from "./manifests/manifest-cache.ts";
 import type { ClientParts } from "./parts.ts";
+import { PointerMemory } from "./pointers/pointer-memory.ts";
 import { type Serve, ServedRegistries } from "./served-registries.ts";
 import { logPull } from "./status/image-lines.ts";
 import { PullLog } from "./status/pull-log.ts";
@@ -64,7 +66,10 @@ export async function openClient(parts: ClientParts): Promise<Client> {
     pushes.close();
   });
 
-  const served = new ServedRegistries({ parts, pulls, pushes, contents, cache, fetches, hedges });
+  let opened: PointerMemory | undefined;
+  const pointerMemory = () => (opened ??= PointerMemory.open(store && join(store.directory, "pointers.sqlite"), log));
+  closing.defer(async () => opened?.close());
+  const served = new ServedRegistries({ parts, pulls, pushes, contents, cache, fetches, hedges, pointerMemory });
   await served.replace(parts.mirrors, parts.defaultRegistry);
   closing.defer(() => served.close());
   closing.defer(async () => fetches?.close());

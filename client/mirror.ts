@@ -6,7 +6,6 @@ import type { Logger } from "pino";
 import { AnchorError, TrustAnchors } from "#ndn/trust/anchors.ts";
 import { readCertificates } from "#oci/certificates.ts";
 import type { Network, RegistryTls } from "#oci/connections.ts";
-import type { CredentialSource } from "#oci/credentials.ts";
 import { RegistryClient, type RegistryClientOptions } from "#oci/registry-client.ts";
 import type { NdnBlobs, UplinkBlobs } from "#uplinks/uplink-blobs.ts";
 import type { RegistryConfig } from "./registries/client-config.ts";
@@ -23,7 +22,8 @@ export class ClientOptionError extends Error {
 /** A registry, and the paths to it; these stay the caller's to close. */
 export interface Mirror {
   readonly config: RegistryConfig;
-  readonly registry: RegistryClient;
+  /** Undefined where it is reached over NDN alone. */
+  readonly registry: RegistryClient | undefined;
   /** Without it every blob comes from the upstream. */
   readonly ndn?: NdnBlobs | undefined;
 }
@@ -43,19 +43,17 @@ export interface MirrorParts {
 
 /** Open one registry. @throws ClientOptionError when its login, its certificates or its anchors cannot be used. */
 export function openMirror(config: RegistryConfig, parts: MirrorParts): Mirror {
-  const credentials = loginAt(config, parts);
-  const proxy = parts.network?.proxyFor(config.upstream)?.host;
-  if (proxy !== undefined)
-    parts.log.info({ registry: config.registry, proxy }, "the upstream is reached through a proxy");
-  const registry = registryOf(config, parts, credentials);
+  const { upstream } = config;
+  const registry = upstream && registryOf(config, upstream, parts);
   return { config, registry, ndn: config.name && ndnOf(config, config.name, parts) };
 }
 
-function registryOf(
-  { registry, upstream: base, tls: files }: RegistryConfig,
-  { metrics, network }: MirrorParts,
-  credentials: CredentialSource | undefined,
-): RegistryClient {
+function registryOf(config: RegistryConfig, base: URL, parts: MirrorParts): RegistryClient {
+  const { registry, tls: files } = config;
+  const { metrics, network, log } = parts;
+  const credentials = loginAt(config, base, parts);
+  const proxy = network?.proxyFor(base)?.host;
+  if (proxy !== undefined) log.info({ registry, proxy }, "the upstream is reached through a proxy");
   try {
     const tls = files && tlsIn(files);
     const onAnswer: RegistryClientOptions["onAnswer"] = (answer) => noteUpstreamAnswer(metrics, registry, answer);
@@ -73,9 +71,11 @@ function tlsIn({ ca, cert, key }: NonNullable<RegistryConfig["tls"]>): RegistryT
   };
 }
 
-function loginAt(config: RegistryConfig, { env, log }: MirrorParts) {
+function loginAt(config: RegistryConfig, upstream: URL, { env, log }: MirrorParts) {
   try {
-    return registryLogin(config, env, { warn: (message) => log.warn({ registry: config.registry }, message) });
+    return registryLogin({ ...config, upstream }, env, {
+      warn: (message) => log.warn({ registry: config.registry }, message),
+    });
   } catch (err: unknown) {
     throw new ClientOptionError((err as Error).message, { cause: err });
   }

@@ -44,7 +44,7 @@ export class Mirrors {
   async close(mirrors: readonly Mirror[] = [...this.#now.values()]): Promise<void> {
     for (const { registry, ndn } of mirrors) {
       ndn?.leave?.();
-      await registry.close();
+      await registry?.close();
     }
   }
 

@@ -153,7 +153,9 @@ export async function openParts(options: ClientOptions): Promise<ClientParts> {
     async onOpen({ server, urls, serve }) {
       const certificate = tls && reloadTls(server as HttpsServer, options.tls!, tls.version, log);
       const admin = store && (await announce(urls, store.directory, options));
-      const registries = [...mirrors.now.values()].map(({ config: { upstream } }) => upstream.href);
+      const registries = [...mirrors.now.values()].map(
+        ({ config: { registry, upstream } }) => upstream?.href ?? registry,
+      );
       log.info({ listen: urls.join(", "), registries }, "endpoint is open");
       health.start();
       return {

@@ -99,7 +99,8 @@ async function answerManifest(
     await answerManifest(context, manifest);
   } finally {
     const digest = parseSha256(String(response.getHeader("docker-content-digest")));
-    answered({ status: response.statusCode, digest });
+    const from = response.getHeader("x-manifest-source");
+    answered({ status: response.statusCode, digest, ...(typeof from === "string" && { from }) });
   }
 }
 

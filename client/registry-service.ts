@@ -18,15 +18,14 @@ import { createManifestRoute, type ManifestServices } from "./manifests/manifest
 import { createPingRoute } from "./manifests/ping-route.ts";
 import type { Mirror } from "./mirror.ts";
 import type { ClientParts } from "./parts.ts";
+import type { PointerMemory } from "./pointers/pointer-memory.ts";
+import { openRegistryAccess } from "./registry-access.ts";
 import { createRegistryHandler, type RegistryHandler } from "./registry-handler.ts";
 import { createRights } from "./rights/rights.ts";
 import type { ClientMetrics } from "./status/metrics.ts";
 import type { PullLog } from "./status/pull-log.ts";
 import type { PushLog } from "./status/push-log.ts";
-import { noteUpstreamAnswer, upstreamErrorKind } from "./status/upstream-answer.ts";
-import { blobsWithoutChallenge } from "./upstream/no-challenges.ts";
-import { createProxy } from "./upstream/proxy.ts";
-import { createAsk } from "./upstream/upstream-question.ts";
+import { upstreamErrorKind } from "./status/upstream-answer.ts";
 
 /** What all registries of a client have in common. */
 export interface SharedServices {
@@ -38,6 +37,8 @@ export interface SharedServices {
   readonly fetches: SharedFetches;
   /** Upstream GETs that are made only because NDN is late. */
   readonly hedges: Semaphore;
+  /** Opened when it is first asked for. */
+  readonly pointerMemory: () => PointerMemory;
 }
 
 /** A registry that is served. */
@@ -58,13 +59,13 @@ export interface RegistryService {
 export function openRegistryService(mirror: Mirror, services: SharedServices): RegistryService {
   const { parts, pulls, pushes, contents, cache, fetches, hedges } = services;
   const { store, log, metrics, stallTimeoutMs, bandwidth = { upstream: undefined, ndn: undefined } } = parts;
-  const { config, registry, ndn } = mirror;
+  const { config, ndn } = mirror;
   const hidesChallenges = parts.login !== undefined;
   const { authorize, offline } = config;
   const file = store && join(store.directory, `rights-${config.registry.replaceAll(":", "_")}.json`);
   const sizes = new BlobSizes();
-  const blobs = hidesChallenges ? blobsWithoutChallenge(registry) : registry;
-  const times = { withCacheMs: parts.tagTimeoutMs };
+  const access = openRegistryAccess(mirror, services, sizes);
+  const { upstream, ask, blobs, pullers, publishedSize } = access;
   const rights = createRights({
     registry: blobs,
     registryHost: config.registry,
@@ -72,11 +73,9 @@ export function openRegistryService(mirror: Mirror, services: SharedServices): R
     offline,
     log,
     file,
-    ...times,
+    withCacheMs: parts.tagTimeoutMs,
+    publishedSize,
   });
-  const onAnswer = (answer: Parameters<typeof noteUpstreamAnswer>[2]) =>
-    noteUpstreamAnswer(metrics, config.registry, answer);
-  const upstream = createProxy({ upstream: config.upstream, registry, log, metrics, onAnswer, hidesChallenges });
   const sources = new BlobSources({
     registry: blobs,
     ndn,
@@ -99,6 +98,8 @@ export function openRegistryService(mirror: Mirror, services: SharedServices): R
     contents,
     rights,
     log,
+    // Over HTTPS what a tag meant is served for as long as the upstream is down; caches on NDN are easier to keep stale.
+    ...((!upstream.base || config.manifests === "ndn") && { staleTagsMs: config.staleTagsMs }),
     onManifest(manifest, { request, registry, repository, tag }) {
       const puller = { client: request.socket.remoteAddress ?? "", registry, repository };
       const { mediaType, bytes } = manifest;
@@ -109,14 +110,13 @@ export function openRegistryService(mirror: Mirror, services: SharedServices): R
     },
     ...manifestCounters(metrics),
   };
-  const ask = createAsk(upstream, times);
   const blobParts = { registry: blobs, sources, fetcher, store, authorize, rights, bandwidth, metrics, pulls, log };
   const handler = createRegistryHandler({
     config,
-    registry,
+    registry: pullers,
     answerBlob: createBlobRoute(blobParts),
     answerManifest: createManifestRoute(manifests, ask),
-    answerPing: createPingRoute({ ...manifests, hidesChallenges }, ask),
+    answerPing: createPingRoute({ ...manifests, hidesChallenges, hasFallback: access.hasFallback }, ask),
     upstream,
     prefetch,
     cache,
@@ -129,13 +129,13 @@ export function openRegistryService(mirror: Mirror, services: SharedServices): R
   });
   const close = async () => {
     await prefetch?.close();
-    await upstream.close();
+    await access.close();
     await rights.close();
   };
   return {
     mirror,
     handle: handler.handle,
-    addable: { registry, ask, cache, contents, rights, sources, fetcher },
+    addable: { registry: pullers, ask, cache, contents, rights, sources, fetcher },
     release: () => rights.close(),
     close,
     async retire() {
@@ -148,7 +148,10 @@ export function openRegistryService(mirror: Mirror, services: SharedServices): R
 
 function manifestCounters(metrics: ClientMetrics): Pick<ManifestServices, "onAnswer" | "onUpstreamError"> {
   return {
-    onAnswer: (what, by) => by === "stale" && metrics.offlineAnswers.inc({ what }),
+    onAnswer(what, by) {
+      if (by === "stale") metrics.offlineAnswers.inc({ what });
+      if (what === "manifest") metrics.manifests.inc({ source: by === "ndn" || by === "upstream" ? by : "store" });
+    },
     onUpstreamError: (failure) => {
       if (typeof failure !== "number") metrics.upstreamErrors.inc(upstreamErrorKind(failure));
     },

@@ -23,7 +23,7 @@ const clientFloors: readonly (readonly string[])[] = [
   ["registries", "status"],
   ["rights"],
   ["upstream"],
-  ["blobs", "manifests", "listener"],
+  ["blobs", "manifests", "pointers", "listener"],
 ];
 /** Rooms that may import anything. */
 const free = ["test", "bench"];

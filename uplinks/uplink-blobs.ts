@@ -5,8 +5,9 @@
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import { exposeScraped, type ScrapedMetric } from "#base/scraped-metric.ts";
-import { NdnSource, type PacketEvents, type SegmentRepair } from "#blob/ndn-source.ts";
+import { NdnSource, type SegmentRepair } from "#blob/ndn-source.ts";
 import type { BlobSource } from "#blob/source.ts";
+import type { PacketEvents } from "#blob/trusted-packets.ts";
 import { type ConsumerOptions, SegmentConsumer } from "#ndn/consumer/consumer.ts";
 import { FetchMemory } from "#ndn/consumer/fetch-memory.ts";
 import { InterestClient } from "#ndn/consumer/interest-client.ts";
@@ -19,6 +20,7 @@ import { createVerifier } from "#ndn/trust/verifier.ts";
 import { inTurn, type ReadOutlook } from "./in-turn.ts";
 import { observedSource } from "./observed-source.ts";
 import { downReason, type NdnReach, type Path, type PathToRegistry, reachOver, troubleOf } from "./path-trouble.ts";
+import { type SignedObjects, signedObjects, type VerifiedPath } from "./signed-objects.ts";
 import { Turns } from "./turns.ts";
 import { UplinkChoice } from "./uplink-choice.ts";
 
@@ -28,8 +30,11 @@ export interface NdnBlobs {
    * Where one blob may be read over NDN; nowhere when no face is up, so that no reader waits for one.
    *
    * @param repair - Where a segment comes from that no one on NDN has right.
+   * @param isAlone - There is nothing but NDN: then an uplink on which no one answered lately is the last resort.
    */
-  paths(repair?: SegmentRepair): NdnPaths;
+  paths(repair?: SegmentRepair, isAlone?: boolean): NdnPaths;
+  /** What its servers sign; undefined without an anchor. */
+  readonly objects?: SignedObjects | undefined;
   /** Whether other blobs are coming just now: one that is late waits in a queue. @defaultValue no */
   isBusy?(): boolean;
   /** Why no blob can be read over NDN now, in words; undefined while one can. @defaultValue nothing is known */
@@ -111,7 +116,8 @@ export class UplinkBlobs {
       const verifier = anchors && createVerifier({ anchors, prefix, fetchCertificate });
       const source = new NdnSource(prefix, interests, path.consumer, verifier && { verifier, events });
       const probe = { prefix, interests, verifier, anchors };
-      return { ...path, source, probe, hasAnswered: false, lastReach: undefined };
+      const untrusted = (name: Name, reason: Error) => events.untrusted?.(name, reason);
+      return { ...path, source, probe, verifier, untrusted, hasAnswered: false, lastReach: undefined };
     });
     const choice = new UplinkChoice<PathToRegistry>({
       paths,
@@ -122,13 +128,15 @@ export class UplinkBlobs {
     for (const { path, listener } of listeners) path.uplink.addListener(listener);
     const registry = { paths, choice };
     this.#registries.add(registry);
+    const verified = paths.filter((path): path is VerifiedPath & (typeof paths)[number] => path.verifier !== undefined);
     return {
+      objects: anchors && signedObjects(prefix, verified, choice),
       leave: () => {
         this.#registries.delete(registry);
         for (const { path, listener } of listeners) path.uplink.removeListener(listener);
       },
       reach: (signal) => Promise.all(paths.map((path) => reachOver(path, choice, signal))),
-      paths(repair) {
+      paths(repair, isAlone = false) {
         const next = choice.next();
         const over = (path: PathToRegistry, leavesCrawling: boolean): NdnPath => ({
           ...observedSource(path.source, () => choice.begin(path), leavesCrawling, repair),
@@ -137,7 +145,8 @@ export class UplinkBlobs {
             return inTurn(source, path.turns, outlook, isOfUse);
           },
         });
-        return { first: next.map((path) => over(path, true)), lastResort: next[0] && over(next[0], false) };
+        const last = next[0] ?? (isAlone ? paths.find(isUp) : undefined);
+        return { first: next.map((path) => over(path, true)), lastResort: last && over(last, false) };
       },
       isBusy: () => choice.isBusy,
       trouble() {

@@ -3,13 +3,13 @@
  */
 import type { Bandwidth } from "#blob/bandwidth.ts";
 import type { Fetcher } from "#fetch/fetcher.ts";
-import type { RegistryClient } from "#oci/registry-client.ts";
 import type { BlobStorePort } from "#store/store-port.ts";
 import type { Authorize } from "../registries/client-config.ts";
 import type { RequestContext } from "../registries/router.ts";
 import type { Rights } from "../rights/rights.ts";
 import type { BlobRecord } from "../status/blob-record.ts";
 import type { ClientMetrics } from "../status/metrics.ts";
+import type { BlobReads } from "../upstream/no-upstream.ts";
 import type { BlobSources } from "./blob-sources.ts";
 
 /** What serving from the cache, NDN or the upstream uses. */
@@ -26,7 +26,7 @@ export interface ServeServices {
 
 /** What passing a request to the upstream uses. */
 export interface PassServices {
-  readonly registry: Pick<RegistryClient, "base" | "getBlob" | "headBlob">;
+  readonly registry: BlobReads;
   readonly rights: Rights;
   readonly bandwidth: { readonly upstream: Bandwidth | undefined };
 }

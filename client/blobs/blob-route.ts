@@ -3,7 +3,8 @@
  */
 import type { ServerResponse } from "node:http";
 import type { Logger } from "pino";
-import { BlobCorrupt, BlobUnavailable } from "#blob/source.ts";
+import { findCause } from "#base/errors.ts";
+import { BlobCorrupt, BlobUnavailable, BlobUnknown } from "#blob/source.ts";
 import { NotShareable, UpstreamAnswer } from "#blob/upstream-source.ts";
 import { RegistryError } from "#oci/errors.ts";
 import { type Digest, parseSha256 } from "#oci/reference.ts";
@@ -132,7 +133,8 @@ async function answerHead(
     if (digest === undefined || !isElsewhere(services, digest)) return await pass("answer");
     await pass().catch(async (err: unknown) => {
       if (!(err instanceof RegistryUnreachable)) throw err;
-      const isAnswered = await headWithoutUpstream(services, asked, digest).catch(unlessUnavailable);
+      const { base } = services.registry;
+      const isAnswered = await headWithoutUpstream(services, asked, digest).catch(base ? unlessUnavailable : rethrow);
       if (!isAnswered) await pass("answer");
     });
   } catch (err: unknown) {
@@ -143,6 +145,10 @@ async function answerHead(
 /** Whether another than the upstream may know the blob. */
 function isElsewhere({ store, sources }: ServeServices, digest: Digest): boolean {
   return store?.has(digest) === true || sources.ndnAlone(digest) !== undefined;
+}
+
+function rethrow(err: unknown): never {
+  throw err;
 }
 
 function unlessUnavailable(err: unknown): false {
@@ -203,9 +209,13 @@ function settle(
     sendAnswer(response, err, provenance("upstream"));
     return "refused";
   }
-  if (err instanceof RegistryUnreachable) services.metrics.upstreamErrors.inc(upstreamErrorKind(err));
-  if (err instanceof RegistryUnreachable || err instanceof BlobUnavailable)
-    sendUnavailable(response, services.registry.base, err);
+  const { base } = services.registry;
+  if (!base && findCause(err, BlobUnknown)) {
+    sendError(response, new RegistryError("BLOB_UNKNOWN", "the registry has no such blob, or hides it"));
+    return "refused";
+  }
+  if (base && err instanceof RegistryUnreachable) services.metrics.upstreamErrors.inc(upstreamErrorKind(err));
+  if (err instanceof RegistryUnreachable || err instanceof BlobUnavailable) sendUnavailable(response, base, err);
   else sendError(response, refusalFor(err));
   return "unavailable";
 }

@@ -12,12 +12,13 @@ import type { LengthHelp } from "#blob/unknown-length.ts";
 import { upstreamSource } from "#blob/upstream-source.ts";
 import { isEncoded } from "#oci/body-headers.ts";
 import type { Digest } from "#oci/reference.ts";
-import type { RegistryClient } from "#oci/registry-client.ts";
 import type { NdnBlobs, NdnPath, NdnPaths } from "#uplinks/uplink-blobs.ts";
 import type { Authorize } from "../registries/client-config.ts";
 import type { Puller } from "../registries/router.ts";
 import { type Rights, RightUnanswered } from "../rights/rights.ts";
 import type { ClientMetrics } from "../status/metrics.ts";
+import type { BlobReads } from "../upstream/no-upstream.ts";
+import { insistently } from "./ndn-alone.ts";
 
 const repairTimeoutMs = 10_000;
 const maxDenied = 10_000;
@@ -25,7 +26,7 @@ const hourMs = 3_600_000;
 
 /** What the sources of one registry's blobs are made of. */
 export interface SourceParts {
-  readonly registry: Pick<RegistryClient, "base" | "getBlob">;
+  readonly registry: Pick<BlobReads, "base" | "getBlob">;
   readonly ndn: NdnBlobs | undefined;
   /** Whether the upstream is asked if the puller may have what comes over NDN. */
   readonly authorize: Authorize;
@@ -68,6 +69,7 @@ export class BlobSources {
     const length = { sizeOf: (one: BlobRef) => this.#sizeOf(puller, one), spool };
     const unlimited = upstreamSource({ registry, auth, stallTimeoutMs, isLast, length });
     const upstream = bandwidth.upstream ? limited(unlimited, bandwidth.upstream) : unlimited;
+    if (!registry.base) return insistently(this.#pathsAlone(blob));
     // Twice: a registry that has broken off and knows no ranges is asked once more, from the start and with proof.
     const always = [upstream, upstream];
     if (!ndn || this.#denylist.has(digest)) return always;
@@ -98,6 +100,16 @@ export class BlobSources {
     return [...first.map((path) => inTurn(path, hedged(permitted(path)))), ...always, ...atLast];
   }
 
+  /** All paths over NDN, where there is nothing else: neither rights nor hedges, and no digest is left alone. */
+  #pathsAlone(blob: BlobRef): readonly BlobSource[] {
+    const { ndn, bandwidth, sizes } = this.#parts;
+    const { first, lastResort } = ndn?.paths(undefined, true) ?? { first: [], lastResort: undefined };
+    return [...first, ...(lastResort ? [lastResort] : [])].map((path) => {
+      const paced = bandwidth.ndn ? limited(path, bandwidth.ndn) : path;
+      return path.inTurn?.(paced, { sizeBytes: sizes.of(blob), prepare: () => Promise.resolve(undefined) }) ?? paced;
+    });
+  }
+
   /** Why NDN is not asked for this blob now, in words; undefined when it is. */
   whyNoNdn(digest: Digest | undefined): string | undefined {
     const { ndn } = this.#parts;
@@ -120,12 +132,14 @@ export class BlobSources {
 
   /** The best path over NDN, unless all are down or the digest is denied. */
   ndnAlone(digest: Digest): BlobSource | undefined {
-    return this.#denylist.has(digest) ? undefined : this.#parts.ndn?.paths().first[0];
+    if (this.#denylist.has(digest)) return undefined;
+    const { first, lastResort } = this.#parts.ndn?.paths(undefined, !this.#parts.registry.base) ?? { first: [] };
+    return first[0] ?? lastResort;
   }
 
   /** For an hour the blob is not asked for over NDN: its bytes there are wrong, or it is deleted. */
   denyNdn(digest: Digest): void {
-    this.#denylist.set(digest, true);
+    if (this.#parts.registry.base) this.#denylist.set(digest, true); // else there is nowhere else to go
   }
 }
 

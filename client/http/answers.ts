@@ -65,6 +65,20 @@ export function provenance(source: SourceName, forwarded = "miss"): OutgoingHttp
   return { "x-blob-source": source, "cache-status": `ndn-registry; ${how}; detail=${source}` };
 }
 
+/** Where a manifest, or a list, comes from: as for blobs, and by the header that says it of these. */
+export function manifestProvenance(source: ManifestSource): OutgoingHttpHeaders {
+  return { "x-manifest-source": source, ...provenance(source) };
+}
+
+/** Where a manifest comes from: pulls show it beside the sources of blobs. */
+export type ManifestSource = Exclude<SourceName, "peer">;
+
+/** Of an answer that is served although no one confirms it (RFC 9111 § 5.1, § 4.2.3; RFC 7234 § 5.5). */
+export function staleness(warning: string, seenMs: number): OutgoingHttpHeaders {
+  const ageSeconds = Math.max(0, Math.floor((Date.now() - seenMs) / 1000));
+  return { warning, age: String(ageSeconds), "cache-status": "ndn-registry; hit; detail=stale" };
+}
+
 /** A refusal, as the registry's JSON; breaks the connection off when an answer has already begun. */
 export function sendError(response: ServerResponse, err: RegistryError): void {
   if (response.headersSent) return void response.destroy();
@@ -85,16 +99,19 @@ export function sendAnswer(
 /**
  * The answer where the upstream has none: what it said itself before our help failed, if `err` knows of that, else a 503
  * that says what to look at.
+ *
+ * @param upstream - Undefined where there is only NDN.
  */
-export function sendUnavailable(response: ServerResponse, upstream: URL, err: unknown): void {
+export function sendUnavailable(response: ServerResponse, upstream: URL | undefined, err: unknown): void {
   const own = findCause(err, HelpFailed);
   if (own && !response.headersSent) sendAnswer(response, own.answer);
   else sendError(response, unavailable(upstream, err));
 }
 
-function unavailable(upstream: URL, cause: unknown): RegistryError {
-  const what = `upstream registry ${upstream.origin} cannot be reached`;
+function unavailable(upstream: URL | undefined, cause: unknown): RegistryError {
   const reason = reasonOf(findCause(cause, RegistryUnreachable) ?? cause);
+  if (!upstream) return new RegistryError("UNAVAILABLE", `no one answers over NDN (${reason})`, { cause });
+  const what = `upstream registry ${upstream.origin} cannot be reached`;
   return new RegistryError("UNAVAILABLE", `${what} (${reason}): check --upstream and the network`, { cause });
 }
 

@@ -9,18 +9,24 @@ const maxRemembered = 10_000;
 
 /** Of one registry. A manifest is believed only for its own repository. */
 export class BlobSizes {
-  readonly #sizes = new LRUCache<string, number>({ max: maxRemembered });
+  readonly #sizes = new LRUCache<string, Pick<Referred, "sizeBytes" | "mediaType" | "kind">>({ max: maxRemembered });
 
   /** A manifest of this repository refers to these. */
   learn(repository: string, layers: readonly Referred[]): void {
-    for (const { digest, sizeBytes } of layers) {
-      this.#sizes.set(keyOf({ repository, digest }), sizeBytes);
+    for (const { digest, sizeBytes, mediaType, kind } of layers) {
+      this.#sizes.set(keyOf({ repository, digest }), { sizeBytes, mediaType, kind });
     }
   }
 
   /** Undefined when no manifest has named it. */
   of(blob: BlobRef): number | undefined {
-    return this.#sizes.get(keyOf(blob));
+    return this.#sizes.get(keyOf(blob))?.sizeBytes;
+  }
+
+  /** Of a manifest that an index lists, what can be known without asking. */
+  manifest(blob: BlobRef): { readonly sizeBytes: number; readonly mediaType: string } | undefined {
+    const listed = this.#sizes.get(keyOf(blob));
+    return listed?.kind === "manifest" ? listed : undefined;
   }
 }
 

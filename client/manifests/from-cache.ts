@@ -7,20 +7,26 @@ import { HelpFailed, type RegistryUnreachable } from "#oci/errors.ts";
 import { admits } from "#oci/media-type.ts";
 import { type Digest, parseSha256 } from "#oci/reference.ts";
 import { isLostConnection } from "#oci/registry-http.ts";
-import { apiVersion, provenance } from "../http/answers.ts";
+import { apiVersion, manifestProvenance, staleness } from "../http/answers.ts";
 import { isConditional } from "../http/semantics.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";
 import { UpstreamSilent } from "../upstream/upstream-question.ts";
 import type { CachedManifest, ManifestCache } from "./manifest-cache.ts";
 import type { AnswerEvents, AnsweredBy, CachedManifests, ManifestRequest } from "./manifest-request.ts";
 
+/** What decides whether the cache may answer in the upstream's place. */
+interface StaleServices extends Pick<CachedManifests, "cache" | "rights"> {
+  readonly staleTagsMs?: number | undefined;
+}
+
 /** What the cache would serve to this puller while the upstream does not answer. */
 export function staleCandidate(
-  { cache, rights }: Pick<CachedManifests, "cache" | "rights">,
+  { cache, rights, staleTagsMs = Number.POSITIVE_INFINITY }: StaleServices,
   { request, repository, key, tag, digest, credential }: ManifestRequest,
 ): CachedManifest | undefined {
   // A digest is one manifest, whatever the puller would rather have.
   const found = digest ? cache.byDigest(key, digest) : cache.byTag(key, tag!, request.headers.accept);
+  if (!digest && found && Date.now() - found.seenMs > staleTagsMs) return undefined;
   return found && rights.mayOffline(credential, repository, found.digest) ? found : undefined;
 }
 
@@ -40,7 +46,7 @@ export async function sendStale(
   if (!bytes) return false;
   const { registry } = wanted;
   const warning = staleWarning(registry, failure, `this is the manifest last seen ${httpDate(manifest.seenMs)}`);
-  send(wanted, bytes, { ...cachedHeaders(manifest), ...staleHeaders(warning) });
+  send(wanted, bytes, { ...cachedHeaders(manifest), ...staleHeaders(warning, manifest.seenMs) });
   services.log.warn(
     { registry, repository: wanted.repository, reference: wanted.tag ?? wanted.digest, failure: describe(failure) },
     "manifest answered from cache: the upstream does not",
@@ -60,7 +66,7 @@ export async function sendFresh(services: CachedManifests & AnswerEvents, wanted
   const bytes = await contents.get(digest);
   wanted.signal.throwIfAborted();
   if (!bytes) return false;
-  send(wanted, bytes, { ...cachedHeaders(manifest), ...provenance("store") });
+  send(wanted, bytes, { ...cachedHeaders(manifest), ...manifestProvenance("store") });
   announce(services, wanted, { digest, mediaType: manifest.contentType, bytes }, "cache");
   return true;
 }
@@ -79,7 +85,7 @@ export async function sendCached(
   if (!bytes || (headers["content-length"] ?? String(bytes.length)) !== String(bytes.length)) return false;
   const { etag } = headers;
   services.cache.sawManifest(wanted.key, { digest, contentType, sizeBytes: bytes.length, etag });
-  send(wanted, bytes, { ...headers, ...provenance("store") });
+  send(wanted, bytes, { ...headers, ...manifestProvenance("store") });
   announce(services, wanted, { digest, mediaType: contentType, bytes }, "cache");
   return true;
 }
@@ -121,14 +127,9 @@ export function digestIn(headers: IncomingHttpHeaders): Digest | undefined {
   return parseSha256(String(headers["docker-content-digest"]));
 }
 
-/** Headers of an answer in the upstream's place; the warning goes by RFC 7234 § 5.5.7. */
-export function staleHeaders(warning: string): OutgoingHttpHeaders {
-  return {
-    ...apiVersion,
-    warning,
-    ...provenance("store"),
-    "cache-status": "ndn-registry; hit; detail=stale",
-  };
+/** Headers of an answer in the upstream's place. */
+export function staleHeaders(warning: string, seenMs: number): OutgoingHttpHeaders {
+  return { ...apiVersion, ...manifestProvenance("store"), ...staleness(warning, seenMs) };
 }
 
 /** @param rest - What is served instead. */

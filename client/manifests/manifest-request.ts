@@ -34,8 +34,8 @@ export interface ServedManifest {
   readonly by: AnsweredBy;
 }
 
-/** What answered a request: the upstream, the cache with the upstream's consent, or the cache in its place. */
-export type AnsweredBy = "upstream" | "cache" | "stale";
+/** What answered a request: the upstream, a server over NDN, the cache with their consent, or the cache in their place. */
+export type AnsweredBy = "upstream" | "ndn" | "cache" | "stale";
 
 /** Who is notified of answers. */
 export interface AnswerEvents {

@@ -6,7 +6,7 @@ import { reasonOf } from "#base/errors.ts";
 import { RegistryUnreachable } from "#oci/errors.ts";
 import { admits } from "#oci/media-type.ts";
 import type { Digest } from "#oci/reference.ts";
-import { PullerGone, sendUnavailable } from "../http/answers.ts";
+import { manifestProvenance, PullerGone, sendUnavailable } from "../http/answers.ts";
 import type { RequestContext } from "../registries/router.ts";
 import { hasBody } from "../upstream/proxy-headers.ts";
 import type { Upstream, UpstreamReply } from "../upstream/upstream.ts";
@@ -20,6 +20,8 @@ import { passManifest } from "./pass-manifest.ts";
 export interface ManifestServices extends CachedManifests, AnswerEvents {
   /** For what is not answered here. */
   readonly upstream: Pick<Upstream, "base" | "pass">;
+  /** What a tag meant longer ago is not served in the upstream's place. @defaultValue it is, however long ago */
+  readonly staleTagsMs?: number | undefined;
 }
 
 /** A request whose path names a manifest (`parseManifestPath`). */
@@ -50,8 +52,9 @@ async function answerHead(services: ManifestServices, ask: Ask, wanted: Manifest
   if (!reply) return;
   discard(reply.body);
   learn(services, wanted, reply);
-  wanted.response.writeHead(reply.status, reply.headers).end();
-  services.onAnswer?.("manifest", "upstream");
+  const { status, headers, by = "upstream" } = reply;
+  wanted.response.writeHead(status, { ...headers, ...(status === 200 && manifestProvenance(by)) }).end();
+  services.onAnswer?.("manifest", by);
 }
 
 async function answerGet(services: ManifestServices, ask: Ask, wanted: ManifestRequest): Promise<void> {

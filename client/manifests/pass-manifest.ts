@@ -5,7 +5,7 @@ import type { Readable } from "node:stream";
 import { isEncoded } from "#oci/body-headers.ts";
 import { isManifestType, isSchema1 } from "#oci/manifest.ts";
 import type { Digest } from "#oci/reference.ts";
-import { provenance, writeAll } from "../http/answers.ts";
+import { manifestProvenance, writeAll } from "../http/answers.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";
 import { discard } from "../upstream/upstream-question.ts";
 import { digestOf, maxManifestBytes } from "./contents.ts";
@@ -16,18 +16,18 @@ import type { AnswerEvents, CachedManifests, ManifestRequest } from "./manifest-
 export async function passManifest(
   services: CachedManifests & AnswerEvents,
   wanted: ManifestRequest,
-  { status, headers, body }: UpstreamReply,
+  { status, headers, body, by = "upstream" }: UpstreamReply,
 ): Promise<void> {
   const { response, signal } = wanted;
-  response.writeHead(status, { ...headers, ...(status === 200 && provenance("upstream")) });
+  response.writeHead(status, { ...headers, ...(status === 200 && manifestProvenance(by)) });
   if (status === 204 || status === 304) {
     discard(body);
     return void response.end();
   }
   response.flushHeaders(); // a registry may break off the bodies of its own refusals: the status must be out by then
   const expected = expectedOf(wanted, { status, headers });
-  if (!expected) services.onAnswer?.("manifest", "upstream");
-  const chunks = expected ? kept(body, (bytes) => keep(services, wanted, expected, bytes)) : body;
+  if (!expected) services.onAnswer?.("manifest", by);
+  const chunks = expected ? kept(body, (bytes) => keep(services, wanted, { ...expected, by }, bytes)) : body;
   await writeAll<Buffer>(
     response,
     chunks,
@@ -37,7 +37,7 @@ export async function passManifest(
   );
 }
 
-interface Expected {
+interface Expected extends Pick<UpstreamReply, "by"> {
   /** Undefined where the upstream does not say it: then the bytes do. */
   readonly digest: Digest | undefined;
   readonly contentType: string;
@@ -47,7 +47,7 @@ interface Expected {
 /** Undefined for an answer that is no manifest, or that cannot be verified. */
 function expectedOf(
   { digest: named }: ManifestRequest,
-  { status, headers }: Omit<UpstreamReply, "body">,
+  { status, headers }: Pick<UpstreamReply, "status" | "headers">,
 ): Expected | undefined {
   const digest = named ?? digestIn(headers);
   const { "content-type": contentType, "docker-content-digest": said, etag } = headers;
@@ -73,7 +73,7 @@ async function* kept(body: Readable, onWhole: (bytes: Buffer) => Promise<void>):
 async function keep(
   services: CachedManifests & AnswerEvents,
   wanted: ManifestRequest,
-  { digest: said, contentType, etag }: Expected,
+  { digest: said, contentType, etag, by = "upstream" }: Expected,
   bytes: Buffer,
 ): Promise<void> {
   const { contents, cache, rights, log } = services;
@@ -91,5 +91,5 @@ async function keep(
   cache.sawManifest(key, { digest, contentType, sizeBytes: bytes.length, etag });
   if (tag !== undefined) cache.sawTag(key, tag, digest);
   rights.granted(credential, repository, digest);
-  announce(services, wanted, { digest, mediaType: contentType, bytes }, "upstream");
+  announce(services, wanted, { digest, mediaType: contentType, bytes }, by);
 }

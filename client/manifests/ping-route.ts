@@ -21,6 +21,8 @@ export interface PingServices extends Omit<AnswerEvents, "onManifest"> {
   readonly rights: Pick<ManifestRights, "offline" | "isKnown">;
   /** Whether pullers have a login of this endpoint, and so must not answer the upstream's challenges. @defaultValue false */
   readonly hidesChallenges?: boolean | undefined;
+  /** Whether manifests may come over NDN while the upstream cannot be reached. @defaultValue false */
+  readonly hasFallback?: boolean | undefined;
 }
 
 /** A request for `/v2/`. */
@@ -79,14 +81,14 @@ const openPing: PingAnswer = { status: 200, challenges: [] };
  * registry is out of reach its token service may be as well, and then those who need no login must not be sent there.
  */
 function pingFor(
-  { cache, rights, hidesChallenges }: PingServices,
+  { cache, rights, hidesChallenges, hasFallback = false }: PingServices,
   { registry, puller: { identity } }: RequestContext,
   failure?: number | RegistryUnreachable,
 ): PingAnswer | undefined {
-  if (rights.offline === "nobody" || !cache.knows(registry)) return undefined;
+  if (rights.offline === "nobody" || !(hasFallback || cache.knows(registry))) return undefined;
   if (hidesChallenges) return openPing; // also where a challenge was remembered before the endpoint had logins
   const isOutOfReach = typeof failure !== "number";
-  if (rights.offline === "anyone" && isOutOfReach) return openPing;
+  if ((hasFallback || rights.offline === "anyone") && isOutOfReach) return openPing;
   if (identity !== undefined && rights.isKnown(identity)) return openPing;
   return cache.ping(registry) ?? openPing;
 }
@@ -101,7 +103,7 @@ function replay(
   const rest = answer === services.cache.ping(registry) ? "what it answered last" : "an answer in its place";
   const body = status === 200 ? "{}" : challengeBody;
   const headers: OutgoingHttpHeaders = {
-    ...staleHeaders(staleWarning(registry, failure, `this is ${rest}`)),
+    ...staleHeaders(staleWarning(registry, failure, `this is ${rest}`), Date.now()),
     "content-type": "application/json",
     "content-length": body.length,
     ...(challenges.length > 0 && { "www-authenticate": [...challenges] }),

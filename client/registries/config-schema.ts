@@ -5,7 +5,8 @@ import { z } from "zod";
 import { checkPrefixLength } from "#blob/names.ts";
 import { parseName } from "#ndn/packet/name.ts";
 import { canonicalRegistry, namesApi } from "#oci/reference.ts";
-import { authorizeChoices, offlinePolicies } from "./client-config.ts";
+import { authorizeChoices, manifestChoices, offlinePolicies } from "./client-config.ts";
+import { parseStaleTime } from "./stale-time.ts";
 
 const passwordLogin = z
   .strictObject({
@@ -21,6 +22,7 @@ const passwordLogin = z
   });
 
 const upstream = z.string().transform((text, context) => {
+  if (text === "none") return text;
   const url = URL.parse(text);
   if (url === null || !/^https?:$/.test(url.protocol) || url.search || url.hash) {
     return refuse(context, "this is not an http or https URL (example: https://registry.example)");
@@ -29,6 +31,15 @@ const upstream = z.string().transform((text, context) => {
   if (namesApi(url)) return refuse(context, "/v2/ is added to each request: leave it out");
   return url;
 });
+
+const staleTags = z.string().transform((text, context) => {
+  try {
+    return parseStaleTime(text);
+  } catch (err: unknown) {
+    return refuse(context, (err as Error).message);
+  }
+});
+const seconds = z.number("a number of seconds is needed").positive("this is not above 0").max(3600, "at most 3600");
 
 const name = z.string().transform((text, context) => {
   try {
@@ -56,6 +67,9 @@ const registry = z
     authorize: z.enum(authorizeChoices, wordsOf(...authorizeChoices)).optional(),
     offline: z.enum(offlinePolicies, wordsOf(...offlinePolicies)).optional(),
     prefetch: trueOrFalse.optional(),
+    manifests: z.enum(manifestChoices, wordsOf(...manifestChoices)).optional(),
+    maxAge: seconds.optional(),
+    staleTags: staleTags.optional(),
     forwardAuthorization: trueOrFalse.optional(),
     ca: pemFile.optional(),
     cert: pemFile.optional(),
@@ -64,6 +78,14 @@ const registry = z
   .refine(({ cert, key }) => (cert === undefined) === (key === undefined), {
     message: "cert and key go together",
     path: ["cert"],
+  })
+  .refine(({ upstream, name, anchors }) => upstream !== "none" || (name !== undefined && anchors?.length), {
+    message: "without an upstream there must be a name, and anchors: else nothing on NDN is believed",
+    path: ["upstream"],
+  })
+  .refine(({ manifests, anchors }) => manifests !== "ndn" || anchors?.length, {
+    message: "ndn needs anchors: without them nothing on NDN is believed",
+    path: ["manifests"],
   })
   .refine(({ anchors, name }) => !anchors?.length || name !== undefined, {
     message: "anchors are of use only with a name",

@@ -86,11 +86,22 @@ function registryOf(
   found: Findings,
 ): RegistryConfig {
   const path = ["registries", registry];
-  const upstream = text.upstream ?? new URL(registry === "docker.io" ? dockerHubUpstream : `https://${registry}`);
+  const url = text.upstream ?? new URL(registry === "docker.io" ? dockerHubUpstream : `https://${registry}`);
+  const upstream = url === "none" ? undefined : url;
   const anchors = (text.anchors ?? []).map((anchor, at) => anchorOf([...path, "anchors", at], anchor, found));
   const credentials = loginOf([...path, "credentials"], text.credentials, env, found);
   const tls = tlsOf(path, text, found);
-  return { registry, upstream, name: text.name, anchors, credentials, tls, ...policyOf(text, defaults, isDefault) };
+  const { maxAge, staleTags: staleTagsMs } = text;
+  const own = {
+    ...text,
+    maxAgeMs: maxAge && maxAge * 1000,
+    staleTagsMs,
+    ...(!upstream && { authorize: "none" as const }),
+  };
+  const policy = policyOf(own, defaults, isDefault);
+  if (upstream && policy.manifests === "ndn" && policy.authorize !== "none")
+    found.mistake([...path, "manifests"], "ndn needs authorize: none, as servers on NDN do not know who pulls");
+  return { registry, upstream, name: text.name, anchors, credentials, tls, ...policy };
 }
 
 function tlsOf(path: readonly PropertyKey[], text: RegistryText, found: Findings): RegistryConfig["tls"] {

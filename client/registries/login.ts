@@ -15,7 +15,7 @@ import type { RegistryConfig } from "./client-config.ts";
  * @throws Error when the environment has half a login.
  */
 export function registryLogin(
-  { registry, upstream, credentials }: Pick<RegistryConfig, "registry" | "upstream" | "credentials">,
+  { registry, upstream, credentials }: Pick<RegistryConfig, "registry" | "credentials"> & { readonly upstream: URL },
   env: Readonly<Record<string, string | undefined>>,
   options: SourceOptions,
 ): CredentialSource | undefined {

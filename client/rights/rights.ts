@@ -38,6 +38,11 @@ export interface RightsOptions extends Pick<WaitOptions, "withCacheMs"> {
   registry: ProbedRegistry;
   /** Which registry the grants are of, in its one spelling (`canonicalRegistry`). */
   registryHost: string;
+  /**
+   * The size of a blob that is published on NDN, and so for everyone: asked while the upstream has no answer and nothing
+   * is remembered. Undefined when it is not. @defaultValue nothing is
+   */
+  publishedSize?: ((blob: BlobRef, signal: AbortSignal) => Promise<number | undefined>) | undefined;
   /** With `none` nothing is ever refused here, and the upstream is asked only for sizes. */
   authorize: Authorize;
   /** @defaultValue known-pullers */
@@ -88,6 +93,8 @@ const freshMs = 5 * 60_000;
 const maxRefused = 10_000;
 /** How long the upstream may take to say who may have what; where that is remembered, no one waits for so long. */
 const timeoutMs = 30_000;
+/** How long a server on NDN may take to say that a blob is published. */
+const publicTimeoutMs = 10_000;
 /** Where a blob is that was served, whichever repository it was asked for in; no repository has this name. */
 const anyRepository = "";
 /** What the upstream answers to those who may not. */
@@ -101,6 +108,7 @@ class UpstreamRights implements Rights {
   readonly offline: OfflinePolicy;
   readonly #probe: BlobProbe;
   readonly #isOpenToAll: boolean;
+  readonly #publishedSize: RightsOptions["publishedSize"];
   readonly #grants: Grants;
   readonly #now: () => number;
   readonly #wait: UpstreamWait;
@@ -110,6 +118,7 @@ class UpstreamRights implements Rights {
   constructor(options: RightsOptions) {
     this.offline = options.offline ?? "known-pullers";
     this.#isOpenToAll = options.authorize === "none";
+    this.#publishedSize = options.publishedSize;
     this.#now = options.now ?? (() => performance.now());
     this.#probe = new BlobProbe(options.registry, { now: this.#now });
     this.#grants = openGrants(options);
@@ -124,7 +133,7 @@ class UpstreamRights implements Rights {
     const known = this.#grants.get(key);
     if (known && known.freshUntilMs > this.#now()) return { kind: "granted", sizeBytes: known.sizeBytes };
     const question = this.#running.get(key.text) ?? this.#begin(puller, blob, key);
-    return (await question.inTime) ?? this.#offlineRight(key) ?? question.answer;
+    return (await question.inTime) ?? this.#offlineRight(key) ?? (await this.#publicRight(blob)) ?? question.answer;
   }
 
   isFresh(credential: string | undefined, repository: string, digest: Digest): boolean {
@@ -176,26 +185,34 @@ class UpstreamRights implements Rights {
     const answer = this.#learn(asked, blob, key, isCurrent).finally(() => {
       if (isCurrent()) this.#running.delete(key.text);
     });
-    const inTime = isRemembered ? this.#wait.inTime(answer, over) : answer;
+    const inTime = isRemembered || this.#publishedSize ? this.#wait.inTime(answer, over) : answer;
     const question = { answer, inTime };
     this.#running.set(key.text, question);
     return question;
   }
 
   /** The upstream's answer remembered, unless a refusal came since it was asked; or what is remembered in its place. */
-  async #learn(asked: Promise<Right>, { digest }: BlobRef, key: GrantKey, isCurrent: () => boolean): Promise<Right> {
+  async #learn(asked: Promise<Right>, blob: BlobRef, key: GrantKey, isCurrent: () => boolean): Promise<Right> {
+    const { digest } = blob;
+    const inItsPlace = async () => this.#offlineRight(key) ?? (await this.#publicRight(blob));
     try {
       const right = await asked;
       if (right.kind === "granted") {
         if (isCurrent()) this.#grant(key, digest, right.sizeBytes);
       } else if (refusals.has(right.status)) this.#refuse(key);
-      else if (isOwnFailure(right.status)) return this.#offlineRight(key) ?? right;
+      else if (isOwnFailure(right.status)) return (await inItsPlace()) ?? right;
       return right.kind === "refused" && this.#isOpenToAll ? { kind: "granted", sizeBytes: undefined } : right;
     } catch (err: unknown) {
-      const right = err instanceof RegistryUnreachable ? this.#offlineRight(key) : undefined;
+      const right = err instanceof RegistryUnreachable ? await inItsPlace() : undefined;
       if (!right) throw err;
       return right;
     }
+  }
+
+  /** What is published on NDN is for everyone. */
+  async #publicRight(blob: BlobRef): Promise<Right | undefined> {
+    const sizeBytes = await this.#publishedSize?.(blob, AbortSignal.timeout(publicTimeoutMs)).catch(() => undefined);
+    return sizeBytes === undefined ? undefined : { kind: "granted", sizeBytes, offline: true };
   }
 
   #refuse(key: GrantKey): void {

@@ -13,7 +13,8 @@ import { anchorReason } from "./reasons.ts";
 /** A registry to be looked at. */
 export interface WatchedRegistry {
   readonly name: string;
-  readonly registry: Pick<RegistryClient, "base" | "trouble">;
+  /** Undefined for NDN only. */
+  readonly registry: Pick<RegistryClient, "base" | "trouble"> | undefined;
   /** Undefined for HTTPS only. */
   readonly ndn: NdnBlobs | undefined;
   readonly prefix: Name | undefined;
@@ -22,8 +23,8 @@ export interface WatchedRegistry {
 /** How a registry is. */
 export interface RegistryHealth {
   readonly name: string;
-  /** `doubtful`: it answers, but not as registries do; `unknown`: it was not looked at. */
-  readonly upstream: "answers" | "doubtful" | "down" | "unknown";
+  /** `doubtful`: it answers, but not as registries do; `off`: NDN only; `unknown`: it was not looked at. */
+  readonly upstream: "answers" | "doubtful" | "down" | "off" | "unknown";
   /** Why the upstream is of no use, such as "cannot be reached: …"; null when it answers. */
   readonly upstreamTrouble: string | null;
   /** `off`: HTTPS only; `unknown`: it was not looked at, or says too little. */
@@ -110,7 +111,7 @@ export class Health {
 
   #missing(found: readonly RegistryHealth[]): string[] {
     const upstreams = found.flatMap(({ name, upstreamTrouble }) => {
-      const base = this.#registries().find((one) => one.name === name)?.registry.base;
+      const base = this.#registries().find((one) => one.name === name)?.registry?.base;
       const where = base ? base.origin + base.pathname : name;
       return upstreamTrouble === null ? [] : [`upstream ${where} ${upstreamTrouble}`];
     });
@@ -134,8 +135,8 @@ export class Health {
 const startMs = 2_000;
 
 async function healthOf(one: WatchedRegistry, signal: AbortSignal): Promise<RegistryHealth> {
-  const [trouble, reaches] = await Promise.all([one.registry.trouble(signal), one.ndn?.reach?.(signal)]);
-  const upstream = !trouble ? "answers" : trouble.isDown ? "down" : "doubtful";
+  const [trouble, reaches] = await Promise.all([one.registry?.trouble(signal), one.ndn?.reach?.(signal)]);
+  const upstream = !one.registry ? "off" : !trouble ? "answers" : trouble.isDown ? "down" : "doubtful";
   return {
     ...unknownHealth(one),
     upstream,
@@ -157,11 +158,11 @@ function troubleOf(reach: NdnReach): string | null {
   return "reason" in reach ? reach.reason : null;
 }
 
-function unknownHealth({ name, ndn, prefix }: WatchedRegistry): RegistryHealth {
+function unknownHealth({ name, registry, ndn, prefix }: WatchedRegistry): RegistryHealth {
   const isOff = ndn === undefined || prefix === undefined;
   return {
     name,
-    upstream: "unknown",
+    upstream: registry ? "unknown" : "off",
     upstreamTrouble: null,
     ndn: isOff ? "off" : "unknown",
     ndnTrouble: null,
@@ -170,5 +171,5 @@ function unknownHealth({ name, ndn, prefix }: WatchedRegistry): RegistryHealth {
 }
 
 function isOfUse({ upstream, ndn }: RegistryHealth): boolean {
-  return upstream !== "down" || ndn === "answers" || ndn === "unknown";
+  return (upstream !== "down" && upstream !== "off") || ndn === "answers" || ndn === "unknown";
 }

@@ -15,7 +15,7 @@ const texts: Readonly<Record<PullOutcome, string>> = {
 
 /** Log a pull that is over. */
 export function logPull(log: Pick<Logger, "info" | "warn">, pull: PullView): void {
-  const { client, reference, outcome, blobs, durationMs, reason, whyNotNdn } = pull;
+  const { client, reference, outcome, blobs, durationMs, reason, whyNotNdn, manifestFrom } = pull;
   const fields = {
     image: imageOf(pull, reference),
     client,
@@ -24,6 +24,7 @@ export function logPull(log: Pick<Logger, "info" | "warn">, pull: PullView): voi
     blobs: blobs.complete,
     ...(blobs.failed > 0 && { blobsFailed: blobs.failed }),
     ms: durationMs,
+    ...(manifestFrom !== null && { manifestFrom }),
     ...(reason !== null && { reason }),
     ...(whyNotNdn !== null && { whyNotNdn }),
   };

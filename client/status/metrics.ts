@@ -58,6 +58,8 @@ export interface ClientMetrics {
   readonly fetchesInFlight: Gauge;
   readonly evictions: Counter;
   readonly evictedBytes: Counter;
+  /** Manifests that were answered, by where they came from. */
+  readonly manifests: Counter<"source">;
   /** Answers from the cache because the upstream had none. */
   readonly offlineAnswers: Counter<"what">;
   /** `upstreamErrorKind` tells the kind; without one the upstream counts as unreachable. */
@@ -114,6 +116,9 @@ export function createClientMetrics(registry: Registry): ClientMetrics {
     fetchesInFlight: make.gauge("ndn_registry_fetches_in_flight", "Blobs that are being fetched now."),
     evictions: make.counter("ndn_registry_store_evictions_total", "Blobs that had to make room in the store.", {}),
     evictedBytes: make.counter("ndn_registry_store_evicted_bytes_total", "Bytes of blobs that had to make room.", {}),
+    manifests: make.counter("ndn_registry_manifests_total", "Manifests that were answered, by where they came from.", {
+      source: ["ndn", "upstream", "store"],
+    }),
     offlineAnswers: make.counter(
       "ndn_registry_offline_answers_total",
       "Answers given from the cache because the upstream had none.",

@@ -5,7 +5,7 @@ import type { Referred } from "#oci/manifest.ts";
 import { BlobLines } from "./blob-lines.ts";
 import type { BytesBySource, Outcome } from "./metrics.ts";
 import { Pull } from "./pull.ts";
-import type { BlobProgress, Clock, PullKey, PullView } from "./pull-view.ts";
+import type { BlobProgress, Clock, ManifestAnswer, PullKey, PullView } from "./pull-view.ts";
 
 /** A blob request that is being answered, to be shown. */
 export interface LiveBlob extends PullKey {
@@ -23,13 +23,6 @@ export interface ManifestQuestion extends PullKey {
   readonly reference: string;
   /** @defaultValue GET */
   readonly method?: string | undefined;
-}
-
-/** How a manifest request was answered. */
-export interface ManifestAnswer {
-  readonly status: number;
-  /** That of the manifest, as far as the answer names one. */
-  readonly digest?: string | undefined;
 }
 
 /** Who is notified of pulls. */
@@ -81,8 +74,8 @@ export class PullLog {
     clearTimeout(pull.timer);
     pull.asks(reference);
     if (method !== "HEAD") this.#count(pull);
-    return ({ status, digest }) => {
-      pull.answered(reference, status, digest);
+    return (answer) => {
+      pull.answered(reference, answer);
       this.#waitForEnd(pull);
     };
   }

@@ -32,6 +32,15 @@ export interface BlobProgress {
   readonly reason?: string | undefined;
 }
 
+/** How a manifest request was answered. */
+export interface ManifestAnswer {
+  readonly status: number;
+  /** That of the manifest, as far as the answer names one. */
+  readonly digest?: string | undefined;
+  /** Where it came from, see `ManifestSource`; undefined for a refusal. */
+  readonly from?: string | undefined;
+}
+
 /** How a pull stands; `checked` asked for manifests only, and so has everything already. */
 export type PullOutcome = "running" | "complete" | "failed" | "cancelled" | "refused" | "checked";
 
@@ -50,4 +59,6 @@ export interface PullView extends PullKey {
   readonly reason: string | null;
   /** Why bytes came from the upstream and not over NDN. */
   readonly whyNotNdn: string | null;
+  /** Where its manifest came from last: ndn, upstream or store; null while none has come. */
+  readonly manifestFrom: string | null;
 }

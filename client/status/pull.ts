@@ -5,7 +5,7 @@
 import type { SourceName } from "#blob/source.ts";
 import type { Referred } from "#oci/manifest.ts";
 import { type BytesBySource, noBytes, type Outcome } from "./metrics.ts";
-import type { BlobProgress, Clock, PullKey, PullOutcome, PullView } from "./pull-view.ts";
+import type { BlobProgress, Clock, ManifestAnswer, PullKey, PullOutcome, PullView } from "./pull-view.ts";
 import { refusalReason } from "./reasons.ts";
 
 /** A puller computes between manifest and blobs: so long without a request, and it looks done. */
@@ -51,6 +51,7 @@ export class Pull {
   #manifestStatus = 200;
   #reason: string | undefined;
   #whyNotNdn: string | undefined;
+  #manifestFrom: string | undefined;
 
   constructor(id: number, key: PullKey, clock: Clock) {
     this.id = id;
@@ -91,14 +92,14 @@ export class Pull {
     if (reference.includes(":")) this.#names(reference);
   }
 
-  /** @param digest - That of the manifest, as far as the answer names one. */
-  answered(reference: string, status: number, digest: string | undefined): void {
+  answered(reference: string, { status, digest, from }: ManifestAnswer): void {
     this.#asking--;
     this.#activeMs = this.#clock.now();
     if (isBeside(reference)) return;
     this.#manifestStatus = status;
     if (status >= 400) this.#reason = refusalReason(status);
     if (digest !== undefined) this.#names(digest);
+    this.#manifestFrom = from ?? this.#manifestFrom;
   }
 
   /** A manifest was given: these are the blobs and manifests that it lists. */
@@ -188,6 +189,7 @@ export class Pull {
       outcome,
       reason: (hasFailed && this.#reason) || null,
       whyNotNdn: this.#whyNotNdn ?? this.live.values().find((blob) => blob.whyNotNdn)?.whyNotNdn ?? null,
+      manifestFrom: this.#manifestFrom ?? null,
     };
   }
 

@@ -13,7 +13,7 @@ export interface StatusSources {
   readonly version: string;
   /** Where pullers reach the endpoint. */
   readonly listen: () => string;
-  readonly registries: () => readonly { readonly name: string; readonly upstream: URL }[];
+  readonly registries: () => readonly { readonly name: string; readonly upstream: URL | undefined }[];
   readonly pulls: PullLog;
   readonly metrics: ClientMetrics;
   readonly store: () => StoreUse | undefined;
@@ -96,7 +96,7 @@ async function registriesOf({ registries, metrics, health }: StatusSources): Pro
     // Not its href: there may be a password in it.
     return {
       name,
-      upstream: upstream.origin + upstream.pathname.replace(/\/$/, ""),
+      upstream: upstream ? upstream.origin + upstream.pathname.replace(/\/$/, "") : "none",
       rateLimit,
       health: health?.registries.find((one) => one.name === name) ?? null,
     };

@@ -3,7 +3,7 @@
  */
 import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
-import type { PacketEvents } from "#blob/ndn-source.ts";
+import type { PacketEvents } from "#blob/trusted-packets.ts";
 import { formatName } from "#ndn/packet/name.ts";
 import type { Digest } from "#oci/reference.ts";
 import type { ClientMetrics } from "./metrics.ts";

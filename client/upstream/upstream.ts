@@ -41,12 +41,14 @@ export interface UpstreamReply {
   readonly headers: IncomingHttpHeaders;
   /** To be read or destroyed by the caller; empty after a HEAD. */
   readonly body: Readable;
+  /** @defaultValue upstream */
+  readonly by?: "upstream" | "ndn" | undefined;
 }
 
 /** The registry behind these routes. */
 export interface Upstream {
-  /** Where it is, for messages. */
-  readonly base: URL;
+  /** Where it is, for messages; undefined where it is reached over NDN alone. */
+  readonly base: URL | undefined;
   /** @throws RegistryUnreachable when there is no answer. After an abort, anything. */
   ask(question: Question): Promise<UpstreamReply>;
   /**

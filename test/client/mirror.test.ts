@@ -25,7 +25,7 @@ test("the anchors that are loaded are logged: files by name and digest, digests 
   const [config] = singleRegistry({ name, upstream, anchors: [file, other] }).registries.values();
   const ndn = new UplinkBlobs([], { maxWindow: 1 }, log);
   const { registry } = openMirror(config!, { ndn, metrics: createClientMetrics(new Registry()), log, env: {} });
-  await registry.close();
+  await registry!.close();
   expect(lines).toMatchObject([
     {
       level: 30,

@@ -51,9 +51,10 @@ registries:
   const config = readClientConfig(file, { env });
   const mirrors = new Map(
     [...config.registries].map(([name, config]) => {
+      const upstream = config.upstream!;
       const registry = new RegistryClient({
-        base: config.upstream,
-        credentials: registryLogin(config, env, { warn: () => {} }),
+        base: upstream,
+        credentials: registryLogin({ ...config, upstream }, env, { warn: () => {} }),
       });
       stage.owned.defer(() => registry.close());
       return [name, { config, registry }];

@@ -11,6 +11,9 @@ const outcomes = {
   checked: "up to date",
 };
 
+/** Where a manifest came from, where that is not as usual. */
+const manifestNotes = { ndn: "Manifest over NDN" };
+
 /** So many are shown on a phone until all are asked for; narrow.css knows it too. */
 const fewPulls = 5;
 
@@ -52,7 +55,7 @@ function create() {
     cell("Began", el("time")),
     cell("Image", el("b"), el("wbr"), el("span", "reference")),
     cell("Outcome", el("span", "outcome")),
-    cell("Bytes", bar, el("span", "bytes"), el("p", "why bad"), el("p", "why")),
+    cell("Bytes", bar, el("span", "bytes"), el("p", "why bad"), el("p", "why"), el("p", "why")),
     cell("Blobs"),
     cell("Took"),
     cell("Puller", el("code")),
@@ -71,12 +74,13 @@ function update(row, pull, namesRegistry) {
   setText(outcome, outcomes[pull.outcome] ?? pull.outcome);
   const parts = partsOf(pull.bytes);
   const said = parts.map((part) => `${part.label} ${formatBytes(part.bytes)}`).join(" · ");
-  const [bar, amounts, reason, whyNotNdn] = bytes.children;
+  const [bar, amounts, reason, whyNotNdn, manifest] = bytes.children;
   setBar(bar, parts, "shares of the sources");
   show(bar, parts.length > 0);
   setText(amounts, said);
   setNote(reason, pull.reason);
   setNote(whyNotNdn, whyOf(pull));
+  setNote(manifest, manifestNotes[pull.manifestFrom]);
   setText(blobs, blobsOf(pull.blobs));
   setText(took, formatDuration(pull.durationMs));
   setText(client.firstChild, pull.client);

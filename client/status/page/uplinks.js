@@ -67,6 +67,7 @@ function updateReach(line, { state, text, why }) {
 function upstreamState(health) {
   if (health === null || health.upstream === "unknown") return { state: "unknown", text: "Upstream: not asked yet" };
   const { upstream, upstreamTrouble: why } = health;
+  if (upstream === "off") return { state: "unknown", text: "No upstream", why: "everything comes over NDN" };
   if (upstream === "answers") return { state: "up", text: "Upstream answers" };
   return upstream === "down" ? { state: "down", text: "Upstream", why } : { state: "resting", text: "Upstream", why };
 }

@@ -1,0 +1,161 @@
+/**
+ * A registry as it is seen over NDN alone: pulls and lists are answered from what its servers sign, everything that
+ * would change it is refused.
+ */
+import { Readable } from "node:stream";
+import type { Logger } from "pino";
+import { reasonOf } from "#base/errors.ts";
+import { plainSegmentBytes } from "#blob/names.ts";
+import { BlobUnavailable } from "#blob/source.ts";
+import { RegistryError, RegistryUnreachable } from "#oci/errors.ts";
+import { admits } from "#oci/media-type.ts";
+import { type Digest, parseManifestPath, parseSha256 } from "#oci/reference.ts";
+import { NoAnswer } from "#uplinks/signed-objects.ts";
+import { apiVersion, etagOf, sendError } from "../http/answers.ts";
+import { isRead, joinedHeaders, judgeConditions } from "../http/semantics.ts";
+import type { RequestContext } from "../registries/router.ts";
+import type { Question, Upstream, UpstreamReply } from "../upstream/upstream.ts";
+import { listIn, sendList } from "./list-answers.ts";
+import type { PointedObject, PointedObjects } from "./pointed-objects.ts";
+import type { PointerReader } from "./pointer-reader.ts";
+import type { Snapshots } from "./snapshots.ts";
+
+/** What answering uses. */
+export interface NdnUpstreamServices {
+  readonly pointers: PointerReader;
+  readonly objects: PointedObjects;
+  readonly snapshots: Snapshots;
+  /**
+   * Media type and size of a manifest that an index of this repository lists, which needs no pointer; undefined where
+   * it is not known, or where the pointer is wanted as a proof that everyone may have it.
+   */
+  readonly listed?: ((repository: string, digest: Digest) => Described | undefined) | undefined;
+  readonly log: Logger;
+}
+
+/** A manifest, as far as an answer to HEAD depends on it. */
+interface Described {
+  readonly mediaType: string;
+  readonly sizeBytes: number;
+}
+
+/** Make it. */
+export function createNdnUpstream(services: NdnUpstreamServices): Upstream {
+  return {
+    base: undefined,
+    async ask(question) {
+      try {
+        return "ping" in question ? replyTo(question, 200, "{}") : await answerManifest(services, question);
+      } catch (err: unknown) {
+        question.signal.throwIfAborted();
+        throw asUnreachable(err);
+      }
+    },
+    pass: (context) => pass(services, context),
+  };
+}
+
+/** No one has answered: for the routes that is a registry that cannot be reached. */
+function asUnreachable(err: unknown): unknown {
+  const isSilence = err instanceof NoAnswer || err instanceof BlobUnavailable;
+  return isSilence ? new RegistryUnreachable(reasonOf(err), { cause: err }) : err;
+}
+
+async function answerManifest(
+  services: NdnUpstreamServices,
+  question: Extract<Question, { reference: string }>,
+): Promise<UpstreamReply> {
+  const { repository, reference, accept, method, sent, signal } = question;
+  const digest = parseSha256(reference);
+  const found = await find(services, { repository, digest, tag: reference }, signal);
+  if (!found) return refusal(question, `the registry has no ${reference} in ${repository}, or hides it`);
+  const { object, mediaType } = found;
+  if (!admits(accept, mediaType)) {
+    return refusal(question, `${reference} is of type ${mediaType}, which the request's Accept does not admit`);
+  }
+  const described = { ...apiVersion, "docker-content-digest": object.digest, etag: etagOf(object.digest) };
+  const verdict = judgeConditions(joinedHeaders(sent?.headers ?? []), described.etag);
+  if (verdict) return { status: verdict, headers: described, body: empty(), by: "ndn" };
+  const headers = { ...described, "content-type": mediaType, "content-length": String(object.sizeBytes) };
+  // What has come with the pointer is there for the GET that follows.
+  if (method === "HEAD" && !object.inline) return { status: 200, headers, body: empty(), by: "ndn" };
+  const bytes = await services.objects.read(object, signal);
+  return { status: 200, headers, body: method === "HEAD" ? empty() : Readable.from([bytes]), by: "ndn" };
+}
+
+interface Found {
+  readonly object: PointedObject;
+  readonly mediaType: string;
+}
+
+async function find(
+  { pointers, listed }: NdnUpstreamServices,
+  { repository, digest, tag }: { repository: string; digest: Digest | undefined; tag: string },
+  signal: AbortSignal,
+): Promise<Found | undefined> {
+  const known = digest && listed?.(repository, digest);
+  if (known) {
+    const { mediaType, sizeBytes } = known;
+    return { object: { digest, sizeBytes, segmentBytes: plainSegmentBytes, repository }, mediaType };
+  }
+  const target = digest
+    ? ({ kind: "manifest", repository, digest } as const)
+    : ({ kind: "tag", repository, tag } as const);
+  const pointer = await pointers.read(target, signal);
+  return pointer && { object: { ...pointer, repository }, mediaType: pointer.mediaType };
+}
+
+/** Everything but manifests, blobs and pings. */
+async function pass(services: NdnUpstreamServices, context: RequestContext): Promise<number | undefined> {
+  const { request, response, url, signal } = context;
+  try {
+    const list = isRead(request.method) ? listIn(url) : undefined;
+    if (!list) throw refusalOf(context);
+    await sendList(services.snapshots, context, list);
+    return response.statusCode;
+  } catch (err: unknown) {
+    if (signal.aborted) return undefined;
+    const refusal = err instanceof RegistryError ? err : unavailable(services, context, err);
+    if (refusal.status === 405) response.setHeader("allow", "GET, HEAD"); // RFC 9110 § 15.5.6
+    sendError(response, refusal);
+    return response.statusCode;
+  } finally {
+    request.resume(); // a puller that pushes must be able to read the answer
+  }
+}
+
+function refusalOf({ request: { method }, url }: RequestContext): RegistryError {
+  const [path = ""] = url.split("?", 1);
+  if (!isRead(method)) {
+    const why =
+      "this endpoint reaches the registry over NDN alone (--upstream none): push and delete at the registry itself";
+    return new RegistryError("UNSUPPORTED", why);
+  }
+  if (parseManifestPath(path))
+    return new RegistryError("MANIFEST_UNKNOWN", "manifests are on NDN by their sha256 only");
+  return new RegistryError("UNSUPPORTED", "this is not available over NDN", { status: 404 });
+}
+
+function unavailable({ log }: NdnUpstreamServices, { url }: RequestContext, err: unknown): RegistryError {
+  const silence = asUnreachable(err);
+  const path = url.split("?", 1)[0];
+  if (!(silence instanceof RegistryUnreachable)) {
+    log.error({ err, path }, "request failed");
+    return new RegistryError("UNKNOWN", "internal error, see the log");
+  }
+  log.warn({ path, reason: reasonOf(err) }, "no one answers over NDN");
+  return new RegistryError("UNAVAILABLE", `no one answers over NDN: ${reasonOf(err)}`);
+}
+
+function refusal(question: Question, message: string): UpstreamReply {
+  return replyTo(question, 404, JSON.stringify(new RegistryError("MANIFEST_UNKNOWN", message)));
+}
+
+function replyTo({ method }: Question, status: number, text: string): UpstreamReply {
+  const headers = { ...apiVersion, "content-type": "application/json", "content-length": `${Buffer.byteLength(text)}` };
+  return { status, headers, body: method === "HEAD" ? empty() : Readable.from([Buffer.from(text)]), by: "ndn" };
+}
+
+function empty(): Readable {
+  return Readable.from([]);
+}
