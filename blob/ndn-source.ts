@@ -37,8 +37,8 @@ import {
 } from "./source.ts";
 import { type PacketEvents, TrustedPackets } from "./trusted-packets.ts";
 
-/** Metadata that has not come after this long sends the puller elsewhere. */
-const metadataTimeoutMs = 2_000;
+/** Metadata that has not come after this long, or four round trips up to the other, sends the puller elsewhere. */
+const [metadataTimeoutMs, longMetadataTimeoutMs] = [2_000, 4_000];
 const listTimeoutMs = 4_000;
 /** Segments that are asked for with the metadata: those of the first digest list, about what a path takes that no one knows. */
 const maxEarly = 16;
@@ -94,6 +94,7 @@ export class NdnSource implements BlobSource {
     let isOfUse = false;
     try {
       const metadata = await asking;
+      if (this.#consumer.rtt.smoothedMs === 0) this.#consumer.rtt.sample(this.#interests.rtt.smoothedMs);
       // One that has the bytes before knows another blob; one that has not is told the size.
       if (from.prefixSha256 && from.offset > metadata.sizeBytes)
         throw new BlobUnavailable(`metadata says ${metadata.sizeBytes} bytes`);
@@ -148,7 +149,7 @@ export class NdnSource implements BlobSource {
       const { contentType, content } = await this.#trust!.packets.ask(
         digestListName(object, i),
         options,
-        { ...this.#limits(listTimeoutMs), isPatient: this.#isListInQueue },
+        { timeoutMs: listTimeoutMs, isPatient: this.#isListInQueue },
         signal,
         ({ contentType }) => contentType === contentTypes.Manifest,
       );
@@ -186,12 +187,13 @@ export class NdnSource implements BlobSource {
   readonly #isListInQueue = (waitedMs: number): boolean =>
     isInQueue(this.#lists, waitedMs, listTimeoutMs, performance.now());
 
-  #limits(timeoutMs: number): RetryLimits {
-    return { rtoMs: Math.min(this.#consumer.rtt.rtoMs, timeoutMs / 2), timeoutMs };
+  get #metadataLimits(): RetryLimits {
+    const longMs = 4 * this.#interests.rtt.smoothedMs;
+    return { timeoutMs: Math.min(longMetadataTimeoutMs, Math.max(metadataTimeoutMs, longMs)) };
   }
 
   async #ask(name: Name, signal: AbortSignal): Promise<{ contentType: number; content: Buffer }> {
-    const limits = this.#limits(metadataTimeoutMs);
+    const limits = this.#metadataLimits;
     try {
       if (this.#trust) return await this.#trust.packets.ask(name, {}, limits, signal, () => true);
       // What is malformed may be a cache's: it is asked once more, past all caches.

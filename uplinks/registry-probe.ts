@@ -26,7 +26,7 @@ export interface Probe {
   readonly anchors?: Pick<TrustAnchors, "recognize"> | undefined;
 }
 
-const limits = { rtoMs: 500, timeoutMs: 2_000 };
+const limits = { timeoutMs: 2_000 };
 /** Names above the prefix that are asked for too: an issued certificate may speak for more than one registry. */
 const maxParents = 3;
 

@@ -76,8 +76,7 @@ export function signedObjects(
 }
 
 async function askOver(path: VerifiedPath, name: Name, isUnique: boolean, signal: AbortSignal): Promise<SignedData> {
-  const rtoMs = Math.min(path.consumer.rtt.rtoMs, answerMs / 2);
-  const limits = { rtoMs, timeoutMs: answerMs, isPatient: (waitedMs: number) => waitedMs < patienceMs };
+  const limits = { timeoutMs: answerMs, isPatient: (waitedMs: number) => waitedMs < patienceMs };
   const packet = await path.interests.express(name, limits, signal, { isUnique });
   try {
     return await path.verifier.verify(packet, signal);

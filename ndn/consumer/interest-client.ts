@@ -13,6 +13,8 @@ import { encodeInterest, interestLifetimeMs, nameOfParameters } from "../packet/
 import { fullName, type Name } from "../packet/name.ts";
 import { nackReasons, type PacketView } from "../packet/packet-view.ts";
 import { TT, tlv } from "../packet/tlv.ts";
+import { RetrySchedule } from "./retry-schedule.ts";
+import type { RttEstimator } from "./rtt-estimator.ts";
 
 /** What an Interest asks for, beside its name. */
 export interface InterestOptions {
@@ -25,9 +27,9 @@ export interface InterestOptions {
   readonly sha256?: Uint8Array;
 }
 
-/** How long an Interest may take: sent again after each `rtoMs`, given up after `timeoutMs`. */
+/** How long an Interest may take. */
 export interface RetryLimits {
-  readonly rtoMs: number;
+  /** Without an answer it is given up then. */
   readonly timeoutMs: number;
   /** Asked after so many milliseconds, at each `timeoutMs`: whether to wait for as long again. @defaultValue never */
   readonly isPatient?: (waitedMs: number) => boolean;
@@ -52,6 +54,7 @@ export class InterestClient implements PacketHandler {
   readonly #uplink: Uplink;
   readonly #pending = new Set<PendingInterest>();
   readonly #fields = new DataFields();
+  readonly #schedule = new RetrySchedule();
 
   constructor(uplink: Uplink) {
     this.#uplink = uplink;
@@ -62,6 +65,11 @@ export class InterestClient implements PacketHandler {
         for (const { reject } of this.#pending) reject(err);
       },
     });
+  }
+
+  /** Of metadata and certificates, with the time that the server takes for them. */
+  get rtt(): RttEstimator {
+    return this.#schedule.rtt;
   }
 
   /** Takes what answers a pending Interest. */
@@ -78,7 +86,7 @@ export class InterestClient implements PacketHandler {
    */
   async express(
     name: Name,
-    { rtoMs, timeoutMs, isPatient = () => false }: RetryLimits,
+    { timeoutMs, isPatient = () => false }: RetryLimits,
     signal: AbortSignal,
     options: InterestOptions = {},
   ): Promise<Buffer> {
@@ -87,23 +95,34 @@ export class InterestClient implements PacketHandler {
     const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
     const { fields, ...match } = interestFor(name, timeoutMs, options);
     const pending = { ...match, resolve, reject };
-    const send = () => this.#uplink.face?.send(encodeInterest(pending.interestName, fields)); // with a fresh Nonce
+    const delays = this.#schedule.delays();
+    let retransmission: NodeJS.Timeout | undefined;
+    let sentAtMs = Number.NaN;
+    const send = () => {
+      sentAtMs = performance.now();
+      this.#uplink.face?.send(encodeInterest(pending.interestName, fields)); // with a fresh Nonce
+      retransmission = setTimeout(send, delays.next().value);
+    };
     const onAbort = () => reject(signal.reason);
     let waitedMs = 0;
     const deadline = setInterval(() => {
       waitedMs += timeoutMs;
       if (!isPatient(waitedMs)) reject(new Error(`timeout: no answer within ${waitedMs} ms`));
     }, timeoutMs);
-    const retransmission = setInterval(send, rtoMs);
     signal.addEventListener("abort", onAbort, { once: true });
     this.#pending.add(pending);
     try {
       send();
-      return await promise;
+      const firstSentAtMs = sentAtMs;
+      const packet = await promise;
+      const nowMs = performance.now();
+      // A list is made for its first asker: how long that takes says nothing about the path.
+      if (!options.isExact) this.#schedule.answered(nowMs - firstSentAtMs, nowMs - sentAtMs);
+      return packet;
     } finally {
       this.#pending.delete(pending);
       signal.removeEventListener("abort", onAbort);
-      clearInterval(retransmission);
+      clearTimeout(retransmission);
       clearInterval(deadline);
     }
   }

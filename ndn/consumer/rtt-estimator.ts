@@ -3,7 +3,7 @@
  */
 
 /** Below this a retransmission would be suppressed by a forwarder that still has the Interest pending (ndnd: 400 ms). */
-const minRtoMs = 420;
+export const minRtoMs = 420;
 /** The lifetime of an Interest: after it no forwarder remembers one. */
 const maxRtoMs = 4_000;
 const firstRtoMs = 1_000;
@@ -65,6 +65,11 @@ export class RttEstimator {
   get rtoMs(): number {
     const estimate = this.smoothedMs === 0 ? firstRtoMs : this.smoothedMs + 4 * this.#variationMs;
     return Math.min(maxRtoMs, Math.max(minRtoMs, estimate) * this.#backoff);
+  }
+
+  /** Mean deviation from the smoothed time. */
+  get variationMs(): number {
+    return this.#variationMs;
   }
 
   /** Answers may overtake each other by so much without the earlier one being lost. */

@@ -9,7 +9,7 @@ import { readKeyReference } from "./certificate.ts";
 import type { FetchCertificate } from "./certificate-fetches.ts";
 import { readSignedData } from "./signed-data.ts";
 
-const limits = { rtoMs: 1_000, timeoutMs: 4_000 };
+const limits = { timeoutMs: 4_000 };
 /** Anchors that a certificate is asked for as, at most. */
 const maxDigests = 4;
 

@@ -106,7 +106,7 @@ function readerOf(server: BlobServer): Reader {
       for await (const chunk of chunks) all.push(Buffer.from(chunk));
       return Buffer.concat(all);
     },
-    async get(name, options, limits = { rtoMs: 500, timeoutMs: 10_000 }) {
+    async get(name, options, limits = { timeoutMs: 10_000 }) {
       return new Decoder(await interests.express(name, limits, never, options)).decode(Data);
     },
     ask: (name, interest) => uplink.face!.send(encodeInterest(name, interest)),

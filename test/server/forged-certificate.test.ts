@@ -135,7 +135,7 @@ test("a unique Interest for a certificate brings it inside a packet of that very
   uplink.open();
   const { name, keyName, wire } = identity.parsed;
   for (const asked of [name, keyName]) {
-    const packet = await interests.express(asked, { rtoMs: 500, timeoutMs: 5_000 }, never, { isUnique: true });
+    const packet = await interests.express(asked, { timeoutMs: 5_000 }, never, { isUnique: true });
     const data = new Decoder(packet).decode(Data);
     expect(data.name.getPrefix(-1).equals(new NdnName(asked))).toBe(true);
     expect(data.name.at(-1).type).toBe(TT.ParametersSha256DigestComponent);

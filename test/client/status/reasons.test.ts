@@ -14,7 +14,7 @@ async function silence(): Promise<Error> {
   const interests = new InterestClient(uplink);
   uplink.open();
   const never = new AbortController().signal;
-  const asked = interests.express(parseName("/a"), { rtoMs: 5, timeoutMs: 20 }, never);
+  const asked = interests.express(parseName("/a"), { timeoutMs: 20 }, never);
   const err = await asked.then(
     () => new Error("it was answered"),
     (failure: Error) => failure,

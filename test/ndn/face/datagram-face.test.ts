@@ -72,7 +72,7 @@ test("8 KB of Data are put together from the fragments of NDNts, which gets our 
     fw.addFace(new L3Face(transport, {}, { mtu: 1400 }));
     socket.emit("message", first, from);
   });
-  const limits = { rtoMs: 500, timeoutMs: 5_000 };
+  const limits = { timeoutMs: 5_000 };
   const packet = await interests.express(parseName("/A/1"), limits, new AbortController().signal);
   await joined;
   expect(readSignedData(packet)!.content.equals(content)).toBe(true);

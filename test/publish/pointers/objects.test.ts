@@ -77,7 +77,7 @@ test("a manifest of another repository is not there under this one's hint", asyn
   const reader = serving.reader();
   const name = joinName(objectName(prefix, digest, 8192), segment(0));
   const forwardingHint = repositoryName(prefix, "team/other");
-  const limits = { rtoMs: 100, timeoutMs: 400 };
+  const limits = { timeoutMs: 400 };
   await expect(reader.get(name, { isExact: true, forwardingHint }, limits)).rejects.toThrow();
 });
 

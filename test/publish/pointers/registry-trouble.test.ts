@@ -46,7 +46,7 @@ test.each<[string, Answer]>([
 ])("a registry that %s is silence, and no word about anything", async (_, answer) => {
   await using over = await serveOver(answer);
   const reader = over.serving.reader();
-  const limits = { rtoMs: 150, timeoutMs: 500 };
+  const limits = { timeoutMs: 500 };
   const questions = all.map((target) => reader.get(pointerName(prefix, target), {}, limits));
   for (const outcome of await Promise.allSettled(questions)) expect(outcome.status).toBe("rejected");
 });
@@ -70,7 +70,7 @@ test("a manifest that does not hash to what the tag means is not published", asy
     response.end(request.method === "HEAD" ? undefined : "{}");
   }, metrics);
   const reader = over.serving.reader();
-  await expect(reader.get(pointerName(prefix, latest), {}, { rtoMs: 150, timeoutMs: 500 })).rejects.toThrow();
+  await expect(reader.get(pointerName(prefix, latest), {}, { timeoutMs: 500 })).rejects.toThrow();
   const { values } = await metrics.getSingleMetric("ndn_registry_server_pointers_total")!.get();
   const outcomes = values.filter(({ labels }) => labels.kind === "tag").map(({ labels }) => labels.outcome);
   expect(outcomes).toEqual(["failed"]);
