@@ -191,14 +191,22 @@ class SegmentedBlob implements SegmentedObject, HashedSegments {
     return this.#payloadOf(n, false);
   }
 
-  load(n: number, waiter: SegmentWaiter): void {
+  load(n: number, waiter: SegmentWaiter, endSegment: number = n + 1): void {
     const start = n * this.#segmentBytes;
     const end = Math.min(this.#blob.sizeBytes, start + this.#segmentBytes);
     const boundary = start - (start % pageBytes) + pageBytes;
+    const wantedEnd = Math.min(this.#blob.sizeBytes, endSegment * this.#segmentBytes);
     const [{ puller }, isWaiting] = [waiter, () => waiter.isWaiting()];
     const rest = () => this.#blob.whenFilled(boundary, end, waiter);
-    if (end <= boundary) this.#blob.whenFilled(start, end, waiter);
-    else this.#blob.whenFilled(start, boundary, { puller, isWaiting, done: rest });
+    if (end <= boundary) this.#blob.whenFilled(start, end, waiter, wantedEnd);
+    else this.#blob.whenFilled(start, boundary, { puller, isWaiting, done: rest }, wantedEnd);
+  }
+
+  startHashing(start: number, end: number): () => void {
+    return this.#blob.startHashing(
+      start * this.#segmentBytes,
+      Math.min(this.#blob.sizeBytes, end * this.#segmentBytes),
+    );
   }
 
   #payloadOf(n: number, isSent: boolean): Payload | undefined {
@@ -206,9 +214,10 @@ class SegmentedBlob implements SegmentedObject, HashedSegments {
     const end = Math.min(this.#blob.sizeBytes, start + this.#segmentBytes);
     const pageStart = start - (start % pageBytes);
     const endInPage = Math.min(end, pageStart + pageBytes);
-    const page = this.#blob.pageAt(start, endInPage);
+    const page = isSent ? this.#blob.pageAt(start, endInPage) : this.#blob.peekAt(start, endInPage);
     if (page === undefined) return undefined;
     if (isSent) this.#blob.sent(page, endInPage - start);
+    else if (endInPage - pageStart === page.buf.length) this.#blob.hashed(page);
     if (endInPage < end) return this.#locateAcross(page.buf.subarray(start - pageStart), endInPage, end);
     const payload = this.#payload;
     payload.buf = page.buf;
@@ -219,7 +228,7 @@ class SegmentedBlob implements SegmentedObject, HashedSegments {
 
   /** Segments of 1200 bytes do not divide a page: some lie on two. */
   #locateAcross(head: Buffer, boundary: number, end: number): Payload | undefined {
-    const next = this.#blob.pageAt(boundary, end);
+    const next = this.#blob.peekAt(boundary, end);
     if (next === undefined) return undefined;
     const buf = Buffer.concat([head, next.buf.subarray(0, end - boundary)]);
     return { buf, start: 0, end: buf.length };

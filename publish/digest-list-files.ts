@@ -32,13 +32,19 @@ export function openListFiles(stateDirectory: string, onError: (err: Error) => v
   return new DigestListFiles(join(stateDirectory, "digests"), defaultMaxBytes, onError);
 }
 
+interface ListFile {
+  readonly bytes: number;
+  /** Which lists it has; unknown of what earlier runs have left. */
+  readonly numbers: Set<number> | undefined;
+}
+
 /** Lists in a directory of mode 0700, files of mode 0600. */
 export class DigestListFiles {
   readonly #directory: string;
   readonly #maxBytes: number;
   readonly #onError: (err: Error) => void;
-  /** Bytes of each file by its path, in order of use. */
-  readonly #files = new Map<string, number>();
+  /** By path, in order of use. */
+  readonly #files = new Map<string, ListFile>();
   #totalBytes = 0;
   #unwritten = 0;
   #lastWrite: Promise<void>;
@@ -61,11 +67,13 @@ export class DigestListFiles {
   /** The packet of a list as it was written; undefined when there is none, or it is damaged. */
   async read(key: ListKey): Promise<Buffer | undefined> {
     const path = this.#pathOf(key);
-    if (this.#isScanned && !this.#files.has(path)) return undefined;
+    const known = this.#files.get(path);
+    const isAbsent = known ? known.numbers?.has(key.number) === false : this.#isScanned;
+    if (isAbsent) return undefined;
     try {
       const packet = await readSlot(path, key.number);
-      const bytes = this.#files.get(path);
-      if (bytes !== undefined) this.#used(path, bytes);
+      const file = this.#files.get(path);
+      if (file) this.#used(path, file);
       return packet;
     } catch (err: unknown) {
       if ((err as NodeJS.ErrnoException).code !== "ENOENT") this.#failed(err as Error);
@@ -97,22 +105,25 @@ export class DigestListFiles {
   async #store(key: ListKey, packet: Buffer): Promise<void> {
     const path = this.#pathOf(key);
     await mkdir(join(path, ".."), { recursive: true, mode: 0o700 });
-    this.#used(path, await writeSlot(path, key.number, packet));
+    const bytes = await writeSlot(path, key.number, packet);
+    const known = this.#files.get(path);
+    const numbers = known ? known.numbers : this.#isScanned ? new Set<number>() : undefined;
+    this.#used(path, { bytes, numbers: numbers?.add(key.number) });
     await this.#makeRoom();
   }
 
-  #used(path: string, bytes: number): void {
-    this.#totalBytes += sizeOnDisk(bytes) - sizeOnDisk(this.#files.get(path));
+  #used(path: string, file: ListFile): void {
+    this.#totalBytes += sizeOnDisk(file) - sizeOnDisk(this.#files.get(path));
     this.#files.delete(path);
-    this.#files.set(path, bytes);
+    this.#files.set(path, file);
   }
 
   async #makeRoom(): Promise<void> {
-    for (const [path, bytes] of this.#files) {
+    for (const [path, file] of this.#files) {
       if (this.#totalBytes <= this.#maxBytes) return;
       await rm(path, { force: true });
       this.#files.delete(path);
-      this.#totalBytes -= sizeOnDisk(bytes);
+      this.#totalBytes -= sizeOnDisk(file);
     }
   }
 
@@ -130,7 +141,7 @@ export class DigestListFiles {
       }
     }
     found.sort((a, b) => a.writtenAtMs - b.writtenAtMs);
-    for (const { path, bytes } of found) this.#used(path, bytes);
+    for (const { path, bytes } of found) this.#used(path, { bytes, numbers: undefined });
     this.#isScanned = true;
     await this.#makeRoom();
   }
@@ -141,8 +152,8 @@ export class DigestListFiles {
   }
 }
 
-function sizeOnDisk(bytes: number | undefined): number {
-  return bytes === undefined ? 0 : Math.max(blockBytes, bytes);
+function sizeOnDisk(file: ListFile | undefined): number {
+  return file === undefined ? 0 : Math.max(blockBytes, file.bytes);
 }
 
 async function namesIn(directory: string, pattern: RegExp): Promise<string[]> {

@@ -18,7 +18,7 @@ const maxDataBytes = 8760;
 /** Lists in memory: those of 32 GiB of blobs. */
 const memoryBytes = 32 * 1024 * 1024;
 /** A list reads up to 2 MB of a blob and hashes it. */
-const computedAtOnce = 2;
+const computedAtOnce = 16;
 /** To write the list of a smaller blob takes longer than to compute it anew. */
 const storedSegmentsAtLeast = 32;
 const maxWaiting = 64;

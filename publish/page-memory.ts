@@ -26,6 +26,8 @@ export interface Page {
   sentBytes: number;
   /** When it was filled or used last. */
   touchedAtMs: number;
+  /** A digest list is being made that it belongs to: sending it does not make it the first to go. */
+  isToHash: boolean;
   /** How many pages were read in order before this one. */
   readonly run: number;
   /** Takes the page out of the blob it belongs to. */
@@ -83,7 +85,7 @@ export class PageMemory {
     if (!this.#makeRoom(sizeBytes, isWanted)) return undefined;
     const buf = sizeBytes === pageBytes ? this.#spare.take() : Buffer.allocUnsafeSlow(sizeBytes);
     this.#usedBytes += sizeBytes;
-    return { buf, filledBytes: 0, sentBytes: 0, touchedAtMs: 0, run, forget };
+    return { buf, filledBytes: 0, sentBytes: 0, touchedAtMs: 0, isToHash: false, run, forget };
   }
 
   /** Claims that wait. */
@@ -108,9 +110,9 @@ export class PageMemory {
     this.#ahead.add(page);
   }
 
-  /** All of the page has been sent, or its reader is past it. */
+  /** All of the page has been sent, or hashed, or its reader is past it. */
   sent(page: Page): void {
-    if (!this.#ahead.delete(page)) return;
+    if (page.isToHash || !this.#ahead.delete(page)) return;
     this.#sent.add(page);
     this.look();
   }
@@ -123,8 +125,7 @@ export class PageMemory {
 
   /** Give a page up; it may not be read afterwards. */
   remove(page: Page): void {
-    this.#ahead.delete(page);
-    this.#sent.delete(page);
+    for (const pages of [this.#ahead, this.#sent]) pages.delete(page);
     this.#usedBytes -= page.buf.length;
     page.forget();
     this.#spare.give(page.buf);

@@ -22,6 +22,8 @@ const idleMs = 20_000;
 const goneMs = 2_000;
 /** A wanted page that is farther ahead than this is not waited for: 8 MiB, the largest window of a reader. */
 const maxNearPages = 64;
+/** Pages that are asked for behind what is wanted by one who has read only some in order. */
+const maxGuessedPages = 8;
 
 /** Bounds the reads of the registry. */
 export class ReadLimit extends Semaphore {
@@ -77,9 +79,13 @@ export class PageStream implements PageClaim {
   puller: Puller = {};
   /** The last page that is used or wanted. */
   wanted: number;
+  /** What it reads has been asked of the registry. */
+  hasBegun = false;
   /** It has waited in the midst of an answer: the other end may have lost patience. */
   hasPaused = false;
   readonly #options: PageStreamOptions;
+  /** So many pages were read in order before the one with number 0, as it were. */
+  #runAtZero: number;
   #hasEnded = false;
   #wantedAtMs = performance.now();
   #waiting: Promise<boolean> | undefined;
@@ -90,16 +96,28 @@ export class PageStream implements PageClaim {
     this.next = options.first;
     this.wanted = options.wanted;
     this.end = options.end;
+    this.#runAtZero = options.run - options.first;
   }
 
-  /** The byte that is read next. */
-  get position(): number {
-    return this.next * pageBytes + (this.page?.filledBytes ?? 0);
+  /** The bytes `[start, end)` to ask the registry for next: many where all of them will be wanted, else no more than are. */
+  planRead(): { start: number; end: number } {
+    const run = this.runAt(this.next);
+    const likely = run < minRunPages ? Math.min(run, maxGuessedPages) : run;
+    const unwanted = this.#options.limit.waiting > 0 ? 0 : likely;
+    this.end = Math.min(this.end, this.next + Math.max(1, this.wanted + 1 - this.next, unwanted));
+    this.hasPaused = false;
+    return { start: this.next * pageBytes + (this.page?.filledBytes ?? 0), end: this.end * pageBytes };
   }
 
   /** How many pages will have been read in order before page `index`. */
   runAt(index: number): number {
-    return this.#options.run + index - this.#options.first;
+    return this.#runAtZero + index;
+  }
+
+  /** Begin to read at an earlier page, before which so many were read in order; not once it has begun. */
+  beginAt(first: number, run: number): void {
+    this.next = first;
+    this.#runAtZero = run - first;
   }
 
   /** Whether page `index` will soon come out of this stream, so that waiting is better than asking for it. */
@@ -200,7 +218,7 @@ export class PageStream implements PageClaim {
 }
 
 /** So many pages have to be read in order before more is read than is wanted: a reader of a part would throw it away. */
-export const minRunPages = 16;
+export const minRunPages = 48;
 
 /** How far a read may be ahead of its readers behind so many pages that were read in order. */
 export function aheadPages(memory: PageMemory, limit: ReadLimit, run: number): number {

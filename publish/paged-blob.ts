@@ -5,10 +5,10 @@
 import type { BlobRef } from "#blob/source.ts";
 import type { Puller, SegmentWaiter } from "#ndn/producer.ts";
 import { isFull, type Page, pageBytes } from "./page-memory.ts";
-import { aheadPages, minRunPages, PageStream } from "./page-stream.ts";
+import { aheadPages, PageStream } from "./page-stream.ts";
 import { PageWaiters } from "./page-waiters.ts";
 import { NotPublishable, revalidateAfterMs } from "./range-reader.ts";
-import { type BlobPagesContext, type OpenedRead, openRead, pour } from "./registry-read.ts";
+import { type BlobPagesContext, fillStream, type OpenedRead, openRead } from "./registry-read.ts";
 
 /** Pages in one read of the registry at most: 64 MiB. */
 const maxStreamPages = 512;
@@ -28,7 +28,10 @@ export class PagedBlob {
   readonly #pages = new Map<number, Page>();
   readonly #streams: PageStream[] = [];
   readonly #waiters = new PageWaiters();
+  /** Pages of digest lists that are being made. */
+  readonly #hashing = new Set<(index: number) => boolean>();
   #lastTouched = -1;
+  #isReadFromStart = false;
   readonly #openedAtMs = performance.now();
   #isGone = false;
 
@@ -64,7 +67,7 @@ export class PagedBlob {
   #begin(opened: OpenedRead): void {
     if (this.sizeBytes === 0) this.#context.memory.filled(this.#addPage(0, true, longRun)!);
     const end = this.sizeBytes === 0 ? 0 : Math.min(firstPages, this.#pageCount);
-    void this.#run(this.#addStream(0, end, longRun, end - 1), opened);
+    this.#addStream(0, end, 0, end - 1, opened);
   }
 
   /** False when the registry has said that the blob is gone, or should be asked again: then it is opened anew. */
@@ -75,12 +78,17 @@ export class PagedBlob {
   /** The page that holds byte `at`, if its bytes up to `end` are there; reads ahead of it. */
   pageAt(at: number, end: number): Page | undefined {
     const index = Math.floor(at / pageBytes);
-    const page = this.#pages.get(index);
+    const page = this.peekAt(at, end);
     // Interests of one reader arrive slightly out of order: the page just before is no news.
-    const isNews = index !== this.#lastTouched && index !== this.#lastTouched - 1;
-    if (page === undefined || end - index * pageBytes > page.filledBytes) return undefined; // to be waited for
-    if (isNews) this.#readAhead(index);
+    if (page && index !== this.#lastTouched && index !== this.#lastTouched - 1) this.#use(index, page);
     return page;
+  }
+
+  /** As `pageAt`, for one who reads nothing else. */
+  peekAt(at: number, end: number): Page | undefined {
+    const index = Math.floor(at / pageBytes);
+    const page = this.#pages.get(index);
+    return page && end - index * pageBytes <= page.filledBytes ? page : undefined;
   }
 
   /** So many bytes of the page have been sent. */
@@ -89,10 +97,13 @@ export class PagedBlob {
     if (page.sentBytes >= page.buf.length) this.#context.memory.sent(page);
   }
 
-  /** Have `waiter` told when the bytes of the page of `at` up to `end` are there, or are not available now. */
-  whenFilled(at: number, end: number, waiter: SegmentWaiter): void {
+  /**
+   * Have `waiter` told when the bytes of the page of `at` up to `end` are there, or are not available now.
+   * @param wantedEnd - What is wanted next, up to here: it is asked of the registry at the same time.
+   */
+  whenFilled(at: number, end: number, waiter: SegmentWaiter, wantedEnd: number = end): void {
     const index = Math.floor(at / pageBytes);
-    this.#readAhead(index, waiter.puller);
+    this.#readAhead(index, waiter.puller, Math.ceil(wantedEnd / pageBytes) - 1);
     const untilBytes = end - index * pageBytes;
     const isThere = untilBytes <= (this.#pages.get(index)?.filledBytes ?? 0);
     if (isThere || this.#streamOf(index) === undefined) {
@@ -103,44 +114,64 @@ export class PagedBlob {
     this.#context.memory.look(); // its stream may have been read ahead only
   }
 
+  /** All of `[start, end)` is about to be hashed, page by page: what is sent before that stays. @returns ends it */
+  startHashing(start: number, end: number): () => void {
+    const has = (index: number) => start < (index + 1) * pageBytes && index * pageBytes < end;
+    this.#hashing.add(has);
+    for (const [index, page] of this.#pages) if (has(index)) page.isToHash = true;
+    return () => {
+      this.#hashing.delete(has);
+      for (const [index, page] of this.#pages) if (has(index) && page.isToHash) this.hashed(page);
+    };
+  }
+
+  /** All of the page is hashed. */
+  hashed(page: Page): void {
+    page.isToHash = false;
+    this.#context.memory.sent(page);
+  }
+
   #streamOf(index: number): PageStream | undefined {
     return this.#streams.find((stream) => stream.covers(index));
   }
 
   /** How many pages were read in order before page `index`, and are not forgotten; 0 where someone begins to read. */
   #runBefore(index: number): number {
-    if (index === 0) return longRun;
+    if (index <= firstPages && this.#isReadFromStart) return longRun;
     const page = this.#pages.get(index - 1);
     if (page) return page.run + 1;
     return this.#streams.find((stream) => stream.end === index)?.runAt(index) ?? 0;
   }
 
-  /** See to it that what is behind the page in use, and is not there, is on its way. */
-  #readAhead(index: number, puller?: Puller): void {
+  /** Who reads in order has come to page `index`. */
+  #use(index: number, page: Page): void {
+    const past = this.#pages.get(index - 2);
     this.#lastTouched = index;
+    if (past) this.#context.memory.sent(past);
+    this.#context.memory.touch(page);
+    this.#readAhead(index);
+  }
+
+  /** See to it that what is wanted, or behind the page in use, and is not there, is on its way. */
+  #readAhead(index: number, puller?: Puller, wanted: number = index): void {
+    if (index === 0) this.#isReadFromStart = true;
     if (this.#isGone) return;
     const { memory, limit } = this.#context;
-    const [past, page] = [this.#pages.get(index - 2), this.#pages.get(index)];
-    if (past) memory.sent(past);
-    if (page) memory.touch(page);
-    const horizon = index + 1 + aheadPages(memory, limit, this.#runBefore(index));
+    const horizon = Math.max(wanted + 1, index + 1 + aheadPages(memory, limit, this.#runBefore(index)));
     let next = index;
     while (next < Math.min(horizon, this.#pageCount)) {
       const stream = this.#streamOf(next);
       if (stream) {
-        stream.want(index, puller);
+        stream.want(wanted, puller);
         next = stream.end;
       } else if (this.#pages.has(next)) next++;
-      else {
-        this.#start(next, index, puller);
-        break;
-      }
+      else if (!this.#start(next, wanted, puller) || next > wanted) break;
     }
   }
 
-  /** Begin to read at page `first`, for one who has come to page `wanted`. */
-  #start(first: number, wanted: number, puller: Puller | undefined): void {
-    if (this.#context.limit.isCrowded || this.#streams.length >= maxStreams) return; // Interests come again
+  /** Begin to read at page `first`, for one who wants the pages up to `wanted`. @returns false when it cannot be now */
+  #start(first: number, wanted: number, puller: Puller | undefined): boolean {
+    if (this.#context.limit.isCrowded || this.#streams.length >= maxStreams) return false; // Interests come again
     const run = this.#runBefore(first);
     let end = first + 1;
     while (end < Math.min(this.#pageCount, first + maxStreamPages) && !this.#pages.has(end)) end++;
@@ -148,12 +179,14 @@ export class PagedBlob {
       if (stream.next > first) end = Math.min(end, stream.next);
       else stream.end = Math.min(stream.end, first);
     }
-    const stream = this.#addStream(first, end, run, wanted);
-    if (puller) stream.puller = puller;
-    void this.#run(stream);
+    const following = this.#streams.find((stream) => stream.next === end && !stream.hasBegun);
+    following?.beginAt(first, run);
+    const stream = following ?? this.#addStream(first, end, run, wanted);
+    stream.want(wanted, puller);
+    return true;
   }
 
-  #addStream(first: number, end: number, run: number, wanted: number): PageStream {
+  #addStream(first: number, end: number, run: number, wanted: number, opened?: OpenedRead): PageStream {
     const { memory, limit } = this.#context;
     const stream = new PageStream({
       memory,
@@ -166,13 +199,18 @@ export class PagedBlob {
       addPage: (index, isWanted, runBefore) => this.#addPage(index, isWanted, runBefore),
     });
     this.#streams.push(stream);
+    const ask = (abort: AbortController) => this.#ask(stream, abort);
+    const ended = fillStream(stream, ask, this.#filled, this.#ref, this.#context, opened);
+    void ended.then((reason) => this.#finish(stream, reason));
     return stream;
   }
 
   #addPage(index: number, isWanted: boolean, run: number): Page | undefined {
     const sizeBytes = Math.min(pageBytes, this.sizeBytes - index * pageBytes);
     const page = this.#context.memory.take(sizeBytes, isWanted, run, () => this.#pages.delete(index));
-    if (page) this.#pages.set(index, page);
+    if (page === undefined) return undefined;
+    page.isToHash = [...this.#hashing].some((has) => has(index));
+    this.#pages.set(index, page);
     return page;
   }
 
@@ -182,48 +220,15 @@ export class PagedBlob {
     for (const page of [...this.#pages.values()]) if (isFull(page)) this.#context.memory.remove(page);
   }
 
-  /** Read a stream to its end; one that is closed while it pauses, as proxies do, goes on from the same byte. */
-  async #run(stream: PageStream, opened?: OpenedRead): Promise<void> {
-    const { limit, signal } = this.#context;
-    let failure: Error | undefined;
-    try {
-      if (!opened) await limit.acquire(signal);
-      try {
-        let [first, reopenedAt] = [opened, -1];
-        for (; await stream.advance(); first = undefined) {
-          const abort = first?.abort ?? new AbortController();
-          const reason = await pour(stream, () => first ?? this.#ask(stream, abort), abort, this.#filled);
-          signal.throwIfAborted();
-          if (reason === undefined) continue;
-          const isInVain = stream.next === reopenedAt || !(stream.hasPaused || stream.isWanted());
-          if (isInVain) throw reason;
-          if (!stream.hasPaused) this.#context.onReadFailed(this.#ref, reason);
-          reopenedAt = stream.next;
-        }
-        first?.body.cancel();
-      } finally {
-        limit.release();
-      }
-    } catch (err: unknown) {
-      failure = err as Error;
-    }
-    this.#finish(stream, failure);
-  }
-
   readonly #filled = (stream: PageStream, bytes: number): void => {
     const index = stream.next;
     this.#context.readBytes.inc(bytes);
     this.#waiters.tell(index, stream.filled(bytes));
   };
 
-  /** Ask for what a stream reads next: much where all of it will be wanted, else no more than is. */
   async #ask(stream: PageStream, abort: AbortController): Promise<OpenedRead> {
-    const { next, position } = stream;
-    stream.hasPaused = false;
-    const run = stream.runAt(next);
-    const isLikely = run >= minRunPages && this.#context.limit.waiting === 0;
-    stream.end = Math.min(stream.end, next + Math.max(1, stream.wanted + 1 - next, isLikely ? run : 0));
-    const read = await openRead(this.#context, this.#ref, position, stream.end * pageBytes, abort);
+    const { start, end } = stream.planRead();
+    const read = await openRead(this.#context, this.#ref, start, end, abort);
     if (read?.sizeBytes === this.sizeBytes) return read;
     read?.body.cancel();
     this.#forgetAll();

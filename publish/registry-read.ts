@@ -1,6 +1,7 @@
 /**
  * One answer of the registry, from asking to its last byte.
  */
+import { setImmediate } from "node:timers/promises";
 import type { BlobRef } from "#blob/source.ts";
 import type { PageMemory } from "./page-memory.ts";
 import type { PageStream, ReadLimit } from "./page-stream.ts";
@@ -40,13 +41,57 @@ export async function openRead(
 }
 
 /**
+ * Read a stream to its end; one that is closed while it pauses, as proxies do, goes on from the same byte.
+ *
+ * @param ask - Asks for what `stream.planRead` says; `abort` ends what it gives.
+ * @param filled - Called when so many bytes have come into the page of the stream.
+ * @param opened - A read whose connection counts already.
+ * @returns why it has ended early
+ */
+export async function fillStream(
+  stream: PageStream,
+  ask: (abort: AbortController) => Promise<OpenedRead>,
+  filled: (stream: PageStream, bytes: number) => void,
+  ref: BlobRef,
+  context: BlobPagesContext,
+  opened: OpenedRead | undefined,
+): Promise<Error | undefined> {
+  const { limit, signal } = context;
+  try {
+    if (!opened) await limit.acquire(signal);
+    try {
+      // Interests that have come together are one request: those for a part, and for the digest lists around it.
+      if (!opened) await setImmediate();
+      stream.hasBegun = true;
+      let [first, reopenedAt] = [opened, -1];
+      for (; await stream.advance(); first = undefined) {
+        const abort = first?.abort ?? new AbortController();
+        const reason = await pour(stream, () => first ?? ask(abort), abort, filled);
+        signal.throwIfAborted();
+        if (reason === undefined) continue;
+        const isInVain = stream.next === reopenedAt || !(stream.hasPaused || stream.isWanted());
+        if (isInVain) return reason;
+        if (!stream.hasPaused) context.onReadFailed(ref, reason);
+        reopenedAt = stream.next;
+      }
+      first?.body.cancel();
+    } finally {
+      limit.release();
+    }
+  } catch (err: unknown) {
+    return err as Error;
+  }
+  return undefined;
+}
+
+/**
  * Fill the pages of a stream, which has one, while the registry sends and more is wanted.
  *
  * @param open - Asks; `abort` ends what it gives.
  * @param filled - Called when so many bytes have come into the page of the stream.
  * @returns The reason why it has ended before the stream did.
  */
-export async function pour(
+async function pour(
   stream: PageStream,
   open: () => OpenedRead | Promise<OpenedRead>,
   abort: AbortController,

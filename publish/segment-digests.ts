@@ -8,12 +8,16 @@
 import { hash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { maxPacketBytes } from "#ndn/packet/tlv.ts";
-import type { Payload, Puller, SegmentedObject } from "#ndn/producer.ts";
+import type { Payload, Puller, SegmentedObject, SegmentWaiter } from "#ndn/producer.ts";
 
 /** An object whose segments are read, but not to be sent. */
-export interface HashedSegments extends Puller, Pick<SegmentedObject, "encoder" | "lastSegment" | "load"> {
+export interface HashedSegments extends Puller, Pick<SegmentedObject, "encoder" | "lastSegment"> {
   /** The payload of segment `n`, if it is in memory; as `locate` gives it. */
   peek(n: number): Payload | undefined;
+  /** Segments `[start, end)` are about to be peeked at: what is in memory stays until then. @returns ends it */
+  startHashing(start: number, end: number): () => void;
+  /** Read segment `n`, then tell `waiter`; those behind it up to `end` are asked of the registry at the same time. */
+  load(n: number, waiter: SegmentWaiter, end: number): void;
 }
 
 /** Bytes of a digest. */
@@ -33,10 +37,19 @@ export async function digestsOf(
   end: number,
   signal: AbortSignal,
 ): Promise<Buffer> {
+  const stop = object.startHashing(start, end);
+  try {
+    return await hashEach(object, start, end, signal);
+  } finally {
+    stop();
+  }
+}
+
+async function hashEach(object: HashedSegments, start: number, end: number, signal: AbortSignal): Promise<Buffer> {
   const digests = Buffer.alloc((end - start) * digestBytes);
   for (let n = start; n < end; n++) {
-    if ((n - start) % segmentsPerTurn === 0) await setImmediate(undefined, { signal });
-    const digest = digestOf(object, n) ?? (await digestWhenRead(object, n, end - 1, signal));
+    if (n > start && (n - start) % segmentsPerTurn === 0) await setImmediate(undefined, { signal });
+    const digest = digestOf(object, n) ?? (await digestWhenRead(object, n, end, signal));
     digests.write(digest, (n - start) * digestBytes, "hex");
   }
   return digests;
@@ -50,19 +63,12 @@ function digestOf(object: HashedSegments, n: number): string | undefined {
   return hash("sha256", packet.subarray(0, end), "hex");
 }
 
-/** @param last - Will be asked for too: to know it spares the registry many requests. */
-async function digestWhenRead(object: HashedSegments, n: number, last: number, signal: AbortSignal): Promise<string> {
+async function digestWhenRead(object: HashedSegments, n: number, end: number, signal: AbortSignal): Promise<string> {
   for (let reads = 0; reads < maxReads; reads++) {
-    const isRead = whenRead(object, n);
-    if (reads === 0) void whenRead(object, last);
-    await isRead;
+    await new Promise<void>((done) => object.load(n, { puller: object, isWaiting: () => true, done }, end));
     signal.throwIfAborted();
     const digest = digestOf(object, n);
     if (digest) return digest;
   }
   throw new Error(`segment ${n} could not be read ${maxReads} times`);
-}
-
-function whenRead(object: HashedSegments, n: number): Promise<void> {
-  return new Promise((done) => object.load(n, { puller: object, isWaiting: () => true, done }));
 }

@@ -46,6 +46,11 @@ export class HeldObject implements SegmentedObject, HashedSegments {
     return this.locate(n);
   }
 
+  /** It has no pages that could make room. */
+  startHashing(): () => void {
+    return () => undefined;
+  }
+
   /** There is nothing to read: what is gone is opened anew. */
   load(_n: number, waiter: SegmentWaiter): void {
     waiter.done();

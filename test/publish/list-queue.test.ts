@@ -50,8 +50,13 @@ async function stage(owned: AsyncDisposableStack) {
   producer.hold(lists);
   await read(add(patternBlob(50_000, 2))); // the certificate is here
   holdTime();
+  const before = consumer.counters.segments;
   const reading = read(slowBlob);
   await until("its first list to be asked for", () => producer.interests > 0);
+  await until(
+    "all but the list to be here",
+    () => consumer.counters.segments === before + Math.ceil(slow.length / 8192),
+  );
   return { producer, lists, slow, reading, read, add };
 }
 

@@ -201,7 +201,7 @@ test("a read that is closed while it pauses goes on from the same byte, and is n
 test("reads of which no more is wanted give their connection to the one that waits", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }); // none of them gives up by itself
   const context = { ...contextOf(registryOf(1000).reader), limit: new ReadLimit(6) };
-  for (let n = 0; n < 3; n++) await take((await PagedBlob.open(ref, context))!, 1);
+  for (let n = 0; n < 3; n++) await take((await PagedBlob.open(ref, context))!, 0);
   await until("all to pause", () => context.limit.pausing.size === 3);
   for (let n = 0; n < 3; n++) await context.limit.acquire();
   expect(await PagedBlob.open(ref, context)).toBeDefined();
