@@ -28,9 +28,10 @@ import { pullers } from "./pullers.ts";
 import { describeRun, printResult, recordResult, type ScenarioRecord } from "./report.ts";
 import type { Context, Result, Scenario } from "./scenario.ts";
 import { transfer } from "./transfer.ts";
+import { udp } from "./udp.ts";
 import { warm } from "./warm.ts";
 
-const scenarios: readonly Scenario[] = [transfer, firstByte, checked, many, warm, links, memory, load, pullers];
+const scenarios: readonly Scenario[] = [transfer, firstByte, checked, many, warm, links, udp, memory, load, pullers];
 /** Without the long ones. */
 const usual = "transfer,first-byte,many,warm,pullers";
 const allNames = scenarios.map(({ name }) => name);

@@ -3,6 +3,7 @@
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { freePort } from "#test/support/free-port.ts";
 import { pushBlob } from "#test/support/oci-push.ts";
 import type { RunningProcess } from "#test/support/process.ts";
 import { type DockerRegistry, startDockerRegistry } from "#test/support/programs/docker-registry.ts";
@@ -30,12 +31,20 @@ export interface Rig {
   readonly socket: string;
   /** URL of the forwarder's socket. */
   readonly uplink: string;
+  /** UDP port of the forwarder, and its URL. */
+  readonly udpPort: number;
+  readonly udpUplink: string;
   /** Make a folder in the rig's own. */
   folderOf(name: string): Promise<string>;
-  /** Start a server of the registry, or of what `--registry` among `args` names; `name` is its folder's. */
+  /** Start a server of the registry, or of what `--registry` and `--name` among `args` say; `name` is its folder's. */
   server(name: string, args: readonly string[], env?: Readonly<Record<string, string>>): Promise<RunningProgram>;
   /** Start a client of the registry; `name` is its folder's. */
-  client(name: string, uplink: string, env?: Readonly<Record<string, string>>): Promise<RunningProgram>;
+  client(
+    name: string,
+    uplink: string,
+    env?: Readonly<Record<string, string>>,
+    args?: readonly string[],
+  ): Promise<RunningProgram>;
   /** Push a blob that was never asked for before. */
   freshBlob(sizeBytes: number): Promise<FreshBlob>;
 }
@@ -58,7 +67,9 @@ export async function startRig({ folder, checkout, tcpPort }: RigPlace, owned: A
     return path;
   };
   const socket = join(await folderOf("nfd"), "nfd.sock");
-  const forwarder = owned.use(await startNdnd({ socket, capacity: 32_768, ...(tcpPort !== undefined && { tcpPort }) }));
+  const udpPort = await freePort();
+  const ports = { udpPort, ...(tcpPort !== undefined && { tcpPort }) };
+  const forwarder = owned.use(await startNdnd({ socket, capacity: 32_768, ...ports }));
   const registry = owned.use(await startDockerRegistry({ folder: await folderOf("registry") }));
   let blobs = 0;
   return {
@@ -67,14 +78,16 @@ export async function startRig({ folder, checkout, tcpPort }: RigPlace, owned: A
     forwarder,
     socket,
     uplink: `unix://${socket}`,
+    udpPort,
+    udpUplink: `udp://127.0.0.1:${udpPort}`,
     folderOf,
     async server(name, args, env = {}) {
-      const own = ["--name", prefix, ...(args.includes("--registry") ? [] : ["--registry", registry.url])];
+      const own = [...unless(args, "--name", prefix), ...unless(args, "--registry", registry.url)];
       return owned.use(await startServer({ folder: await folderOf(name), checkout, args: [...own, ...args], env }));
     },
-    async client(name, uplink, env = {}) {
-      const args = ["--name", prefix, "--upstream", registry.url, "--uplink", uplink];
-      return owned.use(await startClient({ folder: await folderOf(name), checkout, args, env }));
+    async client(name, uplink, env = {}, args = []) {
+      const own = [...unless(args, "--name", prefix), "--upstream", registry.url, "--uplink", uplink];
+      return owned.use(await startClient({ folder: await folderOf(name), checkout, args: [...own, ...args], env }));
     },
     async freshBlob(sizeBytes) {
       const bytes = randomBytesOf(`${process.pid} ${performance.now()} ${blobs++}`, sizeBytes);
@@ -82,4 +95,9 @@ export async function startRig({ folder, checkout, tcpPort }: RigPlace, owned: A
       return { digest, bytes };
     },
   };
+}
+
+/** This option, unless it is among `args`. */
+function unless(args: readonly string[], option: string, value: string): string[] {
+  return args.includes(option) ? [] : [option, value];
 }
