@@ -3,8 +3,8 @@
  *
  *     npm run bench -- --only transfer,links --rounds 5 --size 100000000 --out bench/results/today.json
  *
- * Cold means that a blob's name was never asked before. `--rows 0,3` takes only these rows of "transfer", "load" or
- * "links", `--seconds 60` is how long the slow reader of "memory" reads and a row of "links" takes at most,
+ * Cold means that a blob's name was never asked before. `--rows 0,3` takes only these rows of "transfer", "load",
+ * "links" or "udp", `--seconds 60` is how long the slow reader of "memory" reads and a row of "links" takes at most,
  * `--checkout DIR` measures another checkout's programs.
  *
  *     npm run bench -- --against ../before

@@ -21,7 +21,7 @@ export interface Context {
   readonly sizeBytes: number | undefined;
   /** How long the slow reader reads, and how long a row of "links" takes at most. */
   readonly seconds: number;
-  /** Positions of the rows of "transfer", "load" or "links" to measure; undefined is all. */
+  /** Positions of the rows of "transfer", "load", "links" or "udp" to measure; undefined is all. */
   readonly rows: readonly number[] | undefined;
   /** The checkout whose programs are measured. @defaultValue this one */
   readonly checkout?: string;

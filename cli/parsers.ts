@@ -1,7 +1,6 @@
 /**
  * Texts of options to values; every error says what would be right.
  */
-import { type FaceUrl, parseFaceUrl } from "#ndn/face/face-url.ts";
 import { namesApi } from "#oci/reference.ts";
 
 /** An address to listen on; an empty host stands for all addresses of the machine. */
@@ -25,13 +24,6 @@ export function listenAddress(text: string): HostAndPort | { readonly path: stri
   if (path === undefined)
     throw new Error(`${JSON.stringify(text)} is not unix:///PATH (example: unix:///run/client.sock)`);
   return { path };
-}
-
-/** Where faces are accepted: streams only. @throws Error */
-export function faceListenerUrl(text: string): FaceUrl {
-  const url = parseFaceUrl(text);
-  if (url.scheme === "udp") throw new Error(`faces are accepted on tcp:// or unix://, not ${text}`);
-  return url;
 }
 
 /** Base URL of a registry, without credentials. @throws Error */

@@ -4,7 +4,7 @@
 import { parseFaceUrl } from "#ndn/face/face-url.ts";
 import { parseName } from "#ndn/packet/name.ts";
 import { defaultDirectories } from "./default-directories.ts";
-import { faceListenerUrl, nonEmpty, oneOf, registryUrl } from "./parsers.ts";
+import { nonEmpty, oneOf, registryUrl } from "./parsers.ts";
 
 /** Prefix of the blobs; each verb says whether it is required. */
 export const name = {
@@ -30,8 +30,8 @@ export const face = {
   flag: "face",
   value: "URL",
   repeatable: true,
-  help: "Accept faces directly on tcp://HOST:PORT or unix://PATH, so that two machines need no forwarder.",
-  parse: faceListenerUrl,
+  help: "Accept faces directly on tcp://HOST:PORT, udp://HOST:PORT or unix://PATH, so that two machines need no forwarder.",
+  parse: parseFaceUrl,
 } as const;
 
 /** The registry behind an endpoint. */

@@ -6,8 +6,8 @@ import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import { Checkup } from "#base/checkup.ts";
 import { ControlPlane } from "#ndn/control-plane.ts";
+import { type AcceptedFaces, acceptFaces } from "#ndn/face/accept-faces.ts";
 import type { PacketHandler } from "#ndn/face/face.ts";
-import { FaceListener } from "#ndn/face/face-listener.ts";
 import type { FaceUrl } from "#ndn/face/face-url.ts";
 import { logUplink, SocketUplink } from "#ndn/face/uplink.ts";
 import { formatName, type Name } from "#ndn/packet/name.ts";
@@ -48,7 +48,7 @@ export class BlobServer {
   readonly #uplinks: SocketUplink[] = [];
   readonly #controls = new Map<SocketUplink, ControlPlane>();
   readonly #registrations: PrefixRegistration[] = [];
-  readonly #listeners: FaceListener[] = [];
+  readonly #listeners: AcceptedFaces[] = [];
   readonly #expiryTimer: NodeJS.Timeout;
   readonly #registryTrouble: Checkup<RegistryTrouble | undefined>;
   #registryWasTold: string | undefined;
@@ -78,7 +78,7 @@ export class BlobServer {
 
   /** Take Interests on a face of its own. @throws Error when the address is taken. */
   async listen(url: FaceUrl): Promise<void> {
-    this.#listeners.push(await FaceListener.listen(url, this.#handlers));
+    this.#listeners.push(await acceptFaces(url, this.#handlers));
   }
 
   /** Take Interests from a forwarder, and register the prefix there whenever it is up. */

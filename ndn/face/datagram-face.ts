@@ -27,6 +27,11 @@ const view = new PacketView();
 /** Of the next face. */
 let number = 0;
 
+/** Whether there is a packet in a datagram, or a fragment of one. */
+export function isPacket(datagram: Buffer): boolean {
+  return view.read(datagram, 0, datagram.length) && view.end > view.start;
+}
+
 /** A face to one peer. Who opened the socket hands it what comes from there. */
 export class DatagramFace extends Face {
   readonly #socket: UdpSocket;
@@ -49,19 +54,13 @@ export class DatagramFace extends Face {
     this.#onClose = onClose;
   }
 
-  /**
-   * Take a datagram that has come from the peer.
-   *
-   * @returns whether there was anything of NDN in it.
-   */
-  receive(datagram: Buffer): boolean {
+  /** Take a datagram that has come from the peer. */
+  receive(datagram: Buffer): void {
     // While too much waits to leave, it is lost as in the full queue of a router: no one can hold back UDP.
-    if (this.isGone || !this.#isReading) return false;
-    if (!view.read(datagram, 0, datagram.length)) return false;
-    if (view.isFragment && !this.#reassembler.accept(view, this.#number)) return view.end > view.start;
-    if (view.type === 0) return false;
-    this.received(view);
-    return true;
+    if (this.isGone || !this.#isReading) return;
+    if (!view.read(datagram, 0, datagram.length)) return;
+    if (view.isFragment && !this.#reassembler.accept(view, this.#number)) return;
+    if (view.type !== 0) this.received(view);
   }
 
   close(): void {

@@ -1,5 +1,5 @@
 /**
- * Accepts faces directly, so that two machines need no forwarder.
+ * Accepts faces over streams.
  */
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
@@ -52,7 +52,7 @@ export class FaceListener {
     handlers: readonly PacketHandler[],
     options: FaceListenerOptions = {},
   ): Promise<FaceListener> {
-    if (url.scheme === "udp") throw new Error(`faces are accepted on tcp:// or unix://, not ${url.text}`);
+    if (url.scheme === "udp") throw new TypeError(`not a stream: ${url.text}`);
     const listener = new FaceListener(url, handlers, options);
     try {
       await listener.#bind();

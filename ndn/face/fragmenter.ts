@@ -2,7 +2,7 @@
  * Cuts a packet that is larger than a datagram into NDNLPv2 fragments (NDNLPv2 § Fragmentation and Reassembly).
  *
  * Hot path: fragments are written one behind the other into a buffer that is used again, and nothing is allocated
- * (`npm run bench`, row "server, ndnd over UDP, client").
+ * (`npm run bench -- --only udp`).
  */
 import { randomInt } from "node:crypto";
 import { readVarNumber, TT, varNumberBytes, writeVarNumber } from "../packet/tlv.ts";

@@ -3,7 +3,7 @@
  * a stranger (NDNLPv2 § Fragmentation and Reassembly).
  *
  * Hot path: the fragments of a packet mostly arrive one behind the other, so the last packet is tried first
- * (`npm run bench`, row "server, ndnd over UDP, client").
+ * (`npm run bench -- --only udp`).
  */
 import { BufferPool } from "#base/buffer-pool.ts";
 import type { PacketView } from "../packet/packet-view.ts";

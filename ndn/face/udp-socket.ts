@@ -2,7 +2,7 @@
  * A UDP socket for faces, connected to one peer or open to all.
  *
  * Hot path: Node hands a datagram to the kernel within `send`, so one buffer does for all fragments as long as the kernel
- * has room (`npm run bench`, row "server, ndnd over UDP, client").
+ * has room (`npm run bench -- --only udp`).
  */
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { once } from "node:events";
@@ -52,8 +52,9 @@ export class UdpSocket {
   static async #open(family: number, event: string, begin: (socket: Socket) => void): Promise<UdpSocket> {
     const opened = new UdpSocket(family);
     try {
+      const isOpen = once(opened.#socket, event); // which may come within the call
       begin(opened.#socket);
-      await once(opened.#socket, event);
+      await isOpen;
     } catch (err: unknown) {
       opened.close();
       throw err;

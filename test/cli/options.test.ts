@@ -102,8 +102,10 @@ test("an error in the environment names the variable", () => {
   expect(() => readOptions(serverOptions, server, { NDNTS_UPLINK: "x" })).toThrow(/NDNTS_UPLINK: not a face URL/);
 });
 
-test("faces over UDP are refused before anything starts", () => {
-  expect(() => readOptions(serverOptions, { ...server, face: ["udp://0.0.0.0:6363"] }, {})).toThrow(/--face/);
+test("faces are accepted over UDP as well, and what is no face is refused before anything starts", () => {
+  const { face } = readOptions(serverOptions, { ...server, face: ["udp://0.0.0.0:6363"] }, {});
+  expect(face.map(({ text }) => text)).toEqual(["udp://0.0.0.0:6363"]);
+  expect(() => readOptions(serverOptions, { ...server, face: ["http://0.0.0.0:6363"] }, {})).toThrow(/--face/);
 });
 
 test("a missing option says how to give it", () => {

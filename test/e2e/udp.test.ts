@@ -58,6 +58,11 @@ describeWith(wholePathPrograms, "UDP", () => {
     expect(await pull("server", ["--uplink", udp], ["--uplink", unix])).toBe(sizeBytes);
   });
 
+  test("a client over UDP pulls from a server without a forwarder", patience, async () => {
+    const direct = `udp://127.0.0.1:${await freePort()}`;
+    expect(await pull("direct", ["--face", direct], ["--uplink", direct])).toBe(sizeBytes);
+  });
+
   test("both over UDP", patience, async () => {
     expect(await pull("both", ["--uplink", udp], ["--uplink", udp])).toBe(sizeBytes);
   });

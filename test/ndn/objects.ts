@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import { SegmentConsumer } from "#ndn/consumer/consumer.ts";
 import type { ObjectToFetch } from "#ndn/consumer/object-to-fetch.ts";
+import { acceptFaces } from "#ndn/face/accept-faces.ts";
 import type { Face, PacketHandler } from "#ndn/face/face.ts";
-import { FaceListener } from "#ndn/face/face-listener.ts";
 import { parseFaceUrl } from "#ndn/face/face-url.ts";
 import { MemoryUplink } from "#ndn/face/memory-face.ts";
 import { SocketUplink, type Uplink } from "#ndn/face/uplink.ts";
@@ -65,10 +65,10 @@ export async function inMemory(handler: PacketHandler, options: WayOptions = {})
   return open(new MemoryUplink(handler), options, async () => undefined);
 }
 
-/** Connect a consumer to `handler` over a socket: `unix://PATH` or `tcp://127.0.0.1:0`. */
+/** Connect a consumer to `handler` over a socket: `unix://PATH`, `tcp://127.0.0.1:0` or `udp://127.0.0.1:0`. */
 export async function overSocket(url: string, handler: PacketHandler, options: WayOptions = {}): Promise<Way> {
-  const listener = await FaceListener.listen(parseFaceUrl(url), [handler]);
-  const address = url.startsWith("unix:") ? url : `tcp://127.0.0.1:${listener.port}`;
+  const listener = await acceptFaces(parseFaceUrl(url), [handler]);
+  const address = url.replace(/:0$/, `:${listener.port}`);
   return open(new SocketUplink(parseFaceUrl(address)), options, () => listener.close());
 }
 

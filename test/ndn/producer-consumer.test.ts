@@ -19,6 +19,7 @@ async function eachWay(objects: ObjectsInMemory, run: (way: Way) => Promise<void
     () => inMemory(producerOf(objects)),
     () => overSocket(unixUrl(folder.path), producerOf(objects)),
     () => overSocket("tcp://127.0.0.1:0", producerOf(objects)),
+    () => overSocket("udp://127.0.0.1:0", producerOf(objects)),
   ];
   for (const opener of openers) {
     await using way = await opener();

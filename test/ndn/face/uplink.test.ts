@@ -106,12 +106,6 @@ test("a listener never removes a file that is not a socket", async () => {
   expect((await lstat(path)).size).toBe(8);
 });
 
-test("a listener on UDP is refused", async () => {
-  await expect(FaceListener.listen(parseFaceUrl("udp://127.0.0.1:0"), [silent])).rejects.toThrow(
-    /tcp:\/\/ or unix:\/\//,
-  );
-});
-
 test("a listener closes although a peer has stopped reading", async () => {
   const large = tlv(TT.Data, tlv(TT.Name, parseName("/A")), Buffer.alloc(8_000));
   let floods = 0;
