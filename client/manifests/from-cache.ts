@@ -75,18 +75,18 @@ export async function sendFresh(services: CachedManifests & AnswerEvents, wanted
 export async function sendCached(
   services: Pick<CachedManifests, "cache" | "contents"> & AnswerEvents,
   wanted: ManifestRequest,
-  { headers }: UpstreamReply,
+  { headers, inline }: UpstreamReply,
 ): Promise<boolean> {
   const digest = digestOfReply(services.cache, wanted, headers);
   const contentType = headers["content-type"];
   if (!digest || (wanted.digest && digest !== wanted.digest) || !contentType || isEncoded(headers)) return false;
-  const bytes = await services.contents.get(digest);
+  const bytes = inline ?? (await services.contents.get(digest));
   wanted.signal.throwIfAborted();
   if (!bytes || (headers["content-length"] ?? String(bytes.length)) !== String(bytes.length)) return false;
   const { etag } = headers;
   services.cache.sawManifest(wanted.key, { digest, contentType, sizeBytes: bytes.length, etag });
-  send(wanted, bytes, { ...headers, ...manifestProvenance("store") });
-  announce(services, wanted, { digest, mediaType: contentType, bytes }, "cache");
+  send(wanted, bytes, { ...headers, ...manifestProvenance(inline ? "ndn" : "store") });
+  announce(services, wanted, { digest, mediaType: contentType, bytes }, inline ? "ndn" : "cache");
   return true;
 }
 

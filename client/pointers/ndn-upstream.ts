@@ -77,10 +77,10 @@ async function answerManifest(
   const verdict = judgeConditions(joinedHeaders(sent?.headers ?? []), described.etag);
   if (verdict) return { status: verdict, headers: described, body: empty(), by: "ndn" };
   const headers = { ...described, "content-type": mediaType, "content-length": String(object.sizeBytes) };
-  // What has come with the pointer is there for the GET that follows.
   if (method === "HEAD" && !object.inline) return { status: 200, headers, body: empty(), by: "ndn" };
   const bytes = await services.objects.read(object, signal);
-  return { status: 200, headers, body: method === "HEAD" ? empty() : Readable.from([bytes]), by: "ndn" };
+  if (method === "HEAD") return { status: 200, headers, body: empty(), inline: bytes, by: "ndn" };
+  return { status: 200, headers, body: Readable.from([bytes]), by: "ndn" };
 }
 
 interface Found {

@@ -41,6 +41,8 @@ export interface UpstreamReply {
   readonly headers: IncomingHttpHeaders;
   /** To be read or destroyed by the caller; empty after a HEAD. */
   readonly body: Readable;
+  /** What would be the body of a GET, where an answer to HEAD has brought it as well; it hashes to the digest that is named. */
+  readonly inline?: Buffer | undefined;
   /** @defaultValue upstream */
   readonly by?: "upstream" | "ndn" | undefined;
 }

@@ -55,6 +55,18 @@ describe("exit status 2 and one line on stderr", () => {
     ["an option without its value", ["start", "--listen"], /listen/],
     ["a missing option", ["server", "--name", "/n"], /--registry URL is required/],
     ["a bad value", [...client, "--max-cwnd", "many"], /--max-cwnd: "many"/],
+    [
+      "no upstream and no anchor",
+      ["client", "--name", "/n", "--upstream", "none"],
+      /--upstream none needs an --anchor/,
+    ],
+    ["manifests over NDN without an anchor", [...client, "--manifests", "ndn"], /--manifests ndn needs an --anchor/],
+    [
+      "manifests over NDN and rights",
+      [...client, "--manifests", "ndn", "--anchor", `sha256:${"0".repeat(64)}`],
+      /--manifests ndn needs --authorize none/,
+    ],
+    ["a time that is none", [...client, "--stale-tags", "soon"], /--stale-tags: "soon" is none of never, forever/],
     ["a value given twice", [...client, "--name", "/m"], /--name may be given only once/],
     ["a prefix that is too long", [...server.with(2, `/${"a".repeat(900)}`)], /--name: .*too long/],
     [

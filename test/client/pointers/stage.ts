@@ -7,10 +7,12 @@ import { openClient } from "#client/client.ts";
 import type { ClientParts } from "#client/parts.ts";
 import { type RegistryConfig, singleRegistry } from "#client/registries/client-config.ts";
 import { createClientMetrics } from "#client/status/metrics.ts";
+import type { PacketHandler } from "#ndn/face/face.ts";
 import { MemoryUplink } from "#ndn/face/memory-face.ts";
 import { parseName } from "#ndn/packet/name.ts";
 import { TrustAnchors } from "#ndn/trust/anchors.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
+import type { TestIdentity } from "#test/publish/identity.ts";
 import { UplinkBlobs } from "#uplinks/uplink-blobs.ts";
 import type { Endpoint } from "../endpoint.ts";
 import { SigningServer } from "./signing-server.ts";
@@ -39,8 +41,9 @@ export function usePointerStage(): PointerStage {
   return stage;
 }
 
-async function startClient(
-  server: SigningServer,
+/** A client of whatever answers Interests; without an upstream it has NDN alone. */
+export async function startClient(
+  server: { readonly producer: PacketHandler; readonly identity: Pick<TestIdentity, "parsed"> },
   {
     upstream,
     manifests,

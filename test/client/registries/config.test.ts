@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { singleRegistry } from "#client/registries/client-config.ts";
 import { ConfigError, readClientConfig } from "#client/registries/config.ts";
-import { formatName } from "#ndn/packet/name.ts";
+import { formatName, parseName } from "#ndn/packet/name.ts";
 import { makeTemporaryFolder, type TemporaryFolder } from "#test/support/tmp.ts";
 
 let folder: TemporaryFolder;
@@ -97,6 +97,24 @@ test("without a file there is one registry, by the name of its upstream", () => 
   expect(config.registries.get("docker.io")).toMatchObject({ authorize: "none", forwardAuthorization: true });
 });
 
+test("a registry without an upstream is open to all, and asked over NDN as is said of it", async () => {
+  const text =
+    "registries: {site.example: {upstream: none, name: /site, anchors: [anchor.crt], authorize: upstream, maxAge: 5, staleTags: 90m}}";
+  const { registries } = await read(text);
+  expect(registries.get("site.example")).toMatchObject({
+    upstream: undefined,
+    authorize: "none",
+    manifests: "fallback",
+    maxAgeMs: 5_000,
+    staleTagsMs: 5_400_000,
+  });
+  const config = singleRegistry({ upstream: undefined, name: parseName("/Example/registry-1"), anchors: ["x"] });
+  expect(config.registries.get(config.default)).toMatchObject({
+    registry: "ndn.example.registry.1",
+    authorize: "none",
+  });
+});
+
 test("authorities, and a certificate with its key, are files beside the configuration", async () => {
   const text = "registries: {ghcr.io: {ca: anchor.crt, cert: anchor.crt, key: password}, quay.io: {ca: anchor.crt}}";
   const { registries } = await read(text);
@@ -106,6 +124,31 @@ test("authorities, and a certificate with its key, are files beside the configur
 });
 
 test.each<[string, string, string[]]>([
+  [
+    "pulls over NDN that no one could believe",
+    `registries:
+  a.example:
+    upstream: none
+    name: /a
+  b.example:
+    manifests: ndn
+  c.example:
+    name: /c
+    anchors: [anchor.crt]
+    manifests: ndn
+    staleTags: soon
+`,
+    [
+      "3:15: registries.a.example.upstream: without an upstream there must be a name, and anchors: else nothing on NDN is believed",
+      "6:16: registries.b.example.manifests: ndn needs anchors: without them nothing on NDN is believed",
+      '11:16: registries.c.example.staleTags: "soon" is none of never, forever and a time such as 24h',
+    ],
+  ],
+  [
+    "servers on NDN that would have to know who pulls",
+    "registries: {c.example: {name: /c, anchors: [anchor.crt], manifests: ndn}}\n",
+    ["1:70: registries.c.example.manifests: ndn needs authorize: none, as servers on NDN do not know who pulls"],
+  ],
   [
     "certificates that are of no use",
     `registries:
@@ -152,7 +195,7 @@ registries:
     [
       "1:1: registry: there is no such key; did you mean registries?",
       "4:5: registries.docker.io.upstreem: there is no such key; did you mean upstream?",
-      "5:5: registries.docker.io.colour: there is no such key; known are upstream, name, anchors, credentials, authorize, offline, prefetch, forwardAuthorization, ca, cert, key",
+      "5:5: registries.docker.io.colour: there is no such key; known are upstream, name, anchors, credentials, authorize, offline, prefetch, manifests, maxAge, staleTags, forwardAuthorization, ca, cert, key",
       "7:7: registries.docker.io.credentials.username: this is missing",
       "7:7: registries.docker.io.credentials.user: there is no such key; did you mean username?",
     ],
