@@ -1,5 +1,6 @@
 /** Packets that were valid once. Framed ones keep a right outer header, so that the stream goes on behind them. */
 import { digestListName, metadataName, objectName, plainName, segmentSizes } from "#blob/names.ts";
+import { pointerName } from "#blob/pointer-names.ts";
 import { encodeInterest } from "#ndn/packet/interest.ts";
 import { joinName, type Name, parseName, segment } from "#ndn/packet/name.ts";
 import { maxLinkPacketBytes, TT, tlv } from "#ndn/packet/tlv.ts";
@@ -21,7 +22,20 @@ export function validInterests(prefix: string, repository: string, digests: read
       hinted(digestListName(objectName(place, digest, size), 0), forwardingHint),
     ]),
   ]);
+  interests.push(...pointers(place, repository, digests[0]!));
   return [...interests, ...interests.map((interest) => inLink(interest))];
+}
+
+/** Interests for pointers of every kind. */
+function pointers(place: Name, repository: string, digest: Digest): Buffer[] {
+  const targets = [
+    { kind: "tag", repository, tag: "latest" },
+    { kind: "manifest", repository, digest },
+    { kind: "tags", repository },
+    { kind: "referrers", repository, digest },
+    { kind: "catalog" },
+  ] as const;
+  return targets.map((target) => encodeInterest(pointerName(place, target), { canBePrefix: true, mustBeFresh: true }));
 }
 
 function hinted(name: Name, forwardingHint: Name): Buffer {

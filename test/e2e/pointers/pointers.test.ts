@@ -56,7 +56,7 @@ describeWith(["ndnd", "docker-registry"], "pointers through a forwarder", () => 
   }
 
   async function get(puller: InterestClient, name: Name, options: InterestOptions = {}) {
-    return readSignedData(await puller.express(name, { rtoMs: 1_000, timeoutMs: 10_000 }, signal, options))!;
+    return readSignedData(await puller.express(name, { timeoutMs: 10_000 }, signal, options))!;
   }
 
   async function ask(puller: InterestClient, target: PointerTarget, options?: InterestOptions) {
