@@ -17,6 +17,7 @@ import { DigestLists } from "./digest-lists.ts";
 import type { HintedBlob, NamedObject } from "./named-object.ts";
 import {
   digestListName,
+  digestListOf,
   lastSegmentOf,
   metadataName,
   objectEncoder,
@@ -61,7 +62,7 @@ export interface Trust {
 interface EarlyParts {
   readonly segmentBytes: SegmentSize;
   readonly segments?: EarlySegments | undefined;
-  readonly list?: Promise<Buffer> | undefined;
+  readonly list?: { readonly number: number; readonly content: Promise<Buffer> } | undefined;
 }
 
 /** Reads blobs through one uplink. */
@@ -117,8 +118,9 @@ export class NdnSource implements BlobSource {
     const firstSegment = Math.floor(offset / segmentBytes);
     const count = Math.min(maxEarly, Math.max(1, Math.ceil(Math.min(until, size) / segmentBytes) - firstSegment));
     const hint = repositoryName(this.#prefix, blob.repository);
-    const list = this.#trust && offset === 0 ? this.#listsOf(blob, segmentBytes, signal)(0) : undefined;
-    list?.catch(() => {}); // it fails for those that wait for it
+    const number = digestListOf(firstSegment);
+    const list = this.#trust && { number, content: this.#listsOf(blob, segmentBytes, signal)(number) };
+    list?.content.catch(() => {}); // it fails for those that wait for it
     const object = objectName(this.#prefix, blob.digest, segmentBytes);
     return { segmentBytes, list, segments: this.#consumer.askEarly({ object, hint, firstSegment, count }, signal) };
   }
@@ -133,8 +135,7 @@ export class NdnSource implements BlobSource {
   }
 
   async #askMetadata(blob: BlobRef, signal: AbortSignal): Promise<BlobMetadata> {
-    const name = metadataName(this.#prefix, blob.repository, blob.digest);
-    const { contentType, content } = await this.#ask(name, signal);
+    const { contentType, content } = await this.#ask(metadataName(this.#prefix, blob.repository, blob.digest), signal);
     if (contentType !== contentTypes.Blob) throw new BlobUnknown("the server does not have it");
     const metadata = decodeBlobMetadata(this.#prefix, blob.digest, content);
     if (metadata) return metadata;
@@ -169,7 +170,7 @@ export class NdnSource implements BlobSource {
     end: number | undefined,
     signal: AbortSignal,
     { events }: Trust,
-    firstList?: Promise<Buffer>,
+    early?: EarlyParts["list"],
     repair?: SegmentRepair,
   ): DigestLists {
     const lists = this.#listsOf(blob, size, signal);
@@ -177,7 +178,7 @@ export class NdnSource implements BlobSource {
       encoder: objectEncoder(objectName(this.#prefix, blob.digest, size), sizeBytes, size),
       lastSegment,
       lastWanted: end === undefined ? undefined : Math.min(lastSegment, Math.ceil(end / size) - 1),
-      fetchList: (i) => (i === 0 && firstList ? firstList : lists(i)),
+      fetchList: (i) => (i === early?.number ? early.content : lists(i)),
       repair: async (n) => repair?.(blob, n * size, Math.min(sizeBytes, (n + 1) * size), signal),
       onWrong: (n) => events.wrong?.(blob, n),
       onRepaired: (n, how) => events.repaired?.(blob, n, how),
