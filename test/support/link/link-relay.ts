@@ -151,24 +151,40 @@ class Relay implements LinkRelay {
     const toNear = { tick, bottleneck: this.bottlenecks.down, watcher, of: () => this.down, back: () => up };
     const up: Link = new Link(far, this.random, this.counters, toFar);
     const down: Link = new Link(near, this.random, this.counters, toNear);
-    forward(near, up);
-    forward(far, down);
+    this.forward(near, far, up);
+    this.forward(far, near, down);
     if (!this.reading) for (const socket of [near, far]) socket.pause();
+  }
+
+  /** A receiver that does not read holds the sender back in the end, as one behind a face of a forwarder does. */
+  private forward(from: Socket, to: Socket, link: Link): void {
+    const push = packetsTo(link);
+    from.on("data", (chunk: Buffer) => {
+      try {
+        push(chunk);
+      } catch {
+        from.destroy(); // not NDN any more: a forwarder would close the face, too
+      }
+      if (to.writableLength > maxUnreadBytes) from.pause();
+    });
+    to.on("drain", () => {
+      if (this.reading) from.resume();
+    });
   }
 }
 
-function forward(from: Socket, link: Link): void {
+/** What a receiver may leave unread beyond what its socket takes. */
+const maxUnreadBytes = 4 * 1024 * 1024;
+
+/** Takes chunks of a stream; throws when they are no packets. */
+function packetsTo(link: Link): (chunk: Buffer) => void {
   let chunk: Buffer;
   const scanner = new PacketScanner((buf, start, end) => {
     const packet = buf.subarray(start, end);
     link.send(buf === chunk ? packet : Buffer.from(packet)); // one that straddles two chunks lies in the scanner's buffer
   }, maxLinkPacketBytes);
-  from.on("data", (data) => {
-    chunk = data as Buffer;
-    try {
-      scanner.push(chunk);
-    } catch {
-      from.destroy(); // not NDN any more: a forwarder would close the face, too
-    }
-  });
+  return (next) => {
+    chunk = next;
+    scanner.push(next);
+  };
 }
