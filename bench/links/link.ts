@@ -7,7 +7,7 @@ import type { LinkOptions } from "#test/support/link/link.ts";
 export interface BenchLink {
   readonly bitsPerSecond: number;
   readonly rttMs: number;
-  /** Of the blob: five seconds or more of the link. */
+  /** Of the blob: ten seconds of the link or more. */
   readonly sizeBytes: number;
   /** Shares of the payload's rate that are needed at each of {@link losses}. */
   readonly needed: readonly [number, number, number];
@@ -16,14 +16,14 @@ export interface BenchLink {
 /** Shares of Data that are lost. */
 export const losses = [0, 0.01, 0.05] as const;
 
-const gigabit = { bitsPerSecond: 1e9, sizeBytes: 800_000_000 };
+const gigabit = { bitsPerSecond: 1e9, sizeBytes: 1_500_000_000 };
 
 /** From short and fat to long and thin. */
 export const benchLinks: readonly BenchLink[] = [
   { ...gigabit, rttMs: 1, needed: [0.9, 0.8, 0.6] },
   { ...gigabit, rttMs: 10, needed: [0.85, 0.8, 0.6] },
   { ...gigabit, rttMs: 100, needed: [0.8, 0.7, 0.5] },
-  { bitsPerSecond: 1e8, rttMs: 40, sizeBytes: 100_000_000, needed: [0.95, 0.93, 0.88] },
+  { bitsPerSecond: 1e8, rttMs: 40, sizeBytes: 250_000_000, needed: [0.95, 0.93, 0.88] },
   { bitsPerSecond: 1e7, rttMs: 600, sizeBytes: 32_000_000, needed: [0.85, 0.85, 0.8] },
   { bitsPerSecond: 2e6, rttMs: 100, sizeBytes: 4_000_000, needed: [0.93, 0.9, 0.85] },
 ];
