@@ -2,9 +2,10 @@
  * "udp": one cold blob over UDP and over unix sockets in turn, without loss and with 1 % of the datagrams lost.
  */
 import { join } from "node:path";
+import { datagramCounters } from "#test/support/datagram-counters.ts";
 import { checkFile, curl, watchUpstream } from "./download.ts";
 import { type Goal, measureRounds, type Note, type Scenario, thereAndBack, timed, usualSizeBytes } from "./scenario.ts";
-import { canLose, datagramCounters, losing } from "./udp/datagrams.ts";
+import { canLose, losing } from "./udp/losing.ts";
 import { startUdpPaths, type UdpPath, type UdpPaths } from "./udp/paths.ts";
 import { startMetering } from "./usage.ts";
 

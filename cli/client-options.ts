@@ -16,7 +16,7 @@ import {
   secondsAsMs,
   wholeNumber,
 } from "./parsers.ts";
-import { logging, name, uplink, upstream, upstreamCa } from "./shared-options.ts";
+import { logging, mtu, name, uplink, upstream, upstreamCa } from "./shared-options.ts";
 import { parseRate, parseSize } from "./sizes.ts";
 
 /** How blobs are fetched; of `start` as well. */
@@ -162,6 +162,7 @@ export const clientOptions = {
     help: "Forwarder to connect to: unix://PATH, tcp://HOST:PORT or udp://HOST:PORT; fch: or fch:URL finds a router (NDN-FCH).",
     parse: parseUplinkUrl,
   },
+  mtu,
   ...pulling,
   hedge: {
     flag: "hedge",

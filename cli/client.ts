@@ -25,7 +25,7 @@ export async function runClient(values: ClientValues): Promise<void> {
   const log = createLogger(values);
   const config = await configOf(values);
   const urls = values.uplink.length > 0 ? values.uplink : [parseFaceUrl(defaultUplink)];
-  const uplinks = urls.map((url) => uplinkTo(url));
+  const uplinks = urls.map((url) => uplinkTo(url, values.mtu));
   const ndn = new UplinkBlobs(uplinks, consumerOptions(values), log);
   const readNetwork = () => networkOf(process.env, "upstream-ca", values.upstreamCa);
   const network = readNetwork();

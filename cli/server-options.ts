@@ -4,7 +4,7 @@
 import { segmentSizes } from "#blob/names.ts";
 import { defaultDirectories } from "./default-directories.ts";
 import { hostAndPort, nonEmpty, oneOf, registryUrl } from "./parsers.ts";
-import { face, keychain, logging, name, uplink } from "./shared-options.ts";
+import { face, keychain, logging, mtu, name, uplink } from "./shared-options.ts";
 import { formatSize, parseSize } from "./sizes.ts";
 
 /** 16 MiB are for what faces have to send. */
@@ -96,6 +96,7 @@ export const serverOptions = {
   name: { ...name, required: true },
   uplink,
   face,
+  mtu,
   ...publishing,
   status: {
     flag: "status",

@@ -48,10 +48,11 @@ export function publishingOf(
   { network, log }: { readonly network: Network; readonly log: Pick<Logger, "warn"> },
 ): Omit<ServerOptions, "status" | "metrics" | "log"> {
   const { name: prefix, uplink: uplinks, face: faces, chunkSize: segmentBytes, state: stateDirectory } = values;
-  const { keychain, exportAnchor, storage, publish, exclude, publishCatalog, memory: memoryBytes } = values;
+  const { keychain, exportAnchor, storage, publish, exclude, publishCatalog, mtu, memory: memoryBytes } = values;
   const registry = { base, network, credentials: registryLogin(process.env, log) };
   const paths = { keychain, exportAnchor, storage, stateDirectory };
-  return { prefix, registry, publish, exclude, publishCatalog, uplinks, faces, segmentBytes, memoryBytes, ...paths };
+  const links = { uplinks, faces, mtu };
+  return { prefix, registry, publish, exclude, publishCatalog, segmentBytes, memoryBytes, ...links, ...paths };
 }
 
 /** Translate why a server cannot start into which option to change. */

@@ -2,9 +2,10 @@
  * Options that more than one verb has, each declared once.
  */
 import { parseFaceUrl } from "#ndn/face/face-url.ts";
+import { maxMtu, minMtu } from "#ndn/face/mtu.ts";
 import { parseName } from "#ndn/packet/name.ts";
 import { defaultDirectories } from "./default-directories.ts";
-import { nonEmpty, oneOf, registryUrl } from "./parsers.ts";
+import { nonEmpty, oneOf, registryUrl, wholeNumber } from "./parsers.ts";
 
 /** Prefix of the blobs; each verb says whether it is required. */
 export const name = {
@@ -32,6 +33,14 @@ export const face = {
   repeatable: true,
   help: "Accept faces directly on tcp://HOST:PORT, udp://HOST:PORT or unix://PATH, so that two machines need no forwarder.",
   parse: parseFaceUrl,
+} as const;
+
+/** Of uplinks and faces over UDP. */
+export const mtu = {
+  flag: "mtu",
+  value: "BYTES",
+  help: "Bytes of a datagram at most, in what is sent over UDP; 1400, or less where an interface carries less, unless set.",
+  parse: wholeNumber(minMtu, maxMtu),
 } as const;
 
 /** The registry behind an endpoint. */

@@ -3,7 +3,7 @@
  */
 import { caching, pulling, sharing } from "./client-options.ts";
 import { publishing } from "./server-options.ts";
-import { face, logging, name, uplink, upstream } from "./shared-options.ts";
+import { face, logging, mtu, name, uplink, upstream } from "./shared-options.ts";
 
 /** Options of `ndn-registry start`. */
 export const startOptions = {
@@ -11,6 +11,7 @@ export const startOptions = {
   name: { ...name, fallback: "/ndn-registry" },
   uplink,
   face,
+  mtu,
   ...pulling,
   ...caching,
   ...sharing,

@@ -33,6 +33,8 @@ export interface ServerOptions extends PublishOptions {
   readonly publishCatalog: boolean;
   readonly uplinks: readonly FaceUrl[];
   readonly faces: readonly FaceUrl[];
+  /** Bytes of a datagram at most, over UDP; undefined for what the machine's interfaces carry. */
+  readonly mtu?: number | undefined;
   readonly segmentBytes: SegmentSize;
   /** For blobs on their way, in bytes; at least 16 MiB. */
   readonly memoryBytes: number;
@@ -76,6 +78,7 @@ export async function createServer(options: ServerOptions): Promise<BlobServer> 
     readIdentity: () => readIdentity(options),
     registry,
     publication,
+    mtu: options.mtu,
     log,
   });
   try {

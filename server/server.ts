@@ -36,6 +36,8 @@ export interface ServerParts {
   /** What the publication reads from; closed with the server, as the publication is. */
   readonly registry: RegistryClient;
   readonly publication: Publication;
+  /** Bytes of a datagram at most; undefined for what the machine's interfaces carry. */
+  readonly mtu?: number | undefined;
   readonly log: Logger;
 }
 
@@ -78,13 +80,13 @@ export class BlobServer {
 
   /** Take Interests on a face of its own. @throws Error when the address is taken. */
   async listen(url: FaceUrl): Promise<void> {
-    this.#listeners.push(await acceptFaces(url, this.#handlers));
+    this.#listeners.push(await acceptFaces(url, this.#handlers, { mtu: this.#parts.mtu }));
   }
 
   /** Take Interests from a forwarder, and register the prefix there whenever it is up. */
   connect(url: FaceUrl): void {
-    const { log, prefix, publication } = this.#parts;
-    const uplink = new SocketUplink(url);
+    const { log, mtu, prefix, publication } = this.#parts;
+    const uplink = new SocketUplink(url, mtu);
     for (const handler of this.#handlers) uplink.addHandler(handler);
     this.#controls.set(uplink, new ControlPlane(uplink));
     logUplink(uplink, log);

@@ -5,7 +5,7 @@ import { DatagramListener } from "./datagram-listener.ts";
 import type { PacketHandler } from "./face.ts";
 import { FaceListener } from "./face-listener.ts";
 import type { FaceUrl } from "./face-url.ts";
-import { defaultMtu } from "./fragmenter.ts";
+import { usualMtu } from "./mtu.ts";
 
 /** A listening socket, and the faces that have come to it. */
 export interface AcceptedFaces {
@@ -17,8 +17,8 @@ export interface AcceptedFaces {
 
 /** What may be chosen. */
 export interface AcceptOptions {
-  /** Bytes of a datagram at most. @defaultValue 1400 */
-  readonly mtu?: number;
+  /** Bytes of a datagram at most. @defaultValue 1400, or less where an interface carries less */
+  readonly mtu?: number | undefined;
   /** Faces at a time. @defaultValue 256 on streams, 1024 on UDP */
   readonly maxFaces?: number;
 }
@@ -27,7 +27,7 @@ export interface AcceptOptions {
 export function acceptFaces(
   url: FaceUrl,
   handlers: readonly PacketHandler[],
-  { mtu = defaultMtu, maxFaces }: AcceptOptions = {},
+  { mtu = usualMtu(), maxFaces }: AcceptOptions = {},
 ): Promise<AcceptedFaces> {
   if (url.scheme !== "udp") return FaceListener.listen(url, handlers, maxFaces === undefined ? {} : { maxFaces });
   const { host, port, text } = url;

@@ -7,9 +7,9 @@ import type { Face } from "./face.ts";
 import { type FaceUrl, type FchUrl, parseFaceUrl, type UplinkUrl } from "./face-url.ts";
 import { BaseUplink, SocketUplink, type Uplink } from "./uplink.ts";
 
-/** The uplink to what an operator wrote. */
-export function uplinkTo(url: UplinkUrl): Uplink {
-  return url.scheme === "fch" ? new FchUplink(url) : new SocketUplink(url);
+/** The uplink to what an operator wrote. @param mtu - Bytes of a datagram at most, where it is over UDP. */
+export function uplinkTo(url: UplinkUrl, mtu?: number): Uplink {
+  return url.scheme === "fch" ? new FchUplink(url, { mtu }) : new SocketUplink(url, mtu);
 }
 
 /** Settings of an {@link FchUplink}. */
@@ -20,6 +20,8 @@ export interface FchUplinkOptions {
   readonly lastRetryMs?: number | undefined;
   /** A face that was up for less says nothing for its router. @defaultValue 5000 */
   readonly stableMs?: number | undefined;
+  /** Bytes of a datagram at most. @defaultValue as of a {@link SocketUplink} */
+  readonly mtu?: number | undefined;
 }
 
 /** So many faces in a row that were up for less than `stableMs`, and the router is left. */
@@ -31,6 +33,7 @@ export class FchUplink extends BaseUplink {
   readonly #firstRetryMs: number;
   readonly #lastRetryMs: number;
   readonly #stableMs: number;
+  readonly #mtu: number | undefined;
   #retryMs: number;
   readonly #closed = new AbortController();
   #routers: FaceUrl[] = [];
@@ -47,6 +50,7 @@ export class FchUplink extends BaseUplink {
     this.#firstRetryMs = firstRetryMs;
     this.#lastRetryMs = lastRetryMs;
     this.#stableMs = stableMs;
+    this.#mtu = options.mtu;
     this.#retryMs = firstRetryMs;
   }
 
@@ -82,7 +86,7 @@ export class FchUplink extends BaseUplink {
       this.#askLater(reason);
       return;
     }
-    const inner = new SocketUplink(url);
+    const inner = new SocketUplink(url, this.#mtu);
     this.#current = inner;
     this.#shortFaces = 0;
     // A router that was left may still have something to say: that is dropped.

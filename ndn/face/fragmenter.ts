@@ -7,10 +7,6 @@
 import { randomInt } from "node:crypto";
 import { readVarNumber, TT, varNumberBytes, writeVarNumber } from "../packet/tlv.ts";
 
-/** Bytes of a datagram at most: fits through Ethernet, and through a tunnel or two on the way. */
-export const defaultMtu = 1400;
-/** Smallest size of datagrams: smaller ones cost more than they help, and IPv6 guarantees 1280 anyway. */
-export const minMtu = 500;
 /** Bytes that all fragments of a packet of the largest size take at most, in datagrams of the smallest size. */
 export const maxFragmentsBytes = 12 * 1024;
 /** LpPacket, Sequence, FragIndex, FragCount and Fragment, without other fields of the link header. */

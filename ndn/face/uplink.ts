@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 import { connectDatagramFace } from "./connected-datagram-face.ts";
 import type { Face, PacketHandler } from "./face.ts";
 import type { FaceUrl } from "./face-url.ts";
-import { defaultMtu } from "./fragmenter.ts";
+import { usualMtu } from "./mtu.ts";
 import { connectReusing, type FaceSocket, StreamFace } from "./stream-face.ts";
 
 /** Is notified of an uplink's ups and downs. */
@@ -97,7 +97,7 @@ export class SocketUplink extends BaseUplink {
   readonly #onClose = (reason: Error | undefined) => this.#down(reason);
 
   /** @param mtu - Bytes of a datagram at most, over UDP. */
-  constructor(url: FaceUrl, mtu: number = defaultMtu) {
+  constructor(url: FaceUrl, mtu: number = usualMtu()) {
     super(url.text, url.isLocal);
     this.#url = url;
     this.#mtu = mtu;

@@ -34,6 +34,7 @@ async function start(exportAnchor: string): Promise<string[]> {
     keychain: join(folder, "keychain"),
     exportAnchor,
     state: join(folder, "state"),
+    mtu: undefined,
   } as const;
   const options = publishingOf(values, new URL("http://127.0.0.1:9/"), { network: new Network(), log });
   const server = await createServer({ ...options, status: undefined, metrics: new Registry(), log }).catch((err) => {

@@ -58,6 +58,8 @@ export interface WayOptions {
   readonly atConsumer?: (consumer: SegmentConsumer) => PacketHandler;
   readonly stallTimeoutMs?: number;
   readonly maxWindow?: number;
+  /** Bytes of a datagram at most, over UDP. */
+  readonly mtu?: number | undefined;
 }
 
 /** Connect a consumer to `handler` in memory. */
@@ -67,9 +69,10 @@ export async function inMemory(handler: PacketHandler, options: WayOptions = {})
 
 /** Connect a consumer to `handler` over a socket: `unix://PATH`, `tcp://127.0.0.1:0` or `udp://127.0.0.1:0`. */
 export async function overSocket(url: string, handler: PacketHandler, options: WayOptions = {}): Promise<Way> {
-  const listener = await acceptFaces(parseFaceUrl(url), [handler]);
+  const { mtu } = options;
+  const listener = await acceptFaces(parseFaceUrl(url), [handler], { mtu });
   const address = url.replace(/:0$/, `:${listener.port}`);
-  return open(new SocketUplink(parseFaceUrl(address)), options, () => listener.close());
+  return open(new SocketUplink(parseFaceUrl(address), mtu), options, () => listener.close());
 }
 
 /** A unix socket URL in this folder. */
