@@ -51,3 +51,10 @@ function readWhole(fd: number, start: number, end: number): Uint8Array {
   }
   return bytes;
 }
+
+const pieceBytes = 1 << 20;
+
+/** Bytes `[start, end)` in order, in pieces of up to a megabyte. */
+export function* piecesOf(reader: RandomReader, start: number, end: number): Generator<Uint8Array, void, undefined> {
+  for (let at = start; at < end; at += pieceBytes) yield reader.read(at, Math.min(at + pieceBytes, end));
+}
