@@ -142,12 +142,15 @@ export class BlobDirectory implements ObjectDirectory {
   /** What has this digest: a snapshot or a manifest that is at hand, else a blob, else a manifest. */
   async #openSegments(request: RequestOf<"segment" | "digests">, repositories: readonly string[]) {
     const { digest, size } = request;
-    const { locator, manifests, snapshots } = this.#options;
+    const { locator, manifests, metadata, snapshots } = this.#options;
     const held = snapshots.open(digest, size) ?? manifests.openKept(digest, size, repositories);
     if (held) return held;
     const places = repositories.length > 0 ? repositories : await locator.search(digest);
     const blob = await locator.open(digest, places);
-    return blob ? this.#segmentsOf(blob, request) : manifests.open(digest, size, places);
+    if (blob) return this.#segmentsOf(blob, request);
+    // A blob's first segments are asked for with its metadata: to look for a manifest as well would be vain.
+    const others = places.filter((one) => !metadata.wasAsked(one, digest));
+    return manifests.open(digest, size, others);
   }
 
   #segmentsOf(blob: PagedBlob, { digest, size }: RequestOf<"segment" | "digests">): SegmentedBlob {

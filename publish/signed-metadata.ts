@@ -5,6 +5,7 @@ import { LRUCache } from "lru-cache";
 import { TokenBucket } from "#base/limits.ts";
 import { lastSegmentOf, metadataName, objectName, type SegmentSize } from "#blob/names.ts";
 import { contentTypes, encodeMetadata } from "#ndn/packet/data.ts";
+import { interestLifetimeMs } from "#ndn/packet/interest.ts";
 import { joinName, type Name, segment, version } from "#ndn/packet/name.ts";
 import type { Signer } from "#ndn/trust/keychain.ts";
 import { encodeSignedData } from "#ndn/trust/signed-data.ts";
@@ -34,6 +35,7 @@ export class SignedMetadata {
   readonly #options: SignedMetadataOptions;
   #signer: Signer;
   readonly #cached = new LRUCache<string, Buffer>({ max: maxCached });
+  readonly #asked = new LRUCache<string, true>({ max: maxCached, ttl: interestLifetimeMs });
   readonly #negative = new TokenBucket(negativeAnswersPerSecond, 2 * negativeAnswersPerSecond);
   /** Microseconds since 1970, never twice the same. */
   #lastVersion = 0;
@@ -51,7 +53,8 @@ export class SignedMetadata {
 
   /** The packet for all who ask. */
   async answer(repository: string, digest: Digest): Promise<Buffer | undefined> {
-    const key = `${repository}@${digest}`;
+    const key = keyOf(repository, digest);
+    this.#asked.set(key, true);
     const ready = this.#cached.get(key);
     if (ready) return ready;
     const blob = await this.#options.locator.open(digest, [repository]);
@@ -59,6 +62,11 @@ export class SignedMetadata {
     const packet = await this.#sign(name, digest, blob, freshnessMs);
     if (packet) this.#cached.set(key, packet, { ttl: blob ? reuseMs : shortFreshnessMs });
     return packet;
+  }
+
+  /** Whether someone asked for it within an Interest's lifetime, and so takes the digest for a blob's. */
+  wasAsked(repository: string, digest: Digest): boolean {
+    return this.#asked.has(keyOf(repository, digest));
   }
 
   /** A packet for one Interest alone, whose name this is. */
@@ -86,4 +94,8 @@ export class SignedMetadata {
     const present = { contentType: contentTypes.Blob, freshnessMs: freshMs, content, finalBlockIsLast: true };
     return encodeSignedData(name, present, this.#signer);
   }
+}
+
+function keyOf(repository: string, digest: Digest): string {
+  return `${repository}@${digest}`;
 }
