@@ -24,7 +24,7 @@ export interface HedgeDelay {
   observe(ms: number): void;
   /** Patience with the next blob, in milliseconds; undefined: without end. */
   delayMs(): number | undefined;
-  /** The same where NDN brings other blobs at the time. */
+  /** The same, at most, where NDN brings other blobs at the time, or has answered and is far away. */
   busyDelayMs(): number | undefined;
 }
 
@@ -46,6 +46,8 @@ export interface HedgeOptions extends RaceOptions {
   readonly isBusy?: (() => boolean) | undefined;
 }
 
+/** A path that has answered after so long may need as many times that for the first bytes: for the right, or after a loss. */
+const answeredFactor = 3;
 const window = 64;
 const percentile = 0.95;
 /** A read is late when it takes this many times as long as nearly all before it. */
@@ -67,10 +69,16 @@ export function hedgeFor(options: HedgeOptions): (ndn: BlobSource) => BlobSource
   return (ndn) =>
     withOpen(ndn, async (blob, from, signal) => {
       const beganMs = performance.now();
-      const attempt = new Attempt(ndn, blob, from, signal);
+      let answeredMs = 0;
+      const arrived = () => {
+        answeredMs ||= performance.now() - beganMs;
+        from.arrived?.();
+      };
+      const attempt = new Attempt(ndn, blob, { ...from, arrived }, signal);
       try {
         let late = await isLate(attempt, leftMs);
-        if (late && isBusy?.()) late = await isLate(attempt, longest - patience);
+        const longMs = isBusy?.() ? longest : Math.min(longest, answeredFactor * answeredMs);
+        if (late && longMs > patience) late = await isLate(attempt, longMs - patience);
         if (!late) delay.observe(performance.now() - beganMs);
         const askUpstream = () => new Attempt(options.upstream, blob, from, signal);
         const read = await (late ? new Race(options, attempt, signal, beganMs).run(askUpstream) : attempt.toRead());

@@ -6,6 +6,7 @@ import type { SegmentConsumer } from "#ndn/consumer/consumer.ts";
 import type { EarlySegments } from "#ndn/consumer/early-segments.ts";
 import type { InterestClient, RetryLimits } from "#ndn/consumer/interest-client.ts";
 import { FetchFailed, type ServerLiveness } from "#ndn/consumer/object-to-fetch.ts";
+import { RetrySchedule } from "#ndn/consumer/retry-schedule.ts";
 import { isInQueue } from "#ndn/consumer/stall.ts";
 import { contentTypes } from "#ndn/packet/data.ts";
 import type { Name } from "#ndn/packet/name.ts";
@@ -78,6 +79,7 @@ export class NdnSource implements BlobSource {
   readonly #lists: ServerLiveness = { answeredAtMs: Number.NEGATIVE_INFINITY };
   /** As the last metadata said. */
   #likelySegmentBytes: SegmentSize = plainSegmentBytes;
+  readonly #schedule = new RetrySchedule();
   readonly #trust: (Trust & { packets: TrustedPackets }) | undefined;
 
   constructor(prefix: Name, interests: InterestClient, consumer: SegmentConsumer, trust?: Trust) {
@@ -88,6 +90,11 @@ export class NdnSource implements BlobSource {
     this.#trust = trust && { ...trust, packets: new TrustedPackets(interests, trust.verifier, trust.events) };
   }
 
+  /** Round-trip time of metadata; 0 before the first. */
+  get rttMs(): number {
+    return this.#schedule.rtt.smoothedMs;
+  }
+
   /** @param repair - For segments that no one on NDN has right; without it such a blob is unavailable here. */
   async open(blob: BlobRef, from: ResumePoint, signal: AbortSignal, repair?: SegmentRepair): Promise<BlobRead> {
     const asking = this.#askMetadata(blob, signal);
@@ -95,7 +102,8 @@ export class NdnSource implements BlobSource {
     let isOfUse = false;
     try {
       const metadata = await asking;
-      if (this.#consumer.rtt.smoothedMs === 0) this.#consumer.rtt.sample(this.#interests.rtt.smoothedMs);
+      from.arrived?.();
+      if (this.#consumer.rtt.smoothedMs === 0) this.#consumer.rtt.sample(this.rttMs);
       // One that has the bytes before knows another blob; one that has not is told the size.
       if (from.prefixSha256 && from.offset > metadata.sizeBytes)
         throw new BlobUnavailable(`metadata says ${metadata.sizeBytes} bytes`);
@@ -150,7 +158,7 @@ export class NdnSource implements BlobSource {
       const { contentType, content } = await this.#trust!.packets.ask(
         digestListName(object, i),
         options,
-        { timeoutMs: listTimeoutMs, isPatient: this.#isListInQueue },
+        { timeoutMs: listTimeoutMs, schedule: this.#schedule, isPatient: this.#isListInQueue },
         signal,
         ({ contentType }) => contentType === contentTypes.Manifest,
       );
@@ -189,8 +197,8 @@ export class NdnSource implements BlobSource {
     isInQueue(this.#lists, waitedMs, listTimeoutMs, performance.now());
 
   get #metadataLimits(): RetryLimits {
-    const longMs = 4 * this.#interests.rtt.smoothedMs;
-    return { timeoutMs: Math.min(longMetadataTimeoutMs, Math.max(metadataTimeoutMs, longMs)) };
+    const timeoutMs = Math.min(longMetadataTimeoutMs, Math.max(metadataTimeoutMs, 4 * this.rttMs));
+    return { timeoutMs, schedule: this.#schedule };
   }
 
   async #ask(name: Name, signal: AbortSignal): Promise<{ contentType: number; content: Buffer }> {

@@ -19,7 +19,10 @@ export interface ResumePoint {
   readonly offset: number;
   /** Size of the whole blob, where the reader knows it or a manifest says it. */
   readonly sizeBytes?: number | undefined;
-  /** To be called when bytes arrive that cannot be given out yet, and while others come first: it is not silent. */
+  /**
+   * To be called when something arrives that cannot be given out yet (such as metadata), and while others come first: it
+   * is not silent.
+   */
   readonly arrived?: (() => void) | undefined;
   /** Whether a reader waits for what comes next, or will soon; else others come first. @defaultValue true */
   readonly isWaitedFor?: (() => boolean) | undefined;

@@ -30,7 +30,7 @@ const measuredBytes = 1024 * 1024;
 const samplesKept = 5;
 /** One that fails so soon after another was served says nothing about the path: the server is busy, or it is the blob. */
 const servedLatelyMs = 3_000;
-/** It is busy as long as something comes at least this often. */
+/** It is busy as long as something comes at least this often, or in each two round trips: at first it comes in bursts. */
 const busyMs = 500;
 const sampleLifetimeMs = 10 * 60_000;
 
@@ -133,8 +133,8 @@ export class PathStats {
   }
 
   /** Whether it brings something to some read just now. */
-  isBusy(nowMs: number): boolean {
-    return nowMs - this.#servedAtMs < busyMs;
+  isBusy(nowMs: number, rttMs: number): boolean {
+    return nowMs - this.#servedAtMs < Math.max(busyMs, 2 * rttMs);
   }
 
   ended(result: ReadResult, nowMs: number): void {

@@ -122,6 +122,7 @@ export class UplinkBlobs {
     const choice = new UplinkChoice<PathToRegistry>({
       paths,
       isUp,
+      rttMs: ({ source }) => source.rttMs,
       onBackOff: ({ uplink }) => this.#backedOff(uplink),
     });
     const listeners = paths.map((path) => ({ path, listener: { onUp: () => choice.cameUp(path) } }));

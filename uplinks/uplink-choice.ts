@@ -11,6 +11,8 @@ export interface UplinkChoiceOptions<P> {
   isUp(path: P): boolean;
   /** A path begins to back off: no one answers on it, or what it brings breaks off. */
   onBackOff?(path: P): void;
+  /** Round-trip time of a path, 0 while it is not known. @defaultValue unknown */
+  rttMs?(path: P): number;
   /** Milliseconds of a clock that never goes back. @defaultValue performance.now */
   readonly now?: (() => number) | undefined;
 }
@@ -81,7 +83,7 @@ export class UplinkChoice<P> {
   /** Whether any of the paths brings something just now. */
   get isBusy(): boolean {
     const nowMs = this.#now();
-    return this.#options.paths.some((path) => this.#stats(path).isBusy(nowMs));
+    return this.#options.paths.some((path) => this.#stats(path).isBusy(nowMs, this.#options.rttMs?.(path) ?? 0));
   }
 
   /** Its face is up again. */

@@ -14,7 +14,6 @@ import { fullName, type Name } from "../packet/name.ts";
 import { nackReasons, type PacketView } from "../packet/packet-view.ts";
 import { TT, tlv } from "../packet/tlv.ts";
 import { RetrySchedule } from "./retry-schedule.ts";
-import type { RttEstimator } from "./rtt-estimator.ts";
 
 /** What an Interest asks for, beside its name. */
 export interface InterestOptions {
@@ -33,6 +32,8 @@ export interface RetryLimits {
   readonly timeoutMs: number;
   /** Asked after so many milliseconds, at each `timeoutMs`: whether to wait for as long again. @defaultValue never */
   readonly isPatient?: (waitedMs: number) => boolean;
+  /** Says when it is sent again, and learns from the answer. @defaultValue one for all that the uplink leads to */
+  readonly schedule?: RetrySchedule;
 }
 
 /** What has been sent, and what answers it. */
@@ -67,11 +68,6 @@ export class InterestClient implements PacketHandler {
     });
   }
 
-  /** Of metadata and certificates, with the time that the server takes for them. */
-  get rtt(): RttEstimator {
-    return this.#schedule.rtt;
-  }
-
   /** Takes what answers a pending Interest. */
   accept(view: PacketView): boolean {
     if (this.#pending.size === 0) return false;
@@ -86,7 +82,7 @@ export class InterestClient implements PacketHandler {
    */
   async express(
     name: Name,
-    { timeoutMs, isPatient = () => false }: RetryLimits,
+    { timeoutMs, isPatient = () => false, schedule = this.#schedule }: RetryLimits,
     signal: AbortSignal,
     options: InterestOptions = {},
   ): Promise<Buffer> {
@@ -95,7 +91,7 @@ export class InterestClient implements PacketHandler {
     const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
     const { fields, ...match } = interestFor(name, timeoutMs, options);
     const pending = { ...match, resolve, reject };
-    const delays = this.#schedule.delays();
+    const delays = schedule.delays();
     let retransmission: NodeJS.Timeout | undefined;
     let sentAtMs = Number.NaN;
     const send = () => {
@@ -117,7 +113,7 @@ export class InterestClient implements PacketHandler {
       const packet = await promise;
       const nowMs = performance.now();
       // A list is made for its first asker: how long that takes says nothing about the path.
-      if (!options.isExact) this.#schedule.answered(nowMs - firstSentAtMs, nowMs - sentAtMs);
+      if (!options.isExact) schedule.answered(nowMs - firstSentAtMs, nowMs - sentAtMs);
       return packet;
     } finally {
       this.#pending.delete(pending);

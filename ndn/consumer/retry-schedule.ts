@@ -12,8 +12,9 @@ const firstContactMs = 200;
 const minVariationMs = 20;
 const maxEarlyTries = 3;
 
-/** Learns from answers when the next ones are due. */
+/** Learns from answers when the next ones are due; for one prefix over one uplink, or all of an uplink. */
 export class RetrySchedule {
+  /** With the time that the server takes. */
   readonly rtt = new RttEstimator();
 
   /** Milliseconds before each retransmission, without end. */

@@ -128,6 +128,34 @@ test("metadata alone is not enough: it is bytes that count", async () => {
   expect(ndn.signals[0]?.reason).toBeInstanceOf(Overtaken);
 });
 
+/** Answers after so long, and has bytes after three times that and some. */
+function farAway(answerMs: number, moreMs = 0): BlobSource {
+  const after = (ms: number) => new Promise<void>((resolve) => void setTimeout(resolve, ms));
+  return opens(async (ref, from, signal) => {
+    await after(answerMs);
+    from.arrived?.();
+    await after(2 * answerMs + moreMs);
+    return holds(blob).open(ref, from, signal);
+  });
+}
+
+test("a path that has answered is given three times as long for its first bytes, up to four seconds", async () => {
+  const delay = createHedgeDelay({ mode: "auto" });
+  const upstream = holds(blob, "upstream");
+  expect((await readOver(hedged(farAway(600, -1), upstream, { delay }))).source).toBe("ndn");
+  expect(upstream.openedAt).toEqual([]);
+});
+
+test.each([
+  ["has no bytes by then", farAway(600, 1_000), createHedgeDelay({ mode: "auto" }), 1_800],
+  ["is near and has no bytes after a second", farAway(100, 5_000), createHedgeDelay({ mode: "auto" }), 1_000],
+  ["has not answered within a second", farAway(1_001, 1), createHedgeDelay({ mode: "auto" }), 1_000],
+  ["is far away and late for a fixed time", farAway(600), createHedgeDelay({ mode: 700 }), 700],
+])("one that %s is hedged", async (_, ndn, delay, afterMs) => {
+  await readOver(hedged(ndn, stalls(0, blob, "upstream"), { delay }));
+  expect(events[0]).toBe(`hedge after ${afterMs}`);
+});
+
 test("NDN may still win, and then the upstream is cancelled", async () => {
   const late = new Promise<void>((resolve) => {
     setTimeout(resolve, 1_500);

@@ -10,6 +10,7 @@ import { SocketUplink } from "#ndn/face/uplink.ts";
 import { withoutImplicitDigest } from "#ndn/packet/name.ts";
 import { PacketView } from "#ndn/packet/packet-view.ts";
 import { TT } from "#ndn/packet/tlv.ts";
+import { type Digest, hashOf } from "#oci/reference.ts";
 import { prefix, serve } from "#test/publish/serving.ts";
 import type { Mangle } from "#test/support/link/link.ts";
 import { type LinkRelay, startLinkRelay } from "#test/support/link/link-relay.ts";
@@ -27,7 +28,7 @@ let blobs = 0;
 
 /** A client, and the link between it, or its forwarder, and the server. */
 interface Path {
-  readonly read: () => Promise<void>;
+  readonly read: (digest?: Digest) => Promise<void>;
   readonly relay: LinkRelay;
   /** The direction of the relay that leads to the server. */
   readonly towards: "up" | "down";
@@ -56,7 +57,11 @@ async function pathThroughNdnd(folder: string): Promise<Path> {
   return { read: await reader(near), relay, towards: "down" };
 }
 
-async function reader(socket: string): Promise<() => Promise<void>> {
+function freshBlob(): Digest {
+  return registry.addBlob(repository, patternBlob(60_000, blobs++)) as Digest;
+}
+
+async function reader(socket: string): Promise<Path["read"]> {
   const uplink = new SocketUplink(parseFaceUrl(`unix://${socket}`));
   stage.own({ [Symbol.asyncDispose]: async () => uplink.close() });
   const consumer = new SegmentConsumer(uplink, { maxWindow: 512 });
@@ -64,15 +69,14 @@ async function reader(socket: string): Promise<() => Promise<void>> {
   const source = new NdnSource(prefix, new InterestClient(uplink), consumer);
   uplink.open();
   await until("the face", () => uplink.face);
-  return async () => {
-    const digest = registry.addBlob(repository, patternBlob(60_000, blobs++));
+  return async (digest = freshBlob()) => {
     const { chunks } = await source.open({ repository, digest }, fromStart, AbortSignal.timeout(10_000));
     for await (const _ of chunks);
   };
 }
 
-/** Loses the first packet of this kind, and notes when those that ask for the same pass; in milliseconds. */
-function losesFirst(what: string, type: number, passedAtMs: number[]): Mangle {
+/** Loses the first packet of this kind for a blob, and notes when those that ask for the same pass; in milliseconds. */
+function losesFirst(digest: Digest, what: string, type: number, passedAtMs: number[]): Mangle {
   const view = new PacketView();
   return (packet) => {
     if (!view.read(packet, 0, packet.length) || view.type !== type) return undefined;
@@ -80,7 +84,7 @@ function losesFirst(what: string, type: number, passedAtMs: number[]): Mangle {
     const request = name && parseBlobName(prefix, name);
     const isMetadata = name?.includes("metadata");
     const kind = isMetadata ? "metadata" : request?.kind === "segment" ? `segment ${request.number}` : "";
-    if (kind !== what) return undefined;
+    if (kind !== what || !name?.includes(hashOf(digest))) return undefined;
     passedAtMs.push(performance.now());
     return passedAtMs.length === 1 ? { onward: [] } : undefined;
   };
@@ -90,10 +94,11 @@ function losesFirst(what: string, type: number, passedAtMs: number[]): Mangle {
 async function askedAgainAfter({ relay, read, towards }: Path, what: string, isAnswer: boolean): Promise<number> {
   const back = towards === "up" ? "down" : "up";
   const [asked, lost]: number[][] = [[], []];
-  const seen = losesFirst(what, TT.Interest, asked!);
+  const digest = freshBlob();
+  const seen = losesFirst(digest, what, TT.Interest, asked!);
   relay[towards] = { delayMs, mangle: isAnswer ? (packet, random) => void seen(packet, random) : seen };
-  relay[back] = isAnswer ? { delayMs, mangle: losesFirst(what, TT.Data, lost!) } : { delayMs };
-  await read();
+  relay[back] = isAnswer ? { delayMs, mangle: losesFirst(digest, what, TT.Data, lost!) } : { delayMs };
+  await read(digest);
   return asked![1]! - asked![0]!;
 }
 

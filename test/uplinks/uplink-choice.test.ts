@@ -284,3 +284,15 @@ test("a path that brings anything at the time is not left alone, whatever fails 
   fail(choice, "a", 2);
   expect(choice.isBackingOff("a")).toBe(true);
 });
+
+test("a path is busy while something comes in each half second, or in each two round trips", () => {
+  let rttMs = 0;
+  const choice = new UplinkChoice({ paths: ["a"], isUp: () => true, rttMs: () => rttMs, now: () => nowMs });
+  bring(choice.begin("a"), 1_000, 1);
+  nowMs += 600;
+  expect(choice.isBusy).toBe(false);
+  rttMs = 600;
+  expect(choice.isBusy).toBe(true);
+  nowMs += 700;
+  expect(choice.isBusy).toBe(false);
+});

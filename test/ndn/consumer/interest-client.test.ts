@@ -3,6 +3,7 @@ import { Component, Interest, Name as NdnName } from "@ndn/packet";
 import { Decoder } from "@ndn/tlv";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { InterestClient, type InterestOptions, type RetryLimits } from "#ndn/consumer/interest-client.ts";
+import { RetrySchedule } from "#ndn/consumer/retry-schedule.ts";
 import type { PacketHandler } from "#ndn/face/face.ts";
 import { MemoryUplink } from "#ndn/face/memory-face.ts";
 import { encodeInterest } from "#ndn/packet/interest.ts";
@@ -135,11 +136,12 @@ test("other Nacks are asked again, with another Nonce", async () => {
 });
 
 test("silence ends at the deadline, an abort at once with its reason, and then nothing is asked any more", async () => {
-  interests.rtt.sample(1); // a short path: asked again after 20 and 60 ms
-  await expect(ask({}, { timeoutMs: 120 })).rejects.toThrow(/timeout/);
+  const schedule = new RetrySchedule();
+  schedule.answered(1, 1); // a short path: asked again after 20 and 60 ms
+  await expect(ask({}, { timeoutMs: 120, schedule })).rejects.toThrow(/timeout/);
   asked.length = 0;
   const asker = new AbortController();
-  const asking = ask({}, long, asker.signal);
+  const asking = ask({}, { ...long, schedule }, asker.signal);
   await until("a second Interest", () => asked.length > 1);
   asker.abort(new Error("no longer wanted"));
   await expect(asking).rejects.toThrow("no longer wanted");
