@@ -25,22 +25,22 @@ export type AskOptions = Pick<RequestOptions, "auth" | "signal">;
 type Asked = Pick<RegistryClient, "request">;
 
 /**
- * The digest that a HEAD says a tag has.
+ * The digest that a HEAD of a manifest, by tag or digest, brings.
  *
  * @returns `absent` when the registry says that there is none, or none that may be seen; undefined when HEAD does not say
  * it, and a GET has to.
  * @throws RegistryUnreachable when it cannot tell now.
  */
-export async function headTag(
+export async function headManifest(
   registry: Asked,
   repository: string,
-  tag: string,
+  reference: string,
   options: AskOptions,
 ): Promise<Digest | "absent" | undefined> {
-  const { status, headers, body } = await registry.request("HEAD", pathOf(repository, tag), asking(options));
+  const { status, headers, body } = await registry.request("HEAD", pathOf(repository, reference), asking(options));
   body.resume();
   if (isAbsent(status)) return "absent";
-  refuseTrouble(status, `${repository}:${tag}`);
+  refuseTrouble(status, `${repository}:${reference}`);
   const digest = headers["docker-content-digest"];
   return status === 200 && typeof digest === "string" ? parseSha256(digest) : undefined;
 }

@@ -3,7 +3,7 @@
  * the repository; else as anyone may ask, so that nothing goes onto NDN that an anonymous pull cannot read.
  */
 import { Semaphore } from "#base/limits.ts";
-import { headTag, type Manifest, readManifest } from "#oci/manifest-reader.ts";
+import { headManifest, type Manifest, readManifest } from "#oci/manifest-reader.ts";
 import type { Digest } from "#oci/reference.ts";
 import type { RegistryClient } from "#oci/registry-client.ts";
 import { type Descriptor, descriptorsOf, listReferrers, listRepositories, listTags } from "#oci/registry-lists.ts";
@@ -35,16 +35,14 @@ export class ImageRegistry {
   }
 
   /**
-   * What a tag means, by HEAD.
+   * The digest of a manifest by tag or digest, by HEAD: what a tag means, or whether a manifest is still there.
    *
    * @returns the digest; `unsaid` when only a GET of the manifest can tell.
    * @throws Error when the registry cannot tell now, as all of these do.
    */
-  async tag(repository: string, tag: string): Promise<Digest | "unsaid" | undefined> {
-    const found = await this.#requests.run(
-      () => headTag(this.#client, repository, tag, this.#asking(repository)),
-      this.#stop.signal,
-    );
+  async digestOf(repository: string, reference: string): Promise<Digest | "unsaid" | undefined> {
+    const ask = () => headManifest(this.#client, repository, reference, this.#asking(repository));
+    const found = await this.#requests.run(ask, this.#stop.signal);
     return found === "absent" ? undefined : (found ?? "unsaid");
   }
 

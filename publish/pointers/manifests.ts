@@ -13,7 +13,7 @@ import { HeldObject } from "./held-object.ts";
 import type { ImageRegistry } from "./image-registry.ts";
 
 /** All together; those that were used last stay. */
-const memoryBytes = 64 * 1024 * 1024;
+const memoryBytes = 32 * 1024 * 1024;
 /** What one takes up besides its bytes. */
 const entryBytes = 512;
 /** How long it counts that there is none: as long as the negative answer is fresh on NDN. */
@@ -24,7 +24,7 @@ const maxAbsent = 10_000;
 export interface ManifestsOptions {
   readonly prefix: Name;
   readonly policy: PublishPolicy;
-  readonly registry: Pick<ImageRegistry, "manifest">;
+  readonly registry: Pick<ImageRegistry, "digestOf" | "manifest">;
   /** Learns where manifests are, as it does for blobs. */
   readonly index: RepositoryIndex;
   /** How many reads that come to nothing strangers can cause, of blobs and manifests together. */
@@ -69,13 +69,22 @@ export class Manifests {
     if (known !== undefined || this.#absent.has(key)) return known;
     if (!this.#options.vainOpens.tryTake()) throw new Error("too many unknown manifests are asked for");
     const asOfMs = Date.now();
-    const reading = this.#options.registry.manifest(repository, digest).then((manifest) => {
+    const reading = this.#ask(repository, digest).then((manifest) => {
       if (manifest === undefined) this.#absent.set(key, true);
       else this.#options.vainOpens.giveBack();
       return manifest && this.keep(repository, manifest, asOfMs);
     });
     this.#reading.set(key, reading);
     return reading.finally(() => this.#reading.delete(key));
+  }
+
+  /** From the registry: one that was kept too long need not be read again, only be there still. */
+  async #ask(repository: string, digest: Digest): Promise<Manifest | undefined> {
+    const { registry } = this.#options;
+    const kept = this.#kept.get(keyOf(repository, digest), { allowStale: true });
+    const found = kept ? await registry.digestOf(repository, digest) : "unsaid";
+    if (found === undefined) return undefined;
+    return kept && found === digest ? kept : registry.manifest(repository, digest);
   }
 
   /** The manifest that a tag was found to mean just now; read if it is not kept. @throws as `read` */

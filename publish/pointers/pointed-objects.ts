@@ -36,7 +36,7 @@ export interface PointedObject {
 
 /** What they are made of. */
 export interface PointedObjectsOptions {
-  readonly registry: Pick<ImageRegistry, "tag" | "manifest" | "tags" | "referrers">;
+  readonly registry: Pick<ImageRegistry, "digestOf" | "manifest" | "tags" | "referrers">;
   readonly manifests: Manifests;
   readonly snapshots: Snapshots;
   readonly tagDigests: TagDigests;
@@ -94,7 +94,7 @@ export class PointedObjects {
   async #findTag(repository: string, tag: string): Promise<PointedObject | undefined> {
     const { registry, manifests, tagDigests } = this.#options;
     const asOfMs = Date.now();
-    const digest = await registry.tag(repository, tag);
+    const digest = await registry.digestOf(repository, tag);
     if (digest === undefined) return undefined;
     const isSaid = digest !== "unsaid";
     const found = isSaid

@@ -18,36 +18,41 @@ interface Entry<T> {
   /** By a clock that is never set. */
   readonly askedAtMs: number;
   readonly answer: Promise<Recent<T>>;
-  isAbsent: boolean;
+  /** There is none, or the question failed. */
+  isVain: boolean;
 }
 
 /** The latest answers to questions of one kind, by their key. */
 export class RecentAnswers<T> {
   readonly #entries = new LRUCache<string, Entry<T>>({ max: maxRemembered });
   readonly #sharedMs: number;
-  readonly #absentMs: number;
+  readonly #vainMs: number;
 
   /**
    * @param sharedMs - For how long after the registry was asked those who ask the same get its answer.
-   * @param absentMs - The same when it says that there is none.
+   * @param vainMs - The same when it says that there is none, or cannot be asked.
    */
-  constructor(sharedMs: number, absentMs: number) {
+  constructor(sharedMs: number, vainMs: number) {
     this.#sharedMs = sharedMs;
-    this.#absentMs = absentMs;
+    this.#vainMs = vainMs;
   }
 
-  /** The shared answer, which may be on its way, else a new one. What `question` throws is shared, but not remembered. */
+  /** The shared answer, which may be on its way, else a new one. What `question` throws is shared as well. */
   ask(key: string, question: () => Promise<T | undefined>): Promise<Recent<T>> {
     const known = this.#entries.get(key);
     const nowMs = performance.now();
-    if (known && nowMs - known.askedAtMs < (known.isAbsent ? this.#absentMs : this.#sharedMs)) return known.answer;
+    if (known && nowMs - known.askedAtMs < (known.isVain ? this.#vainMs : this.#sharedMs)) return known.answer;
     const asOfMs = Date.now();
-    const answer = question().then((value) => {
-      entry.isAbsent = value === undefined;
-      return { value, asOfMs };
-    });
-    const entry: Entry<T> = { askedAtMs: nowMs, answer, isAbsent: false };
-    answer.catch(() => this.#entries.peek(key) === entry && this.#entries.delete(key));
+    const answer = question().then((value) => ({ value, asOfMs }));
+    const entry: Entry<T> = { askedAtMs: nowMs, answer, isVain: false };
+    answer.then(
+      ({ value }) => {
+        entry.isVain = value === undefined;
+      },
+      () => {
+        entry.isVain = true;
+      },
+    );
     this.#entries.set(key, entry);
     return answer;
   }

@@ -30,7 +30,7 @@ interface Known {
 
 /** What is known of tags. */
 export class TagDigests {
-  readonly #registry: Pick<ImageRegistry, "tag">;
+  readonly #registry: Pick<ImageRegistry, "digestOf">;
   readonly #stored: StoredTags | undefined;
   readonly #signal: AbortSignal;
   readonly #known = new LRUCache<string, LRUCache<string, Known>>({ max: maxRepositories });
@@ -39,7 +39,7 @@ export class TagDigests {
   #isAsking = false;
 
   /** @param signal - Ends what is done in the background. */
-  constructor(registry: Pick<ImageRegistry, "tag">, stored: StoredTags | undefined, signal: AbortSignal) {
+  constructor(registry: Pick<ImageRegistry, "digestOf">, stored: StoredTags | undefined, signal: AbortSignal) {
     this.#registry = registry;
     this.#stored = stored;
     this.#signal = signal;
@@ -96,7 +96,7 @@ export class TagDigests {
   async #ask(repository: string, tag: string): Promise<void> {
     await this.#bucket.take(1, this.#signal);
     const asOf = Date.now();
-    const digest = await this.#registry.tag(repository, tag);
+    const digest = await this.#registry.digestOf(repository, tag);
     if (digest !== undefined && digest !== "unsaid") this.learn(repository, tag, digest, asOf);
   }
 }

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 import { RegistryUnreachable } from "#oci/errors.ts";
-import { headTag, readManifest } from "#oci/manifest-reader.ts";
+import { headManifest, readManifest } from "#oci/manifest-reader.ts";
 import { digestOfHash } from "#oci/reference.ts";
 import { RegistryClient } from "#oci/registry-client.ts";
 import { startUpstream } from "#test/client/upstream/raw-upstream.ts";
@@ -26,7 +26,7 @@ async function asking<T>(answer: Answer, ask: (client: RegistryClient) => Promis
   }
 }
 
-const head = (client: RegistryClient) => headTag(client, "team/app", "latest", options);
+const head = (client: RegistryClient) => headManifest(client, "team/app", "latest", options);
 const byTag = (client: RegistryClient) => readManifest(client, "team/app", "latest", options);
 const byDigest = (client: RegistryClient) => readManifest(client, "team/app", digest, options);
 const status = (code: number): Answer => {

@@ -1,7 +1,7 @@
 import { Interest, Name } from "@ndn/packet";
 import { Encoder } from "@ndn/tlv";
 import { Registry } from "prom-client";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { metadataName, objectName, repositoryName } from "#blob/names.ts";
 import type { Pointer } from "#blob/pointer.ts";
 import { pointerName } from "#blob/pointer-names.ts";
@@ -30,6 +30,13 @@ function objectOf(segmentBytes: 8192 | 1200 = 8192): Pointer {
   return { digest, sizeBytes: bytes.length, segmentBytes, mediaType, maxAgeMs: 0, asOfMs: 0 };
 }
 
+const now = performance.now.bind(performance);
+
+/** A clock that is ahead by so many milliseconds. */
+function later(ms: number): () => number {
+  return () => now() + ms;
+}
+
 function manifestGets(): number {
   return registry.requests.filter(({ method, url }) => method === "GET" && url.includes("/manifests/")).length;
 }
@@ -42,6 +49,19 @@ test.each([8192, 1200] as const)(
     expect(manifestGets()).toBe(1);
   },
 );
+
+test("a manifest that was read five minutes ago is not read again, only asked for, and is gone when it is", async () => {
+  await using serving = await serve(registry);
+  const pointed = { kind: "manifest", repository, digest } as const;
+  const first = (await askPointer(serving.reader(), pointed))!;
+  using time = vi.spyOn(performance, "now").mockImplementation(later(6 * 60_000));
+  const second = (await askPointer(serving.reader(), pointed, { isUnique: true }))!;
+  expect(second.asOfMs).toBeGreaterThan(first.asOfMs);
+  expect(manifestGets()).toBe(1);
+  registry.open(repository).manifests.delete(digest);
+  time.mockImplementation(later(12 * 60_000));
+  expect(await askPointer(serving.reader(), pointed, { isUnique: true })).toBeUndefined();
+});
 
 test("another server that has not been asked for it serves the rest, and so does one that has been restarted", async () => {
   await using folder = await makeTemporaryFolder();

@@ -61,6 +61,14 @@ test("a private repository is answered as one that does not exist, and the login
   expect(logins()).toBe(0);
 });
 
+test("what an anonymous pull can read is published, with the token that anyone gets", async () => {
+  await using serving = await serve(registry, { credentials });
+  const [tag, manifest, tags] = allOf("team/open");
+  for (const target of [tag!, manifest!]) expect(await askPointer(serving.reader(), target)).toMatchObject({ digest });
+  expect(await askPointer(serving.reader(), tags!)).toBeDefined();
+  expect(logins()).toBe(0);
+});
+
 test("what the operator has listed is published with the login, and nothing else is asked for", async () => {
   await using serving = await serve(registry, { credentials, publish: ["team/*"] });
   expect(await askPointer(serving.reader(), allOf("team/private")[0]!)).toMatchObject({ digest });

@@ -77,6 +77,19 @@ test("a manifest that does not hash to what the tag means is not published", asy
   expect(over.serving.log.some(({ msg }) => msg === "a pointer cannot be made now")).toBe(true);
 });
 
+test("a registry that fails is asked once a second for a tag, however many ask", async () => {
+  await using over = await serveOver((_, response) => response.writeHead(503).end());
+  const { counters } = over.serving.server.producer;
+  const begin = performance.now();
+  const questions = Array.from({ length: 30 }, () =>
+    over.serving.reader().get(pointerName(prefix, latest), { isUnique: true }, { timeoutMs: 400 }),
+  );
+  for (const outcome of await Promise.allSettled(questions)) expect(outcome.status).toBe("rejected");
+  expect(counters.interests).toBeGreaterThanOrEqual(30);
+  const heads = over.registry.seen.filter(({ method }) => method === "HEAD").length;
+  expect(heads).toBeLessThanOrEqual(1 + (performance.now() - begin) / 1_000);
+});
+
 test("a crowd that asks for tags that are not there costs the registry no more than strangers may", async () => {
   await using over = await serveOver((_, response) => response.writeHead(404).end());
   const reader = over.serving.reader();
