@@ -48,11 +48,14 @@ export interface LinkTrouble {
 }
 
 /** Both directions of a link. */
-export function waysOf(
-  { bitsPerSecond, rttMs }: BenchLink,
-  { loss = 0, queueShare = 0.5 }: LinkTrouble = {},
-): BothWays {
+export function waysOf(link: BenchLink, { loss = 0, queueShare }: LinkTrouble = {}): BothWays {
+  const { bitsPerSecond, rttMs } = link;
   const delayMs = rttMs / 2;
-  const queueBytes = (queueShare * bitsPerSecond * rttMs) / 8000;
+  const queueBytes = queueOf(link, queueShare);
   return { up: { delayMs }, down: { delayMs, bitsPerSecond, loss, queueBytes, queuePackets: 64 } };
+}
+
+/** Bytes of its queue, which is so much of its bandwidth-delay product. */
+export function queueOf({ bitsPerSecond, rttMs }: BenchLink, share = 0.5): number {
+  return (share * bitsPerSecond * rttMs) / 8000;
 }

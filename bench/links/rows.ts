@@ -3,6 +3,7 @@
  */
 import { firstByteRow } from "./first-byte-row.ts";
 import { httpRow } from "./http-row.ts";
+import { kernelRow } from "./kernel-row.ts";
 import { type BenchLink, benchLinks, linkName, losses, waysOf } from "./link.ts";
 import { lossRow, ndnRow, unlimitedRow } from "./ndn-row.ts";
 import type { Row } from "./row.ts";
@@ -26,6 +27,7 @@ export const linkRows: readonly Row[] = [
   deepQueueRow(usual),
   secondClientRow(usual),
   firstByteRow(gigabit100),
+  ...[gigabit10, usual].map(kernelRow),
 ];
 
 /** What there is to reach without a link, and each link with each loss. */

@@ -21,17 +21,22 @@ export interface Taken {
   readonly seconds: number;
 }
 
-/** GET blobs at once, for so long at most. @throws Error when one fails, or its bytes are wrong */
+/**
+ * GET blobs at once, for so long at most.
+ * @param namespace - Network namespace that is asked from. @defaultValue this process's
+ * @throws Error when one fails, or its bytes are wrong
+ */
 export async function take(
   folder: string,
   endpoint: string,
   blobs: readonly LaidBlob[],
   maxSeconds: number,
+  namespace?: string,
 ): Promise<Taken> {
   const outputs = join(folder, `taken-${performance.now()}`);
   await mkdir(outputs);
   const startedAtMs = performance.now();
-  const files = await curl(outputs, endpoint, blobs, maxSeconds);
+  const files = await curl(outputs, endpoint, blobs, maxSeconds, namespace);
   const seconds = (performance.now() - startedAtMs) / 1000;
   let bytes = 0;
   for (const [index, { size, exitCode, message }] of files.entries()) {
@@ -58,6 +63,7 @@ async function curl(
   endpoint: string,
   blobs: readonly LaidBlob[],
   maxSeconds: number,
+  namespace: string | undefined,
 ): Promise<File[]> {
   const atOnce = ["--parallel", "--parallel-immediate", "--parallel-max", "300"];
   const report = ["-w", "%{filename_effective} %{size_download} %{exitcode} %{errormsg}\\n", "-m", String(maxSeconds)];
@@ -65,7 +71,9 @@ async function curl(
     ...["-o", join(outputs, String(index))],
     blobUrl(endpoint, repository, digest),
   ]);
-  const ran = execute("curl", ["-sf", ...atOnce, ...report, ...targets], { env: testEnvironment() });
+  const command = ["curl", "-sf", ...atOnce, ...report, ...targets];
+  const [program, ...args] = namespace === undefined ? command : ["ip", "netns", "exec", namespace, ...command];
+  const ran = execute(program!, args, { env: testEnvironment() });
   const { stdout } = await ran.catch((err: unknown) => err as { stdout: string }); // what failed is said line by line
   const files: File[] = [];
   for (const [, index, size, exitCode, message] of stdout.matchAll(/\/(\d+) (\d+) (\d+) (.*)$/gm)) {

@@ -14,13 +14,15 @@ export interface RegistryOptions {
   readonly auth?: boolean;
   /** @defaultValue a free one */
   readonly port?: number;
+  /** IPv4 address that it listens on. @defaultValue 127.0.0.1 */
+  readonly address?: string;
   /** Another registry's storage, to have the same images. @defaultValue its own */
   readonly storage?: string;
 }
 
 /** A running docker-registry (distribution). */
 export interface DockerRegistry extends AsyncDisposable {
-  /** `http://127.0.0.1:PORT` */
+  /** `http://127.0.0.1:PORT`, unless it listens on another address. */
   readonly url: string;
   /** `127.0.0.1:PORT`, as in an image's name. */
   readonly host: string;
@@ -35,9 +37,9 @@ export interface DockerRegistry extends AsyncDisposable {
 /** The login that `auth` asks for. */
 export const testLogin = { username: "puller", password: "only-for-tests" } as const;
 
-/** Start docker-registry with deletion enabled on a port of 127.0.0.1. */
+/** Start docker-registry with deletion enabled. */
 export async function startDockerRegistry(options: RegistryOptions): Promise<DockerRegistry> {
-  const host = `127.0.0.1:${options.port ?? (await freePort())}`;
+  const host = `${options.address ?? "127.0.0.1"}:${options.port ?? (await freePort())}`;
   const storage = options.storage ?? join(options.folder, "storage");
   const logFile = join(options.folder, "registry.log");
   const config = join(options.folder, "registry.yml");
