@@ -3,13 +3,13 @@
  * expected or fails.
  */
 import { createHash } from "node:crypto";
-import { type Block, decodeBlock } from "./block.ts";
-import { ByteCursor } from "./byte-coding.ts";
-import { maxAllDictionariesBytes } from "./caps.ts";
-import { DeltaError } from "./delta-error.ts";
-import { readBlocks, readHeader, type TarId } from "./delta-file.ts";
-import { DifferenceReader } from "./difference-coding.ts";
-import type { Operation } from "./plan.ts";
+import { type Block, decodeBlock } from "./format/block.ts";
+import { ByteCursor } from "./format/byte-coding.ts";
+import { maxAllDictionariesBytes } from "./format/caps.ts";
+import { DeltaError } from "./format/delta-error.ts";
+import { readBlocks, readHeader, type TarId } from "./format/delta-file.ts";
+import { DifferenceReader } from "./format/difference-coding.ts";
+import type { Operation } from "./format/plan.ts";
 import type { RandomReader } from "./random-reader.ts";
 
 /** A tar whose size and hash are known. */

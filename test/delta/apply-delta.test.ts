@@ -1,10 +1,10 @@
 import { zstdCompressSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { DeltaError } from "#delta/delta-error.ts";
-import { pack } from "#delta/packing.ts";
-import type { Operation } from "#delta/plan.ts";
+import { DeltaError } from "#delta/format/delta-error.ts";
+import { pack } from "#delta/format/packing.ts";
+import type { Operation } from "#delta/format/plan.ts";
+import { dictionaryOf } from "#delta/format/ranges.ts";
 import { bytesReader } from "#delta/random-reader.ts";
-import { dictionaryOf } from "#delta/ranges.ts";
 import { applied, idOf } from "./deltas.ts";
 import { type HandMadeBlock, handMade } from "./hand-made.ts";
 

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { matchBytes } from "#delta/byte-match.ts";
+import { matchBytes } from "#delta/make/byte-match.ts";
 import { randomBytesOf } from "#test/support/random-bytes.ts";
 
 /** Bytes of few values, so that they have much in common by chance. */

@@ -1,8 +1,8 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { ByteCursor, ByteWriter } from "#delta/byte-coding.ts";
-import { DeltaError } from "#delta/delta-error.ts";
-import { DifferenceReader, encodeDifferences } from "#delta/difference-coding.ts";
+import { ByteCursor, ByteWriter } from "#delta/format/byte-coding.ts";
+import { DeltaError } from "#delta/format/delta-error.ts";
+import { DifferenceReader, encodeDifferences } from "#delta/format/difference-coding.ts";
 
 test("numbers are read as they were written", () => {
   const number = fc.oneof(fc.maxSafeInteger(), fc.integer());

@@ -1,8 +1,8 @@
 /** Deltas made and applied in memory. */
 import { createHash } from "node:crypto";
 import { applyDelta, type KnownTar } from "#delta/apply-delta.ts";
-import type { TarId } from "#delta/delta-file.ts";
-import { makeDelta } from "#delta/make-delta.ts";
+import type { TarId } from "#delta/format/delta-file.ts";
+import { makeDelta } from "#delta/make/make-delta.ts";
 import { bytesReader } from "#delta/random-reader.ts";
 
 export function known(bytes: Uint8Array): KnownTar {

@@ -1,8 +1,8 @@
 /** Deltas put together by hand, right in everything that a test does not make wrong. */
-import { encodeBlock, type Section } from "#delta/block.ts";
-import { encodeFrame, encodeHeader } from "#delta/delta-file.ts";
-import { encodePlan, type Operation } from "#delta/plan.ts";
-import type { Range } from "#delta/ranges.ts";
+import { encodeBlock, type Section } from "#delta/format/block.ts";
+import { encodeFrame, encodeHeader } from "#delta/format/delta-file.ts";
+import { encodePlan, type Operation } from "#delta/format/plan.ts";
+import type { Range } from "#delta/format/ranges.ts";
 import { idOf } from "./deltas.ts";
 
 export interface HandMadeBlock {

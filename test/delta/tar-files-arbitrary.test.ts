@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { bytesReader } from "#delta/random-reader.ts";
-import { tarFiles } from "#delta/tar-files.ts";
+import { tarFiles } from "#delta/tar/tar-files.ts";
 import { buildTar } from "./tar-builder.ts";
 
 const entry = fc.record({

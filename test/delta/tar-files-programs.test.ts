@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { fileReader } from "#delta/random-reader.ts";
-import { tarFiles } from "#delta/tar-files.ts";
+import { tarFiles } from "#delta/tar/tar-files.ts";
 import { testEnvironment } from "#test/support/environment.ts";
 import { findProgram } from "#test/support/programs.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { bytesReader } from "#delta/random-reader.ts";
-import { tarFiles } from "#delta/tar-files.ts";
+import { tarFiles } from "#delta/tar/tar-files.ts";
 import { type BuiltEntry, buildEntry, buildTar, paxRecords } from "./tar-builder.ts";
 
 /** Names and contents. */

@@ -4,9 +4,9 @@
  */
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { expect, test } from "vitest";
-import { encodeBlock, readSections, type Section } from "#delta/block.ts";
-import { DeltaError } from "#delta/delta-error.ts";
-import { encodeFrame, readBlocks } from "#delta/delta-file.ts";
+import { encodeBlock, readSections, type Section } from "#delta/format/block.ts";
+import { DeltaError } from "#delta/format/delta-error.ts";
+import { encodeFrame, readBlocks } from "#delta/format/delta-file.ts";
 import { bytesReader } from "#delta/random-reader.ts";
 import { applied, deltaBetween, idOf } from "#test/delta/deltas.ts";
 import { buildTar } from "#test/delta/tar-builder.ts";

@@ -1,13 +1,13 @@
 /**
  * Collects the next bytes of a tar, and what they are made from, until they are enough for a block.
  */
-import { encodeBlock, type Section } from "./block.ts";
-import { maxDictionaryBytes, maxParts } from "./caps.ts";
+import { encodeBlock, type Section } from "../format/block.ts";
+import { maxDictionaryBytes, maxParts } from "../format/caps.ts";
+import { pack } from "../format/packing.ts";
+import { encodePlan, type Operation } from "../format/plan.ts";
+import { dictionaryOf, type Range, readRanges } from "../format/ranges.ts";
+import type { RandomReader } from "../random-reader.ts";
 import { type Part, packPart } from "./make-part.ts";
-import { pack } from "./packing.ts";
-import { encodePlan, type Operation } from "./plan.ts";
-import type { RandomReader } from "./random-reader.ts";
-import { dictionaryOf, type Range, readRanges } from "./ranges.ts";
 
 /** With these a block stays within all caps, whatever is added last. */
 const enough = {

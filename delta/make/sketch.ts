@@ -2,8 +2,9 @@
  * Which file of the base is most like another one, whatever their names: files are compared by the smallest hashes among
  * those of their positions (min-wise hashing, Broder 1997). Equal parts of two files give equal shares of equal hashes.
  */
-import { piecesOf, type RandomReader } from "./random-reader.ts";
-import type { Range } from "./ranges.ts";
+
+import type { Range } from "../format/ranges.ts";
+import { piecesOf, type RandomReader } from "../random-reader.ts";
 import { RollingHash } from "./rolling-hash.ts";
 
 const hashesOfFile = 16;

@@ -1,8 +1,9 @@
 /** Ranges of the base: `[start, end)`. */
+
+import type { RandomReader } from "../random-reader.ts";
 import { type ByteCursor, ByteWriter } from "./byte-coding.ts";
 import { maxDictionaryBytes, maxRanges } from "./caps.ts";
 import { DeltaError } from "./delta-error.ts";
-import type { RandomReader } from "./random-reader.ts";
 
 export interface Range {
   readonly start: number;

@@ -2,12 +2,13 @@
  * A block: the next bytes of the tar, with everything that they need beside the base. Its sections are a plan, headers, and
  * for each part contents and differences.
  */
+
+import type { RandomReader } from "../random-reader.ts";
 import { ByteCursor, ByteWriter } from "./byte-coding.ts";
 import { maxParts, maxPlanBytes, maxUnpackedBytes } from "./caps.ts";
 import { DeltaError } from "./delta-error.ts";
 import { unpack } from "./packing.ts";
 import { decodePlan, type Operation } from "./plan.ts";
-import type { RandomReader } from "./random-reader.ts";
 import { dictionaryOf, lengthOf } from "./ranges.ts";
 
 /** Packed bytes; stored as they are where both sizes are the same. */

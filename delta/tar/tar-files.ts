@@ -3,7 +3,7 @@
  * devices, extended attributes, padding, what is no tar at all) is bytes between contents. A delta carries those as they
  * are: what is read wrong here costs bytes, it never makes a wrong tar.
  */
-import type { RandomReader } from "./random-reader.ts";
+import type { RandomReader } from "../random-reader.ts";
 import { blockBytes, continuesMap, parseHeader, type TarHeader, textOf } from "./tar-header.ts";
 
 /** The content of a file, which has at least one byte, at `[start, end)` of the tar. */

@@ -1,7 +1,7 @@
 /**
  * A tar, or any other bytes, cut into members that follow each other without a gap: headers, then a file's content.
  */
-import type { RandomReader } from "./random-reader.ts";
+import type { RandomReader } from "../random-reader.ts";
 import { tarFiles } from "./tar-files.ts";
 
 export interface TarMember {

@@ -2,16 +2,16 @@
  * From a base and a target, both tars, to the delta that leads from the one to the other. Any bytes will do in place of a tar;
  * of what is none, the delta is larger.
  */
-import type { KnownTar, Write } from "./apply-delta.ts";
+import type { KnownTar, Write } from "../apply-delta.ts";
+import { maxAllDictionariesBytes, maxDictionaryBytes } from "../format/caps.ts";
+import { encodeFrame, encodeHeader, type TarId } from "../format/delta-file.ts";
+import { lengthOf, type Range } from "../format/ranges.ts";
+import type { RandomReader } from "../random-reader.ts";
+import { type TarMember, tarMembers } from "../tar/tar-members.ts";
 import { BaseIndex, type Counterpart } from "./base-index.ts";
 import { BlockBuilder } from "./block-builder.ts";
-import { maxAllDictionariesBytes, maxDictionaryBytes } from "./caps.ts";
-import { encodeFrame, encodeHeader, type TarId } from "./delta-file.ts";
 import { differencesPart, type Part, packPart, sizeOf } from "./make-part.ts";
-import type { RandomReader } from "./random-reader.ts";
-import { lengthOf, type Range } from "./ranges.ts";
 import { SimilarRanges } from "./similar-ranges.ts";
-import { type TarMember, tarMembers } from "./tar-members.ts";
 
 /** Larger files are cut into windows, each with what it has in common with the base. */
 const windowBytes = 8 << 20;

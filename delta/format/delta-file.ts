@@ -2,9 +2,9 @@
  * The frame of a delta (docs/delta-format.md): a header that says from what it leads to what, and blocks.
  */
 import { crc32 } from "node:zlib";
+import type { RandomReader } from "../random-reader.ts";
 import { maxBlockBytes } from "./caps.ts";
 import { DeltaError } from "./delta-error.ts";
-import type { RandomReader } from "./random-reader.ts";
 
 /** A tar's size and hash. */
 export interface TarId {

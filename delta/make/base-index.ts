@@ -3,10 +3,10 @@
  * same path without version numbers; of similar content.
  */
 import { createHash } from "node:crypto";
-import { piecesOf, type RandomReader } from "./random-reader.ts";
-import type { Range } from "./ranges.ts";
+import type { Range } from "../format/ranges.ts";
+import { piecesOf, type RandomReader } from "../random-reader.ts";
+import { type TarMember, tarMembers } from "../tar/tar-members.ts";
 import { SketchIndex, sketchOf } from "./sketch.ts";
-import { type TarMember, tarMembers } from "./tar-members.ts";
 
 /** What a file has in common with one of the base. */
 export interface Counterpart {

@@ -2,9 +2,9 @@
  * Which bytes of a large file of the base a piece of a new one is made from. Bytes that moved are found wherever they are: the
  * file is divided into cells, and those are taken in which most hashes of the piece occur.
  */
-import { maxDictionaryBytes } from "./caps.ts";
-import { piecesOf, type RandomReader } from "./random-reader.ts";
-import type { Range } from "./ranges.ts";
+import { maxDictionaryBytes } from "../format/caps.ts";
+import type { Range } from "../format/ranges.ts";
+import { piecesOf, type RandomReader } from "../random-reader.ts";
 import { RollingHash } from "./rolling-hash.ts";
 
 const cellBytes = 256 * 1024;

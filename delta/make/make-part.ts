@@ -1,12 +1,12 @@
 /**
  * A part of a block: contents, packed with bytes of the base as dictionary, or as differences from them, whichever is smaller.
  */
-import type { Section } from "./block.ts";
+import type { Section } from "../format/block.ts";
+import { encodeDifferences } from "../format/difference-coding.ts";
+import { pack } from "../format/packing.ts";
+import { dictionaryOf, type Range, readRanges } from "../format/ranges.ts";
+import type { RandomReader } from "../random-reader.ts";
 import { matchBytes } from "./byte-match.ts";
-import { encodeDifferences } from "./difference-coding.ts";
-import { pack } from "./packing.ts";
-import type { RandomReader } from "./random-reader.ts";
-import { dictionaryOf, type Range, readRanges } from "./ranges.ts";
 
 export interface Part {
   readonly dictionary: readonly Range[];
