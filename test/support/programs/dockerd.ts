@@ -19,6 +19,8 @@ export interface DockerdOptions {
   readonly folder: string;
   /** Its `daemon.json`. @defaultValue the machine's own */
   readonly configFile?: string;
+  /** What starts the engine, in a network namespace for example. @defaultValue this machine's `dockerd` */
+  readonly command?: string;
 }
 
 /**
@@ -26,7 +28,7 @@ export interface DockerdOptions {
  *
  * Registries at 127.0.0.0/8 may be plain HTTP, which is Docker's default.
  */
-export async function startDockerd({ folder, configFile }: DockerdOptions): Promise<Dockerd> {
+export async function startDockerd({ folder, configFile, command: engineCommand }: DockerdOptions): Promise<Dockerd> {
   await mkdir(join(folder, "config"), { recursive: true });
   const host = `unix://${join(folder, "docker.sock")}`;
   // Without buildx and without looking at the developer's own logins.
@@ -34,7 +36,7 @@ export async function startDockerd({ folder, configFile }: DockerdOptions): Prom
   const command = programPath("docker");
   const docker = async (...args: string[]) => (await run(command, args, { env })).stdout.trimEnd();
   const engine = await startProcess({
-    command: programPath("dockerd"),
+    command: engineCommand ?? programPath("dockerd"),
     args: [...engineArguments(folder), "--host", host, ...(configFile ? ["--config-file", configFile] : [])],
     logFile: join(folder, "dockerd.log"),
     ready: async () => (await docker("version", "--format", "{{.Server.Version}}")) !== "",
