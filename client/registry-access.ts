@@ -5,6 +5,7 @@ import type { RegistryClient } from "#oci/registry-client.ts";
 import type { BlobSizes } from "./manifests/blob-sizes.ts";
 import type { Mirror } from "./mirror.ts";
 import { askNdnAfter, askNdnFirst } from "./pointers/ask-over-ndn.ts";
+import { withListsOverNdn } from "./pointers/lists-over-ndn.ts";
 import { type OverNdn, openOverNdn } from "./pointers/over-ndn.ts";
 import type { SharedServices } from "./registry-service.ts";
 import { noteUpstreamAnswer } from "./status/upstream-answer.ts";
@@ -53,9 +54,11 @@ export function openRegistryAccess(mirror: Mirror, services: SharedServices, siz
   const isGrant = config.offline !== "nobody" || config.authorize === "none";
   const ndn = config.manifests !== "https" && isGrant ? overNdn(mirror, services, undefined) : undefined;
   if (!ndn) return access;
-  const ask = createAsk(ndn.upstream, ndnTimes);
-  if (config.manifests === "ndn") return { ...access, ask: askNdnFirst(https, ask) };
-  return { ...access, ask: askNdnAfter(https, ask), hasFallback: true, publishedSize: ndn.publishedSize };
+  const overNdnAsk = createAsk(ndn.upstream, ndnTimes);
+  const isFirst = config.manifests === "ndn";
+  const ask = isFirst ? askNdnFirst(https, overNdnAsk) : askNdnAfter(https, overNdnAsk);
+  const both = { ...access, ask, upstream: withListsOverNdn(upstream, ask) };
+  return isFirst ? both : { ...both, hasFallback: true, publishedSize: ndn.publishedSize };
 }
 
 function overNdnAlone(mirror: Mirror, services: SharedServices, sizes: BlobSizes): RegistryAccess {

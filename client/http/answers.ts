@@ -60,13 +60,13 @@ export function sendVerdict(response: ServerResponse, verdict: 304 | 412, blob: 
 }
 
 /** Where the first byte comes from; `Cache-Status` is RFC 9211. */
-export function provenance(source: SourceName, forwarded = "miss"): OutgoingHttpHeaders {
+export function provenance(source: SourceName, forwarded = "miss"): Record<string, string> {
   const how = source === "upstream" ? `fwd=${forwarded}` : "hit";
   return { "x-blob-source": source, "cache-status": `ndn-registry; ${how}; detail=${source}` };
 }
 
 /** Where a manifest, or a list, comes from: as for blobs, and by the header that says it of these. */
-export function manifestProvenance(source: ManifestSource): OutgoingHttpHeaders {
+export function manifestProvenance(source: ManifestSource): Record<string, string> {
   return { "x-manifest-source": source, ...provenance(source) };
 }
 
@@ -74,7 +74,7 @@ export function manifestProvenance(source: ManifestSource): OutgoingHttpHeaders 
 export type ManifestSource = Exclude<SourceName, "peer">;
 
 /** Of an answer that is served although no one confirms it (RFC 9111 § 5.1, § 4.2.3; RFC 7234 § 5.5). */
-export function staleness(warning: string, seenMs: number): OutgoingHttpHeaders {
+export function staleness(warning: string, seenMs: number): Record<string, string> {
   const ageSeconds = Math.max(0, Math.floor((Date.now() - seenMs) / 1000));
   return { warning, age: String(ageSeconds), "cache-status": "ndn-registry; hit; detail=stale" };
 }

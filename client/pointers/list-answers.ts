@@ -2,11 +2,10 @@
  * Lists over NDN: tags of a repository, what refers to a manifest, repositories. Each answer is cut from one snapshot,
  * and the pages that follow it by `Link` from the same one as long as that is remembered.
  */
-import type { OutgoingHttpHeaders } from "node:http";
 import { RegistryError } from "#oci/errors.ts";
 import { isRepository, parseSha256 } from "#oci/reference.ts";
 import { apiVersion, manifestProvenance, staleness } from "../http/answers.ts";
-import type { RequestContext } from "../registries/router.ts";
+import type { AskedAs } from "../registries/router.ts";
 import { type Page, pageOf, pageRequest } from "./list-pages.ts";
 import type { ListTarget, Referrer, Snapshot, Snapshots } from "./snapshots.ts";
 
@@ -24,16 +23,34 @@ export function listIn(rawUrl: string): ListTarget | undefined {
   return digest && { kind: "referrers", repository, digest };
 }
 
-/** Answer. @throws RegistryError when there is no such list; what `Snapshots.read` throws */
-export async function sendList(snapshots: Snapshots, context: RequestContext, target: ListTarget): Promise<void> {
-  const query = new URLSearchParams(context.url.split(/\?(.*)/s, 2)[1] ?? "");
-  const snapshot = await snapshots.read(target, parseSha256(query.get("snapshot") ?? ""), context.signal);
-  if (target.kind === "referrers") return sendReferrers(context, snapshot, query);
+/** What is asked of a list, and how the puller has written its request. */
+export interface ListQuestion {
+  /** Path and query, as the registry would have them. */
+  readonly url: string;
+  readonly askedAs: AskedAs;
+  readonly signal: AbortSignal;
+}
+
+/** The answer to a GET. */
+export interface ListAnswer {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
+
+/** @throws RegistryError when there is no such list; what `Snapshots.read` throws */
+export async function answerList(
+  snapshots: Snapshots,
+  question: ListQuestion,
+  target: ListTarget,
+): Promise<ListAnswer> {
+  const query = new URLSearchParams(question.url.split(/\?(.*)/s, 2)[1] ?? "");
+  const snapshot = await snapshots.read(target, parseSha256(query.get("snapshot") ?? ""), question.signal);
+  if (target.kind === "referrers") return answerReferrers(snapshot, query);
   if (!snapshot) throw noList(target);
   const page = pageOf(snapshot.names, (name) => name, pageRequest(query));
   const body = target.kind === "tags" ? { name: target.repository, tags: page.items } : { repositories: page.items };
-  const link = page.isMore ? { link: linkTo(context, snapshot, query, page) } : {};
-  send(context, body, { ...headersOf(context, snapshot), ...link });
+  const link = page.isMore ? { link: linkTo(question, snapshot, query, page) } : {};
+  return answerOf(body, { ...headersOf(snapshot), ...link });
 }
 
 function noList(target: ListTarget): RegistryError {
@@ -42,36 +59,37 @@ function noList(target: ListTarget): RegistryError {
 }
 
 /** What refers to something unknown is an empty list (OCI distribution-spec § Listing Referrers). */
-function sendReferrers(context: RequestContext, snapshot: Snapshot | undefined, query: URLSearchParams): void {
+function answerReferrers(snapshot: Snapshot | undefined, query: URLSearchParams): ListAnswer {
   const wanted = query.getAll("artifactType");
   const isWanted = ({ artifactType = "" }: Referrer) => wanted.length === 0 || wanted.includes(artifactType);
   const manifests = snapshot?.referrers.filter(isWanted) ?? [];
   const filtered = wanted.length > 0 ? { "oci-filters-applied": "artifactType" } : {};
-  const headers = { ...headersOf(context, snapshot), "content-type": indexType, ...filtered };
-  send(context, { schemaVersion: 2, mediaType: indexType, manifests }, headers);
+  const headers = { ...headersOf(snapshot), "content-type": indexType, ...filtered };
+  return answerOf({ schemaVersion: 2, mediaType: indexType, manifests }, headers);
 }
 
 /** Leads back here, written as the puller has written its request. */
 function linkTo(
-  { request, askedAs }: RequestContext,
+  { url, askedAs: { prefix, ns } }: ListQuestion,
   { digest }: Snapshot,
   query: URLSearchParams,
   { items }: Page<string>,
 ): string {
   const next = new URLSearchParams({ last: items.at(-1)!, n: query.get("n")!, snapshot: digest });
-  const [path = ""] = (request.url ?? "").split("?", 1);
-  return `<${path}?${next.toString()}${askedAs.ns && `&${askedAs.ns}`}>; rel="next"`;
+  const [path = ""] = url.split("?", 1);
+  const asWritten = prefix === "" ? path : path.replace(/^\/v2\//, `/v2/${prefix}/`);
+  return `<${asWritten}?${next.toString()}${ns && `&${ns}`}>; rel="next"`;
 }
 
-function headersOf({ registry }: RequestContext, snapshot: Snapshot | undefined): OutgoingHttpHeaders {
+function headersOf(snapshot: Snapshot | undefined): Record<string, string> {
   const headers = { ...apiVersion, "content-type": "application/json", ...manifestProvenance("ndn") };
   if (!snapshot?.isStale) return headers;
-  const warning = `299 - "ndn-registry: no one answers over NDN for ${registry}; this is the list last seen ${new Date(snapshot.seenMs).toUTCString()}"`;
+  const seen = new Date(snapshot.seenMs).toUTCString();
+  const warning = `299 - "ndn-registry: no one answers over NDN; this is the list last seen ${seen}"`;
   return { ...headers, ...staleness(warning, snapshot.seenMs) };
 }
 
-function send({ request, response }: RequestContext, value: object, headers: OutgoingHttpHeaders): void {
+function answerOf(value: object, headers: Record<string, string>): ListAnswer {
   const body = Buffer.from(JSON.stringify(value));
-  response.writeHead(200, { ...headers, "content-length": body.length });
-  response.end(request.method === "HEAD" ? undefined : body);
+  return { headers: { ...headers, "content-length": String(body.length) }, body };
 }

@@ -7,15 +7,15 @@ import type { Logger } from "pino";
 import { reasonOf } from "#base/errors.ts";
 import { plainSegmentBytes } from "#blob/names.ts";
 import { BlobUnavailable } from "#blob/source.ts";
-import { RegistryError, RegistryUnreachable } from "#oci/errors.ts";
+import { errorJson, RegistryError, RegistryUnreachable } from "#oci/errors.ts";
 import { admits } from "#oci/media-type.ts";
 import { type Digest, parseManifestPath, parseSha256 } from "#oci/reference.ts";
 import { NoAnswer } from "#uplinks/signed-objects.ts";
 import { apiVersion, etagOf, sendError } from "../http/answers.ts";
 import { isRead, joinedHeaders, judgeConditions } from "../http/semantics.ts";
-import type { RequestContext } from "../registries/router.ts";
+import { plain, type RequestContext } from "../registries/router.ts";
 import type { Question, Upstream, UpstreamReply } from "../upstream/upstream.ts";
-import { listIn, sendList } from "./list-answers.ts";
+import { answerList, listIn } from "./list-answers.ts";
 import type { PointedObject, PointedObjects } from "./pointed-objects.ts";
 import type { PointerReader } from "./pointer-reader.ts";
 import type { Snapshots } from "./snapshots.ts";
@@ -45,7 +45,8 @@ export function createNdnUpstream(services: NdnUpstreamServices): Upstream {
     base: undefined,
     async ask(question) {
       try {
-        return "ping" in question ? replyTo(question, 200, "{}") : await answerManifest(services, question);
+        if ("ping" in question) return replyTo(question, 200, "{}");
+        return await ("list" in question ? answerListQuestion(services, question) : answerManifest(services, question));
       } catch (err: unknown) {
         question.signal.throwIfAborted();
         throw asUnreachable(err);
@@ -83,6 +84,23 @@ async function answerManifest(
   return { status: 200, headers, body: Readable.from([bytes]), by: "ndn" };
 }
 
+async function answerListQuestion(
+  { snapshots }: NdnUpstreamServices,
+  question: Extract<Question, { list: string }>,
+): Promise<UpstreamReply> {
+  const { list: path, sent, method, signal } = question;
+  const target = listIn(path);
+  if (!target) return replyTo(question, 404, errorJson("UNSUPPORTED", "this is not available over NDN"));
+  const asked = { url: path + (sent?.query ?? ""), askedAs: sent?.askedAs ?? plain, signal };
+  try {
+    const { headers, body } = await answerList(snapshots, asked, target);
+    return { status: 200, headers, body: method === "HEAD" ? empty() : Readable.from([body]), by: "ndn" };
+  } catch (err: unknown) {
+    if (!(err instanceof RegistryError)) throw err;
+    return replyTo(question, err.status, JSON.stringify(err));
+  }
+}
+
 interface Found {
   readonly object: PointedObject;
   readonly mediaType: string;
@@ -111,7 +129,8 @@ async function pass(services: NdnUpstreamServices, context: RequestContext): Pro
   try {
     const list = isRead(request.method) ? listIn(url) : undefined;
     if (!list) throw refusalOf(context);
-    await sendList(services.snapshots, context, list);
+    const { headers, body } = await answerList(services.snapshots, context, list);
+    response.writeHead(200, headers).end(request.method === "HEAD" ? undefined : body);
     return response.statusCode;
   } catch (err: unknown) {
     if (signal.aborted) return undefined;

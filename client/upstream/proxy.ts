@@ -21,7 +21,7 @@ import type { ClientMetrics } from "../status/metrics.ts";
 import { upstreamErrorKind } from "../status/upstream-answer.ts";
 import { instead, isPing, withoutChallenge } from "./no-challenges.ts";
 import { hasBody, sentBy } from "./proxy-headers.ts";
-import type { Question, SentByPuller, Upstream, UpstreamReply } from "./upstream.ts";
+import type { Question, SentByPuller, Target, Upstream, UpstreamReply } from "./upstream.ts";
 
 /** The path to the upstream and back. */
 export interface UpstreamProxy extends Upstream {
@@ -142,8 +142,12 @@ function outgoingOf(question: Question): Outgoing {
   const { method, puller, accept, signal } = question;
   const headers = accept === undefined ? [] : ["accept", accept];
   const sent = question.sent ?? { headers, query: "", endpoint: undefined, askedAs: plain };
-  const path = "ping" in question ? question.ping : `/v2/${question.repository}/manifests/${question.reference}`;
-  return { method, url: path + sent.query, sent, puller, signal };
+  return { method, url: pathOf(question) + sent.query, sent, puller, signal };
+}
+
+function pathOf(target: Target): string {
+  if ("ping" in target) return target.ping;
+  return "list" in target ? target.list : `/v2/${target.repository}/manifests/${target.reference}`;
 }
 
 /**

@@ -5,9 +5,11 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
 import type { AskedAs, Puller, RequestContext } from "../registries/router.ts";
 
-/** What is asked for: a manifest, or how the registry welcomes a puller at `/v2/` (the ping). */
+/** What is asked for: a manifest, a list, or how the registry welcomes a puller at `/v2/` (the ping). */
 export type Target =
   | { readonly repository: string; readonly reference: string }
+  /** The path of a list of tags, of repositories or of referrers. */
+  | { readonly list: string }
   /** The path, `/v2/` or `/v2`. */
   | { readonly ping: string };
 

@@ -153,6 +153,16 @@ describe("while the upstream cannot be reached", () => {
     expect(await endpoint.metrics.metrics()).toMatch(/ndn_registry_manifests_total\{source="ndn"\} [1-9]/);
   });
 
+  test("lists come over NDN", async () => {
+    const { url } = await gone();
+    const answer = await ask(url, `/v2/${repository}/tags/list?n=1`);
+    expect([answer.status, answer.headers["x-manifest-source"]]).toEqual([200, "ndn"]);
+    expect(answer.headers.link).toContain(`</v2/${repository}/tags/list?last=`);
+    expect((await ask(url, `/v2/${repository}/tags/list`, { method: "HEAD" })).status).toBe(200);
+    expect((await ask(url, `/v2/${repository}/tags/list?n=x`)).status).toBe(503);
+    expect((await ask(url, "/v2/_catalog")).status).toBe(503);
+  }, 60_000);
+
   test("a tag that was seen before is asked for over NDN, not served as it was", async () => {
     const { upstream, endpoint } = await openMoody();
     const path = "/v2/team/moved/manifests/latest";
@@ -172,6 +182,14 @@ describe("while the upstream cannot be reached", () => {
     expect((await ask(url, `/v2/${repository}/manifests/latest`)).status).toBe(503);
     expect((await ask(url, `/v2/${repository}/blobs/${image.layers[0]}`)).status).toBe(503);
   });
+});
+
+test("while the upstream answers, lists are its own", async () => {
+  const { upstream, endpoint } = await openMoody();
+  const answer = await ask(endpoint.url, `/v2/${repository}/tags/list`);
+  expect([answer.status, answer.headers["x-manifest-source"]]).toEqual([200, undefined]);
+  expect((await ask(endpoint.url, "/v2/no/such/tags/list")).status).toBe(404);
+  expect(upstream.asked).toHaveLength(2);
 });
 
 test("a registry that refuses a puller is not asked again over NDN", async () => {
