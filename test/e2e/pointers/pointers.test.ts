@@ -14,7 +14,9 @@ import { readSignedData } from "#ndn/trust/signed-data.ts";
 import { pushBlob, pushManifest } from "#test/support/oci-push.ts";
 import { type DockerRegistry, startDockerRegistry } from "#test/support/programs/docker-registry.ts";
 import { startNdnd } from "#test/support/programs/ndnd.ts";
+import { programPath } from "#test/support/programs.ts";
 import { describeWith } from "#test/support/require-programs.ts";
+import { run } from "#test/support/run.ts";
 import { type RunningProgram, startServer } from "#test/support/running-program.ts";
 import { useStage } from "#test/support/stage.ts";
 import { until } from "#test/support/until.ts";
@@ -96,6 +98,9 @@ describeWith(["ndnd", "docker-registry"], "pointers through a forwarder", () => 
       expect(decodeTagList(repository, await read(puller, list))).toHaveLength(151);
     }
     expect(await ask(puller, tag("none"))).toBeUndefined();
+    const env = { NDN_CLIENT_TRANSPORT: `unix://${socket}` };
+    const { stdout } = await run(programPath("ndnd"), ["cat", `${place}/${repository}/32=tag/large`], { env });
+    expect(JSON.parse(stdout).annotations.salt).toHaveLength(100_000); // by a tool that knows metadata only
   });
 
   test("many pullers of one tag cost its registry one HEAD in two seconds and server, and one read", async () => {
