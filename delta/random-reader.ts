@@ -19,7 +19,7 @@ export function bytesReader(bytes: Uint8Array): RandomReader {
     sizeBytes: bytes.length,
     read: (start, end) => {
       checkRange(start, end, bytes.length);
-      return bytes.slice(start, end);
+      return new Uint8Array(bytes.subarray(start, end)); // `slice` of a Buffer would be a view
     },
   };
 }
