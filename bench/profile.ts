@@ -1,7 +1,7 @@
 /**
  * `npm run profile`: where server and client spend their time while cold blobs flow, through ndnd and over a direct face.
  *
- *     npm run profile -- --rounds 5 --size 100000000
+ *     npm run profile -- --rounds 5 --size 100000000 --only ndnd-udp,direct-udp
  */
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -71,7 +71,11 @@ async function print(name: string, fromMicros: number): Promise<void> {
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { rounds: { type: "string", default: "5" }, size: { type: "string", default: `${usualSizeBytes}` } },
+    options: {
+      rounds: { type: "string", default: "5" },
+      size: { type: "string", default: `${usualSizeBytes}` },
+      only: { type: "string", default: "ndnd,direct" },
+    },
   });
   const missing = missingPrograms(["ndnd", "docker-registry", "curl"]);
   if (missing.length > 0) throw new Error(`these programs are needed: ${missing.join(", ")} (see CONTRIBUTING.md)`);
@@ -79,9 +83,18 @@ async function main(): Promise<void> {
   await using owned = new AsyncDisposableStack();
   const { path } = owned.use(await makeTemporaryFolder());
   const rig = await startRig({ folder: path }, owned);
-  await profilePath(rig, "ndnd", ["--uplink", rig.uplink], rig.uplink, load);
-  const face = `tcp://127.0.0.1:${await freePort()}`;
-  await profilePath(rig, "direct", ["--face", face], face, load);
+  const [tcp, udp] = [`tcp://127.0.0.1:${await freePort()}`, `udp://127.0.0.1:${await freePort()}`];
+  const paths: Record<string, readonly [server: readonly string[], uplink: string]> = {
+    ndnd: [["--uplink", rig.uplink], rig.uplink],
+    direct: [["--face", tcp], tcp],
+    "ndnd-udp": [["--uplink", rig.uplink], rig.udpUplink],
+    "direct-udp": [["--face", udp], udp],
+  };
+  for (const name of values.only.split(",")) {
+    const path = paths[name];
+    if (path === undefined) throw new Error(`no path "${name}": there are ${Object.keys(paths).join(", ")}`);
+    await profilePath(rig, name, path[0], path[1], load);
+  }
 }
 
 // An exit by itself, unlike one by a signal, stops what was started.

@@ -50,6 +50,7 @@ export class PartialPacket {
     this.arrived = 0;
     this.#bytes = 0;
     this.#isInOrder = true;
+    this.#congestionMark = 0;
     this.#lengths.fill(0, 0, count);
     this.#buffer ??= this.#pool.take();
   }
@@ -76,6 +77,8 @@ export class PartialPacket {
       return false;
     }
     if (fragIndex === 0) this.#keepLinkFields(view);
+    // NFD marks the fragment that finds the queue full, whichever that is.
+    if (view.congestionMark > this.#congestionMark) this.#congestionMark = view.congestionMark;
     const at = packetAt + this.#bytes;
     buf.copy(this.#buffer!, at, start, end);
     this.#at[fragIndex] = at;
@@ -87,9 +90,8 @@ export class PartialPacket {
   }
 
   /** Those of the first fragment are those of the packet; other ones are ignored. */
-  #keepLinkFields({ buf, tokenStart, tokenEnd, congestionMark, nackReason }: PacketView): void {
+  #keepLinkFields({ buf, tokenStart, tokenEnd, nackReason }: PacketView): void {
     this.#tokenBytes = buf.copy(this.#buffer!, 0, tokenStart, tokenEnd);
-    this.#congestionMark = congestionMark;
     this.#nackReason = nackReason;
   }
 

@@ -94,6 +94,17 @@ test("the link fields are those of the first fragment, whichever comes last", ()
   }
 });
 
+test("a congestion mark counts on whichever fragment it is", () => {
+  const packet = data(5_000, 1);
+  for (const marked of [0, 1, 3]) {
+    const reassembler = new Reassembler(limits);
+    const fragments = new OtherFragmenter().fragment(Object.assign(new LpPacket(), { payload: packet }), 1_400);
+    fragments[marked]!.congestionMark = 1;
+    expect(fragments.map((fragment) => accept(reassembler, wireOf(fragment))).at(-1)).toEqual(packet);
+    expect(view.congestionMark).toBe(1);
+  }
+});
+
 test("the fragments of many packets of many peers may be mixed", () => {
   const reassembler = new Reassembler({ partials: 64, partialsOfPeer: 4 });
   const mixed = [...Array(40).keys()].flatMap((n) => {
