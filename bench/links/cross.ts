@@ -45,13 +45,13 @@ export async function cross({ place, ways, sizeBytes, blobs = 1 }: Crossing, rou
   const meter = startMetering({ server: server.process, client: client.process, link: relay });
   const windows = watchWindow(client);
   const taken = await take(rig.folder, client.url, laid, round.maxSeconds);
-  const [usages, samples] = [meter(), await client.metrics()];
+  const [usages, inFlight, samples] = [meter(), await windows(), await client.metrics()];
   const pastNdnBytes = (await blobBytes(client)).upstream;
   const count = (what: string) => sumOf(samples, `ndn_registry_uplink_${what}_total`);
   const retransmitted = count("retransmissions") / count("interests");
   for (const process of [client.process, server.process, relay]) await process.stop();
   const link = countersOf<LinkReport>(relay);
-  return { taken, link, usages, pastNdnBytes, retransmitted, windows: await windows() };
+  return { taken, link, usages, pastNdnBytes, retransmitted, windows: inFlight };
 }
 
 /** How often a client is asked for its window: to answer takes it some milliseconds. */
