@@ -13,7 +13,7 @@ const checksPerSecond = 100;
 const checksAtOnce = 8;
 /** Repositories beyond that are left out, and the server says so. */
 const maxRepositories = 50_000;
-/** A list is made anew when it is older, if anyone asks. */
+/** A list is made anew when it is older, or when making it failed so long ago, if anyone asks. */
 const renewAfterMs = 5_000;
 /** How long those who ask wait for the new one, before they get the last. */
 const patienceMs = 1_000;
@@ -42,6 +42,7 @@ export class Catalog {
   #verdicts = new Map<string, Verdict>();
   #latest: { readonly answer: Recent<readonly string[]>; readonly atMs: number } | undefined;
   #making: Promise<void> | undefined;
+  #failedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: CatalogOptions) {
     this.#options = options;
@@ -54,7 +55,9 @@ export class Catalog {
    * @throws Error when there is no list yet, or no longer.
    */
   async ask(): Promise<Recent<readonly string[]>> {
-    if (this.#ageMs() > renewAfterMs) await Promise.race([this.renew(), delay(patienceMs, undefined, { ref: false })]);
+    const hasJustFailed = performance.now() - this.#failedAtMs < renewAfterMs;
+    if (this.#ageMs() > renewAfterMs && !hasJustFailed)
+      await Promise.race([this.renew(), delay(patienceMs, undefined, { ref: false })]);
     if (this.#latest === undefined || this.#ageMs() > maxAgeMs) throw new Error("the catalog is being made");
     return this.#latest.answer;
   }
@@ -62,7 +65,10 @@ export class Catalog {
   /** Make the list anew, once at a time. Never rejects. */
   renew(): Promise<void> {
     this.#making ??= this.#make()
-      .catch((err: Error) => this.#options.signal.aborted || this.#options.onFailed(err))
+      .catch((err: Error) => {
+        this.#failedAtMs = performance.now();
+        if (!this.#options.signal.aborted) this.#options.onFailed(err);
+      })
       .then(() => {
         this.#making = undefined;
       });

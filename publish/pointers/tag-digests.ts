@@ -24,7 +24,8 @@ export interface StoredTags {
 }
 
 interface Known {
-  readonly digest: Digest;
+  /** Undefined when the registry did not say it. */
+  readonly digest: Digest | undefined;
   readonly asOf: number;
 }
 
@@ -46,7 +47,7 @@ export class TagDigests {
   }
 
   /** The registry has said at `asOf`, in milliseconds since 1970, what a tag means. */
-  learn(repository: string, tag: string, digest: Digest, asOf: number): void {
+  learn(repository: string, tag: string, digest: Digest | undefined, asOf: number): void {
     const known = this.#known.get(repository) ?? new LRUCache<string, Known>({ max: maxTags });
     this.#known.set(repository, known.set(tag, { digest, asOf }));
   }
@@ -56,7 +57,10 @@ export class TagDigests {
     if (this.#stored) return this.#describeStored(repository, tags, this.#stored);
     const known = this.#known.get(repository);
     this.#askInBackground(repository, tags);
-    return tags.map((name) => ({ name, ...known?.peek(name) }));
+    return tags.map((name) => {
+      const { digest, asOf } = known?.peek(name) ?? {};
+      return digest ? { name, digest, asOf } : { name };
+    });
   }
 
   async #describeStored(repository: string, tags: readonly string[], stored: StoredTags): Promise<ListedTag[]> {
@@ -97,6 +101,6 @@ export class TagDigests {
     await this.#bucket.take(1, this.#signal);
     const asOf = Date.now();
     const digest = await this.#registry.digestOf(repository, tag);
-    if (digest !== undefined && digest !== "unsaid") this.learn(repository, tag, digest, asOf);
+    this.learn(repository, tag, digest === "unsaid" ? undefined : digest, asOf);
   }
 }
