@@ -88,9 +88,11 @@ function pingFor(
   if (rights.offline === "nobody" || !(hasFallback || cache.knows(registry))) return undefined;
   if (hidesChallenges) return openPing; // also where a challenge was remembered before the endpoint had logins
   const isOutOfReach = typeof failure !== "number";
-  if ((hasFallback || rights.offline === "anyone") && isOutOfReach) return openPing;
+  if (rights.offline === "anyone" && isOutOfReach) return openPing;
   if (identity !== undefined && rights.isKnown(identity)) return openPing;
-  return cache.ping(registry) ?? openPing;
+  const last = cache.ping(registry) ?? openPing;
+  // What is public comes over NDN; but a login that needs no token service may be one that is known.
+  return hasFallback && isOutOfReach && !last.challenges.some((one) => /^basic\b/i.test(one)) ? openPing : last;
 }
 
 function replay(

@@ -9,7 +9,7 @@ import { plainSegmentBytes } from "#blob/names.ts";
 import { BlobUnavailable } from "#blob/source.ts";
 import { errorJson, RegistryError, RegistryUnreachable } from "#oci/errors.ts";
 import { admits } from "#oci/media-type.ts";
-import { type Digest, parseManifestPath, parseSha256 } from "#oci/reference.ts";
+import { type Digest, isTag, parseManifestPath, parseSha256 } from "#oci/reference.ts";
 import { NoAnswer } from "#uplinks/signed-objects.ts";
 import { apiVersion, etagOf, sendError } from "../http/answers.ts";
 import { isRead, joinedHeaders, judgeConditions } from "../http/semantics.ts";
@@ -150,7 +150,10 @@ function refusalOf({ request: { method }, url }: RequestContext): RegistryError 
       "this endpoint reaches the registry over NDN alone (--upstream none): push and delete at the registry itself";
     return new RegistryError("UNSUPPORTED", why);
   }
-  if (parseManifestPath(path))
+  const { reference } = parseManifestPath(path) ?? {};
+  if (reference !== undefined && (isTag(reference) || parseSha256(reference)))
+    return new RegistryError("UNKNOWN", "this request for a manifest cannot be answered");
+  if (reference !== undefined)
     return new RegistryError("MANIFEST_UNKNOWN", "manifests are on NDN by their sha256 only");
   return new RegistryError("UNSUPPORTED", "this is not available over NDN", { status: 404 });
 }

@@ -12,6 +12,7 @@ import { digestOf, randomBytesOf } from "#test/support/random-bytes.ts";
 import { describeWith } from "#test/support/require-programs.ts";
 import { pushSmallImage, type SmallImage } from "#test/support/small-image.ts";
 import { useStage } from "#test/support/stage.ts";
+import { until } from "#test/support/until.ts";
 import { prefix, startWholePath, type WholePath, wholePathPrograms } from "#test/support/whole-path.ts";
 
 const repository = "team/app/island";
@@ -77,6 +78,16 @@ describeWith([...islandPrograms, ...wholePathPrograms, ...pullers], "without HTT
   test("skopeo lists the tags", patience, async () => {
     const { stdout } = await skopeo("list-tags", "--tls-verify=false", `docker://${endpoint}/${repository}`);
     expect(JSON.parse(stdout)).toMatchObject({ Tags: ["index", "latest"] });
+  });
+
+  test("a tag that is moved is seen soon, through a forwarder that caches", patience, async () => {
+    const moved = "team/app/moved";
+    const tag = `/v2/${moved}/manifests/latest`;
+    const seen = async () => digestOf(Buffer.from((await client.ask(tag)).text));
+    const before = await pushSmallImage(path.registry.url, moved, randomBytesOf("before", 1_000));
+    expect(await seen()).toBe(before.manifest.digest);
+    const after = await pushSmallImage(path.registry.url, moved, randomBytesOf("after", 1_000));
+    await until("the new manifest", async () => (await seen()) === after.manifest.digest, 20_000);
   });
 
   test("a push is refused with the reason", patience, async () => {

@@ -34,6 +34,7 @@ export interface ManifestEndpointOptions extends Partial<ManifestServices> {
   /** @defaultValue registry.test */
   readonly registry?: string;
   readonly hidesChallenges?: boolean;
+  readonly hasFallback?: boolean;
   readonly timeouts?: AskOptions;
 }
 
@@ -47,6 +48,7 @@ export async function startManifestEndpoint(
     offline = "anyone",
     registry = "registry.test",
     hidesChallenges,
+    hasFallback,
     timeouts,
     ...options
   }: ManifestEndpointOptions = {},
@@ -71,7 +73,7 @@ export async function startManifestEndpoint(
   };
   const ask = createAsk(proxy, timeouts);
   const serve = createManifestRoute(services, ask);
-  const ping = createPingRoute({ ...services, hidesChallenges }, ask);
+  const ping = createPingRoute({ ...services, hidesChallenges, hasFallback }, ask);
   const server = createServer((request, response) => {
     const path = request.url!.split("?", 1)[0]!;
     const manifest = request.method === "GET" || request.method === "HEAD" ? parseManifestPath(path) : undefined;

@@ -95,3 +95,15 @@ test("a challenge that was remembered before the endpoint had logins is not said
   expect([status, body.toString()]).toEqual([200, "{}"]);
   expect(headers).not.toHaveProperty("www-authenticate");
 });
+
+test("where manifests come over NDN, an upstream out of reach keeps no one out but those whose login may be known", async () => {
+  const endpoint = await start({ offline: "known-pullers", hasFallback: true });
+  const other = await start({ offline: "known-pullers", hasFallback: true, registry: "other.test" });
+  const bearer = { status: 401, challenges: ['Bearer realm="https://token.example"'] } as const;
+  other.cache.sawPing("other.test", bearer);
+  await ask(endpoint.url, "/v2/");
+  await upstream[Symbol.asyncDispose]();
+  expect((await ask(endpoint.url, "/v2/")).status).toBe(401); // it was Basic
+  expect((await ask(other.url, "/v2/")).status).toBe(200);
+  expect((await ask((await start({ hasFallback: true, offline: "nobody" })).url, "/v2/")).status).toBe(503);
+});

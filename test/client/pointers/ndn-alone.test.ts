@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { until } from "#test/support/until.ts";
 import { ask } from "../endpoint.ts";
 import { ociIndex, ociManifest } from "./signing-server.ts";
 import { manifest, repository, usePointerStage } from "./stage.ts";
@@ -35,6 +36,18 @@ test("a manifest of many segments comes whole, and its digest is checked", async
   stage.server.saysTag(repository, "latest", large);
   const { url } = await stage.start();
   expect((await ask(url, byTag)).body.equals(large)).toBe(true);
+});
+
+test("a manifest that is an object of its own takes two round trips: its segments and their digests are asked for together", async () => {
+  const { server } = stage;
+  server.saysTag(repository, "latest", manifest);
+  // Each is answered only when the other one has been asked for.
+  server.gate = async (kind) => {
+    const other = { segment: "digests", digests: "segment" }[kind];
+    if (other) await until(`an Interest for ${other}`, () => server.asked.includes(other));
+  };
+  const { url } = await stage.start();
+  expect((await ask(url, byTag)).body).toEqual(manifest);
 });
 
 test("what an index lists needs no pointer of its own", async () => {

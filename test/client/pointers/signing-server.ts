@@ -44,6 +44,8 @@ export class SigningServer implements ObjectDirectory {
   inlineUpTo = 0;
   /** What the cache gives instead of the server's answer to what a cache may answer, until it returns undefined. */
   cached: ((name: Name) => Buffer | undefined) | undefined;
+  /** Awaited before each answer, by what is asked. */
+  gate: ((kind: string) => Promise<void>) | undefined;
   /** Nothing is answered. */
   isDown = false;
   /** Whether the objects that only this server has are gone. */
@@ -125,6 +127,7 @@ export class SigningServer implements ObjectDirectory {
     if (replayed) return { key: nameKey(name), segment: undefined, answer: async () => replayed };
     if (this.isDown) return undefined;
     const answered = async () => {
+      await this.gate?.(kind);
       const packet = await answer();
       if (packet && isCommon) this.sent.set(nameKey(name), packet);
       return packet;

@@ -1,7 +1,10 @@
+import pino from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { BlobStore } from "#store/blob-store.ts";
 import { makeIdentity } from "#test/publish/identity.ts";
 import { prefix, type Serving, serve } from "#test/publish/serving.ts";
 import { type ImageDigests, patternBlob, startRegistry, type TestRegistry } from "#test/support/registry.ts";
+import { makeTemporaryFolder } from "#test/support/tmp.ts";
 import { ask, type Endpoint } from "../endpoint.ts";
 import { type MoodyUpstream, startMoodyUpstream } from "../manifests/manifest-endpoint.ts";
 import { startClient } from "./stage.ts";
@@ -36,6 +39,10 @@ async function open(options: Parameters<typeof startClient>[1]): Promise<Endpoin
   return owned.use(await startClient({ producer: serving.server.producer, identity }, options));
 }
 
+function asDisposable(value: BlobStore) {
+  return { value, [Symbol.asyncDispose]: () => value.close() };
+}
+
 async function openMoody(options: Parameters<typeof startClient>[1] = {}) {
   const upstream = owned.use(await startMoodyUpstream(registry.url));
   return { upstream, endpoint: await open({ upstream: upstream.url, tagTimeoutMs: 300, ...options }) };
@@ -68,6 +75,19 @@ test("an image is pulled over NDN alone, by tag and by digest", async () => {
     tags: string[];
   };
   expect(tags).toContain("latest");
+});
+
+test("an image is added to the cache over NDN alone, and pulled from it", async () => {
+  await using folder = await makeTemporaryFolder();
+  await using store = asDisposable(
+    await BlobStore.open({ directory: folder.path, maxBytes: 1e8, log: pino({ level: "silent" }) }),
+  );
+  await using endpoint = await startClient({ producer: serving.server.producer, identity }, { store: store.value });
+  const url = new URL(`/-/cache/add?image=${repository}:latest&platform=all`, endpoint.url);
+  const added = await fetch(url, { method: "POST", headers: { "x-ndn-registry": "1" } });
+  expect((await added.text()).trimEnd().split("\n").at(-1)).toContain(image.manifest);
+  expect(await pull(endpoint)).toEqual(layers);
+  expect(await endpoint.metrics.metrics()).toMatch(/blob_requests_total\{result="store"\} 3/);
 });
 
 test("a signature in a tag is found by the referrers API and by its tag", async () => {
