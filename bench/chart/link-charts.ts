@@ -1,7 +1,7 @@
 /** Rate, queue and window over time on each link, from a run of "links". */
 
 import { watchWindowMs } from "../links/cross.ts";
-import { benchLinks, linkName, losses } from "../links/link.ts";
+import { type BenchLink, benchLinks, linkName, losses } from "../links/link.ts";
 import { lossName } from "../links/ndn-row.ts";
 import { timeline } from "../links/notes.ts";
 import type { LinkPlace } from "../links/rig.ts";
@@ -19,17 +19,38 @@ const columns = [
 /** Charts in a row. */
 export const linkColumns = columns.length;
 
-/** A row of charts for each link over which something was measured, first those on the server's own face. */
+/** A row of the run, and what its line is called. */
+interface Line {
+  readonly name: string;
+  readonly row: string;
+}
+
+/** A row of charts for each link with its losses, on the server's own face and through ndnd, and with all else. */
 export function linkCharts(figures: Figures): Chart[] {
   const places: readonly LinkPlace[] = ["direct face", "ndnd"];
-  return places.flatMap((place) =>
-    benchLinks.flatMap((link) => {
-      const rows = losses.map((loss) => ({ name: `${100 * loss} % lost`, row: lossName(place, link, loss) }));
-      const measured = rows.filter(({ row }) => stepOf(figures, row) !== undefined);
-      if (measured.length === 0) return [];
-      return columns.map((column) => chartOf(figures, `${linkName(link)}, ${place}`, column, measured));
-    }),
+  const tables = places.flatMap((place) =>
+    benchLinks.map((link) => ({ title: `${linkName(link)}, ${place}`, lines: linesOfLosses(place, link) })),
   );
+  const known = new Set(tables.flatMap(({ lines }) => lines.map(({ row }) => row)));
+  const others = benchLinks.map((link) => ({
+    title: linkName(link),
+    lines: linesOf(figures, `${linkName(link)}, `).filter(({ row }) => !known.has(row)),
+  }));
+  return [...tables, ...others].flatMap(({ title, lines }) => {
+    const measured = lines.filter(({ row }) => stepOf(figures, row) !== undefined);
+    return measured.length === 0 ? [] : columns.map((column) => chartOf(figures, title, column, measured));
+  });
+}
+
+function linesOfLosses(place: LinkPlace, link: BenchLink): Line[] {
+  return losses.map((loss) => ({ name: `${100 * loss} % lost`, row: lossName(place, link, loss) }));
+}
+
+/** All rows that begin so and have a time-line. */
+function linesOf(figures: Figures, start: string): Line[] {
+  const end = `: ${timeline.step}`;
+  const rows = figures.filter(({ name }) => name.startsWith(start) && name.endsWith(end));
+  return rows.map(({ name }) => ({ name: name.slice(start.length, -end.length), row: name.slice(0, -end.length) }));
 }
 
 /** Lines with steps of different lengths are drawn with the longest of them. */
@@ -37,12 +58,12 @@ function chartOf(
   figures: Figures,
   title: string,
   { quantity, yLabel }: (typeof columns)[number],
-  rows: readonly { readonly name: string; readonly row: string }[],
+  lines: readonly Line[],
 ): Chart {
   const isWindow = quantity === timeline.window;
-  const stepsMs = rows.map(({ row }) => (isWindow ? watchWindowMs : stepOf(figures, row)!));
+  const stepsMs = lines.map(({ row }) => (isWindow ? watchWindowMs : stepOf(figures, row)!));
   const stepMs = Math.max(...stepsMs);
-  const series = rows.map(({ name, row }, nth) => ({
+  const series = lines.map(({ name, row }, nth) => ({
     name,
     values: coarser(valuesOf(figures, row, quantity), stepMs / stepsMs[nth]!),
   }));

@@ -138,6 +138,17 @@ test.skipIf(missingPrograms(["curl"]).length > 0)("a blob that takes too long co
   expect(seconds).toBeGreaterThan(0.9);
 });
 
+test("what else a link was like shares a row of charts", () => {
+  const rows = ["1 Gbit/s, 100 ms, jitter of a quarter", "1 Gbit/s, 100 ms, 16 blobs at once"];
+  const figures = rows.flatMap((row) => [
+    { name: `${row}: ${timeline.rate}`, unit: "", median: 0, values: [0.5, 0.7] },
+    { name: `${row}: ${timeline.step}`, unit: "", median: 0, values: [40] },
+  ]);
+  const [rate] = linkCharts(figures);
+  expect(rate!.title).toBe("1 Gbit/s, 100 ms");
+  expect(rate!.series.map(({ name }) => name)).toEqual(["jitter of a quarter", "16 blobs at once"]);
+});
+
 test("a row of charts has a line for each loss, in steps of one length", () => {
   const row = (loss: number) => lossName("direct face", benchLinks[3]!, loss);
   const figure = (name: string, values: number[]) => ({ name, unit: "", median: 0, values });
