@@ -16,12 +16,12 @@ export interface Line {
 /**
  * Headers that may differ. All others have to be the same, with the same value.
  * - date, connection, keep-alive: they belong to the connection and the moment.
- * - x-blob-source, cache-status, oci-namespace: only the endpoint says where bytes come from, and for whom it stands.
+ * - x-blob-source, x-manifest-source, cache-status, oci-namespace: only the endpoint says where bytes come from, and for whom it stands.
  * - cache-control: advice to caches on the way; over NDN and from the store no answer of the registry's comes along.
  */
 const mayDiffer = new Set([
   ...["date", "connection", "keep-alive"],
-  ...["x-blob-source", "cache-status", "oci-namespace", "cache-control"],
+  ...["x-blob-source", "x-manifest-source", "cache-status", "oci-namespace", "cache-control"],
 ]);
 
 /** Converted to schema 1, a manifest is signed anew for every answer. */
