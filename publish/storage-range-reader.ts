@@ -97,7 +97,7 @@ export class StorageRangeReader implements RangeReader {
   }
 
   async #collect(path: string, entries: readonly Dirent[], names: string[]): Promise<void> {
-    if (entries.some((entry) => entry.name === "_layers")) names.push(path);
+    if (entries.some(({ name }) => name === "_layers" || name === "_manifests")) names.push(path);
     for (const entry of entries) {
       if (names.length >= maxRepositories) return;
       if (!entry.isDirectory() || entry.name.startsWith("_")) continue;

@@ -2,6 +2,7 @@
  * What pointers point at: asks the registry what is not known, or no longer, and makes an object of the answer.
  */
 import { TokenBucket } from "#base/limits.ts";
+import { maxSnapshotBytes } from "#blob/pointer.ts";
 import type { PointerKind, PointerTarget } from "#blob/pointer-names.ts";
 import { encodeCatalog, encodeReferrers, encodeTagList, snapshotTypes } from "#blob/snapshots.ts";
 import type { Name } from "#ndn/packet/name.ts";
@@ -119,8 +120,10 @@ export class PointedObjects {
   async #findTags(repository: string): Promise<PointedObject | undefined> {
     const tags = await this.#options.registry.tags(repository);
     if (tags === undefined) return undefined;
-    const described = await this.#options.tagDigests.describe(repository, tags);
-    return this.#snapshot("tags", encodeTagList(repository, described));
+    const whole = encodeTagList(repository, await this.#options.tagDigests.describe(repository, tags));
+    if (whole.length <= maxSnapshotBytes) return this.#snapshot("tags", whole);
+    const names = tags.map((name) => ({ name }));
+    return this.#snapshot("tags", encodeTagList(repository, names));
   }
 
   async #findReferrers(repository: string, digest: Digest): Promise<PointedObject | undefined> {

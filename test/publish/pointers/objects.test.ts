@@ -1,3 +1,5 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { Interest, Name } from "@ndn/packet";
 import { Encoder } from "@ndn/tlv";
 import { Registry } from "prom-client";
@@ -7,7 +9,7 @@ import type { Pointer } from "#blob/pointer.ts";
 import { pointerName } from "#blob/pointer-names.ts";
 import { contentTypes } from "#ndn/packet/data.ts";
 import { joinName, segment } from "#ndn/packet/name.ts";
-import { type Digest, digestOfHash } from "#oci/reference.ts";
+import { type Digest, digestOfHash, hexOf } from "#oci/reference.ts";
 import { startRegistry, type TestRegistry } from "#test/support/registry.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 import { until } from "#test/support/until.ts";
@@ -73,6 +75,23 @@ test("another server that has not been asked for it serves the rest, and so does
     const data = await serving.reader().get(name(n), n === 0 ? hint : { isExact: true });
     expect(Buffer.from(data.content).equals(bytes.subarray(n * 8192, (n + 1) * 8192))).toBe(true);
   }
+});
+
+test("with the registry's storage at hand a manifest is found without a hint, and only where its repository has it", async () => {
+  await using folder = await makeTemporaryFolder();
+  const other = registry.addManifest(repository, "other", {
+    mediaType,
+    bytes: Buffer.from('{"schemaVersion":2,"a":1}'),
+  });
+  const link = join(folder.path, "docker/registry/v2/repositories", repository, "_manifests/revisions/sha256");
+  await mkdir(join(link, hexOf(digest)), { recursive: true });
+  await writeFile(join(link, hexOf(digest), "link"), digest);
+  await using serving = await serve(registry, { storage: folder.path });
+  const reader = serving.reader();
+  const first = (of: Digest) => joinName(objectName(prefix, of, 8192), segment(0));
+  const data = await reader.get(first(digest), { isExact: true });
+  expect(Buffer.from(data.content).equals(bytes.subarray(0, 8192))).toBe(true);
+  await expect(reader.get(first(other), { isExact: true }, { timeoutMs: 300 })).rejects.toThrow();
 });
 
 test("digest lists of manifests are those of their segments", async () => {
