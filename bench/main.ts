@@ -5,7 +5,7 @@
  *
  * Cold means that a blob's name was never asked before. `--rows 0,3` takes only these rows of "transfer", "load",
  * "links" or "udp", `--seconds 60` is how long the slow reader of "memory" reads and a row of "links" takes at most,
- * `--checkout DIR` measures another checkout's programs.
+ * `--checkout DIR` measures another checkout's programs, `--pairs DIR` says where pairs of layers are for "delta".
  *
  *     npm run bench -- --against ../before
  *
@@ -19,6 +19,7 @@ import { checkout, missingPrograms } from "#test/support/programs.ts";
 import { makeTemporaryFolder } from "#test/support/tmp.ts";
 import { comparable, comparableRounds, compare, isWorse, printComparison, runBoth } from "./against.ts";
 import { checked } from "./checked.ts";
+import { deltas } from "./deltas.ts";
 import { firstByte } from "./first-byte.ts";
 import { links } from "./links.ts";
 import { load } from "./load.ts";
@@ -31,7 +32,19 @@ import { transfer } from "./transfer.ts";
 import { udp } from "./udp.ts";
 import { warm } from "./warm.ts";
 
-const scenarios: readonly Scenario[] = [transfer, firstByte, checked, many, warm, links, udp, memory, load, pullers];
+const scenarios: readonly Scenario[] = [
+  transfer,
+  firstByte,
+  checked,
+  many,
+  warm,
+  links,
+  udp,
+  memory,
+  load,
+  pullers,
+  deltas,
+];
 /** Without the long ones. */
 const usual = "transfer,first-byte,many,warm,pullers";
 const allNames = scenarios.map(({ name }) => name);
@@ -51,6 +64,7 @@ function readOptions(): Options {
       size: { type: "string" },
       seconds: { type: "string", default: "60" },
       rows: { type: "string" },
+      pairs: { type: "string" },
       out: { type: "string" },
       against: { type: "string" },
       checkout: { type: "string" },
@@ -64,6 +78,7 @@ function readOptions(): Options {
     sizeBytes: values.size === undefined ? undefined : positive("size", values.size),
     seconds: positive("seconds", values.seconds),
     rows: values.rows?.split(",").map(Number),
+    ...(values.pairs !== undefined && { pairs: resolve(values.pairs) }),
     out: values.out,
     against: against && resolve(against),
     ...(values.checkout !== undefined && { checkout: resolve(values.checkout) }),

@@ -23,6 +23,8 @@ export interface Context {
   readonly seconds: number;
   /** Positions of the rows of "transfer", "load", "links" or "udp" to measure; undefined is all. */
   readonly rows: readonly number[] | undefined;
+  /** Where pairs of layers are, for "delta". */
+  readonly pairs?: string;
   /** The checkout whose programs are measured. @defaultValue this one */
   readonly checkout?: string;
   /** Measures a round when it is this checkout's turn; absent where only one is measured. */
