@@ -49,7 +49,8 @@ beforeEach(() => {
 afterEach(() => owned.disposeAsync());
 
 interface Wish {
-  upstream?: URL;
+  /** @defaultValue the one registry */
+  upstream?: URL | "none";
   name?: string;
   anchor?: Identity;
   /** @defaultValue the one server */
@@ -65,7 +66,11 @@ async function startClient({ upstream = registry.url, name = "/test/registry", a
   const file = join(folder.path, "anchor");
   if (anchor) await writeFile(file, formatCertificates([{ wire: anchor.certificate }]));
   const parts = await openParts({
-    config: singleRegistry({ name: parseName(name), upstream, anchors: anchor ? [file] : [] }),
+    config: singleRegistry({
+      name: parseName(name),
+      upstream: upstream === "none" ? undefined : upstream,
+      anchors: anchor ? [file] : [],
+    }),
     readConfig: () => Promise.reject(new Error("it is not read again")),
     ndn,
     metrics: new Registry(),
@@ -126,6 +131,15 @@ test("with everything in its place nothing is missing, with and without an ancho
     });
     expect(missing).toEqual([]);
   }
+});
+
+test("without an upstream nothing is missing while the server answers, and nothing can be served while it does not", async () => {
+  const client = await startClient({ upstream: "none", anchor: identity });
+  expect(await client.readyz()).toEqual({ ready: true, missing: [] });
+  const { registries } = await client.snapshot();
+  expect(registries[0]).toMatchObject({ upstream: "none", health: { upstream: "off", ndn: "answers" } });
+  const silent = await startClient({ upstream: "none", anchor: identity, name: "/nobody/here" });
+  expect(await silent.readyz()).toMatchObject({ ready: false, missing: [expect.stringMatching(/no one answers/)] });
 });
 
 test("a registry that is not there is named with the reason, and pulls may come over NDN", async () => {

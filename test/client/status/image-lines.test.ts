@@ -42,6 +42,7 @@ test("a pull has one line: the image, bytes by source, time, and why NDN brought
     bytes: { upstream: expect.any(Number) },
     blobs: 1 + image.layers.length,
     ms: expect.any(Number),
+    manifestFrom: "upstream",
     whyNotNdn: "uplink unix:///test is down",
   });
   expect(linesWith("blob served")).toHaveLength(1 + image.layers.length);

@@ -42,9 +42,18 @@ test("a manifest and the blobs that follow are one pull, with its bytes by sourc
       outcome: "complete",
       reason: null,
       whyNotNdn: null,
+      manifestFrom: null,
     },
   ]);
   expect(begun()).toBe(1);
+});
+
+test("a pull says where its manifest came from last, which a refusal does not change", () => {
+  const { log } = startLog();
+  for (const answer of [{ status: 200, from: "upstream" }, { status: 200, from: "ndn" }, { status: 503 }]) {
+    log.asked({ ...puller, reference: "3.22" })(answer);
+  }
+  expect(log.pulls()).toMatchObject([{ manifestFrom: "ndn" }]);
 });
 
 test("a running blob shows its progress, and is gone when it ends", () => {
