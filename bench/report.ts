@@ -61,7 +61,7 @@ function tableOfEach(figures: readonly Figure[]): Table {
  */
 export function tablesByRows(figures: readonly Figure[]): Table[] {
   const lines = new Map<string, Table[string]>();
-  for (const { name, row = "", unit, values, goal } of figures) {
+  for (const { name, row = "", unit, values, goal } of figures.filter(({ isOverTime }) => !isOverTime)) {
     const value = median(values);
     const line = lines.get(row) ?? {};
     line[`${name.slice(row.length + 2)} ${unit}`.trim()] = goal === undefined ? rounded(value) : beside(value, goal);

@@ -47,6 +47,8 @@ export interface Quantity {
   readonly row?: string;
   readonly unit: string;
   readonly goal?: Goal;
+  /** Whether the values are those of moments, not of rounds: they are kept, and not in the table. @defaultValue false */
+  readonly isOverTime?: boolean;
   /** Whether our own programs are what is timed, so that versions are compared by it. @defaultValue false */
   readonly isOurs?: boolean;
 }

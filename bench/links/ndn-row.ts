@@ -49,19 +49,16 @@ export function ndnRow(row: NdnRow): Row {
 }
 
 async function measure(row: NdnRow, round: RowRound): Promise<void> {
-  const { link, neededDrops, neededWait, place, times = 1 } = row;
+  const { link, neededDrops, neededWait, times = 1 } = row;
   const crossed = await cross({ ...row, sizeBytes: link.sizeBytes }, round);
   const { note } = round;
   const share = shareOf(crossed, link.bitsPerSecond * times);
   round.progress(`${share.toFixed(3)} of the link`);
-  // Two cores may be too few for server, link, client and reader, whatever the link.
-  const isFast = share < row.needed && link.bitsPerSecond >= 1e9;
-  const unlimited = isFast ? await round.unlimited(place) : Number.POSITIVE_INFINITY;
-  const reachable = (share * unlimited) / rateOf(crossed);
+  const reachable = (share / rateOf(crossed)) * (await reachableRate(row, round));
   const needed = Math.min(row.needed, 0.9 * reachable);
   note({ name: "share", unit: "", goal: { needed, aim: Math.max(needed, 0.95) } }, share);
   note({ name: "asked for", unit: "" }, row.needed);
-  if (isFast) note({ name: "reachable", unit: "" }, reachable);
+  if (reachable < Number.POSITIVE_INFINITY) note({ name: "reachable", unit: "" }, reachable);
   noteCrossed(note, crossed, neededDrops === undefined ? undefined : { needed: 100 * neededDrops, aim: 0 });
   if (neededWait !== undefined) {
     const longest = Math.max(...crossed.link.timeline.waitMs);
@@ -71,4 +68,9 @@ async function measure(row: NdnRow, round: RowRound): Promise<void> {
     );
   }
   noteTimeline(note, crossed, link);
+}
+
+/** Two cores may be too few for server, relay, client and reader, whatever the link. */
+function reachableRate({ link, place }: NdnRow, { unlimited }: RowRound): Promise<number> {
+  return link.bitsPerSecond < 1e9 ? Promise.resolve(Number.POSITIVE_INFINITY) : unlimited(place);
 }

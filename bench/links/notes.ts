@@ -1,6 +1,7 @@
 /**
  * Figures that all rows over NDN have.
  */
+import { median } from "../report.ts";
 import type { Goal, Note } from "../scenario.ts";
 import type { Crossed } from "./cross.ts";
 import type { BenchLink } from "./link.ts";
@@ -29,6 +30,7 @@ export function noteCrossed(note: Note, crossed: Crossed, dropsGoal?: Goal): voi
   note({ name: "rate", unit: "MB/s" }, rateOf(crossed) / 8 / megabytes);
   note({ name: "dropped", unit: "%", ...(dropsGoal && { goal: dropsGoal }) }, 100 * droppedShare(crossed));
   note({ name: "retransmitted", unit: "%" }, 100 * crossed.retransmitted);
+  note({ name: "usual wait", unit: "ms" }, median(crossed.link.timeline.waitMs));
   note({ name: "past NDN", unit: "MB", goal: { needed: 0, aim: 0 } }, crossed.pastNdnBytes / megabytes);
   for (const { name, peakBytes } of crossed.usages.slice(0, 2)) {
     note({ name, unit: "MB RSS", goal: memoryGoal }, peakBytes / megabytes);
@@ -41,12 +43,13 @@ export function noteCrossed(note: Note, crossed: Crossed, dropsGoal?: Goal): voi
 /** Names of the figures whose values are a time-line, and of the length of its steps. */
 export const timeline = { rate: "over time", wait: "longest wait", window: "window", step: "steps" } as const;
 
-/** Note how it went over time: the table shows the medians. */
+/** Note how it went over time. */
 export function noteTimeline(note: Note, { link, windows }: Crossed, { bitsPerSecond }: BenchLink): void {
   const { bytes, waitMs, stepMs } = link.timeline;
   const shares = bytes.map((each) => (each * 8000) / stepMs / bitsPerSecond);
-  for (const share of shares) note({ name: timeline.rate, unit: "of the link" }, Number(share.toFixed(3)));
-  for (const each of waitMs) note({ name: timeline.wait, unit: "ms" }, each);
-  for (const window of windows) note({ name: timeline.window, unit: "segments" }, Math.round(window));
-  note({ name: timeline.step, unit: "ms" }, stepMs);
+  const isOverTime = true;
+  for (const share of shares) note({ name: timeline.rate, unit: "of the link", isOverTime }, Number(share.toFixed(3)));
+  for (const each of waitMs) note({ name: timeline.wait, unit: "ms", isOverTime }, each);
+  for (const window of windows) note({ name: timeline.window, unit: "segments", isOverTime }, Math.round(window));
+  note({ name: timeline.step, unit: "ms", isOverTime }, stepMs);
 }
