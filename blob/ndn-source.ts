@@ -5,7 +5,8 @@ import { reasonOf } from "#base/errors.ts";
 import type { SegmentConsumer } from "#ndn/consumer/consumer.ts";
 import type { EarlySegments } from "#ndn/consumer/early-segments.ts";
 import type { InterestClient, RetryLimits } from "#ndn/consumer/interest-client.ts";
-import { FetchFailed, type ServerLiveness } from "#ndn/consumer/object-to-fetch.ts";
+import { FetchFailed } from "#ndn/consumer/object-to-fetch.ts";
+import type { PrefixPath } from "#ndn/consumer/prefix-path.ts";
 import { RetrySchedule } from "#ndn/consumer/retry-schedule.ts";
 import { isInQueue } from "#ndn/consumer/stall.ts";
 import { contentTypes } from "#ndn/packet/data.ts";
@@ -74,9 +75,9 @@ export class NdnSource implements BlobSource {
   readonly #interests: InterestClient;
   readonly #consumer: SegmentConsumer;
   /** Of whoever answers for segments under the prefix over this uplink, */
-  readonly #server: ServerLiveness = { answeredAtMs: Number.NEGATIVE_INFINITY };
+  readonly #path: PrefixPath;
   /** and for digest lists, which are made from the segments: not every server has them. */
-  readonly #lists: ServerLiveness = { answeredAtMs: Number.NEGATIVE_INFINITY };
+  readonly #lists = { answeredAtMs: Number.NEGATIVE_INFINITY };
   /** As the last metadata said. */
   #likelySegmentBytes: SegmentSize = plainSegmentBytes;
   readonly #schedule = new RetrySchedule();
@@ -86,6 +87,7 @@ export class NdnSource implements BlobSource {
     this.#prefix = prefix;
     this.#interests = interests;
     this.#consumer = consumer;
+    this.#path = consumer.newPath();
     this.isVerified = trust !== undefined;
     this.#trust = trust && { ...trust, packets: new TrustedPackets(interests, trust.verifier, trust.events) };
   }
@@ -103,7 +105,7 @@ export class NdnSource implements BlobSource {
     try {
       const metadata = await asking;
       from.arrived?.();
-      if (this.#consumer.rtt.smoothedMs === 0) this.#consumer.rtt.sample(this.rttMs);
+      if (this.#path.rtt.smoothedMs === 0) this.#path.rtt.sample(this.rttMs);
       // One that has the bytes before knows another blob; one that has not is told the size.
       if (from.prefixSha256 && from.offset > metadata.sizeBytes)
         throw new BlobUnavailable(`metadata says ${metadata.sizeBytes} bytes`);
@@ -130,7 +132,11 @@ export class NdnSource implements BlobSource {
     const list = this.#trust && { number, content: this.#listsOf(blob, segmentBytes, signal)(number) };
     list?.content.catch(() => {}); // it fails for those that wait for it
     const object = objectName(this.#prefix, blob.digest, segmentBytes);
-    return { segmentBytes, list, segments: this.#consumer.askEarly({ object, hint, firstSegment, count }, signal) };
+    return {
+      segmentBytes,
+      list,
+      segments: this.#consumer.askEarly({ object, hint, path: this.#path, firstSegment, count }, signal),
+    };
   }
 
   /** Read an object without asking for its metadata; its digest is the caller's to compare. */
@@ -238,7 +244,7 @@ export class NdnSource implements BlobSource {
       object: metadata.name,
       hint: this.#hintOf(blob),
       ...(plain && { alternative: plain }),
-      server: this.#server,
+      path: this.#path,
       firstSegment,
       lastSegment,
       segmentBytes,

@@ -17,7 +17,10 @@ import {
   wholeNumber,
 } from "./parsers.ts";
 import { logging, mtu, name, uplink, upstream, upstreamCa } from "./shared-options.ts";
-import { parseRate, parseSize } from "./sizes.ts";
+import { formatSize, parseRate, parseSize } from "./sizes.ts";
+
+/** Two blocks of 256 KiB for each of a few blobs, and some to grow. */
+const minMaxWindowBytes = 4 * 1024 * 1024;
 
 /** How blobs are fetched; of `start` as well. */
 export const pulling = {
@@ -50,11 +53,22 @@ export const pulling = {
     help: "Trusted certificate of the server: with one, each packet is checked before a byte of it is given out.",
     parse: nonEmpty,
   },
+  maxWindow: {
+    flag: "max-window",
+    value: "SIZE",
+    help: "What may be asked for over NDN and not be taken, all blobs together: bytes, or with KiB, MiB …; at least 4MiB.",
+    fallback: "64MiB",
+    parse(text: string): number {
+      const bytes = parseSize(text);
+      if (bytes < minMaxWindowBytes)
+        throw new Error(`less than ${formatSize(minMaxWindowBytes)} is too little for a long path`);
+      return bytes;
+    },
+  },
   maxCwnd: {
     flag: "max-cwnd",
     value: "SEGMENTS",
-    help: "Interests in flight at most, over all blobs.",
-    fallback: "512",
+    help: "Interests in flight at most under one prefix, whatever the path has room for; as many as --max-window holds unless set.",
     parse: wholeNumber(1, 65_536),
   },
   limitNdn: {

@@ -46,9 +46,9 @@ export async function runClient(values: ClientValues): Promise<void> {
 }
 
 /** What the options say of fetching over NDN. */
-export function consumerOptions(values: Pick<ClientValues, "stallTimeout" | "maxCwnd">) {
+export function consumerOptions(values: Pick<ClientValues, "stallTimeout" | "maxWindow" | "maxCwnd">) {
   const stallTimeoutMs = values.stallTimeout === undefined ? undefined : values.stallTimeout * 1000;
-  return { maxWindow: values.maxCwnd, stallTimeoutMs };
+  return { memoryBytes: values.maxWindow, maxWindow: values.maxCwnd, stallTimeoutMs };
 }
 
 /** The registries of `--config`, or the one of `--upstream` and `--name`. @throws OptionError */

@@ -1,6 +1,6 @@
 /**
- * Blobs over NDN as the endpoint sees them: the first uplink that is up. One congestion window per uplink, shared by the
- * blobs of all registries.
+ * Blobs over NDN as the endpoint sees them: the first uplink that is up. One congestion window per uplink and
+ * registry.
  */
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
@@ -80,13 +80,19 @@ export interface UplinkState {
   readonly waiting: number;
 }
 
+/** How blobs are fetched over all uplinks. */
+export interface UplinkOptions extends ConsumerOptions {
+  /** What may be asked for and not be taken, all together. @defaultValue 64 MiB */
+  readonly memoryBytes?: number;
+}
+
 /** Reads blobs over any of several uplinks; closes them. */
 export class UplinkBlobs {
   readonly #paths: readonly Path[];
   readonly #registries = new Set<{ paths: readonly PathToRegistry[]; choice: UplinkChoice<PathToRegistry> }>();
 
-  constructor(uplinks: readonly Uplink[], options: ConsumerOptions, log: Logger) {
-    const memory = new FetchMemory();
+  constructor(uplinks: readonly Uplink[], options: UplinkOptions, log: Logger) {
+    const memory = new FetchMemory(options.memoryBytes);
     this.#paths = uplinks.map((uplink) => {
       const consumer = new SegmentConsumer(uplink, options, memory);
       uplink.addHandler(consumer);
@@ -99,7 +105,12 @@ export class UplinkBlobs {
         },
       });
       logUplink(uplink, log);
-      return { uplink, consumer, interests, turns: new Turns(consumer.window), failed };
+      const window = {
+        get size() {
+          return consumer.path.control.size;
+        },
+      };
+      return { uplink, consumer, interests, turns: new Turns(window), failed };
     });
   }
 
@@ -193,8 +204,8 @@ export class UplinkBlobs {
         describe: uplink.describe,
         up: uplink.face !== undefined,
         isResting,
-        rttMs: consumer.rtt.smoothedMs,
-        window: consumer.window.size,
+        rttMs: consumer.path.rtt.smoothedMs,
+        window: consumer.path.control.size,
         interests,
         retransmissions,
         nacks,
@@ -212,8 +223,8 @@ export class UplinkBlobs {
   expose(registry: Registry): void {
     const shown = [
       ["gauge", "up", "Whether the uplink is up", ({ uplink }) => (uplink.face ? 1 : 0)],
-      ["gauge", "rtt_milliseconds", "Smoothed round-trip time", ({ consumer }) => consumer.rtt.smoothedMs],
-      ["gauge", "window_segments", "Congestion window", ({ consumer }) => consumer.window.size],
+      ["gauge", "rtt_milliseconds", "Smoothed round-trip time", ({ consumer }) => consumer.path.rtt.smoothedMs],
+      ["gauge", "window_segments", "Congestion window", ({ consumer }) => consumer.path.control.size],
       ["gauge", "reads", "Reads of blobs that use the uplink", ({ turns }) => turns.running],
       ["gauge", "waiting_reads", "Reads of blobs that wait for their turn", ({ turns }) => turns.waiting],
       ["counter", "interests_total", "Interests sent for segments", ({ consumer }) => consumer.counters.interests],

@@ -5,24 +5,46 @@
  * another object was answered sooner: a server that reads some of many objects from a registry holds the Interests for
  * them meanwhile. As in TCP there are two signs:
  *
- * - A later Interest has been answered (RFC 8985, by time): asked again at once.
+ * - A later Interest has been answered, and the time in which this one may be late is over (RFC 8985 § 6): asked again.
  * - Silence and an RTO is over (RFC 6298 § 5): a few segments are asked for, then one in each RTO, which doubles, and
  *   nothing else until something arrives, so that a server with a queue is not asked more the longer it is. What arrives
  *   then tells whether the others were lost or had only been waiting in that queue (RFC 5682): if they had, answers to
  *   some that were asked for once follow at once, and the rest is waited for; if an Interest that was sent afterwards is
  *   answered before them, or nothing follows, they are lost.
  */
+import type { PrefixPath } from "./prefix-path.ts";
 import { RttEstimator } from "./rtt-estimator.ts";
-import { SentInterests, type UplinkLoad } from "./sent-interests.ts";
+import { SentInterests } from "./sent-interests.ts";
 
 /** Tries that are given up as soon as they are overtaken; a forwarder may suppress them, so the next ones wait an RTO. */
 const maxEarlyTries = 3;
+/** Each try may be late by so many times more: what answers late may be far away. */
+const patience = 4;
 /** While answers come, with pauses of less than this or two round trips, none is overdue. */
 const minPauseMs = 100;
+/** An answer is from afar when it comes more than so many round trips, and this, after the last Interest. */
+const [farRounds, minFarMs] = [4, 10];
+/** The end of what was asked for is not given up sooner: a server that reads from a registry often pauses for less. */
+const minTailMs = 50;
 /** Segments asked for after the first RTO of silence: those that are lost at the end of a blob are rarely more. */
 const firstProbes = 3;
 /** After silence: how long the next of the old answers may take, or half a round trip. */
 const minFollowMs = 50;
+
+/** What is learned from an answer. */
+export interface Answer {
+  /** When the Interest was sent that it answers; NaN when that is unknown. */
+  sentAtMs: number;
+  /** By how much it has been overtaken: an Interest of the same fetch sent so much later had been answered before. */
+  lagMs: number;
+  /**
+   * Whether it came from so far away that the Interests after the first one were premature: much later than an answer to
+   * the last one would have come, had the first one been lost.
+   */
+  isFar: boolean;
+  /** Whether Interests of other fetches, sent later, had been answered: it may have waited at the server. */
+  hadWaited: boolean;
+}
 
 /** The unanswered segments of one fetch. */
 export class AskedSegments {
@@ -32,6 +54,8 @@ export class AskedSegments {
   readonly #lost: number[] = [];
   /** When the latest Interest among those answered was sent. */
   #newestAnsweredMs = Number.NEGATIVE_INFINITY;
+  /** What the last answer says about the path; used again for the next one. */
+  readonly answer: Answer = { sentAtMs: Number.NaN, lagMs: 0, isFar: false, hadWaited: false };
   #answeredAtMs = Number.NEGATIVE_INFINITY;
   #isSilent = false;
   /** Segments that are still to be asked for in this RTO of silence. */
@@ -39,15 +63,28 @@ export class AskedSegments {
   #silenceEndedMs = Number.NEGATIVE_INFINITY;
   /** Until then what was given up in silence may still be answered. */
   #followsUntilMs = Number.NEGATIVE_INFINITY;
-  readonly #firstAskedMs: Float64Array;
-  readonly #capacity: number;
+  #tailProbedMs = Number.NEGATIVE_INFINITY;
+  #tailProbe = -1;
+  #firstAskedMs: Float64Array;
+  #capacity: number;
+  readonly #path: Pick<PrefixPath, "rtt" | "load" | "control">;
 
-  /** @param seed - What is known of the uplink. */
-  constructor(capacity: number, seed: RttEstimator, load: UplinkLoad) {
+  /** @param path - What is known of it is what the fetch begins with. */
+  constructor(capacity: number, path: Pick<PrefixPath, "rtt" | "load" | "control">) {
     this.#capacity = capacity;
-    this.#sent = new SentInterests(capacity, load);
+    this.#path = path;
+    this.#sent = new SentInterests(capacity, path.load);
     this.#firstAskedMs = new Float64Array(capacity);
-    this.rtt = new RttEstimator(seed);
+    this.rtt = new RttEstimator(path.rtt);
+  }
+
+  /** Make room for more numbers, at least twice as many; those below `first` are of no interest any more. */
+  enlarge(capacity: number, first: number): void {
+    const [before, beforeCapacity] = [this.#firstAskedMs, this.#capacity];
+    this.#sent.enlarge(capacity, first);
+    this.#capacity = capacity;
+    this.#firstAskedMs = new Float64Array(capacity);
+    for (let n = first; n < first + beforeCapacity; n++) this.#firstAskedMs[n % capacity] = before[n % beforeCapacity]!;
   }
 
   /** Interests that are unanswered and not given up. */
@@ -111,28 +148,32 @@ export class AskedSegments {
     this.#sent.settle(n);
   }
 
-  /**
-   * Segment `n`, which has been asked for, was answered.
-   * @returns when it was asked for; undefined when that was more than once.
-   */
-  answered(n: number, nowMs: number): number | undefined {
-    const [tries, sentAtMs] = [this.#sent.tries(n), this.#sent.sentAtMs(n)];
-    const isGivenUp = !this.#sent.has(n);
-    this.#sent.settle(n);
+  /** Segment `n`, which has been asked for, was answered: `answer` says what that tells. */
+  answered(n: number, nowMs: number): void {
+    const { answer } = this;
+    const sent = this.#sent;
+    const [tries, sentAtMs, isGivenUp] = [sent.tries(n), sent.sentAtMs(n), !sent.has(n)];
+    answer.hadWaited = sent.isOvertaken(n);
+    answer.isFar = tries > 1 && this.#isFar(n, tries, nowMs);
+    answer.sentAtMs = tries === 1 ? sentAtMs : answer.isFar ? this.#firstAskedMs[n % this.#capacity]! : Number.NaN;
+    sent.settle(n);
     this.#answeredAtMs = nowMs;
     if (this.#isSilent) this.#silenceEnds(nowMs);
     else if (nowMs < this.#followsUntilMs && sentAtMs > this.#silenceEndedMs) this.#followsUntilMs = nowMs;
-    if (tries !== 1) {
-      this.rtt.sampleLate(nowMs - this.#firstAskedMs[n % this.#capacity]!);
-      // Sooner it is the answer to an Interest before (RFC 8985 § 6.2), and after silence no one knows to which.
-      const isOfLast = nowMs - sentAtMs >= this.rtt.smoothedMs / 2 && nowMs >= this.#followsUntilMs;
-      if (isOfLast) this.#newestAnsweredMs = Math.max(this.#newestAnsweredMs, sentAtMs);
-      return undefined;
-    }
-    this.rtt.sample(nowMs - sentAtMs);
-    this.#newestAnsweredMs = Math.max(this.#newestAnsweredMs, sentAtMs);
-    if (isGivenUp && nowMs < this.#followsUntilMs) this.#followsUntilMs = nowMs + this.rtt.rtoMs;
-    return sentAtMs;
+    if (tries === 1) this.rtt.sample(nowMs - sentAtMs);
+    else this.rtt.sampleLate();
+    answer.lagMs = this.#newestAnsweredMs - answer.sentAtMs;
+    if (answer.lagMs > 0) this.rtt.overtaken(answer.lagMs);
+    // Sooner it is the answer to an Interest before (RFC 8985 § 6.2), and after silence no one knows to which.
+    const isOfLast = tries === 1 || (nowMs - sentAtMs >= this.rtt.smoothedMs / 2 && nowMs >= this.#followsUntilMs);
+    if (isOfLast && !answer.isFar) this.#newestAnsweredMs = Math.max(this.#newestAnsweredMs, sentAtMs);
+    if (tries === 1 && isGivenUp && nowMs < this.#followsUntilMs) this.#followsUntilMs = nowMs + this.rtt.rtoMs;
+  }
+
+  #isFar(n: number, tries: number, nowMs: number): boolean {
+    const ageMs = nowMs - this.#firstAskedMs[n % this.#capacity]!;
+    if (tries > maxEarlyTries || n === this.#tailProbe || ageMs > this.rtt.rtoMs) return false;
+    return nowMs - this.#sent.sentAtMs(n) > farRounds * this.rtt.smoothedMs + minFarMs;
   }
 
   #silenceEnds(nowMs: number): void {
@@ -152,17 +193,41 @@ export class AskedSegments {
     if (sent.count === 0) return;
     sent.overtake(overtakenBeforeMs);
     const { rtoMs } = this.rtt;
-    sent.forEachSentBefore(this.#newestAnsweredMs - this.rtt.reorderingMs, (n, sentAtMs, tries) => {
-      const isExpired = sentAtMs < nowMs - rtoMs;
+    const { smoothedMs, reorderingMs } = this.rtt;
+    sent.forEachSentBefore(this.#newestAnsweredMs, (n, sentAtMs, tries) => {
+      const silentMs = nowMs - sentAtMs;
+      const isLate = silentMs > smoothedMs + reorderingMs * patience ** (tries - 1);
+      const isExpired = silentMs > rtoMs;
       if (isExpired && onExpired(n)) sent.drop(n);
-      else if (isExpired || tries <= maxEarlyTries) this.lose(n);
+      else if (isExpired || (tries <= maxEarlyTries && isLate)) {
+        this.lose(n);
+        this.#path.control.lost(sentAtMs);
+      }
     });
-    if (sent.count === 0 || nowMs - sent.oldestSentAtMs <= rtoMs) return;
+    if (sent.count === 0) return;
+    this.#probeTail(nowMs);
+    if (nowMs - sent.oldestSentAtMs <= rtoMs) return;
     if (nowMs - this.#answeredAtMs <= Math.min(rtoMs, Math.max(minPauseMs, 2 * this.rtt.smoothedMs))) return;
     this.#probes = this.#isSilent ? 1 : firstProbes;
     this.rtt.timedOut();
     sent.forEachSentBefore(Number.POSITIVE_INFINITY, (n) => (onExpired(n) ? sent.drop(n) : this.lose(n)));
     this.#isSilent = this.#lost.length > 0;
+  }
+
+  /**
+   * What is lost at the end has nothing behind it that could overtake it: the last one is asked for once more (RFC 8985
+   * § 7), and its answer tells about the others.
+   */
+  #probeTail(nowMs: number): void {
+    const sent = this.#sent;
+    const n = sent.newest;
+    const silentMs = nowMs - Math.max(this.#answeredAtMs, sent.sentAtMs(n));
+    const { smoothedMs, reorderingMs } = this.rtt;
+    if (smoothedMs === 0 || silentMs < Math.max(minTailMs, 2 * smoothedMs + reorderingMs)) return;
+    if (this.#tailProbedMs > this.#answeredAtMs) return;
+    this.#tailProbedMs = nowMs;
+    this.#tailProbe = n;
+    this.lose(n);
   }
 
   /** The fetch is over. */

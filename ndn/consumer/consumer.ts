@@ -1,5 +1,5 @@
 /**
- * Fetches segmented objects over one uplink: one congestion window for all of them, shared fairly.
+ * Fetches segmented objects over one uplink: one congestion window for all under one prefix, shared fairly.
  *
  * A fetch has at most its share of the window in flight, so that those that the server lets wait do not take that of the
  * others. What waits there leaves the window: an Interest that another one, sent clearly later, has overtaken on the
@@ -16,20 +16,17 @@ import { DataFields } from "../packet/data.ts";
 import { nameKey } from "../packet/name.ts";
 import { nackReasons, type PacketView } from "../packet/packet-view.ts";
 import { TT } from "../packet/tlv.ts";
-import { CongestionWindow } from "./congestion-window.ts";
 import { type EarlyRequest, EarlyRequests, type EarlySegments } from "./early-segments.ts";
 import { FetchMemory } from "./fetch-memory.ts";
 import { FetchFailed, type ObjectToFetch } from "./object-to-fetch.ts";
-import { RttEstimator } from "./rtt-estimator.ts";
+import { PrefixPath } from "./prefix-path.ts";
 import { SegmentFetch } from "./segment-fetch.ts";
-import type { UplinkLoad } from "./sent-interests.ts";
 import { isStalled } from "./stall.ts";
-import { WindowShare } from "./window-share.ts";
 
 /** Settings of a consumer. */
 export interface ConsumerOptions {
-  /** Interests in flight at most, over all objects. */
-  readonly maxWindow: number;
+  /** Interests in flight at most, over all objects of a path. @defaultValue what the memory has room for */
+  readonly maxWindow?: number | undefined;
   /**
    * No segment of an object for this long ends its fetch; undefined: four RTOs, at least 2 s, and 15 s while its server
    * answers for others.
@@ -47,8 +44,8 @@ export interface ConsumerCounters {
 }
 
 const tickMs = 10;
-/** Answers of different fetches may overtake each other by this much, or by a quarter of the path's RTT. */
-const minReorderingMs = 4;
+/** Until more may be sent, where the pace is the limit: the shortest that a timer takes. */
+const paceMs = 1;
 
 /** Where Interests of fetches go out, seen by the consumer. */
 type Outlet = Pick<Uplink, "face">;
@@ -56,35 +53,46 @@ type Outlet = Pick<Uplink, "face">;
 /** All fetches over one uplink. */
 export class SegmentConsumer implements PacketHandler {
   readonly counters: ConsumerCounters = { interests: 0, retransmissions: 0, segments: 0, congestionMarks: 0, nacks: 0 };
-  readonly rtt = new RttEstimator();
-  readonly window: CongestionWindow;
   readonly #outlet: Outlet;
   readonly #memory: FetchMemory;
   readonly #options: ConsumerOptions;
   readonly #fields = new DataFields();
   readonly #fetches: SegmentFetch[] = [];
   readonly #byName = new Map<string, SegmentFetch[]>();
-  /** The fetches that have something to ask, as far as is known, in the order in which their turn comes. */
-  readonly #share: WindowShare<SegmentFetch>;
-  readonly #load: UplinkLoad = { onPath: 0, waiting: 0 };
-  readonly #early = new EarlyRequests(this.#load);
+  readonly #early = new EarlyRequests();
+  /** Of the objects without one, */
+  readonly #ownPath: PrefixPath;
+  /** those with fetches, */
+  readonly #paths = new Set<PrefixPath>();
+  /** and the one that was used last. */
+  #latest: PrefixPath;
   #timer: NodeJS.Timeout | undefined;
+  #paceTimer: NodeJS.Timeout | undefined;
   #fillScheduled = false;
-  /** When the latest Interest among those answered was sent. */
-  #newestAnsweredMs = Number.NEGATIVE_INFINITY;
 
   /** @param memory - Of what has been asked for and not taken; consumers may share it. */
-  constructor(outlet: Outlet, options: ConsumerOptions, memory = new FetchMemory()) {
+  constructor(outlet: Outlet, options: ConsumerOptions = {}, memory = new FetchMemory()) {
     this.#outlet = outlet;
     this.#memory = memory;
     this.#options = options;
-    this.window = new CongestionWindow({ maxWindow: options.maxWindow });
-    this.#share = new WindowShare(options.maxWindow);
+    this.#ownPath = this.#latest = this.newPath();
+  }
+
+  /** A path for the objects under one prefix. */
+  newPath(): PrefixPath {
+    return new PrefixPath({ maxWindow: this.#options.maxWindow ?? this.#memory.segments });
+  }
+
+  /** The path that was used last. */
+  get path(): PrefixPath {
+    return this.#latest;
   }
 
   /** Interests in flight over all fetches. */
   get inflight(): number {
-    return this.#load.onPath + this.#load.waiting;
+    let sum = 0;
+    for (const { load } of this.#paths) sum += load.onPath + load.waiting;
+    return sum;
   }
 
   /**
@@ -92,7 +100,9 @@ export class SegmentConsumer implements PacketHandler {
    * slow one, whose server is silent, or that have asked for everything are not among them.
    */
   get hungry(): number {
-    return this.#share.size;
+    let sum = 0;
+    for (const { share } of this.#paths) sum += share.size;
+    return sum;
   }
 
   /**
@@ -102,8 +112,8 @@ export class SegmentConsumer implements PacketHandler {
   askEarly(request: EarlyRequest, signal: AbortSignal): EarlySegments | undefined {
     const { face } = this.#outlet;
     if (face === undefined || this.#byName.has(nameKey(request.object))) return undefined;
-    const room = Math.max(1, this.window.size - this.#load.onPath);
-    const early = this.#early.ask(request, room, face, performance.now(), signal);
+    const path = this.#use(request.path ?? this.#ownPath);
+    const early = this.#early.ask(request, path, face, performance.now(), signal);
     this.counters.interests += early?.missing ?? 0;
     return early;
   }
@@ -117,8 +127,8 @@ export class SegmentConsumer implements PacketHandler {
   async *fetch(what: ObjectToFetch, signal: AbortSignal, early?: EarlySegments): AsyncGenerator<Buffer> {
     signal.throwIfAborted();
     if (this.#outlet.face === undefined) throw new FetchFailed("no face is up");
-    const { rtt } = this;
-    const fetch = new SegmentFetch(what, performance.now(), { rtt, load: this.#load, memory: this.#memory });
+    const path = this.#use(what.path ?? this.#ownPath);
+    const fetch = new SegmentFetch(what, performance.now(), path, this.#memory);
     const onAbort = () => fetch.fail(signal.reason as Error);
     signal.addEventListener("abort", onAbort);
     early?.handTo(fetch, performance.now());
@@ -150,9 +160,9 @@ export class SegmentConsumer implements PacketHandler {
     this.counters.segments++;
     for (const fetch of fetches) {
       this.#deliver(fetch, view.segmentNumber, view, now);
-      if (!fetch.isHungry && fetch.canAsk(now)) this.#share.add(fetch);
+      if (!fetch.isHungry && fetch.canAsk(now)) fetch.path.share.add(fetch);
+      if (view.congestionMark > 0) this.#marked(fetch.path, now);
     }
-    if (view.congestionMark > 0) this.#marked(now);
     this.#fillSoon();
     return true;
   }
@@ -163,29 +173,19 @@ export class SegmentConsumer implements PacketHandler {
     if (view.type === TT.Interest || !this.#fields.read(view)) return true;
     const now = performance.now();
     this.counters.segments++;
-    if (this.#early.keep(early, view, now)) this.#measure(early.sentAtMs, now);
-    if (view.congestionMark > 0) this.#marked(now);
+    early.keep(view, now);
+    if (view.congestionMark > 0) this.#marked(early.path, now);
     return true;
   }
 
   #deliver(fetch: SegmentFetch, n: number, view: PacketView, now: number): void {
-    const sentAt = fetch.arrived(n, view, this.#fields, now);
-    if (sentAt !== undefined) this.#measure(sentAt, now);
-  }
-
-  #measure(sentAt: number, now: number): void {
-    const rttMs = Number.isNaN(sentAt) ? undefined : now - sentAt;
-    if (rttMs !== undefined) {
-      this.rtt.sample(rttMs);
-      this.#newestAnsweredMs = Math.max(this.#newestAnsweredMs, sentAt);
-    }
-    this.window.delivered(now, rttMs, this.#load.onPath);
+    if (fetch.arrived(n, view, this.#fields, now)) fetch.path.answered(fetch.asked.answer, now);
   }
 
   /** On a local face the forwarder marks at a handful of queued packets: that says nothing about the path. */
-  #marked(now: number): void {
+  #marked(path: PrefixPath, now: number): void {
     this.counters.congestionMarks++;
-    if (this.#outlet.face?.isLocal !== true) this.window.marked(now);
+    if (this.#outlet.face?.isLocal !== true) path.control.marked(now);
   }
 
   #nacked(fetches: readonly SegmentFetch[], reason: number): void {
@@ -196,7 +196,14 @@ export class SegmentConsumer implements PacketHandler {
     }
   }
 
+  #use(path: PrefixPath): PrefixPath {
+    this.#paths.add(path);
+    this.#latest = path;
+    return path;
+  }
+
   #add(fetch: SegmentFetch): void {
+    fetch.path.fetches++;
     this.#fetches.push(fetch);
     for (const key of fetch.nameKeys) {
       const others = this.#byName.get(key);
@@ -208,8 +215,10 @@ export class SegmentConsumer implements PacketHandler {
   }
 
   #remove(fetch: SegmentFetch): void {
+    const { path } = fetch;
     fetch.close();
-    this.#share.remove(fetch);
+    path.share.remove(fetch);
+    if (--path.fetches === 0) this.#paths.delete(path);
     this.#fetches.splice(this.#fetches.indexOf(fetch), 1);
     for (const key of fetch.nameKeys) {
       const others = this.#byName.get(key)!;
@@ -218,12 +227,13 @@ export class SegmentConsumer implements PacketHandler {
     }
     if (this.#fetches.length === 0) {
       clearInterval(this.#timer);
-      this.#timer = undefined;
+      clearTimeout(this.#paceTimer);
+      this.#timer = this.#paceTimer = undefined;
     } else this.#fillSoon();
   }
 
   #mayAsk(fetch: SegmentFetch): void {
-    this.#share.add(fetch);
+    fetch.path.share.add(fetch);
     this.#fillSoon();
   }
 
@@ -238,26 +248,29 @@ export class SegmentConsumer implements PacketHandler {
     const { face } = this.#outlet;
     if (face === undefined) return;
     const now = performance.now();
-    this.#share.fill(this.window.size, this.#load, now, (fetch, n) => {
-      this.counters.interests++;
-      if (fetch.asked.tries(n) > 1) this.#retransmits(fetch, now);
-      fetch.writeInterest(n, face);
-    });
+    let isPaced = false;
+    for (const path of this.#paths) {
+      const waits = path.fill(now, (fetch, n) => {
+        this.counters.interests++;
+        if (fetch.asked.tries(n) > 1) this.counters.retransmissions++;
+        fetch.writeInterest(n, face);
+      });
+      isPaced ||= waits;
+    }
+    if (isPaced) this.#paceTimer ??= setTimeout(this.#fillPaced, paceMs);
   };
 
-  /** What is asked for again after silence may have been waiting at the server: that is no loss. */
-  #retransmits(fetch: SegmentFetch, now: number): void {
-    this.counters.retransmissions++;
-    if (!fetch.asked.isSilent) this.window.lost(now);
-  }
+  readonly #fillPaced = (): void => {
+    this.#paceTimer = undefined;
+    this.#fill();
+  };
 
   readonly #tick = (): void => {
     const now = performance.now();
-    const overtakenBeforeMs = this.#newestAnsweredMs - Math.max(minReorderingMs, this.window.minRttMs / 4);
     for (const fetch of this.#fetches) {
-      fetch.findLost(now, overtakenBeforeMs);
+      fetch.asked.findLost(now, fetch.path.overtakenBeforeMs, fetch.onExpired);
       if (fetch.asked.isWaiting) this.#checkSilence(fetch, now); // else the reader is the slow one
-      if (fetch.canAsk(now)) this.#share.add(fetch);
+      if (fetch.canAsk(now)) fetch.path.share.add(fetch);
       if (fetch.isReadable) fetch.changes.notify();
     }
     this.#fillSoon();

@@ -7,13 +7,15 @@ import { DataFields } from "../packet/data.ts";
 import { interestLifetimeMs, SegmentInterestTemplate } from "../packet/interest.ts";
 import { type Name, nameKey } from "../packet/name.ts";
 import { PacketView } from "../packet/packet-view.ts";
+import type { PrefixPath } from "./prefix-path.ts";
 import type { SegmentFetch } from "./segment-fetch.ts";
-import type { UplinkLoad } from "./sent-interests.ts";
 
 /** What is asked for early: of an object that may not exist, segments that it may not have. */
 export interface EarlyRequest {
   readonly object: Name;
   readonly hint: Name;
+  /** The path to who answers for it. @defaultValue one that all without share */
+  readonly path?: PrefixPath;
   readonly firstSegment: number;
   /** Segments at most. */
   readonly count: number;
@@ -24,31 +26,27 @@ const maxSegments = 256;
 
 /** Those of all objects over one uplink. */
 export class EarlyRequests {
-  readonly #load: UplinkLoad;
   readonly #byName = new Map<string, EarlySegments>();
   #segments = 0;
-
-  constructor(load: UplinkLoad) {
-    this.#load = load;
-  }
 
   /**
    * Send Interests, once; undefined when there is no room or the object's are asked for already. It ends when a fetch
    * takes it over, when `signal` fires, or when an Interest's lifetime is over.
-   *
-   * @param room - Interests that the uplink takes now.
    */
-  ask(request: EarlyRequest, room: number, face: Face, nowMs: number, signal: AbortSignal): EarlySegments | undefined {
+  ask(request: EarlyRequest, path: PrefixPath, face: Face, nowMs: number, signal: AbortSignal) {
     const { object, hint, firstSegment } = request;
+    const room = Math.max(1, path.control.size - path.load.onPath);
     const count = Math.min(request.count, room, maxSegments - this.#segments);
     const key = nameKey(object);
     if (count <= 0 || this.#byName.has(key)) return undefined;
-    this.#count(count, count);
-    const early: EarlySegments = new EarlySegments(firstSegment, count, nowMs, () => {
+    path.load.onPath += count;
+    this.#segments += count;
+    const early: EarlySegments = new EarlySegments(path, firstSegment, count, nowMs, () => {
       clearTimeout(timer);
       signal.removeEventListener("abort", early.end);
       this.#byName.delete(key);
-      this.#count(-early.missing, -count);
+      path.load.onPath -= early.missing;
+      this.#segments -= count;
     });
     const timer = setTimeout(early.end, interestLifetimeMs).unref();
     signal.addEventListener("abort", early.end);
@@ -66,26 +64,15 @@ export class EarlyRequests {
     return view.findObject(this.#byName);
   }
 
-  /** Keep a copy of a segment; false when it is there already, or was not asked for. */
-  keep(early: EarlySegments, view: PacketView, nowMs: number): boolean {
-    if (!early.keep(view, nowMs)) return false;
-    this.#count(-1, 0);
-    return true;
-  }
-
   /** The face is down: nothing comes any more. */
   end(): void {
     for (const early of this.#byName.values()) early.end();
-  }
-
-  #count(onPath: number, segments: number): void {
-    this.#load.onPath += onPath;
-    this.#segments += segments;
   }
 }
 
 /** Those of one object. */
 export class EarlySegments {
+  readonly path: PrefixPath;
   readonly firstSegment: number;
   readonly sentAtMs: number;
   /** How many have not come. */
@@ -94,7 +81,8 @@ export class EarlySegments {
   readonly #kept: (KeptSegment | undefined)[] = [];
   #onEnd: (() => void) | undefined;
 
-  constructor(firstSegment: number, count: number, nowMs: number, onEnd: () => void) {
+  constructor(path: PrefixPath, firstSegment: number, count: number, nowMs: number, onEnd: () => void) {
+    this.path = path;
     this.firstSegment = firstSegment;
     this.#endSegment = firstSegment + count;
     this.sentAtMs = nowMs;
@@ -102,11 +90,13 @@ export class EarlySegments {
     this.#onEnd = onEnd;
   }
 
-  keep({ segmentNumber: n, buf, start, end }: PacketView, nowMs: number): boolean {
-    if (n < this.firstSegment || n >= this.#endSegment || this.#of(n)) return false;
+  /** Keep a copy of a segment that was asked for and is not there. */
+  keep({ segmentNumber: n, buf, start, end }: PacketView, nowMs: number): void {
+    if (n < this.firstSegment || n >= this.#endSegment || this.#of(n)) return;
     this.#kept[n - this.firstSegment] = { packet: Buffer.from(buf.subarray(start, end)), arrivedAtMs: nowMs };
     this.missing--;
-    return true;
+    this.path.load.onPath--;
+    this.path.answered({ sentAtMs: this.sentAtMs, lagMs: 0, isFar: false, hadWaited: false }, nowMs);
   }
 
   /**

@@ -8,19 +8,21 @@
 import { BufferPool } from "#base/buffer-pool.ts";
 
 const mebibyte = 1024 * 1024;
+const usualSegmentBytes = 8192;
 const defaultBudgetBytes = 64 * mebibyte;
-/** What one fetch may have at most: 100 ms of 80 MB/s. */
-const maxFetchBytes = 8 * mebibyte;
-/** The part of the budget that is not for the two blocks of each fetch. */
-const growthShare = 3 / 8;
+/**
+ * The part of the budget that is not for the two blocks of each fetch. On a link of 1 Gbit/s and 100 ms where segments
+ * are lost, one fetch needs three bandwidth-delay products: one on its way, and what waits for the missing one.
+ */
+const growthShare = 5 / 8;
 /** Of that part, what may be in use before a reader has to wait for bytes to get more. */
-const freeShare = 1 / 2;
+const freeShare = 1 / 3;
 /**
  * Segments in a block. Large ones make hashing and the HTTP response cheap, small ones let many fetches share the budget:
- * two blocks of 256 KiB for each of 31 fetches, and two of 64 KiB for each of 190 more, are the rest of it.
+ * two blocks of 256 KiB for each of 15 fetches, and two of 64 KiB for each of 130 more, are the rest of it.
  */
 const [largeBlock, smallBlock] = [32, 8];
-const fetchesWithLargeBlocks = 31;
+const fetchesWithLargeBlocks = 15;
 /** Blocks of a fetch that it may have in any case. */
 const ownBlocks = 2;
 /** Blocks that are kept between uses, of each of the sizes that are in use. */
@@ -39,9 +41,14 @@ export class FetchMemory {
   #awaited = 0;
   readonly #pools = new Map<number, BufferPool>();
 
-  /** @param budgetBytes - For up to 200 fetches at once; each beyond that takes its two blocks in any case. */
+  /** @param budgetBytes - For up to 140 fetches at once; each beyond that takes its two blocks in any case. */
   constructor(budgetBytes = defaultBudgetBytes) {
     this.#growthBytes = growthShare * budgetBytes;
+  }
+
+  /** Segments of 8192 bytes that the whole budget has room for. */
+  get segments(): number {
+    return Math.floor(this.#growthBytes / growthShare / usualSegmentBytes);
   }
 
   /** A fetch begins; its reader waits. @returns the segments in each of its blocks: 32 or 8. */
@@ -65,9 +72,9 @@ export class FetchMemory {
   /** Whether a fetch that has so many blocks may have one more. */
   hasRoom(blocks: number, blockBytes: number, isAwaited: boolean): boolean {
     if (blocks < ownBlocks) return true;
-    const [grownBytes, free] = [this.#grownBytes + blockBytes, freeShare * this.#growthBytes];
-    if (grownBytes > (isAwaited ? this.#growthBytes : free)) return false;
-    return (blocks + 1) * blockBytes <= Math.min(maxFetchBytes, this.#growthBytes / Math.max(1, this.#awaited));
+    const grownBytes = this.#grownBytes + blockBytes;
+    if (grownBytes > (isAwaited ? this.#growthBytes : freeShare * this.#growthBytes)) return false;
+    return (blocks + 1) * blockBytes <= this.#growthBytes / Math.max(1, this.#awaited);
   }
 
   /** A fetch that had so many blocks has one more. */

@@ -2,6 +2,7 @@
  * What is asked of a `SegmentConsumer`: the object, its sizes, and how its segments are checked.
  */
 import type { Name } from "../packet/name.ts";
+import type { PrefixPath } from "./prefix-path.ts";
 import type { SegmentCheck } from "./segment-check.ts";
 
 /** What to fetch. */
@@ -12,15 +13,10 @@ export interface ObjectToFetch extends SegmentSizes {
   readonly hint?: Name;
   /** Another name for the same segments that is asked when the first one stays unanswered (plain form). */
   readonly alternative?: Name;
-  /** Who answers for it, shared with other objects; without, this object alone shows whether anyone does. */
-  readonly server?: ServerLiveness;
+  /** The path to who answers for it, shared with other objects. @defaultValue one that all without share */
+  readonly path?: PrefixPath;
   /** Given, every segment is compared before it is handed on, and a wrong one replaced. */
   readonly check?: SegmentCheck;
-}
-
-/** When those who answer under one prefix over one uplink last did so, on the clock of `performance.now()`. */
-export interface ServerLiveness {
-  answeredAtMs: number;
 }
 
 /** Which segments are wanted, and the payload that each has. */

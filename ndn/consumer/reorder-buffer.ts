@@ -10,15 +10,17 @@ import type { SegmentSizes } from "./object-to-fetch.ts";
 /** States of a segment. */
 const [absent, held, admitted] = [0, 1, 2];
 
-/** Segments from the block that the reader is in to the newest one, at most: 8 MiB of 8192 bytes each. */
-const maxCapacity = 1024;
+/** Segments from the block that the reader is in to the newest one, to begin with: 8 MiB of 8192 bytes each. */
+const firstCapacity = 1024;
+/** What is in order and not taken, at most, before more is asked for: 100 ms of 80 MB/s. */
+const maxUntakenBytes = 8 * 1024 * 1024;
 /** Capacities are multiples of this, and so of the segments in a block. */
 const capacityStep = 32;
 
 /** A window over the segments of an object that moves with its reader; what is contiguous can be taken. */
 export class ReorderBuffer {
-  /** Segments that the window has places for, at most 1024. */
-  readonly capacity: number;
+  /** Segments that the window has places for: twice as many whenever they are all needed. */
+  capacity: number;
   /** First segment that is not yet contiguous with everything before it. */
   contiguous: number;
   /** First segment that has not been taken. */
@@ -30,8 +32,8 @@ export class ReorderBuffer {
   readonly #blockSegments: number;
   /** Full size, so that any block can be used for any segments; only an object of a single block gets a smaller one. */
   readonly #blockBytes: number;
-  readonly #present: Uint8Array;
-  readonly #blocks: (Buffer | undefined)[];
+  #present: Uint8Array;
+  #blocks: (Buffer | undefined)[];
   /** The block that the reader has been given the end of; someone else's once it asks for more. */
   #lent: Buffer | undefined;
   /** Behind the last block that there is memory for. */
@@ -50,7 +52,7 @@ export class ReorderBuffer {
     this.#blockBytes = Math.min(this.#blockSegments, lastSegment + 1) * segmentBytes;
     this.#reservedEnd = this.#blockStart;
     const segments = lastSegment + 1 - (firstSegment - (firstSegment % capacityStep));
-    this.capacity = Math.min(maxCapacity, Math.ceil(segments / capacityStep) * capacityStep);
+    this.capacity = Math.min(firstCapacity, Math.ceil(segments / capacityStep) * capacityStep);
     this.#present = new Uint8Array(this.capacity);
     this.#blocks = new Array<Buffer | undefined>(this.capacity / this.#blockSegments);
   }
@@ -67,14 +69,34 @@ export class ReorderBuffer {
 
   /** Whether there may be room for more. */
   get canGrow(): boolean {
-    if (this.#reservedEnd > this.#lastSegment || this.#reservedEnd - this.#blockStart >= this.capacity) return false;
+    if (this.#reservedEnd > this.#lastSegment) return false;
+    if ((this.contiguous - this.taken) * this.#segmentBytes >= maxUntakenBytes) return false;
     return this.#memory.hasRoom(this.#reservedBlocks, this.#blockBytes, this.#isAwaited);
   }
 
-  /** Make room for one block more. */
-  grow(): void {
+  /** Make room for one block more. @returns whether the capacity has changed. */
+  grow(): boolean {
     this.#reservedEnd += this.#blockSegments;
     this.#memory.grow(this.#reservedBlocks++, this.#blockBytes);
+    if (this.#reservedEnd - this.#blockStart <= this.capacity) return false;
+    this.#enlarge();
+    return true;
+  }
+
+  #enlarge(): void {
+    const { capacity } = this;
+    const [present, blocks] = [this.#present, this.#blocks];
+    this.capacity = 2 * capacity;
+    this.#present = new Uint8Array(this.capacity);
+    this.#blocks = new Array<Buffer | undefined>(this.capacity / this.#blockSegments);
+    for (let n = this.#blockStart; n < this.#blockStart + capacity; n++) {
+      this.#present[n % this.capacity] = present[n % capacity]!;
+      this.#blocks[this.#slotOf(n)] = blocks[Math.floor((n % capacity) / this.#blockSegments)];
+    }
+  }
+
+  #slotOf(n: number): number {
+    return Math.floor((n % this.capacity) / this.#blockSegments);
   }
 
   /** Whether segment `n` is there, admitted or not. */
@@ -94,7 +116,7 @@ export class ReorderBuffer {
 
   /** Copy a payload into place; the caller has checked `has`, `limit` and `sizeof`, and says when it may be taken. */
   put(n: number, buf: Buffer, start: number, end: number): void {
-    const slot = Math.floor((n % this.capacity) / this.#blockSegments);
+    const slot = this.#slotOf(n);
     let block = this.#blocks[slot];
     if (block === undefined) {
       block = this.#memory.take(this.#blockBytes);
@@ -137,7 +159,7 @@ export class ReorderBuffer {
       this.#await(true);
       return undefined;
     }
-    const slot = Math.floor((first % this.capacity) / this.#blockSegments);
+    const slot = this.#slotOf(first);
     const block = this.#blocks[slot]!;
     const from = (first % this.#blockSegments) * this.#segmentBytes;
     const to = ((end - 1) % this.#blockSegments) * this.#segmentBytes + this.sizeof(end - 1);
@@ -165,7 +187,7 @@ export class ReorderBuffer {
   /** The fetch is over: nothing is put or taken any more. A block that the reader may still look at is not used again. */
   close(): void {
     if (this.taken % this.#blockSegments > 0) {
-      this.#blocks[Math.floor((this.taken % this.capacity) / this.#blockSegments)] = undefined;
+      this.#blocks[this.#slotOf(this.taken)] = undefined;
     }
     for (const block of this.#blocks) if (block) this.#memory.give(block);
     while (this.#reservedBlocks > 0) this.#memory.shrink(this.#reservedBlocks--, this.#blockBytes);

@@ -10,6 +10,8 @@ const firstRtoMs = 1_000;
 const maxBackoff = 8;
 /** Answers may overtake each other by this much in any case. */
 const minReorderingMs = 4;
+/** What has been seen is forgotten by so much with each answer, and taken with this much in reserve. */
+const [lagDecay, lagShare] = [1 / 1024, 1.25];
 
 /**
  * Retransmission timeout as in RFC 6298, for Interests.
@@ -22,8 +24,8 @@ const minReorderingMs = 4;
 export class RttEstimator {
   smoothedMs = 0;
   #variationMs = 0;
-  /** Like the variation, of all answers. */
-  #spreadMs = 0;
+  /** By how much answers have been overtaken of late. */
+  #lagMs = 0;
   #backoff = 1;
 
   /** @param seed - What to begin with; later samples count against it as against any earlier one. */
@@ -31,12 +33,12 @@ export class RttEstimator {
     if (seed === undefined) return;
     this.smoothedMs = seed.smoothedMs;
     this.#variationMs = seed.#variationMs;
-    this.#spreadMs = seed.#spreadMs;
+    this.#lagMs = seed.#lagMs;
   }
 
   /** Learn from a segment that was asked for once only (Karn's algorithm, RFC 6298 § 3). */
   sample(rttMs: number): void {
-    this.#spread(rttMs);
+    this.#lagMs -= this.#lagMs * lagDecay;
     if (this.smoothedMs === 0) {
       this.smoothedMs = rttMs;
       this.#variationMs = rttMs / 2;
@@ -53,13 +55,13 @@ export class RttEstimator {
    * with two latencies, such as one with a cache that has every second segment, would never have any but its shorter one
    * measured. And someone answers, which ends the back-off.
    */
-  sampleLate(ageMs: number): void {
-    if (ageMs < this.rtoMs) this.#spread(ageMs);
+  sampleLate(): void {
     this.#backoff = 1;
   }
 
-  #spread(ms: number): void {
-    this.#spreadMs = 0.75 * this.#spreadMs + 0.25 * Math.abs(this.smoothedMs - ms);
+  /** An answer came although one to an Interest that was sent so much later had been there before. */
+  overtaken(lagMs: number): void {
+    if (lagMs > this.#lagMs) this.#lagMs = Math.min(lagMs, this.rtoMs);
   }
 
   get rtoMs(): number {
@@ -74,7 +76,7 @@ export class RttEstimator {
 
   /** Answers may overtake each other by so much without the earlier one being lost. */
   get reorderingMs(): number {
-    return Math.max(minReorderingMs, this.smoothedMs / 4, 2 * this.#spreadMs);
+    return Math.max(minReorderingMs, this.smoothedMs / 4, lagShare * this.#lagMs);
   }
 
   /** The timer has expired: double the RTO (RFC 6298 § 5.5). */

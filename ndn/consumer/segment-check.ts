@@ -43,9 +43,11 @@ const wrongUntilFullNames = 3;
 export class CheckedSegments {
   readonly check: SegmentCheck;
   readonly #object: Name;
-  readonly #capacity: number;
+  #capacity: number;
   /** Digests of packets that came before theirs was known, by number modulo capacity. */
-  readonly #early: (string | undefined)[];
+  #early: (string | undefined)[];
+  /** Interests by the plain name that may still be answered, by number modulo capacity. */
+  #plain: Uint8Array;
   /** Segments that are being replaced. */
   readonly #repairs = new Map<number, Repair>();
   readonly #wrongInGroup = new Map<number, number>();
@@ -56,6 +58,19 @@ export class CheckedSegments {
     this.#object = object;
     this.#capacity = capacity;
     this.#early = new Array<undefined>(capacity).fill(undefined);
+    this.#plain = new Uint8Array(capacity);
+  }
+
+  /** Make room for more numbers, at least twice as many; those below `first` are of no interest any more. */
+  enlarge(capacity: number, first: number): void {
+    const [early, plain, before] = [this.#early, this.#plain, this.#capacity];
+    this.#capacity = capacity;
+    this.#early = new Array<undefined>(capacity).fill(undefined);
+    this.#plain = new Uint8Array(capacity);
+    for (let n = first; n < first + before; n++) {
+      this.#early[n % capacity] = early[n % before];
+      this.#plain[n % capacity] = plain[n % before]!;
+    }
   }
 
   /** Compare the packet of segment `n` that lies in `buf[start, end)`. */
@@ -87,7 +102,9 @@ export class CheckedSegments {
   wrong(n: number): Repair | undefined {
     this.check.onWrong(n);
     const tried = this.#repairs.get(n);
-    if (tried === "elsewhere") return undefined;
+    const isOld = tried === "implicit-digest" && this.#plain[n % this.#capacity]! > 0;
+    if (this.#plain[n % this.#capacity]! > 0) this.#plain[n % this.#capacity]!--;
+    if (tried === "elsewhere" || isOld) return undefined;
     if (tried === undefined) {
       const group = this.check.groupOf(n);
       this.#wrongInGroup.set(group, (this.#wrongInGroup.get(group) ?? 0) + 1);
@@ -106,17 +123,19 @@ export class CheckedSegments {
 
   /** Segment `n` is right now. */
   right(n: number): void {
+    this.#plain[n % this.#capacity] = 0;
     const how = this.#repairs.get(n);
     if (how === undefined) return;
     this.#repairs.delete(n);
     this.check.onRepaired(n, how);
   }
 
-  /** The full name to ask segment `n` by; undefined when its plain name will do. */
+  /** The full name to ask segment `n` by now; undefined when that is its plain name. */
   fullName(n: number): Name | undefined {
     const isPoisoned = (this.#wrongInGroup.get(this.check.groupOf(n)) ?? 0) >= wrongUntilFullNames;
     const digest = isPoisoned || this.#repairs.has(n) ? this.check.digestOf(n) : undefined;
-    if (digest === undefined) return undefined;
-    return fullName(joinName(this.#object, segment(n)), Buffer.from(digest, "hex"));
+    if (digest !== undefined) return fullName(joinName(this.#object, segment(n)), Buffer.from(digest, "hex"));
+    this.#plain[n % this.#capacity] = Math.min(255, this.#plain[n % this.#capacity]! + 1);
+    return undefined;
   }
 }

@@ -11,25 +11,17 @@ import type { PacketView } from "../packet/packet-view.ts";
 import { AskedSegments } from "./asked-segments.ts";
 import type { FetchMemory } from "./fetch-memory.ts";
 import { FetchFailed, type ObjectToFetch } from "./object-to-fetch.ts";
+import type { PrefixPath } from "./prefix-path.ts";
 import { ReorderBuffer } from "./reorder-buffer.ts";
-import type { RttEstimator } from "./rtt-estimator.ts";
 import { CheckedSegments, type Verdict } from "./segment-check.ts";
-import type { UplinkLoad } from "./sent-interests.ts";
 
 /** So many answers to probes count as progress, unless the object's own name is answered in between. */
 const maxProbesInARow = 3;
 
-/** What the fetches over one uplink share. */
-export interface FetchContext {
-  /** What is known of the uplink: a fetch begins with it. */
-  readonly rtt: RttEstimator;
-  readonly load: UplinkLoad;
-  readonly memory: FetchMemory;
-}
-
 /** State of one fetch; driven by its `SegmentConsumer`. */
 export class SegmentFetch {
   readonly what: ObjectToFetch;
+  readonly path: PrefixPath;
   /** Keys of the names that segments may come under: the object's own, and the alternative one. */
   readonly nameKeys: readonly string[];
   readonly buffer: ReorderBuffer;
@@ -52,17 +44,19 @@ export class SegmentFetch {
   readonly #checked: CheckedSegments | undefined;
   #next: number;
   readonly #isHere = (n: number) => this.buffer.has(n);
-  readonly #onExpired = (n: number) => this.#isRepaired(n);
+  /** Whether segment `n`, which stays unanswered, has to come from elsewhere. */
+  readonly onExpired = (n: number) => this.#isRepaired(n);
 
-  constructor(what: ObjectToFetch, nowMs: number, { rtt, load, memory }: FetchContext) {
+  constructor(what: ObjectToFetch, nowMs: number, path: PrefixPath, memory: FetchMemory) {
     this.what = what;
+    this.path = path;
     this.nameKeys = what.alternative ? [nameKey(what.object), nameKey(what.alternative)] : [nameKey(what.object)];
     this.#next = what.firstSegment;
     this.progressAtMs = nowMs;
     this.#template = new SegmentInterestTemplate(what.object, what.hint);
     this.alternative = what.alternative && new SegmentInterestTemplate(what.alternative);
     this.buffer = new ReorderBuffer(what, memory);
-    this.asked = new AskedSegments(this.buffer.capacity, rtt, load);
+    this.asked = new AskedSegments(this.buffer.capacity, path);
     if (!what.check) return;
     this.#checked = new CheckedSegments(what.check, what.object, this.buffer.capacity);
     what.check.listener = (failure) => (failure ? this.fail(failure) : this.#checkEarly());
@@ -98,11 +92,18 @@ export class SegmentFetch {
   /** The next segment counts as asked for at this time; -1 when there is none, or no room for it. */
   takeNext(sentAtMs: number): number {
     if (!this.#hasNew) return -1;
-    if (this.#next >= this.buffer.limit) this.buffer.grow();
+    if (this.#next >= this.buffer.limit) this.#grow();
     const n = this.#next++;
     this.#checked?.check.expect(n);
     this.asked.asked(n, sentAtMs);
     return n;
+  }
+
+  #grow(): void {
+    const { buffer } = this;
+    if (!buffer.grow()) return;
+    this.asked.enlarge(buffer.capacity, buffer.contiguous);
+    this.#checked?.enlarge(buffer.capacity, buffer.contiguous);
   }
 
   /** Write the Interest for a segment that `nextToAsk` named. */
@@ -118,23 +119,22 @@ export class SegmentFetch {
 
   /**
    * Segment `n` arrived.
-   * @returns when it was asked for; NaN when that was more than once; undefined when it was not wanted.
+   * @returns whether it was wanted, and `asked.answer` tells something.
    */
-  arrived(n: number, view: PacketView, fields: DataFields, nowMs: number): number | undefined {
+  arrived(n: number, view: PacketView, fields: DataFields, nowMs: number): boolean {
     const { buffer } = this;
-    if (n < this.what.firstSegment || n >= this.#next || buffer.has(n)) return undefined;
+    if (n < this.what.firstSegment || n >= this.#next || buffer.has(n)) return false;
     const verdict = this.#judge(n, view, fields);
     if (verdict === "wrong") {
       if (this.#checked) this.#replace(n);
-      return undefined;
+      return false;
     }
-    const sentAtMs = this.asked.answered(n, nowMs) ?? Number.NaN;
+    this.asked.answered(n, nowMs);
     buffer.put(n, view.buf, fields.contentStart, fields.contentEnd);
     if (this.#isProgress(view)) this.progressAtMs = nowMs;
     this.answered = true;
-    if (this.what.server) this.what.server.answeredAtMs = nowMs;
     if (verdict === "right") this.#admit(n);
-    return sentAtMs;
+    return true;
   }
 
   /** Answers to probes alone, one in each timeout, would continue for ever. */
@@ -194,12 +194,6 @@ export class SegmentFetch {
     } else this.fail(new FetchFailed(`segment ${n} is wrong, and no one has the right one`));
   }
 
-  /** Find Interests that will not be answered; those sent before `overtakenBeforeMs` have been overtaken on the uplink. */
-  findLost(nowMs: number, overtakenBeforeMs: number): void {
-    this.asked.findLost(nowMs, overtakenBeforeMs, this.#onExpired);
-  }
-
-  /** Whether segment `n`, which stays unanswered, has to come from elsewhere. */
   #isRepaired(n: number): boolean {
     if (this.#checked?.silent(n) !== true) return false;
     void this.#repair(n);

@@ -4,17 +4,7 @@
  * Hot path: a list in typed arrays, so that one that is answered leaves it without a search, those that are overdue are at
  * its head, and nothing is allocated per segment.
  */
-
-/** What the Interests of all fetches over one uplink amount to. */
-export interface UplinkLoad {
-  /** Those that may be on the path, as far as one can tell: what the congestion window bounds. */
-  onPath: number;
-  /**
-   * Those that others, sent later, have overtaken on the uplink: they wait for something at the server, or are lost. The
-   * path has room for as many more.
-   */
-  waiting: number;
-}
+import type { PathLoad } from "./prefix-path.ts";
 
 /** Ends of the list, and "not in it". */
 const [none, unlisted] = [-1, -2];
@@ -23,28 +13,52 @@ const [none, unlisted] = [-1, -2];
 export class SentInterests {
   /** Interests in the list. */
   count = 0;
-  readonly #load: UplinkLoad;
-  readonly #capacity: number;
-  readonly #segments: Uint32Array;
-  readonly #sentAtMs: Float64Array;
-  readonly #tries: Uint8Array;
-  readonly #older: Int16Array;
-  readonly #newer: Int16Array;
+  readonly #load: PathLoad;
+  #capacity: number;
+  #segments: Uint32Array;
+  #sentAtMs: Float64Array;
+  #tries: Uint8Array;
+  #older: Int32Array;
+  #newer: Int32Array;
   #oldest = none;
   #newest = none;
   /** The oldest that may be on the path; all older ones have been overtaken. */
   #oldestOnPath = none;
   #overtakenBeforeMs = Number.NEGATIVE_INFINITY;
 
-  /** @param capacity - Segments between the oldest and the newest that may be in the list, at most 32767. */
-  constructor(capacity: number, load: UplinkLoad) {
+  /** @param capacity - Segments between the oldest and the newest that may be in the list. */
+  constructor(capacity: number, load: PathLoad) {
     this.#capacity = capacity;
     this.#load = load;
     this.#segments = new Uint32Array(capacity);
     this.#sentAtMs = new Float64Array(capacity);
     this.#tries = new Uint8Array(capacity);
-    this.#older = new Int16Array(capacity).fill(unlisted);
-    this.#newer = new Int16Array(capacity);
+    this.#older = new Int32Array(capacity).fill(unlisted);
+    this.#newer = new Int32Array(capacity);
+  }
+
+  /** Make room for more numbers, at least twice as many; those from `first` on may be in the list, or have been. */
+  enlarge(capacity: number, first: number): void {
+    const before = { capacity: this.#capacity, older: this.#older, newer: this.#newer };
+    const [segments, sentAtMs, tries] = [this.#segments, this.#sentAtMs, this.#tries];
+    this.#capacity = capacity;
+    this.#segments = new Uint32Array(capacity);
+    this.#sentAtMs = new Float64Array(capacity);
+    this.#tries = new Uint8Array(capacity);
+    this.#older = new Int32Array(capacity).fill(unlisted);
+    this.#newer = new Int32Array(capacity);
+    const moved = (slot: number) => (slot < 0 ? slot : segments[slot]! % capacity);
+    for (let n = first; n < first + before.capacity; n++) {
+      const [from, to] = [n % before.capacity, n % capacity];
+      this.#segments[to] = n;
+      this.#sentAtMs[to] = sentAtMs[from]!;
+      this.#tries[to] = tries[from]!;
+      this.#older[to] = moved(before.older[from]!);
+      this.#newer[to] = moved(before.newer[from]!);
+    }
+    this.#oldest = moved(this.#oldest);
+    this.#newest = moved(this.#newest);
+    this.#oldestOnPath = moved(this.#oldestOnPath);
   }
 
   /** Whether segment `n` is asked for and unanswered. */
@@ -57,9 +71,19 @@ export class SentInterests {
     return this.#tries[n % this.#capacity]!;
   }
 
+  /** Whether segment `n`, which is in the list, has been overtaken on the path. */
+  isOvertaken(n: number): boolean {
+    return this.#sentAtMs[n % this.#capacity]! < this.#overtakenBeforeMs;
+  }
+
   /** When segment `n`, of which `tries` is not 0, was last asked for. */
   sentAtMs(n: number): number {
     return this.#sentAtMs[n % this.#capacity]!;
+  }
+
+  /** The one that was sent last; there must be one. */
+  get newest(): number {
+    return this.#segments[this.#newest]!;
   }
 
   /** When the oldest of the list was sent; there must be one. */

@@ -1,7 +1,6 @@
 /**
  * When something that no one answers is given up.
  */
-import type { ServerLiveness } from "./object-to-fetch.ts";
 import type { SegmentFetch } from "./segment-fetch.ts";
 
 const minStallMs = 2_000;
@@ -26,15 +25,15 @@ export function isStalled(fetch: SegmentFetch, nowMs: number, stallTimeoutMs: nu
   const { rtoMs, smoothedMs } = fetch.asked.rtt;
   const waitMs = Math.max(Math.min(longestRtoMs, rtoMs), Math.min(longestRttMs, smoothedMs));
   const stallMs = Math.max(minStallMs, 4 * waitMs);
-  return silentMs > stallMs && !isInQueue(fetch.what.server, silentMs, stallMs, nowMs);
+  return silentMs > stallMs && !isInQueue(fetch.what.path, silentMs, stallMs, nowMs);
+}
+
+/** When someone last answered, on the clock of `performance.now()`. */
+export interface Liveness {
+  readonly answeredAtMs: number;
 }
 
 /** Whether what has waited so long may be in the queue of a server that has answered for others less than `stallMs` ago. */
-export function isInQueue(
-  server: ServerLiveness | undefined,
-  waitedMs: number,
-  stallMs: number,
-  nowMs: number,
-): boolean {
+export function isInQueue(server: Liveness | undefined, waitedMs: number, stallMs: number, nowMs: number): boolean {
   return server !== undefined && nowMs - server.answeredAtMs <= stallMs && waitedMs <= patienceMs;
 }

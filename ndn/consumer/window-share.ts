@@ -1,7 +1,7 @@
 /**
  * Who may ask next, and how much: the congestion window shared by the fetches that would use more of it.
  */
-import type { UplinkLoad } from "./sent-interests.ts";
+import type { PathLoad } from "./prefix-path.ts";
 
 /** A fetch, seen from the window. */
 interface Asker {
@@ -14,9 +14,17 @@ interface Asker {
 
 /**
  * A share is no less, so that a server that reads pages of a registry is asked for enough of each object to begin
- * with, as long as such shares fill no more than half of the largest window.
+ * with, as long as such shares are no more than so many together.
  */
-const minShare = 16;
+const [minShare, minShares] = [16, 256];
+
+/** What may be asked now. */
+interface Allowance {
+  /** Interests in flight at most, */
+  readonly window: number;
+  /** and how many may be sent. */
+  readonly credit: number;
+}
 
 /** The fetches that are hungry: they have something to ask, as far as is known. */
 export class WindowShare<Fetch extends Asker> {
@@ -50,15 +58,16 @@ export class WindowShare<Fetch extends Asker> {
    * window when it is alone. One that has nothing in flight asks for a segment also when the window is full, as every TCP
    * connection may: what fills the window may all be waiting at the server, and only the answer to another tells. Those
    * with nothing to ask leave.
+   * @returns how many were asked for.
    */
-  fill(windowSize: number, load: UplinkLoad, nowMs: number, ask: (fetch: Fetch, n: number) => void): void {
+  fill({ window, credit }: Allowance, load: PathLoad, nowMs: number, ask: (fetch: Fetch, n: number) => void): number {
     const hungry = this.#hungry;
-    const share = this.#share(windowSize);
-    let satisfied = 0;
-    while (satisfied < hungry.length && load.onPath + load.waiting < this.#maxWindow) {
+    const share = this.#share(window);
+    let [satisfied, sent] = [0, 0];
+    while (sent < credit && satisfied < hungry.length && load.onPath + load.waiting < this.#maxWindow) {
       this.#turn = (this.#turn + 1) % hungry.length;
       const fetch = hungry[this.#turn]!;
-      if (fetch.asked.outstanding >= (load.onPath < windowSize ? share : 1)) {
+      if (fetch.asked.outstanding >= (load.onPath < window ? share : 1)) {
         satisfied++;
         continue;
       }
@@ -66,14 +75,16 @@ export class WindowShare<Fetch extends Asker> {
       if (n < 0) this.#leave(this.#turn);
       else {
         satisfied = 0;
+        sent++;
         ask(fetch, n);
       }
     }
+    return sent;
   }
 
-  #share(windowSize: number): number {
+  #share(window: number): number {
     const { length } = this.#hungry;
-    return Math.max(windowSize / length, Math.min(minShare, this.#maxWindow / 2 / length), 1);
+    return Math.max(window / length, Math.min(minShare, minShares / length), 1);
   }
 
   /** The last one takes the place, and with it the turn, of the one that leaves. */

@@ -170,7 +170,7 @@ test("many blobs at once have no more early Interests on the path than the windo
   tap.isHeld = true;
   const reading = blobs.map(({ blob }) => read(blob, fromStart));
   await until("the metadata's Interests", () => tap.asked.filter((one) => one === "metadata").length === 64);
-  expect(tap.segments(8192).length).toBeLessThanOrEqual(consumer.window.size + 64);
+  expect(tap.segments(8192).length).toBeLessThanOrEqual(consumer.path.control.size + 64);
   tap.release();
   for (const [i, bytes] of (await Promise.all(reading)).entries()) expect(bytes.equals(blobs[i]!.bytes)).toBe(true);
 });

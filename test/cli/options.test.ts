@@ -36,7 +36,7 @@ describe("a value comes", () => {
   });
 
   test("from nowhere when the variable is empty", () => {
-    expect(readOptions(clientOptions, client, { DOCKER_NDN_MAX_CWND: "" }).maxCwnd).toBe(512);
+    expect(readOptions(clientOptions, client, { DOCKER_NDN_MAX_CWND: "" }).maxCwnd).toBeUndefined();
   });
 });
 
@@ -77,6 +77,8 @@ test("what is read is frozen", () => {
 test.each([
   [{ "max-cwnd": "0" }, /--max-cwnd: "0" is not a whole number from 1/],
   [{ "max-cwnd": "1e3" }, /--max-cwnd/],
+  [{ "max-window": "1MiB" }, /--max-window: .*less than 4.0 MiB/],
+  [{ "max-window": "much" }, /--max-window/],
   [{ "stall-timeout": "-1" }, /--stall-timeout: "-1" is not a number above 0/],
   [{ "stall-timeout": "Infinity" }, /--stall-timeout/],
   [{ listen: "5000" }, /--listen: "5000" is not HOST:PORT/],

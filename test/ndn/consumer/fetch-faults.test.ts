@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from "vitest";
 import type { SegmentConsumer } from "#ndn/consumer/consumer.ts";
 import { FetchMemory } from "#ndn/consumer/fetch-memory.ts";
 import { FetchFailed } from "#ndn/consumer/object-to-fetch.ts";
-import { RttEstimator } from "#ndn/consumer/rtt-estimator.ts";
+import { PrefixPath } from "#ndn/consumer/prefix-path.ts";
 import { SegmentFetch } from "#ndn/consumer/segment-fetch.ts";
 import type { Face, PacketHandler } from "#ndn/face/face.ts";
 import { DataFields, SegmentDataEncoder } from "#ndn/packet/data.ts";
@@ -159,9 +159,8 @@ describe("a fetch fails", () => {
     const objects = new ObjectsInMemory();
     const what = objects.add("blob", bytes);
     const alternative = objects.add("plain", bytes).object;
-    const load = { onPath: 0, waiting: 0 };
-    const context = { rtt: new RttEstimator(), load, memory: new FetchMemory() };
-    const fetch = new SegmentFetch({ ...what, alternative }, 0, context);
+    const path = new PrefixPath({ maxWindow: 64 });
+    const fetch = new SegmentFetch({ ...what, alternative }, 0, path, new FetchMemory());
     const [view, fields] = [new PacketView(), new DataFields()];
     /** Ask for a segment, probe, and have the answer come under this name. @returns when there was progress last. */
     const probe = (object: Buffer, nowMs: number): number => {

@@ -23,7 +23,8 @@ test("a reader that stops reading bounds what is asked for, and gets the rest wh
     "everything in flight to arrive",
     () => way.consumer.inflight === 0 && producer.counters.segmentsSent,
   );
-  expect(sent).toBe(1024); // 8 MiB
+  expect(sent).toBeGreaterThanOrEqual(1024); // 8 MiB in order,
+  expect(sent).toBeLessThan(1024 + 512); // and what was on its way then
   const rest = await readAll(chunks);
   expect(Buffer.concat([first, rest]).equals(bytes)).toBe(true);
 });

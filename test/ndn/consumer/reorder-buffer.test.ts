@@ -47,19 +47,36 @@ test("any order of arrival and any pace of taking gives the bytes in order", () 
   );
 });
 
-test("nothing beyond the capacity may be asked for until something is taken", () => {
-  const buffer = new ReorderBuffer(
-    { firstSegment: 0, lastSegment: 1_000, segmentBytes, lastSegmentBytes: segmentBytes },
-    memory(),
-  );
-  expect(limitOf(buffer)).toBe(capacity);
-  const payload = Buffer.alloc(segmentBytes);
-  for (let n = 0; n < capacity; n++) put(buffer, n, payload, 0, segmentBytes);
-  expect(limitOf(buffer)).toBe(capacity);
-  expect(buffer.take()).toHaveLength(32 * segmentBytes);
-  expect(limitOf(buffer)).toBe(capacity); // the reader has it still
-  expect(buffer.take()).toHaveLength(32 * segmentBytes);
-  expect(limitOf(buffer)).toBe(capacity + 32);
+test("nothing more may be asked for while 8 MiB in order wait for the reader", () => {
+  const large = 8192;
+  const sizes = { firstSegment: 0, lastSegment: 10_000, segmentBytes: large, lastSegmentBytes: large };
+  const buffer = new ReorderBuffer(sizes, new FetchMemory());
+  const payload = Buffer.alloc(large);
+  for (let n = 0; n < 1_024; n++) {
+    if (n === buffer.limit) buffer.grow();
+    put(buffer, n, payload, 0, large);
+  }
+  expect(buffer.canGrow).toBe(false);
+  expect(buffer.take()).toHaveLength(32 * large);
+  expect(buffer.canGrow).toBe(true);
+});
+
+test("segments keep their place when there is to be room for more than was thought", () => {
+  const sizes = { firstSegment: 40, lastSegment: 9_000, segmentBytes, lastSegmentBytes: segmentBytes };
+  const buffer = new ReorderBuffer(sizes, new FetchMemory());
+  const bytesOf = (n: number) => Buffer.alloc(segmentBytes, n);
+  const capacities = new Set([buffer.capacity]);
+  for (let n = 41; n < 5_000; n++) {
+    while (n >= buffer.limit) buffer.grow();
+    capacities.add(buffer.capacity);
+    if (n % 3 > 0) put(buffer, n, bytesOf(n), 0, segmentBytes);
+  }
+  for (let n = 40; n < 5_000; n++) if (!buffer.has(n)) put(buffer, n, bytesOf(n), 0, segmentBytes);
+  const taken: Buffer[] = [];
+  for (let block = buffer.take(); block !== undefined; block = buffer.take()) taken.push(Buffer.from(block));
+  const expected = Array.from({ length: 4_960 }, (_, i) => bytesOf(40 + i));
+  expect(Buffer.concat(taken).equals(Buffer.concat(expected))).toBe(true);
+  expect([...capacities]).toEqual([1_024, 2_048, 4_096, 8_192]);
 });
 
 test("the limit is never beyond the last segment", () => {

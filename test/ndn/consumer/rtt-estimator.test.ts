@@ -39,11 +39,20 @@ test("a fetch begins with what is known of the uplink, and teaches it nothing", 
   expect(uplink.rtoMs).toBe(400 + 4 * 200);
 });
 
-test("late answers to what was asked again widen what counts as reordering, and are no round-trip times", () => {
+test("answers that are overtaken widen what counts as reordering until others have come in order", () => {
   const rtt = new RttEstimator();
   for (let i = 0; i < 50; i++) rtt.sample(1);
   expect(rtt.reorderingMs).toBe(4);
-  for (let i = 0; i < 10; i++) rtt.sampleLate(100);
+  rtt.overtaken(99);
   expect(rtt.reorderingMs).toBeGreaterThan(100);
   expect(rtt.smoothedMs).toBe(1);
+  for (let i = 0; i < 10_000; i++) rtt.sample(1);
+  expect(rtt.reorderingMs).toBe(4);
+});
+
+test("nothing that comes after the RTO is over counts as reordering", () => {
+  const rtt = new RttEstimator();
+  rtt.sample(1);
+  rtt.overtaken(3_000);
+  expect(rtt.reorderingMs).toBeLessThan(2 * rtt.rtoMs);
 });

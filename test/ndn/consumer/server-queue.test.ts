@@ -13,11 +13,11 @@ const never = new AbortController().signal;
 /** Objects of one server that holds some of them, and a consumer whose time stands still. */
 async function server(objects: number) {
   holdTime();
-  const liveness = { answeredAtMs: Number.NEGATIVE_INFINITY };
   const all = new ObjectsInMemory();
-  const whats = Array.from({ length: objects }, (_, i) => ({ ...all.add(`blob ${i}`, bytes), server: liveness }));
   const producer = new WithholdingProducer(producerOf(all));
   const way = await inMemory(producer);
+  const path = way.consumer.newPath();
+  const whats = Array.from({ length: objects }, (_, i) => ({ ...all.add(`blob ${i}`, bytes), path }));
   return { way, producer, whats, consumer: way.consumer, [Symbol.asyncDispose]: () => way[Symbol.asyncDispose]() };
 }
 
@@ -113,7 +113,7 @@ test("blobs of a server that answers for none are given up after four RTOs, what
   const [slow, slower, other] = whats as [ObjectToFetch, ObjectToFetch, ObjectToFetch];
   for (const { object } of [slow, slower]) producer.hold(object);
   const reading = Promise.allSettled([slow, slower].map((what) => readAll(consumer.fetch(what, never))));
-  const elsewhere = { ...other, server: { answeredAtMs: 0 } };
+  const elsewhere = { ...other, path: consumer.newPath() };
   for (let i = 0; i < 5; i++) {
     await readAll(consumer.fetch(elsewhere, never));
     await pass(1_000);
