@@ -122,7 +122,7 @@ function move(transfer: Transfer, fd: number, bytes: Uint8Array, offset: number,
 
 /** Size of a piece; the last one may be shorter. */
 export const pieceBytes = 256 * 1024;
-/** Size of a piece while many read: each has two of them, for as long as its puller takes. */
+/** Size of a piece of a short range, and while many read: each has up to two of them, for as long as its puller takes. */
 const smallPieceBytes = 64 * 1024;
 const manyReads = 32;
 let reads = 0;
@@ -142,16 +142,11 @@ export async function* readPieces(
   end: number,
   check: () => void,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const pool = reads < manyReads ? pieces : smallPieces;
-  if (end - start <= pool.sizeBytes) {
-    if (start >= end) return;
-    check();
-    const buffer = end - start > smallPieceBytes ? pool.take() : Buffer.allocUnsafe(end - start);
-    yield await fill(file, buffer, start, end);
-    pool.give(buffer);
-    return;
-  }
-  const buffers: [Buffer, Buffer] = [pool.take(), pool.take()];
+  if (start >= end) return;
+  const pool = end - start > smallPieceBytes && reads < manyReads ? pieces : smallPieces;
+  // What has but one piece needs no buffer for another.
+  const first = pool.take();
+  const buffers: [Buffer, Buffer] = [first, end - start > pool.sizeBytes ? pool.take() : first];
   let ahead: Promise<Uint8Array> | undefined;
   reads += 1;
   try {
@@ -164,7 +159,7 @@ export async function* readPieces(
       yield piece;
     }
     // Only here, where the reader is done with all of them: one that leaves early may have a piece on its way to a socket.
-    for (const buffer of buffers) pool.give(buffer);
+    for (const buffer of new Set(buffers)) pool.give(buffer);
   } finally {
     reads -= 1;
     await ahead?.catch(() => {}); // so that what has left the loop knows that the file is at rest
@@ -178,4 +173,4 @@ async function fill(file: OpenFile, buffer: Buffer, position: number, end: numbe
 }
 
 const pieces = new BufferPool(pieceBytes, 16);
-const smallPieces = new BufferPool(smallPieceBytes, 2 * manyReads);
+const smallPieces = new BufferPool(smallPieceBytes, 4 * manyReads);
