@@ -4,6 +4,7 @@
 import type { Readable } from "node:stream";
 import { isEncoded } from "#oci/body-headers.ts";
 import { RegistryError, RegistryUnreachable } from "#oci/errors.ts";
+import { manifestAccept } from "#oci/manifest.ts";
 import { type Digest, parseSha256 } from "#oci/reference.ts";
 import type { Puller } from "../registries/router.ts";
 import { type Ask, discard } from "../upstream/upstream-question.ts";
@@ -32,13 +33,6 @@ export interface AddedManifest {
   readonly mediaType: string;
   readonly bytes: Buffer;
 }
-
-const accept = [
-  "application/vnd.oci.image.index.v1+json",
-  "application/vnd.docker.distribution.manifest.list.v2+json",
-  "application/vnd.oci.image.manifest.v1+json",
-  "application/vnd.docker.distribution.manifest.v2+json",
-].join(", ");
 
 /**
  * Ask the upstream for a manifest, by HEAD where it may be cached already: that costs no pull quota.
@@ -79,7 +73,10 @@ async function cachedManifest(
   signal: AbortSignal,
 ): Promise<Found | undefined> {
   try {
-    const head = await ask({ repository, reference, puller, accept, method: "HEAD", signal }, "another request");
+    const head = await ask(
+      { repository, reference, puller, accept: manifestAccept, method: "HEAD", signal },
+      "another request",
+    );
     discard(head.body);
     const digest = digestIn(head.headers);
     const { "content-type": mediaType, etag } = head.headers;
@@ -97,7 +94,7 @@ async function readManifest(
   { repository, reference, puller }: WantedManifest,
   signal: AbortSignal,
 ): Promise<Found> {
-  const reply = await ask({ repository, reference, puller, accept, method: "GET", signal }, "none");
+  const reply = await ask({ repository, reference, puller, accept: manifestAccept, method: "GET", signal }, "none");
   const { status, headers, body } = reply;
   const what = `${repository}${parseSha256(reference) ? "@" : ":"}${reference}`;
   const mediaType = headers["content-type"];

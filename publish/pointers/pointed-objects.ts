@@ -93,19 +93,24 @@ export class PointedObjects {
   }
 
   async #findTag(repository: string, tag: string): Promise<PointedObject | undefined> {
-    const { registry, manifests, tagDigests } = this.#options;
     const asOfMs = Date.now();
+    const found = await this.#manifestOf(repository, tag, asOfMs);
+    if (found) this.#options.tagDigests.learn(repository, tag, found.digest, asOfMs);
+    return found && describe(found.digest, found.mediaType, found.bytes, undefined);
+  }
+
+  /** What a tag means now, kept by its digest. */
+  async #manifestOf(repository: string, tag: string, asOfMs: number): Promise<KeptManifest | undefined> {
+    const { registry, manifests } = this.#options;
     const digest = await registry.digestOf(repository, tag);
     if (digest === undefined) return undefined;
-    const isSaid = digest !== "unsaid";
-    const found = isSaid
-      ? await manifests.confirmed(repository, digest, asOfMs)
-      : await registry.manifest(repository, tag);
-    if (isSaid && found === undefined) throw new Error(`${repository}:${tag} is ${digest}, which is not there`);
-    if (found === undefined) return undefined;
-    if (!isSaid) manifests.keep(repository, found, asOfMs);
-    tagDigests.learn(repository, tag, found.digest, asOfMs);
-    return describe(found.digest, found.mediaType, found.bytes, undefined);
+    if (digest === "unsaid") {
+      const sent = await registry.manifest(repository, tag);
+      return sent && manifests.keep(repository, sent, asOfMs);
+    }
+    const found = await manifests.confirmed(repository, digest, asOfMs);
+    if (found === undefined) throw new Error(`${repository}:${tag} is ${digest}, which is not there`);
+    return found;
   }
 
   async #findManifest(repository: string, digest: Digest): Promise<Recent<PointedObject>> {
