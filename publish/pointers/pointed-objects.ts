@@ -18,7 +18,10 @@ import type { TagDigests } from "./tag-digests.ts";
 const sharedMs = { tag: 2_000, list: 5_000 } as const;
 /** And that there is none. */
 const absentMs = 1_000;
-/** How many questions that come to nothing strangers can cause. */
+/** How many questions strangers can cause: what a tag means has to be asked again and again, unlike where a blob is. */
+const questionsPerSecond = 500;
+const questionsAtOnce = 1_000;
+/** And of those, how many that come to nothing. */
 const vainPerSecond = 100;
 const vainAtOnce = 500;
 /** Larger ones do not fit into a packet. */
@@ -52,6 +55,7 @@ export class PointedObjects {
   readonly #options: PointedObjectsOptions;
   readonly #tags = new RecentAnswers<PointedObject>(sharedMs.tag, absentMs);
   readonly #lists = new RecentAnswers<PointedObject>(sharedMs.list, absentMs);
+  readonly #questions = new TokenBucket(questionsPerSecond, questionsAtOnce);
   readonly #vain = new TokenBucket(vainPerSecond, vainAtOnce);
   /** So that each manifest and each list of repositories has one object that stands for it. */
   readonly #ofManifest = new WeakMap<KeptManifest, Recent<PointedObject>>();
@@ -76,16 +80,16 @@ export class PointedObjects {
     switch (target.kind) {
       case "tag": {
         const { repository, tag } = target;
-        return this.#tags.ask(`${repository}:${tag}`, () => this.#unlessVain(() => this.#findTag(repository, tag)));
+        return this.#tags.ask(`${repository}:${tag}`, () => this.#withinBudget(() => this.#findTag(repository, tag)));
       }
       case "manifest":
         return this.#findManifest(target.repository, target.digest);
       case "tags":
-        return this.#lists.ask(target.repository, () => this.#unlessVain(() => this.#findTags(target.repository)));
+        return this.#lists.ask(target.repository, () => this.#withinBudget(() => this.#findTags(target.repository)));
       case "referrers": {
         const { repository, digest } = target;
         const find = () => this.#findReferrers(repository, digest);
-        return this.#lists.ask(`${repository}@${digest}`, () => this.#unlessVain(find));
+        return this.#lists.ask(`${repository}@${digest}`, () => this.#withinBudget(find));
       }
       case "catalog":
         return this.#findCatalog();
@@ -151,7 +155,8 @@ export class PointedObjects {
     return describe(digest, snapshotTypes[kind], bytes, this.#options.ownName);
   }
 
-  async #unlessVain<T>(find: () => Promise<T | undefined>): Promise<T | undefined> {
+  async #withinBudget<T>(find: () => Promise<T | undefined>): Promise<T | undefined> {
+    if (!this.#questions.tryTake()) throw new Error("too much is asked for");
     if (!this.#vain.tryTake()) throw new Error("too much is asked for that is not there");
     const found = await find();
     if (found !== undefined) this.#vain.giveBack();

@@ -6,6 +6,7 @@ import { type PointerTarget, pointerName } from "#blob/pointer-names.ts";
 import { digestOfHash } from "#oci/reference.ts";
 import { startUpstream } from "#test/client/upstream/raw-upstream.ts";
 import type { TestRegistry } from "#test/support/registry.ts";
+import { until } from "#test/support/until.ts";
 import { prefix, serve } from "../serving.ts";
 import { askPointer, repository } from "./asking.ts";
 
@@ -99,6 +100,26 @@ test("a crowd that asks for tags that are not there costs the registry no more t
   while (counters.interests < 3_000) await new Promise(setImmediate);
   expect(await askPointer(reader, { kind: "tag", repository, tag: "t0" })).toBeUndefined();
   expect(over.registry.seen.length).toBeLessThan(1_000);
+});
+
+test("a crowd that asks for tags that are there costs the registry no more than so many questions a second", async () => {
+  await using over = await serveOver((request, response) => {
+    response.writeHead(200, { "content-type": mediaType, "docker-content-digest": digest });
+    response.end(request.method === "HEAD" ? undefined : bytes);
+  });
+  const reader = over.serving.reader();
+  const { counters } = over.serving.server.producer;
+  const begin = performance.now();
+  for (let i = 0; i < 5_000; i++) {
+    reader.ask(pointerName(prefix, { kind: "tag", repository, tag: `t${i}` }), { canBePrefix: true });
+    if (i % 100 === 99) await until("Interests to be seen", () => counters.interests > i);
+  }
+  await until("the registry to be asked", () => over.registry.seen.length > 500);
+  const heads = over.registry.seen.filter(({ method }) => method === "HEAD").length;
+  expect(heads).toBeLessThanOrEqual(1_000 + (500 * (performance.now() - begin)) / 1_000);
+  expect(over.registry.seen.filter(({ method, url }) => method === "GET" && url!.includes("/manifests/"))).toHaveLength(
+    1,
+  );
 });
 
 test("a referrers API is asked first", async () => {
