@@ -56,7 +56,7 @@ function lossyName({ name }: UdpPath): string {
 async function measure({ path, name, isLossy }: Take, { rig, ports }: UdpPaths, sizeBytes: number, note: Note) {
   const { digest } = await rig.freshBlob(sizeBytes);
   const file = join(rig.folder, "output");
-  await using _ = isLossy ? await losing(ports, loss) : undefined;
+  using _ = isLossy ? losing(ports, loss) : undefined;
   const upstream = await watchUpstream([path.client]);
   const before = datagramCounters();
   const meter = startMetering({ server: path.server.process, client: path.client.process, ndnd: rig.forwarder });

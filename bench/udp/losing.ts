@@ -1,12 +1,9 @@
 /**
  * Has the kernel lose datagrams.
  */
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
+import { execFileSync } from "node:child_process";
 import { testEnvironment } from "#test/support/environment.ts";
 import { missingPrograms } from "#test/support/programs.ts";
-
-const execute = promisify(execFile);
 
 /** Whether `losing` works here. */
 export function canLose(): boolean {
@@ -14,21 +11,24 @@ export function canLose(): boolean {
 }
 
 /** Lose this share of the datagrams from and to UDP ports of this machine, at random, until it is disposed of. */
-export async function losing(ports: readonly number[], share: number): Promise<AsyncDisposable> {
+export function losing(ports: readonly number[], share: number): Disposable {
   const rules = ports.flatMap((port) =>
     ["--sport", "--dport"].map((end) => [
       ...["INPUT", "-p", "udp", end, String(port)],
       ...["-m", "statistic", "--mode", "random", "--probability", String(share), "-j", "DROP"],
     ]),
   );
-  const owned = new AsyncDisposableStack();
+  const owned = new DisposableStack();
+  const dispose = () => owned.dispose();
+  process.once("exit", dispose); // of a run that is interrupted
+  owned.defer(() => process.off("exit", dispose));
   for (const rule of rules) {
-    await iptables("-I", rule);
+    iptables("-I", rule);
     owned.defer(() => iptables("-D", rule));
   }
   return owned;
 }
 
-async function iptables(change: "-I" | "-D", rule: readonly string[]): Promise<void> {
-  await execute("iptables", ["-w", change, ...rule], { env: testEnvironment() });
+function iptables(change: "-I" | "-D", rule: readonly string[]): void {
+  execFileSync("iptables", ["-w", change, ...rule], { env: testEnvironment() });
 }
