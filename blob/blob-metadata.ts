@@ -4,7 +4,7 @@
 import { decodeMetadata, type Metadata } from "#ndn/packet/data.ts";
 import type { Name } from "#ndn/packet/name.ts";
 import type { Digest } from "#oci/reference.ts";
-import { lastSegmentOf, objectName, type SegmentSize, segmentSizes } from "./names.ts";
+import { lastSegmentOf, objectName, type SegmentSize, segmentSizes, smallSegmentBytes } from "./names.ts";
 
 /** What metadata says of one blob. */
 export interface BlobMetadata extends Metadata {
@@ -19,4 +19,10 @@ export function decodeBlobMetadata(prefix: Name, digest: Digest, content: Buffer
   const { name, sizeBytes, lastSegment } = metadata;
   if (!name.equals(objectName(prefix, digest, segmentBytes))) return undefined;
   return lastSegment === lastSegmentOf(sizeBytes, segmentBytes) ? { ...metadata, segmentBytes } : undefined;
+}
+
+/** The same blob in the smallest segments: every server has all sizes (PROTOCOL.md § Notation). */
+export function inSmallSegments({ sizeBytes }: BlobMetadata, prefix: Name, digest: Digest): BlobMetadata {
+  const [segmentBytes, lastSegment] = [smallSegmentBytes, lastSegmentOf(sizeBytes, smallSegmentBytes)];
+  return { name: objectName(prefix, digest, segmentBytes), segmentBytes, sizeBytes, lastSegment };
 }

@@ -22,6 +22,8 @@ export const segmentSizes = [8192, 1200] as const;
 export type SegmentSize = (typeof segmentSizes)[number];
 /** Segments of the plain form always have this size. */
 export const plainSegmentBytes: SegmentSize = 8192;
+/** Fits a datagram. */
+export const smallSegmentBytes: SegmentSize = 1200;
 
 /** Freshness of segments: a day for the canonical form, a minute for the plain form, whose name says less. */
 const objectFreshnessMs = 86_400_000;

@@ -14,7 +14,7 @@ import type { Name } from "#ndn/packet/name.ts";
 import { Untrusted } from "#ndn/trust/errors.ts";
 import { readSignedData } from "#ndn/trust/signed-data.ts";
 import type { Verifier } from "#ndn/trust/verifier.ts";
-import { type BlobMetadata, decodeBlobMetadata } from "./blob-metadata.ts";
+import { type BlobMetadata, decodeBlobMetadata, inSmallSegments } from "./blob-metadata.ts";
 import { DigestLists } from "./digest-lists.ts";
 import type { HintedBlob, NamedObject } from "./named-object.ts";
 import {
@@ -28,6 +28,7 @@ import {
   plainSegmentBytes,
   repositoryName,
   type SegmentSize,
+  smallSegmentBytes,
 } from "./names.ts";
 import {
   type BlobRead,
@@ -82,12 +83,21 @@ export class NdnSource implements BlobSource {
   #likelySegmentBytes: SegmentSize = plainSegmentBytes;
   readonly #schedule = new RetrySchedule();
   readonly #trust: (Trust & { packets: TrustedPackets }) | undefined;
+  readonly #losesFragments: () => boolean;
 
-  constructor(prefix: Name, interests: InterestClient, consumer: SegmentConsumer, trust?: Trust) {
+  /** @param losesFragments - Whether the link loses so many fragments that small segments, which have none, cost less. */
+  constructor(
+    prefix: Name,
+    interests: InterestClient,
+    consumer: SegmentConsumer,
+    trust?: Trust,
+    losesFragments = () => false,
+  ) {
     this.#prefix = prefix;
     this.#interests = interests;
     this.#consumer = consumer;
     this.#path = consumer.newPath();
+    this.#losesFragments = losesFragments;
     this.isVerified = trust !== undefined;
     this.#trust = trust && { ...trust, packets: new TrustedPackets(interests, trust.verifier, trust.events) };
   }
@@ -103,14 +113,15 @@ export class NdnSource implements BlobSource {
     const early = this.#askEarly(blob, from, signal);
     let isOfUse = false;
     try {
-      const metadata = await asking;
+      const proposed = await asking;
       from.arrived?.();
+      this.#likelySegmentBytes = proposed.segmentBytes;
+      const metadata = this.#losesFragments() ? inSmallSegments(proposed, this.#prefix, blob.digest) : proposed;
       if (this.#path.rtt.smoothedMs === 0) this.#path.rtt.sample(this.rttMs);
       // One that has the bytes before knows another blob; one that has not is told the size.
       if (from.prefixSha256 && from.offset > metadata.sizeBytes)
         throw new BlobUnavailable(`metadata says ${metadata.sizeBytes} bytes`);
       isOfUse = metadata.segmentBytes === early.segmentBytes;
-      this.#likelySegmentBytes = metadata.segmentBytes;
       const list = isOfUse ? early.list : undefined;
       const check = this.#trust && this.#checkOf(blob, metadata, from.end, signal, this.#trust, list, repair);
       const chunks = this.#readFrom(blob, metadata, from, signal, check, early.segments);
@@ -122,7 +133,7 @@ export class NdnSource implements BlobSource {
 
   /** What is needed first, asked for before the metadata is there: most blobs are in segments of the same size. */
   #askEarly(blob: BlobRef, { offset, end, sizeBytes }: ResumePoint, signal: AbortSignal): EarlyParts {
-    const segmentBytes = this.#likelySegmentBytes;
+    const segmentBytes = this.#losesFragments() ? smallSegmentBytes : this.#likelySegmentBytes;
     const [until, size] = [end ?? Number.POSITIVE_INFINITY, sizeBytes ?? Number.POSITIVE_INFINITY];
     if (offset >= until || offset > size) return { segmentBytes }; // an empty blob has a segment too
     const firstSegment = Math.floor(offset / segmentBytes);

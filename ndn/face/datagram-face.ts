@@ -54,6 +54,11 @@ export class DatagramFace extends Face {
     this.#onClose = onClose;
   }
 
+  /** Of all faces of the socket. */
+  override get fragmentLoss(): number {
+    return this.#reassembler.loss;
+  }
+
   /** Take a datagram that has come from the peer. */
   receive(datagram: Buffer): void {
     // While too much waits to leave, it is lost as in the full queue of a router: no one can hold back UDP.

@@ -81,6 +81,11 @@ export abstract class Face {
     this.#used = at + packet.length;
   }
 
+  /** Share of the datagrams with parts of packets that have not arrived lately; 0 where there are none. */
+  get fragmentLoss(): number {
+    return 0;
+  }
+
   /** Close the face; nothing is sent or received afterwards. */
   abstract close(): void;
   /** Hand whole packets to the medium; `release` must be called once when `bytes` is no longer needed. */

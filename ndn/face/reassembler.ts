@@ -7,6 +7,7 @@
  */
 import { BufferPool } from "#base/buffer-pool.ts";
 import type { PacketView } from "../packet/packet-view.ts";
+import { FragmentLoss } from "./fragment-loss.ts";
 import { maxFragments, PartialPacket, partialBytes } from "./partial-packet.ts";
 
 /** From its first fragment on, as NFD's after the last one. */
@@ -25,12 +26,18 @@ export class Reassembler {
   readonly #limits: ReassemblerLimits;
   readonly #pool: BufferPool;
   readonly #partials: PartialPacket[] = [];
+  readonly #loss = new FragmentLoss();
   /** The one that the last fragment belonged to. */
   #latest: PartialPacket | undefined;
 
   constructor(limits: ReassemblerLimits) {
     this.#limits = limits;
     this.#pool = new BufferPool(partialBytes, limits.partialsOfPeer);
+  }
+
+  /** Share of the fragments that have not arrived lately, 0 to 1. */
+  get loss(): number {
+    return this.#loss.share;
   }
 
   /**
@@ -56,7 +63,10 @@ export class Reassembler {
     if (latest && isOf(latest, peer, baseHigh, baseLow, nowMs)) return latest;
     const other = this.#partials.find((partial) => isOf(partial, peer, baseHigh, baseLow, nowMs));
     this.#latest = other ?? this.#free(peer, nowMs);
-    if (!other) this.#latest.begin(peer, baseHigh, baseLow, count, nowMs);
+    if (other) return other;
+    const { arrived, count: all } = this.#latest;
+    if (all > 0) this.#loss.note(all, arrived > 0 ? all - arrived : 0, nowMs);
+    this.#latest.begin(peer, baseHigh, baseLow, count, nowMs);
     return this.#latest;
   }
 

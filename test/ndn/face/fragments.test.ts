@@ -166,6 +166,28 @@ test("without a missing fragment nothing comes, and later packets do", () => {
   expect(whole).toBe(66);
 });
 
+test.each([
+  ["5 %", 0.05, false],
+  ["none", 0, false],
+  ["5 %, and 10 % come twice", 0.05, true],
+])("how many fragments get lost is known where %s do, and forgotten after a minute", (_, share, isDoubling) => {
+  const reassembler = new Reassembler(limits);
+  const [random, fragmenter] = [seededRandom(5), new Fragmenter(1_400)];
+  const clock = vi.spyOn(performance, "now").mockReturnValue(0);
+  for (let n = 0; n < 2_000; n++) {
+    clock.mockReturnValue(n);
+    for (const fragment of fragmentsOf(fragmenter, data(8_000, n), 1_400)) {
+      if (random() < share) continue;
+      accept(reassembler, fragment);
+      if (isDoubling && random() < 0.1) accept(reassembler, fragment);
+    }
+  }
+  expect(reassembler.loss).toBeGreaterThanOrEqual(0.8 * share);
+  expect(reassembler.loss).toBeLessThanOrEqual(isDoubling ? 0.2 : 1.2 * share);
+  clock.mockReturnValue(100_000);
+  expect(reassembler.loss).toBe(0);
+});
+
 test("what a peer that restarts leaves behind does not become part of a packet", () => {
   const reassembler = new Reassembler(limits);
   const parts = fragmentsOf(new Fragmenter(1_400), data(8_000, 1), 1_400);
