@@ -43,7 +43,7 @@ describeWith(["ndnd", "docker-registry"], "pointers through a forwarder", () => 
   async function startOne(name: string): Promise<RunningProgram> {
     const args = ["--name", place, "--uplink", `unix://${socket}`, "--registry", registry.url];
     const server = stage.own(await startServer({ folder: await stage.newFolder(name), args }));
-    await until(`registration of ${name}`, async () => (await server.missing()).length === 0);
+    await until(`registration of ${name}`, async () => (await server.missing()).length === 0, 25_000);
     return server;
   }
 
