@@ -15,8 +15,9 @@
 import type { PrefixPath } from "./prefix-path.ts";
 import { RttEstimator } from "./rtt-estimator.ts";
 import { SentInterests } from "./sent-interests.ts";
+import { SuppressedTries } from "./suppressed-tries.ts";
 
-/** Tries that are given up as soon as they are overtaken; a forwarder may suppress them, so the next ones wait an RTO. */
+/** Tries that are given up as soon as they are overtaken; a forwarder may suppress them, see `suppressed-tries.ts`. */
 const maxEarlyTries = 3;
 /** Each try may be late by so many times more: what answers late may be far away. */
 const patience = 4;
@@ -57,6 +58,7 @@ export class AskedSegments {
   /** What the last answer says about the path; used again for the next one. */
   readonly answer: Answer = { sentAtMs: Number.NaN, lagMs: 0, isFar: false, hadWaited: false };
   #answeredAtMs = Number.NEGATIVE_INFINITY;
+  readonly #suppressed = new SuppressedTries();
   #isSilent = false;
   /** Segments that are still to be asked for in this RTO of silence. */
   #probes = 0;
@@ -127,7 +129,9 @@ export class AskedSegments {
 
   /** Segment `n` is asked for now. */
   asked(n: number, nowMs: number): void {
-    if (this.#sent.tries(n) === 0) this.#firstAskedMs[n % this.#capacity] = nowMs;
+    const tries = this.#sent.tries(n);
+    if (tries === 0) this.#firstAskedMs[n % this.#capacity] = nowMs;
+    else if (tries === 1) this.#suppressed.askedAgain(n, this.#firstAskedMs[n % this.#capacity]!, nowMs);
     this.#sent.add(n, nowMs);
   }
 
@@ -192,8 +196,7 @@ export class AskedSegments {
     const sent = this.#sent;
     if (sent.count === 0) return;
     sent.overtake(overtakenBeforeMs);
-    const { rtoMs } = this.rtt;
-    const { smoothedMs, reorderingMs } = this.rtt;
+    const { rtoMs, smoothedMs, reorderingMs } = this.rtt;
     sent.forEachSentBefore(this.#newestAnsweredMs, (n, sentAtMs, tries) => {
       const silentMs = nowMs - sentAtMs;
       const isLate = silentMs > smoothedMs + reorderingMs * patience ** (tries - 1);
@@ -204,6 +207,7 @@ export class AskedSegments {
         this.#path.control.lost(sentAtMs);
       }
     });
+    this.#suppressed.takeDue(nowMs, (n) => this.#losePassedOn(n, nowMs));
     if (sent.count === 0) return;
     this.#probeTail(nowMs);
     if (nowMs - sent.oldestSentAtMs <= rtoMs) return;
@@ -214,14 +218,21 @@ export class AskedSegments {
     this.#isSilent = this.#lost.length > 0;
   }
 
+  /** A forwarder passes Interests for segment `n` on again. @returns when it is lost, if the last one may be answered */
+  #losePassedOn(n: number, nowMs: number): number {
+    if (this.#isSilent || !this.#sent.has(n)) return nowMs;
+    const answerDueMs = this.#sent.sentAtMs(n) + this.rtt.smoothedMs + this.rtt.reorderingMs;
+    if (answerDueMs <= nowMs) this.lose(n);
+    return answerDueMs;
+  }
+
   /**
    * What is lost at the end has nothing behind it that could overtake it: the last one is asked for once more (RFC 8985
    * § 7), and its answer tells about the others.
    */
   #probeTail(nowMs: number): void {
-    const sent = this.#sent;
-    const n = sent.newest;
-    const silentMs = nowMs - Math.max(this.#answeredAtMs, sent.sentAtMs(n));
+    const n = this.#sent.newest;
+    const silentMs = nowMs - Math.max(this.#answeredAtMs, this.#sent.sentAtMs(n));
     const { smoothedMs, reorderingMs } = this.rtt;
     if (smoothedMs === 0 || silentMs < Math.max(minTailMs, 2 * smoothedMs + reorderingMs)) return;
     if (this.#tailProbedMs > this.#answeredAtMs) return;
@@ -234,5 +245,6 @@ export class AskedSegments {
   close(): void {
     this.#sent.dropAll();
     this.#lost.length = 0;
+    this.#suppressed.clear();
   }
 }

@@ -63,7 +63,8 @@ export class SentInterests {
 
   /** Whether segment `n` is asked for and unanswered. */
   has(n: number): boolean {
-    return this.#older[n % this.#capacity] !== unlisted;
+    const slot = n % this.#capacity;
+    return this.#older[slot] !== unlisted && this.#segments[slot] === n;
   }
 
   /** How often segment `n` has been asked for. */

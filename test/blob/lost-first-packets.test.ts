@@ -132,13 +132,10 @@ describe("on a path of which nothing is known", () => {
 });
 
 describeWith(["ndnd"], "through ndnd", () => {
-  test.each(losses.slice(0, 2))(
-    "%s that is lost behind it is asked for again as soon as it passes that on",
-    async (_, ...lost) => {
-      const path = await pathThroughNdnd(await stage.newFolder("ndnd"));
-      const ms = await askedAgainAfter(path, ...lost);
-      expect(ms).toBeGreaterThanOrEqual(395);
-      expect(ms).toBeLessThan(700);
-    },
-  );
+  test.each(losses)("%s that is lost behind it is asked for again as soon as it passes that on", async (_, ...lost) => {
+    const path = await pathThroughNdnd(await stage.newFolder("ndnd"));
+    const ms = await askedAgainAfter(path, ...lost);
+    expect(ms).toBeGreaterThanOrEqual(395);
+    expect(ms).toBeLessThan(800);
+  });
 });
