@@ -10,7 +10,7 @@ import { DeltaError } from "./format/delta-error.ts";
 import { readBlocks, readHeader, type TarId } from "./format/delta-file.ts";
 import { DifferenceReader } from "./format/difference-coding.ts";
 import type { Operation } from "./format/plan.ts";
-import type { RandomReader } from "./random-reader.ts";
+import { piecesOf, type RandomReader } from "./random-reader.ts";
 
 /** A tar whose size and hash are known. */
 export interface KnownTar {
@@ -68,17 +68,13 @@ function applyBlock(block: Block, base: RandomReader, output: Output): void {
     throw new DeltaError("a block has more bytes than its operations take");
 }
 
-/** A copy may be as long as the base. */
-const pieceBytes = 1 << 20;
-
 function copy(
   base: RandomReader,
   { start, length }: Operation & { readonly start: number },
   output: Output,
   differences: DifferenceReader | undefined,
 ): void {
-  for (let at = start; at < start + length; at += pieceBytes) {
-    const piece = base.read(at, Math.min(at + pieceBytes, start + length));
+  for (const piece of piecesOf(base, start, start + length)) {
     differences?.addTo(piece);
     output.write(piece);
   }

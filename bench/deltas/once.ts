@@ -6,10 +6,10 @@
  * Prints `Cost` as JSON. The hashes of the tars are not part of it: those that have the tars have hashed them.
  */
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import type { OpenTar } from "#delta/delta-job.ts";
 import { DeltaThread } from "#delta/delta-thread.ts";
+import { fileReader, piecesOf } from "#delta/random-reader.ts";
 
 export interface Cost {
   readonly cpuSeconds: number;
@@ -23,9 +23,11 @@ const forever = new AbortController().signal;
 const noBound = Number.MAX_SAFE_INTEGER;
 
 async function openTar(path: string): Promise<{ file: FileHandle; tar: OpenTar }> {
-  const hash = createHash("sha256");
-  for await (const piece of createReadStream(path)) hash.update(piece as Buffer);
   const file = await open(path);
+  const bytes = fileReader(file.fd);
+  const hash = createHash("sha256");
+  // Not by a stream, whose garbage would be counted.
+  for (const piece of piecesOf(bytes, 0, bytes.sizeBytes)) hash.update(piece);
   return { file, tar: { fd: file.fd, sha256: hash.digest("hex") } };
 }
 

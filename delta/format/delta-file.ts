@@ -2,7 +2,7 @@
  * The frame of a delta (docs/delta-format.md): a header that says from what it leads to what, and blocks.
  */
 import { crc32 } from "node:zlib";
-import type { RandomReader } from "../random-reader.ts";
+import { type RandomReader, readBytes } from "../random-reader.ts";
 import { maxBlockBytes } from "./caps.ts";
 import { DeltaError } from "./delta-error.ts";
 
@@ -46,7 +46,7 @@ export function encodeFrame(block: Uint8Array): Uint8Array {
 
 /** @throws DeltaError for what is no delta of this version. */
 export function readHeader(delta: RandomReader): DeltaHeader {
-  const bytes = readBytes(delta, 0, headerBytes);
+  const bytes = readChecked(delta, 0, headerBytes);
   if (!bytes.subarray(0, magic.length).equals(magic)) throw new DeltaError("this is no delta of version 1");
   if (crc32(bytes.subarray(0, -4)) !== bytes.readUInt32LE(headerBytes - 4))
     throw new DeltaError("the header is damaged");
@@ -62,11 +62,11 @@ function decodeTarId(bytes: Buffer, at: number): TarId {
 /** The blocks in order, each complete and with the right checksum. @throws DeltaError for anything else. */
 export function* readBlocks(delta: RandomReader): Generator<Uint8Array, void, undefined> {
   for (let at = headerBytes; ; ) {
-    const frame = readBytes(delta, at, frameBytes);
+    const frame = readChecked(delta, at, frameBytes);
     at += frameBytes;
     const length = frame.readUInt32LE(0);
     if (length > maxBlockBytes) throw new DeltaError(`a block has ${length} bytes`);
-    const block = readBytes(delta, at, length);
+    const block = readChecked(delta, at, length);
     if (crc32(block) !== frame.readUInt32LE(4)) throw new DeltaError(`the block at byte ${at} is damaged`);
     at += length;
     if (length > 0) yield block;
@@ -75,8 +75,8 @@ export function* readBlocks(delta: RandomReader): Generator<Uint8Array, void, un
   }
 }
 
-function readBytes(delta: RandomReader, at: number, length: number): Buffer {
+function readChecked(delta: RandomReader, at: number, length: number): Buffer {
   if (at + length > delta.sizeBytes) throw new DeltaError(`the delta is cut off at byte ${delta.sizeBytes}`);
-  const bytes = delta.read(at, at + length);
+  const bytes = readBytes(delta, at, at + length);
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }

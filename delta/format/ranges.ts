@@ -15,12 +15,11 @@ export function lengthOf(ranges: readonly Range[]): number {
   return ranges.reduce((sum, { start, end }) => sum + end - start, 0);
 }
 
-/** The bytes of the ranges, one after the other. */
-export function readRanges(base: RandomReader, ranges: readonly Range[], leadBytes = 0): Uint8Array {
-  const bytes = new Uint8Array(leadBytes + lengthOf(ranges));
-  let at = leadBytes;
+/** Fill `bytes` with those of the ranges, one after the other. */
+export function fillWith(bytes: Uint8Array, base: RandomReader, ranges: readonly Range[]): Uint8Array {
+  let at = 0;
   for (const { start, end } of ranges) {
-    bytes.set(base.read(start, end), at);
+    base.fill(bytes.subarray(at, at + end - start), start);
     at += end - start;
   }
   return bytes;
@@ -29,9 +28,19 @@ export function readRanges(base: RandomReader, ranges: readonly Range[], leadByt
 /**
  * The ranges as a dictionary for zstd. It begins with a zero: a dictionary that begins with the bytes 37 a4 30 ec is read as
  * tables made by zstd's training (RFC 8878 § 5), and a file of the base may begin so.
+ *
+ * @param take - Gives memory for so many bytes.
  */
-export function dictionaryOf(base: RandomReader, ranges: readonly Range[]): Uint8Array {
-  return ranges.length > 0 ? readRanges(base, ranges, 1) : new Uint8Array();
+export function dictionaryOf(
+  base: RandomReader,
+  ranges: readonly Range[],
+  take: (length: number) => Uint8Array = (length) => new Uint8Array(length),
+): Uint8Array {
+  if (ranges.length === 0) return new Uint8Array();
+  const bytes = take(1 + lengthOf(ranges));
+  bytes[0] = 0;
+  fillWith(bytes.subarray(1), base, ranges);
+  return bytes;
 }
 
 /**

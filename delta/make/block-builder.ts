@@ -5,9 +5,10 @@ import { encodeBlock, type Section } from "../format/block.ts";
 import { maxDictionaryBytes, maxParts } from "../format/caps.ts";
 import { pack } from "../format/packing.ts";
 import { encodePlan, type Operation } from "../format/plan.ts";
-import { dictionaryOf, type Range, readRanges } from "../format/ranges.ts";
+import { dictionaryOf, fillWith, type Range } from "../format/ranges.ts";
 import type { RandomReader } from "../random-reader.ts";
-import { type Part, packPart } from "./make-part.ts";
+import type { Part, PartMaker } from "./part-maker.ts";
+import type { Scratch } from "./scratch.ts";
 
 /** With these a block stays within all caps, whatever is added last. */
 const enough = {
@@ -20,7 +21,7 @@ const enough = {
 /** Small files are packed together: what they have in common is there once; less than 8 MB costs half a point of the share. */
 const enoughForPack = { plainBytes: 8 << 20, dictionaryBytes: maxDictionaryBytes - (4 << 20) };
 /** Headers are small, and mostly what differs. */
-const headerLevel = 15;
+const headerLevel = 9;
 const planLevel = 19;
 
 /** Small files that are being collected for one part. */
@@ -36,6 +37,8 @@ interface OpenPack {
 export class BlockBuilder {
   readonly #base: RandomReader;
   readonly #target: RandomReader;
+  readonly #maker: PartMaker;
+  readonly #plain: Scratch;
   readonly #operations: Operation[] = [];
   readonly #headers: Range[] = [];
   readonly #headerDictionary: Range[] = [];
@@ -46,9 +49,12 @@ export class BlockBuilder {
   #unpackedBytes = 0;
   #ranges = 0;
 
-  constructor(base: RandomReader, target: RandomReader) {
+  /** @param plain - Memory for contents. */
+  constructor(base: RandomReader, target: RandomReader, maker: PartMaker, plain: Scratch) {
     this.#base = base;
     this.#target = target;
+    this.#maker = maker;
+    this.#plain = plain;
   }
 
   get isEmpty(): boolean {
@@ -116,7 +122,7 @@ export class BlockBuilder {
       partDictionaries: parts.map(({ dictionary }) => dictionary),
       operations: this.#operations,
     });
-    const headers = readRanges(this.#target, this.#headers);
+    const headers = fillWith(new Uint8Array(this.#headerBytes), this.#target, this.#headers);
     return encodeBlock({
       plan: packed(plan, planLevel),
       headers: packed(headers, headerLevel, dictionaryOf(this.#base, this.#headerDictionary)),
@@ -150,8 +156,9 @@ export class BlockBuilder {
   }
 
   #closePack(): void {
-    const { part, contents, dictionary } = this.#pack!;
-    this.#parts[part] = packPart(this.#base, [...dictionary.values()], readRanges(this.#target, contents));
+    const { part, contents, dictionary, plainBytes } = this.#pack!;
+    const plain = fillWith(this.#plain.take(plainBytes), this.#target, contents);
+    this.#parts[part] = this.#maker.pack([...dictionary.values()], plain);
     this.#pack = undefined;
   }
 }

@@ -13,9 +13,18 @@ export interface Match {
   readonly literals: number;
 }
 
-/** Matches that follow each other and cover `bytes`. */
-export function* matchBytes(old: Uint8Array, bytes: Uint8Array): Generator<Match, void, undefined> {
-  const pair: Pair = { old, bytes, index: new SeedIndex(old), view: viewOf(bytes) };
+/**
+ * Matches that follow each other and cover `bytes`.
+ *
+ * @param index - Whose memory is used.
+ */
+export function* matchBytes(
+  old: Uint8Array,
+  bytes: Uint8Array,
+  index = new SeedIndex(),
+): Generator<Match, void, undefined> {
+  index.use(old);
+  const pair: Pair = { old, bytes, index, view: viewOf(bytes) };
   let last: Place = { at: 0, old: 0 };
   for (let at = 0; ; ) {
     const run = nextRun(pair, at, last.old - last.at);

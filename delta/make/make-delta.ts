@@ -5,12 +5,13 @@
 import type { KnownTar, Write } from "../apply-delta.ts";
 import { maxAllDictionariesBytes, maxDictionaryBytes } from "../format/caps.ts";
 import { encodeFrame, encodeHeader, type TarId } from "../format/delta-file.ts";
-import { lengthOf, type Range } from "../format/ranges.ts";
-import type { RandomReader } from "../random-reader.ts";
+import { fillWith, lengthOf, type Range } from "../format/ranges.ts";
+import { type RandomReader, readBytes } from "../random-reader.ts";
 import { type TarMember, tarMembers } from "../tar/tar-members.ts";
 import { BaseIndex, type Counterpart } from "./base-index.ts";
 import { BlockBuilder } from "./block-builder.ts";
-import { differencesPart, type Part, packPart, sizeOf } from "./make-part.ts";
+import { type Part, PartMaker, sizeOf } from "./part-maker.ts";
+import { Scratch } from "./scratch.ts";
 import { SimilarRanges } from "./similar-ranges.ts";
 
 /** Larger files are cut into windows, each with what it has in common with the base. */
@@ -42,6 +43,9 @@ class DeltaMaker {
   readonly #target: RandomReader;
   readonly #write: Write;
   readonly #index: BaseIndex;
+  readonly #maker: PartMaker;
+  /** Contents that are being packed. */
+  readonly #plain = new Scratch();
   #block: BlockBuilder;
   #dictionariesLeft: number;
   /** Of the large file that was asked about last. */
@@ -51,8 +55,9 @@ class DeltaMaker {
     this.#base = base;
     this.#target = target;
     this.#write = write;
+    this.#maker = new PartMaker(base);
     this.#index = new BaseIndex(base);
-    this.#block = new BlockBuilder(base, target);
+    this.#block = this.#newBlock();
     this.#dictionariesLeft = maxAllDictionariesBytes(target.sizeBytes);
   }
 
@@ -66,9 +71,13 @@ class DeltaMaker {
     if (!this.#block.isEmpty) this.#closeBlock();
   }
 
+  #newBlock(): BlockBuilder {
+    return new BlockBuilder(this.#base, this.#target, this.#maker, this.#plain);
+  }
+
   #closeBlock(): void {
     this.#write(encodeFrame(this.#block.build()));
-    this.#block = new BlockBuilder(this.#base, this.#target);
+    this.#block = this.#newBlock();
   }
 
   #addHeaders(member: TarMember, counterpart: Counterpart | undefined): void {
@@ -104,11 +113,11 @@ class DeltaMaker {
 
   /** Undefined for a file that is better packed with others. */
   #partFor(window: Range, isProgram: boolean, ranges: readonly Range[], member: TarMember): Part | undefined {
-    const plain = this.#target.read(window.start, window.end);
-    const differing = isProgram && ranges.length > 0 ? differencesPart(this.#base, ranges, plain) : undefined;
+    const plain = fillWith(this.#plain.take(window.end - window.start), this.#target, [window]);
+    const differing = isProgram && ranges.length > 0 ? this.#maker.differ(ranges, plain) : undefined;
     if (differing && sizeOf(differing) < plain.length * clearShare) return differing;
     if (member.end - member.start < smallBytes) return undefined;
-    const packed = packPart(this.#base, this.#dictionary(ranges), plain);
+    const packed = this.#maker.pack(this.#dictionary(ranges), plain);
     return differing && sizeOf(differing) < sizeOf(packed) ? differing : packed;
   }
 
@@ -120,7 +129,7 @@ class DeltaMaker {
     if (this.#similar?.member !== counterpart.member)
       this.#similar = { member: counterpart.member, ranges: new SimilarRanges(this.#base, counterpart.member) };
     const place = (piece.start - member.start) / (member.end - member.start);
-    return this.#similar.ranges.rangesFor(this.#target.read(piece.start, piece.end), place);
+    return this.#similar.ranges.rangesFor(readBytes(this.#target, piece.start, piece.end), place);
   }
 
   /** Ranges as a dictionary, as long as the budget of all dictionaries lasts. */
@@ -138,10 +147,10 @@ function headersOf({ headerStart, start }: TarMember): Range {
 
 function isSame(a: RandomReader, inA: Range, b: RandomReader, inB: Range): boolean {
   if (lengthOf([inA]) !== lengthOf([inB])) return false;
-  return Buffer.compare(a.read(inA.start, inA.end), b.read(inB.start, inB.end)) === 0;
+  return Buffer.compare(readBytes(a, inA.start, inA.end), readBytes(b, inB.start, inB.end)) === 0;
 }
 
 /** Whether the beginning has zeros, as programs have, and texts have not. */
 function hasZeros(target: RandomReader, { start, end }: Range): boolean {
-  return target.read(start, Math.min(end, start + 4096)).includes(0);
+  return readBytes(target, start, Math.min(end, start + 4096)).includes(0);
 }

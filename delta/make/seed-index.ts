@@ -14,24 +14,23 @@ export class SeedIndex {
   /** Of the run that `findLongest` found: where it begins, and its length, 0 for none. */
   start = 0;
   length = 0;
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  readonly #shift: number;
+  #bytes: Uint8Array = new Uint8Array();
+  #shift = 31;
   /** Per hash the first position, and per position the next one, in steps and counted from 1; 0 is none. */
-  readonly #first: Uint32Array;
-  readonly #next: Uint32Array;
+  #first = new Uint32Array(2);
+  #next = new Uint32Array(1);
 
-  /** 4 bytes for each one or two of `bytes`. */
-  constructor(bytes: Uint8Array) {
+  /** Index other bytes: 4 bytes of memory, which is used again, for each one or two of them. */
+  use(bytes: Uint8Array): void {
     const steps = Math.max(0, Math.ceil((bytes.length - seedBytes + 1) / stepBytes));
     const log = Math.min(22, Math.max(1, Math.ceil(Math.log2(steps + 1))));
     this.#bytes = bytes;
-    this.#view = viewOf(bytes);
     this.#shift = 32 - log;
-    this.#first = new Uint32Array(1 << log);
-    this.#next = new Uint32Array(steps + 1);
+    this.#first = this.#first.length < 1 << log ? new Uint32Array(1 << log) : this.#first.fill(0);
+    if (this.#next.length <= steps) this.#next = new Uint32Array(steps + 1);
+    const view = viewOf(bytes);
     for (let step = steps; step > 0; step--) {
-      const hash = this.#hashOf(this.#view, (step - 1) * stepBytes);
+      const hash = this.#hashOf(view, (step - 1) * stepBytes);
       this.#next[step] = this.#first[hash]!;
       this.#first[hash] = step;
     }

@@ -3,7 +3,7 @@
  * devices, extended attributes, padding, what is no tar at all) is bytes between contents. A delta carries those as they
  * are: what is read wrong here costs bytes, it never makes a wrong tar.
  */
-import type { RandomReader } from "../random-reader.ts";
+import { type RandomReader, readBytes } from "../random-reader.ts";
 import { blockBytes, continuesMap, parseHeader, type TarHeader, textOf } from "./tar-header.ts";
 
 /** The content of a file, which has at least one byte, at `[start, end)` of the tar. */
@@ -18,7 +18,7 @@ export interface TarFile {
 export function* tarFiles(tar: RandomReader): Generator<TarFile, void, undefined> {
   let extension: Extension = {};
   for (let at = 0; at + blockBytes <= tar.sizeBytes; ) {
-    const header = parseHeader(tar.read(at, at + blockBytes));
+    const header = parseHeader(readBytes(tar, at, at + blockBytes));
     at += blockBytes;
     if (header === undefined) continue;
     if (header.isMapContinued) at = endOfMap(tar, at);
@@ -50,7 +50,7 @@ function isExtension({ type }: TarHeader): boolean {
 
 function readExtension({ type }: TarHeader, tar: RandomReader, start: number, end: number): Extension {
   if (end - start > maxExtensionBytes || type === "g" || type === "K") return {};
-  const bytes = tar.read(start, end);
+  const bytes = readBytes(tar, start, end);
   return type === "L" ? { name: textOf(bytes, 0, bytes.length) } : paxExtension(bytes);
 }
 
@@ -74,7 +74,7 @@ function paxExtension(bytes: Uint8Array): Extension {
 function endOfMap(tar: RandomReader, start: number): number {
   let at = start;
   for (let more = true; more && at + blockBytes <= tar.sizeBytes; at += blockBytes) {
-    more = continuesMap(tar.read(at, at + blockBytes));
+    more = continuesMap(readBytes(tar, at, at + blockBytes));
   }
   return at;
 }
