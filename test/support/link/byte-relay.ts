@@ -37,7 +37,7 @@ export interface ByteRelay extends AsyncDisposable {
 
 /** Start the relay. */
 export async function startByteRelay(options: ByteRelayOptions): Promise<ByteRelay> {
-  const tick = options.isAlone ? fineTick : coarseTick;
+  const tick = options.isAlone ? fineTick((options.up.delayMs ?? 0) + (options.down.delayMs ?? 0)) : coarseTick;
   const up = { tick, bottleneck: new Bottleneck(), options: options.up };
   const down = { tick, bottleneck: new Bottleneck(), options: options.down, watcher: options.watcher };
   const sockets = new Set<Socket>();

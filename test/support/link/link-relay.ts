@@ -10,7 +10,7 @@ import { maxLinkPacketBytes } from "#ndn/packet/tlv.ts";
 import { seededRandom } from "../seeded-random.ts";
 import { Bottleneck } from "./bottleneck.ts";
 import { Link, type LinkCounters, type LinkOptions, type LinkWatcher, noCounters } from "./link.ts";
-import { coarseTick, fineTick } from "./tick.ts";
+import { coarseTick, fineTick, type Tick } from "./tick.ts";
 
 export type { LinkCounters, LinkOptions } from "./link.ts";
 
@@ -76,6 +76,7 @@ class Relay implements LinkRelay {
   down: LinkOptions;
   private readonly options: LinkRelayOptions;
   private readonly random: () => number;
+  private readonly tick: Tick;
   private readonly bottlenecks = { up: new Bottleneck(), down: new Bottleneck() };
   private readonly server: Server;
   private readonly nears = new Set<Socket>();
@@ -87,6 +88,8 @@ class Relay implements LinkRelay {
     this.up = options.up;
     this.down = options.down;
     this.random = seededRandom(options.seed);
+    const roundTripMs = (options.up.delayMs ?? 0) + (options.down.delayMs ?? 0);
+    this.tick = options.isAlone ? fineTick(roundTripMs) : coarseTick;
     this.server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => this.join(near));
   }
 
@@ -145,7 +148,7 @@ class Relay implements LinkRelay {
       });
     }
     near.on("end", () => far.end());
-    const tick = this.options.isAlone ? fineTick : coarseTick;
+    const { tick } = this;
     const { watcher } = this.options;
     const toFar = { tick, bottleneck: this.bottlenecks.up, of: () => this.up, back: () => down };
     const toNear = { tick, bottleneck: this.bottlenecks.down, watcher, of: () => this.down, back: () => up };

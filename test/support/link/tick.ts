@@ -12,22 +12,23 @@ export function coarseTick(work: () => boolean): void {
   }, 1);
 }
 
-const fineMs = 0.2;
-
-/**
- * For a process that is nothing but a link: between two looks at its sockets it sleeps for a fifth of a millisecond, in
- * which nothing else of it runs. Timers cannot do that, and looking without a sleep would take a core.
- */
-export function fineTick(work: () => boolean): void {
-  if (works.add(work).size === 1) setImmediate(turn);
-}
-
-const works = new Set<() => boolean>();
 const nobody = new Int32Array(new SharedArrayBuffer(4));
 
-function turn(): void {
-  for (const work of works) if (!work()) works.delete(work);
-  if (works.size === 0) return;
-  Atomics.wait(nobody, 0, 0, fineMs);
-  setImmediate(turn);
+/**
+ * For a process that is nothing but a link: between two looks at its sockets it sleeps, in which nothing else of it runs,
+ * for a hundredth of the round trip, but at least a fifth of a millisecond and at most one. Timers cannot do that, and
+ * looking without a sleep would take a core.
+ */
+export function fineTick(roundTripMs: number): Tick {
+  const sleepMs = Math.min(1, Math.max(0.2, roundTripMs / 100));
+  const works = new Set<() => boolean>();
+  const turn = () => {
+    for (const work of works) if (!work()) works.delete(work);
+    if (works.size === 0) return;
+    Atomics.wait(nobody, 0, 0, sleepMs);
+    setImmediate(turn);
+  };
+  return (work) => {
+    if (works.add(work).size === 1) setImmediate(turn);
+  };
 }
