@@ -62,15 +62,46 @@ function asUnreachable(err: unknown): unknown {
   return isSilence ? new RegistryUnreachable(reasonOf(err), { cause: err }) : err;
 }
 
-async function answerManifest(
-  services: NdnUpstreamServices,
-  question: Extract<Question, { reference: string }>,
-): Promise<UpstreamReply> {
-  const { repository, reference, accept, method, sent, signal } = question;
+type ManifestQuestion = Extract<Question, { reference: string }>;
+
+async function answerManifest(services: NdnUpstreamServices, question: ManifestQuestion): Promise<UpstreamReply> {
+  const { repository, reference, signal } = question;
   const digest = parseSha256(reference);
-  const found = await find(services, { repository, digest, tag: reference }, signal);
-  if (!found) return refusal(question, `the registry has no ${reference} in ${repository}, or hides it`);
-  const { object, mediaType } = found;
+  const listed = digest && (await answerListed(services, question, digest));
+  if (listed) return listed;
+  const target = digest
+    ? ({ kind: "manifest", repository, digest } as const)
+    : ({ kind: "tag", repository, tag: reference } as const);
+  const pointer = await services.pointers.read(target, signal);
+  if (!pointer) return refusal(question, `the registry has no ${reference} in ${repository}, or hides it`);
+  return answerWith(services, question, { ...pointer, repository }, pointer.mediaType);
+}
+
+/** A GET of what an index lists; undefined when it is not there under its digest, or not listed: a pointer says more. */
+async function answerListed(
+  services: NdnUpstreamServices,
+  question: ManifestQuestion,
+  digest: Digest,
+): Promise<UpstreamReply | undefined> {
+  const { repository, method } = question;
+  const listed = method === "GET" ? services.listed?.(repository, digest) : undefined;
+  if (!listed) return undefined;
+  const object = { digest, sizeBytes: listed.sizeBytes, segmentBytes: plainSegmentBytes, repository };
+  try {
+    return await answerWith(services, question, object, listed.mediaType);
+  } catch (err: unknown) {
+    if (err instanceof BlobUnavailable) return undefined;
+    throw err;
+  }
+}
+
+async function answerWith(
+  services: NdnUpstreamServices,
+  question: ManifestQuestion,
+  object: PointedObject,
+  mediaType: string,
+): Promise<UpstreamReply> {
+  const { reference, accept, method, sent, signal } = question;
   if (!admits(accept, mediaType)) {
     return refusal(question, `${reference} is of type ${mediaType}, which the request's Accept does not admit`);
   }
@@ -99,28 +130,6 @@ async function answerListQuestion(
     if (!(err instanceof RegistryError)) throw err;
     return replyTo(question, err.status, JSON.stringify(err));
   }
-}
-
-interface Found {
-  readonly object: PointedObject;
-  readonly mediaType: string;
-}
-
-async function find(
-  { pointers, listed }: NdnUpstreamServices,
-  { repository, digest, tag }: { repository: string; digest: Digest | undefined; tag: string },
-  signal: AbortSignal,
-): Promise<Found | undefined> {
-  const known = digest && listed?.(repository, digest);
-  if (known) {
-    const { mediaType, sizeBytes } = known;
-    return { object: { digest, sizeBytes, segmentBytes: plainSegmentBytes, repository }, mediaType };
-  }
-  const target = digest
-    ? ({ kind: "manifest", repository, digest } as const)
-    : ({ kind: "tag", repository, tag } as const);
-  const pointer = await pointers.read(target, signal);
-  return pointer && { object: { ...pointer, repository }, mediaType: pointer.mediaType };
 }
 
 /** Everything but manifests, blobs and pings. */

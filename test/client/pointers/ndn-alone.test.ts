@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { until } from "#test/support/until.ts";
 import { ask } from "../endpoint.ts";
-import { ociIndex, ociManifest } from "./signing-server.ts";
+import { digestOfBytes, ociIndex, ociManifest } from "./signing-server.ts";
 import { manifest, repository, usePointerStage } from "./stage.ts";
 
 const stage = usePointerStage();
@@ -65,6 +65,23 @@ test("what an index lists needs no pointer of its own", async () => {
   expect((await ask(url, `/v2/${repository}/manifests/${digest}`)).body).toEqual(manifest);
   expect(stage.server.asked).not.toContain("manifest");
 });
+
+test("what an index lists and the registry does not have is 404", async () => {
+  const digest = digestOfBytes(manifest);
+  const index = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: ociIndex,
+      manifests: [{ mediaType: ociManifest, digest, size: 100 }],
+    }),
+  );
+  stage.server.saysTag(repository, "latest", index, ociIndex);
+  stage.server.says({ kind: "manifest", repository, digest }, "absent");
+  const { url } = await stage.start();
+  await ask(url, byTag);
+  for (const method of ["HEAD", "GET"])
+    expect((await ask(url, `/v2/${repository}/manifests/${digest}`, { method })).status).toBe(404);
+}, 30_000);
 
 test.each([
   ["a tag that the server says is not there", `${byTag}-none`, {}],
