@@ -210,7 +210,7 @@ export class AskedSegments {
     this.#suppressed.takeDue(nowMs, (n) => this.#losePassedOn(n, nowMs));
     if (sent.count === 0) return;
     this.#probeTail(nowMs);
-    if (nowMs - sent.oldestSentAtMs <= rtoMs) return;
+    if (sent.count === 0 || nowMs - sent.oldestSentAtMs <= rtoMs) return;
     if (nowMs - this.#answeredAtMs <= Math.min(rtoMs, Math.max(minPauseMs, 2 * this.rtt.smoothedMs))) return;
     this.#probes = this.#isSilent ? 1 : firstProbes;
     this.rtt.timedOut();

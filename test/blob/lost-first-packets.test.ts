@@ -82,8 +82,8 @@ function losesFirst(digest: Digest, what: string, type: number, passedAtMs: numb
     if (!view.read(packet, 0, packet.length) || view.type !== type) return undefined;
     const name = withoutImplicitDigest(Buffer.from(view.buf.subarray(view.nameStart, view.nameEnd)));
     const request = name && parseBlobName(prefix, name);
-    const isMetadata = name?.includes("metadata");
-    const kind = isMetadata ? "metadata" : request?.kind === "segment" ? `segment ${request.number}` : "";
+    const isSegment = request?.kind === "segment" || request?.kind === "plain"; // either name brings it
+    const kind = name?.includes("metadata") ? "metadata" : isSegment ? `segment ${request.number}` : "";
     if (kind !== what || !name?.includes(hashOf(digest))) return undefined;
     passedAtMs.push(performance.now());
     return passedAtMs.length === 1 ? { onward: [] } : undefined;
