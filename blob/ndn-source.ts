@@ -153,7 +153,8 @@ export class NdnSource implements BlobSource {
   /** Read an object without asking for its metadata; its digest is the caller's to compare. */
   openObject({ digest, sizeBytes, segmentBytes, repository, hint }: NamedObject, signal: AbortSignal): BlobRead {
     const name = objectName(this.#prefix, digest, segmentBytes);
-    const metadata = { name, lastSegment: lastSegmentOf(sizeBytes, segmentBytes), segmentBytes, sizeBytes };
+    const proposed = { name, lastSegment: lastSegmentOf(sizeBytes, segmentBytes), segmentBytes, sizeBytes };
+    const metadata = this.#losesFragments() ? inSmallSegments(proposed, this.#prefix, digest) : proposed;
     const object = { digest, repository: repository ?? "", hint };
     const check = this.#trust && this.#checkOf(object, metadata, undefined, signal, this.#trust);
     return { sizeBytes, chunks: this.#readFrom(object, metadata, fromStart, signal, check) };
