@@ -42,7 +42,8 @@ ${lineChart(chart)}
   );
   const box = `width="${size.width}" height="${size.height}" viewBox="0 0 ${size.width} ${size.height}"`;
   const font = 'font-family="sans-serif" font-size="12" fill="#222"';
-  return `<svg xmlns="http://www.w3.org/2000/svg" ${box} ${font}>\n${placed.join("\n")}\n</svg>\n`;
+  const title = `<title>${escaped(charts.map((chart) => chart.title).join("; "))}</title>`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${box} ${font}>\n${title}\n${placed.join("\n")}\n</svg>\n`;
 }
 
 function lineChart(chart: Chart): string {

@@ -4,6 +4,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { linkCharts } from "#bench/chart/link-charts.ts";
+import { simulatedCharts } from "#bench/chart/simulated-charts.ts";
 import { benchLinks, waysOf } from "#bench/links/link.ts";
 import { lossName } from "#bench/links/ndn-row.ts";
 import { timeline } from "#bench/links/notes.ts";
@@ -166,4 +167,14 @@ test("a row of charts has a line for each loss, in steps of one length", () => {
     { name: "1 % lost", values: [0.5, 0.7] },
   ]);
   expect([wait!.series[0]!.values, window!.series[0]!.values]).toEqual([[], []]);
+});
+
+test("simulated flows have a value for each moment since they began", () => {
+  for (const { title, xs, series } of simulatedCharts()) {
+    expect(series.length, title).toBeGreaterThan(0);
+    for (const { values } of series) {
+      expect(values, title).toHaveLength(xs.length);
+      expect(values.slice(values.findIndex((value) => value !== undefined)), title).not.toContain(undefined);
+    }
+  }
 });
