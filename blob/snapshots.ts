@@ -1,8 +1,8 @@
 /**
  * What snapshots contain (PROTOCOL.md § Snapshots): JSON in UTF-8, an object of its own under its digest. That of
- * referrers is an OCI image index; the other two have media types of this project.
+ * referrers is an OCI image index; the other two have media types of this project. They are read without a library: the
+one that the house has for that takes 19 MB of memory, and a server that is idle has no other use for it.
  */
-import { z } from "zod";
 import { type Digest, isRepository, isTag, parseSha256 } from "#oci/reference.ts";
 
 /** Media types of snapshots. */
@@ -20,17 +20,6 @@ export interface ListedTag {
   readonly asOf?: number | undefined;
 }
 
-const listedTag = z
-  .object({ name: z.string().refine(isTag), digest: z.string().optional(), asOf: z.int().nonnegative().optional() })
-  .transform(({ name, digest, asOf }): ListedTag => {
-    const sha256 = digest === undefined ? undefined : parseSha256(digest);
-    return sha256 === undefined || asOf === undefined ? { name } : { name, digest: sha256, asOf };
-  });
-const tagList = z.object({ name: z.string(), tags: z.array(listedTag).refine((tags) => isSorted(tags, nameOf)) });
-const catalog = z.object({
-  repositories: z.array(z.string().refine(isRepository)).refine((all) => isSorted(all, (one) => one)),
-});
-
 /** The snapshot of a repository's tags. @param tags - in any order, each name once */
 export function encodeTagList(repository: string, tags: readonly ListedTag[]): Buffer {
   const sorted = [...tags].sort((a, b) => compare(a.name, b.name));
@@ -39,8 +28,18 @@ export function encodeTagList(repository: string, tags: readonly ListedTag[]): B
 
 /** The tags in a snapshot, sorted by the bytes of their names; undefined when it is none of this repository. */
 export function decodeTagList(repository: string, bytes: Uint8Array): ListedTag[] | undefined {
-  const { data } = tagList.safeParse(parseJson(bytes));
-  return data?.name === repository ? data.tags : undefined;
+  const { name, tags } = parseJson(bytes);
+  if (name !== repository || !Array.isArray(tags)) return undefined;
+  const listed = tags.flatMap((tag: unknown) => readTag(tag) ?? []);
+  return listed.length === tags.length && isSorted(listed.map(nameOf)) ? listed : undefined;
+}
+
+function readTag(tag: unknown): ListedTag | undefined {
+  const { name, digest, asOf } = asObject(tag);
+  if (typeof name !== "string" || !isTag(name)) return undefined;
+  const sha256 = typeof digest === "string" ? parseSha256(digest) : undefined;
+  const isTime = typeof asOf === "number" && Number.isSafeInteger(asOf) && asOf >= 0;
+  return sha256 && isTime ? { name, digest: sha256, asOf } : { name };
 }
 
 /** The snapshot of the repositories. @param repositories - in any order, each once */
@@ -50,7 +49,10 @@ export function encodeCatalog(repositories: Iterable<string>): Buffer {
 
 /** The repositories in a snapshot, sorted by their bytes; undefined when it is none. */
 export function decodeCatalog(bytes: Uint8Array): string[] | undefined {
-  return catalog.safeParse(parseJson(bytes)).data?.repositories;
+  const { repositories } = parseJson(bytes);
+  if (!Array.isArray(repositories)) return undefined;
+  const names = repositories.filter((one: unknown) => typeof one === "string" && isRepository(one)) as string[];
+  return names.length === repositories.length && isSorted(names) ? names : undefined;
 }
 
 /** The snapshot of what refers to a manifest. @param descriptors - as the registry has them */
@@ -63,8 +65,8 @@ function nameOf({ name }: ListedTag): string {
   return name;
 }
 
-function isSorted<T>(all: readonly T[], key: (one: T) => string): boolean {
-  return all.every((one, i) => i === 0 || compare(key(all[i - 1]!), key(one)) < 0);
+function isSorted(names: readonly string[]): boolean {
+  return names.every((name, i) => i === 0 || compare(names[i - 1]!, name) < 0);
 }
 
 /** By code units, which are the bytes: tags and repositories are ASCII. */
@@ -72,10 +74,15 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function parseJson(bytes: Uint8Array): unknown {
+/** The members of the object that the bytes are; none when they are no object. */
+function parseJson(bytes: Uint8Array): Readonly<Record<string, unknown>> {
   try {
-    return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"));
+    return asObject(JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8")));
   } catch {
-    return undefined;
+    return {};
   }
+}
+
+function asObject(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }

@@ -3,8 +3,7 @@
  */
 import { hash } from "node:crypto";
 import { RegistryUnreachable } from "./errors.ts";
-import { manifestAccept } from "./manifest.ts";
-import { isMediaType } from "./media-type.ts";
+import { isMediaType, manifestAccept } from "./media-type.ts";
 import { type Digest, digestOfHash, parseSha256 } from "./reference.ts";
 import type { RegistryClient, RequestOptions } from "./registry-client.ts";
 import { isAbsent, readSmallBody } from "./small-body.ts";

@@ -9,7 +9,7 @@
  * a puller will ask for next reads them here.
  */
 import { z } from "zod";
-import { bareType } from "./media-type.ts";
+import { bareType, indexTypes, isManifestType } from "./media-type.ts";
 import { type Digest, parseSha256 } from "./reference.ts";
 
 /** A descriptor in a manifest or an index (OCI image-spec, descriptor.md). */
@@ -24,26 +24,6 @@ export interface Referred {
   readonly sizeBytes: number;
   /** Of a child of an index, `linux/arm/v7`: operating system, architecture, and the variant if there is one. */
   readonly platform?: string | undefined;
-}
-
-const manifestTypes = new Set([
-  "application/vnd.oci.image.manifest.v1+json",
-  "application/vnd.docker.distribution.manifest.v2+json",
-]);
-const indexTypes = new Set([
-  "application/vnd.oci.image.index.v1+json",
-  "application/vnd.docker.distribution.manifest.list.v2+json",
-]);
-
-/** An Accept header for every kind of manifest, so that a registry need not convert one. */
-export const manifestAccept = [...indexTypes, ...manifestTypes, "application/vnd.oci.artifact.manifest.v1+json"].join(
-  ", ",
-);
-
-/** Whether a media type is of an image manifest or an index, so that its digest is that of all its bytes. */
-export function isManifestType(mediaType: string): boolean {
-  const type = bareType(mediaType);
-  return manifestTypes.has(type) || indexTypes.has(type);
 }
 
 /**

@@ -36,3 +36,24 @@ export function bareType(mediaType: string): string {
 export function isMediaType(text: string): boolean {
   return text.length <= 255 && /^[!#$&^_.+\w-]+\/[!#$&^_.+\w-]+(?:[ \t]*;[\x20-\x7e\t]*)?$/.test(text);
 }
+
+const manifestTypes = new Set([
+  "application/vnd.oci.image.manifest.v1+json",
+  "application/vnd.docker.distribution.manifest.v2+json",
+]);
+/** Media types of lists of manifests. */
+export const indexTypes: ReadonlySet<string> = new Set([
+  "application/vnd.oci.image.index.v1+json",
+  "application/vnd.docker.distribution.manifest.list.v2+json",
+]);
+
+/** An Accept header for every kind of manifest, so that a registry need not convert one. */
+export const manifestAccept = [...indexTypes, ...manifestTypes, "application/vnd.oci.artifact.manifest.v1+json"].join(
+  ", ",
+);
+
+/** Whether a media type is of an image manifest or an index, so that its digest is that of all its bytes. */
+export function isManifestType(mediaType: string): boolean {
+  const type = bareType(mediaType);
+  return manifestTypes.has(type) || indexTypes.has(type);
+}

@@ -2,10 +2,9 @@
  * Lists of one registry, in its own pages (OCI distribution-spec § Listing tags, § Listing referrers; the catalog of
  * distribution): as many as there are, each named by the one before.
  */
-import { z } from "zod";
 import { RegistryUnreachable } from "./errors.ts";
-import { manifestAccept } from "./manifest.ts";
 import type { AskOptions } from "./manifest-reader.ts";
+import { manifestAccept } from "./media-type.ts";
 import { type Digest, isRepository, isTag } from "./reference.ts";
 import type { RegistryClient } from "./registry-client.ts";
 import { isAbsent, readSmallBody } from "./small-body.ts";
@@ -18,12 +17,8 @@ const maxListBytes = 16 * 1024 * 1024;
 
 type Asked = Pick<RegistryClient, "base" | "request">;
 
-const tagsPage = z.object({ tags: z.array(z.string()).nullish() });
-const catalogPage = z.object({ repositories: z.array(z.string()).nullish() });
-const indexPage = z.object({ manifests: z.array(z.looseObject({ digest: z.string() })).nullish() });
-
-/** A descriptor in an index, with all its fields. */
-export type Descriptor = z.infer<typeof indexPage>["manifests"] extends (infer T)[] | null | undefined ? T : never;
+/** A descriptor in an index, with all its fields (OCI image-spec, descriptor.md). */
+export type Descriptor = Readonly<Record<string, unknown>> & { readonly digest: string };
 
 /**
  * All tags of a repository, each once.
@@ -32,38 +27,35 @@ export type Descriptor = z.infer<typeof indexPage>["manifests"] extends (infer T
  * @throws RegistryUnreachable when it cannot tell now, or the list is longer than 16 MiB.
  */
 export async function listTags(registry: Asked, repository: string, options: AskOptions) {
-  const pages = await readPages(registry, `/v2/${repository}/tags/list?n=${pageItems}`, tagsPage, options);
-  return pages && distinct(pages.flatMap(({ tags }) => tags ?? [])).filter(isTag);
+  const tags = await readPages(registry, `/v2/${repository}/tags/list?n=${pageItems}`, "tags", options);
+  return tags && distinct(tags.filter(isString)).filter(isTag);
 }
 
 /** All repositories, each once, under the same rules. */
 export async function listRepositories(registry: Asked, options: AskOptions) {
-  const pages = await readPages(registry, `/v2/_catalog?n=${pageItems}`, catalogPage, options);
-  return pages && distinct(pages.flatMap(({ repositories }) => repositories ?? [])).filter(isRepository);
+  const repositories = await readPages(registry, `/v2/_catalog?n=${pageItems}`, "repositories", options);
+  return repositories && distinct(repositories.filter(isString)).filter(isRepository);
 }
 
 /** What the registry's referrers API lists, under the same rules; undefined also where there is no such API. */
 export async function listReferrers(registry: Asked, repository: string, digest: Digest, options: AskOptions) {
-  const pages = await readPages(registry, `/v2/${repository}/referrers/${digest}`, indexPage, options);
-  return pages?.flatMap(({ manifests }) => manifests ?? []);
+  const manifests = await readPages(registry, `/v2/${repository}/referrers/${digest}`, "manifests", options);
+  return manifests?.filter(isDescriptor);
 }
 
 /** The children of an index, with all their fields; undefined when it is none. */
 export function descriptorsOf(index: Uint8Array): Descriptor[] | undefined {
-  try {
-    return indexPage.safeParse(JSON.parse(Buffer.from(index).toString("utf8"))).data?.manifests ?? undefined;
-  } catch {
-    return undefined;
-  }
+  return itemsIn(index, "manifests")?.filter(isDescriptor);
 }
 
-async function readPages<T>(
+/** What all pages have under a key. */
+async function readPages(
   registry: Asked,
   firstPath: string,
-  schema: z.ZodType<T>,
+  key: string,
   options: AskOptions,
-): Promise<T[] | undefined> {
-  const pages: T[] = [];
+): Promise<unknown[] | undefined> {
+  const all: unknown[] = [];
   const seen = new Set<string>();
   let leftBytes = maxListBytes;
   for (let path: string | undefined = firstPath; path !== undefined; ) {
@@ -72,10 +64,12 @@ async function readPages<T>(
     const page: Page | undefined = await readPage(registry, path, leftBytes, options);
     if (page === undefined) return undefined;
     leftBytes -= page.bytes.length;
-    pages.push(parse(schema, page.bytes, path));
+    const items = itemsIn(page.bytes, key);
+    if (items === undefined) throw new RegistryUnreachable(`GET ${path} brings no such list`);
+    for (const item of items) all.push(item);
     path = page.next;
   }
-  return pages;
+  return all;
 }
 
 interface Page {
@@ -97,12 +91,24 @@ async function readPage(
   return { bytes, next: nextPath(response.headers.link, path, registry.base) };
 }
 
-function parse<T>(schema: z.ZodType<T>, bytes: Buffer, path: string): T {
+/** The list under a key of a JSON object, an empty one for null; undefined when there is no such list. */
+function itemsIn(bytes: Uint8Array, key: string): unknown[] | undefined {
   try {
-    return schema.parse(JSON.parse(bytes.toString("utf8")));
-  } catch (err: unknown) {
-    throw new RegistryUnreachable(`GET ${path} brings no such list`, { cause: err });
+    const json = JSON.parse(Buffer.from(bytes).toString("utf8")) as Readonly<Record<string, unknown>>;
+    const isLeftOut = json[key] === undefined && "name" in json; // as Go's omitempty does with no tags
+    const items = json[key] === null || isLeftOut ? [] : json[key];
+    return Array.isArray(items) ? items : undefined;
+  } catch {
+    return undefined;
   }
+}
+
+function isString(item: unknown): item is string {
+  return typeof item === "string";
+}
+
+function isDescriptor(item: unknown): item is Descriptor {
+  return typeof item === "object" && item !== null && "digest" in item && isString(item.digest);
 }
 
 /**

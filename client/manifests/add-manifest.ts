@@ -4,7 +4,7 @@
 import type { Readable } from "node:stream";
 import { isEncoded } from "#oci/body-headers.ts";
 import { RegistryError, RegistryUnreachable } from "#oci/errors.ts";
-import { manifestAccept } from "#oci/manifest.ts";
+import { manifestAccept } from "#oci/media-type.ts";
 import { type Digest, parseSha256 } from "#oci/reference.ts";
 import type { Puller } from "../registries/router.ts";
 import { type Ask, discard } from "../upstream/upstream-question.ts";

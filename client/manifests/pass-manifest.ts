@@ -3,7 +3,8 @@
  */
 import type { Readable } from "node:stream";
 import { isEncoded } from "#oci/body-headers.ts";
-import { isManifestType, isSchema1 } from "#oci/manifest.ts";
+import { isSchema1 } from "#oci/manifest.ts";
+import { isManifestType } from "#oci/media-type.ts";
 import type { Digest } from "#oci/reference.ts";
 import { manifestProvenance, writeAll } from "../http/answers.ts";
 import type { UpstreamReply } from "../upstream/upstream.ts";

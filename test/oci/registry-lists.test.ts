@@ -86,6 +86,7 @@ test("what is no tag is left out, and null is an empty list", async () => {
       response.writeHead(200).end(body);
   expect((await asking(sends('{"tags":["a","../b","c/d",""]}'), tags)).list).toEqual(["a"]);
   expect((await asking(sends('{"name":"team/app","tags":null}'), tags)).list).toEqual([]);
+  expect((await asking(sends('{"name":"team/app"}'), tags)).list).toEqual([]);
 });
 
 test.each([401, 403, 404])("a list that is refused by %i is absent", async (code) => {
@@ -97,6 +98,7 @@ test.each([401, 403, 404])("a list that is refused by %i is absent", async (code
 test.each<[string, Answer]>([
   ["429", (_, response) => response.writeHead(429).end()],
   ["503", (_, response) => response.writeHead(503).end()],
+  ["an error", (_, response) => response.writeHead(200).end('{"errors":[]}')],
   ["no JSON", (_, response) => response.writeHead(200).end("<html>")],
   ["another JSON", (_, response) => response.writeHead(200).end('{"tags":{}}')],
   ["more than 16 MiB", (_, response) => response.writeHead(200).end(Buffer.alloc(17 * 1024 * 1024, "x"))],
