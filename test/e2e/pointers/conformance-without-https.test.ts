@@ -12,8 +12,8 @@ import { digestOf } from "#test/support/random-bytes.ts";
 import { describeWith } from "#test/support/require-programs.ts";
 import { type RunningProgram, startClient, startServer } from "#test/support/running-program.ts";
 import { useStage } from "#test/support/stage.ts";
-import { exchange, type Question } from "./conformance/exchange.ts";
-import { type Images, largest, pushImages, types } from "./conformance/images.ts";
+import { exchange, type Question } from "../conformance/exchange.ts";
+import { type Images, largest, pushImages, types } from "../conformance/images.ts";
 
 const repository = "conformance/read";
 const headersCompared = ["content-type", "docker-content-digest", "etag", "content-length", "oci-filters-applied"];
