@@ -84,6 +84,11 @@ export class DatagramFace extends Face {
     return 0;
   }
 
+  /** Behind all datagrams that have arrived: each comes in a turn of its own, and the peer need not be woken for each. */
+  protected override atEndOfTurn(flush: () => void): void {
+    setImmediate(flush);
+  }
+
   protected transmit(bytes: Buffer, release: () => void): void {
     if (this.isGone || this.#socket.isFull) {
       release();

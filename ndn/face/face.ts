@@ -64,7 +64,7 @@ export abstract class Face {
     if (this.#used + bytes > batchBytes) this.#flush();
     if (this.buffer === nothing) {
       this.buffer = batches.take();
-      queueMicrotask(this.#flushSoon);
+      this.atEndOfTurn(this.#flushSoon);
     }
     return this.#used;
   }
@@ -92,6 +92,11 @@ export abstract class Face {
   protected abstract transmit(bytes: Buffer, release: () => void): void;
   /** Stop or continue taking packets in. */
   protected abstract setReading(reading: boolean): void;
+
+  /** Have a batch sent when all that is at hand has been written. */
+  protected atEndOfTurn(flush: () => void): void {
+    queueMicrotask(flush);
+  }
 
   /** Less than this is copied out of the batch before it is sent: a slow peer must not hold a whole one for a few packets. */
   protected get copiedBelowBytes(): number {
