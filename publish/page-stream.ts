@@ -22,6 +22,8 @@ const idleMs = 20_000;
 const goneMs = 2_000;
 /** A wanted page that is farther ahead than this is not waited for: 8 MiB, the largest window of a reader. */
 const maxNearPages = 64;
+/** A read that is so far ahead of its readers as it may be resumes when only this part of it is left. */
+const resumeShare = 3 / 4;
 /** Pages that are asked for behind what is wanted by one who has read only some in order. */
 const maxGuessedPages = 8;
 
@@ -131,7 +133,7 @@ export class PageStream implements PageClaim {
     if (puller !== undefined) this.puller = puller;
     if (index <= this.wanted) return;
     this.wanted = index;
-    this.#resume?.();
+    if (this.#isWorthResuming) this.#resume?.();
     this.#options.memory.look();
   }
 
@@ -180,6 +182,13 @@ export class PageStream implements PageClaim {
   get #isWithinReach(): boolean {
     const { memory, limit } = this.#options;
     return this.next <= this.wanted + aheadPages(memory, limit, this.runAt(this.next));
+  }
+
+  /** Hot path: to pause and resume for each page costs more than to read some pages at once. */
+  get #isWorthResuming(): boolean {
+    const { memory, limit } = this.#options;
+    const ahead = aheadPages(memory, limit, this.runAt(this.next));
+    return this.next <= this.wanted + Math.floor(ahead * resumeShare);
   }
 
   #takePage(): boolean {

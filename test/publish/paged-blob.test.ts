@@ -134,6 +134,23 @@ test("a blob that is read in order is asked for in few requests, which pause ahe
   expect(takenPages()).toBe(1000);
 });
 
+test("a read that is as far ahead as it may be pauses for several pages at a time, not for each", async () => {
+  const { reader } = registryOf(600);
+  let pauses = 0;
+  const limit = new ReadLimit();
+  const add = limit.pausing.add.bind(limit.pausing);
+  limit.pausing.add = (resume) => {
+    pauses++;
+    return add(resume);
+  };
+  const blob = (await PagedBlob.open(ref, { ...contextOf(reader), limit }))!;
+  for (let index = 0; index < 400; index++) {
+    await take(blob, index);
+    while (index >= 4 && limit.pausing.size === 0) await setImmediate();
+  }
+  expect(pauses).toBeLessThan(400 / 8);
+});
+
 test("of a part in the middle no more is asked for than is wanted, until much of it was read in order", async () => {
   const { reader, asked } = registryOf(1000);
   const blob = (await PagedBlob.open(ref, contextOf(reader)))!;
