@@ -42,7 +42,7 @@ const [plateauRounds, plateauGrowth] = [3, 1.25];
 /** or so much is lost, whatever the path loses otherwise. Until then loss may be the path's own. */
 const startupLoss = 0.2;
 /** What is asked for more shows by a growth of more than this; when it does so often in a row, start-up begins again. */
-const [probeGrowth, restartProbes] = [1.1, 3];
+const [probeGrowth, restartProbes] = [1.1, 2];
 /** A pause of so many rounds says nothing about the path. */
 const idleRounds = 10;
 /** On congestion the window is cut to this share of what was in flight, or of the product. */
@@ -203,7 +203,7 @@ export class CongestionControl {
     if (this.#phase === "startup") {
       if (this.#isFilled(elapsedMs)) this.#drain(nowMs);
     } else if (this.#phase === "drain") {
-      if (rounds >= maxDrainRounds || this.#round.inflight <= product) this.#enter("cruise");
+      if (rounds >= maxDrainRounds || this.#round.inflight <= product) this.#enter("up");
     } else if (this.#phase === "cruise") {
       if (!isShort && rtt.isStale(nowMs)) this.#enter("probe-rtt");
       else if (rounds >= cruiseRounds) this.#enter("up");

@@ -23,8 +23,6 @@ const [longAllowance, shortAllowance] = [8, 48];
 const maxTrim = 0.1;
 /** in square roots of the segments of a bandwidth-delay product. */
 const queueGoal = 1;
-/** Loss that is made up for by sending more. */
-const maxMadeUp = 0.2;
 
 /** The model of one path. */
 export class PathModel {
@@ -82,7 +80,7 @@ export class PathModel {
   pace(gain: number): number {
     const { perMs } = this.rate;
     if (perMs === 0 || this.isShort) return Number.POSITIVE_INFINITY;
-    return this.hasQueue ? gain * perMs : (gain * perMs) / (1 - Math.min(maxMadeUp, this.loss.floor));
+    return gain * perMs;
   }
 
   /**

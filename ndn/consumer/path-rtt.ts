@@ -14,8 +14,8 @@ const leastMs = 0.05;
 /** Rounds in a row that are all so many times, and so much, above the minimum: the path has become longer. */
 const longerRounds = 3;
 const [longerTimes, longerMs] = [4, 10];
-/** Answers that are late together show a queue. */
-const lastSamples = 8;
+/** Answers that are late for so long, or for this share of the minimum, show a queue: a pause of a program is shorter. */
+const [lateForMs, lateForShare] = [10, 1 / 8];
 /** From this share of the answers on, those from afar are of account, */
 const minFarShare = 0.01;
 /** and from this one on they are the ones that show the queue. */
@@ -69,9 +69,10 @@ export class PathRtt {
   readonly #far = new Distance();
   #farShare = 0;
   #seenAtMs = Number.NEGATIVE_INFINITY;
-  /** The last samples, in any order. */
-  readonly #last = new Float64Array(lastSamples);
-  #next = 0;
+  /** The least since `#lateSinceMs`, and in as long a time before. */
+  #lateMs = 0;
+  #lateBeforeMs = 0;
+  #lateSinceMs = Number.NEGATIVE_INFINITY;
   #longRounds = 0;
 
   /** The minimum of the nearest that answers; infinite before the first sample. */
@@ -89,14 +90,14 @@ export class PathRtt {
     return this.#farShare < minFarShare ? this.minMs : Math.max(this.#far.minMs, this.minMs);
   }
 
-  /** By how much all of the last answers have exceeded the minimum. */
+  /** By how much all answers of late have exceeded the minimum. */
   get lateMs(): number {
-    return Math.min(...this.#last) - this.minMs;
+    return Math.min(this.#lateMs, this.#lateBeforeMs) - this.minMs;
   }
 
   /** Judge lateness by later answers only. */
   forgetLate(): void {
-    this.#last.fill(0);
+    this.#lateMs = this.#lateBeforeMs = 0;
   }
 
   /**
@@ -110,7 +111,15 @@ export class PathRtt {
       return;
     }
     if (this.#near.sample(rttMs)) this.#seenAtMs = nowMs;
-    if (mayBeLate) this.#last[this.#next++ % lastSamples] = rttMs;
+    if (mayBeLate) this.#sampleLate(nowMs, rttMs);
+  }
+
+  #sampleLate(nowMs: number, rttMs: number): void {
+    if (nowMs - this.#lateSinceMs >= Math.max(lateForMs, lateForShare * this.minMs)) {
+      this.#lateBeforeMs = this.#lateMs;
+      this.#lateMs = rttMs;
+      this.#lateSinceMs = nowMs;
+    } else if (rttMs < this.#lateMs) this.#lateMs = rttMs;
   }
 
   /** A round trip is over. */
