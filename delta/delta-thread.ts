@@ -1,6 +1,6 @@
 /**
  * Makes and applies deltas beside everything else that the process does: in a thread of its own, at the lowest priority, one
- * at a time. One takes up to about 350 MB while it runs, and keeps nothing.
+ * at a time. While it runs, making takes up to about 350 MB, applying 200, and nothing is kept.
  */
 import { Worker } from "node:worker_threads";
 import { Semaphore } from "#base/limits.ts";

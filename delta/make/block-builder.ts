@@ -34,6 +34,7 @@ interface OpenPack {
   dictionaryBytes: number;
 }
 
+/** Of one block: each call adds the bytes that follow those of the call before. */
 export class BlockBuilder {
   readonly #base: RandomReader;
   readonly #target: RandomReader;
@@ -114,6 +115,7 @@ export class BlockBuilder {
     for (const operation of part.operations) this.#operations.push({ ...operation, part: index });
   }
 
+  /** The block as it is in a delta; nothing is added afterwards. */
   build(): Uint8Array {
     if (this.#pack) this.#closePack();
     const parts = this.#parts.map((part) => part!);

@@ -7,8 +7,10 @@ const seedBytes = 8;
 const stepBytes = 2;
 /** Of one hash; the longest of so many runs is about as long as the longest of all. */
 const maxTried = 16;
-/** A run of this length is long enough to be taken without trying others. */
-const longRun = 1024;
+/** A run of this length is long enough to be taken without trying others, */
+const longRun = 128;
+/** and one is followed no further than this; both bound the time for bytes that repeat themselves. */
+const maxRun = 4096;
 
 export class SeedIndex {
   /** Of the run that `findLongest` found: where it begins, and its length, 0 for none. */
@@ -45,7 +47,7 @@ export class SeedIndex {
       const start = (step - 1) * stepBytes;
       // Longer than the one before only if this byte is the same, too.
       if (this.#bytes[start + this.length] !== bytes[at + this.length]) continue;
-      const length = equalRun(this.#bytes, start, bytes, at);
+      const length = equalRun(this.#bytes, start, bytes, at, maxRun);
       if (length > this.length) [this.start, this.length] = [start, length];
     }
   }
@@ -61,9 +63,9 @@ export function viewOf(bytes: Uint8Array): DataView {
 }
 
 /** How many bytes are the same from `aStart` and `bStart` on; positions that are not within the bytes are never the same. */
-export function equalRun(a: Uint8Array, aStart: number, b: Uint8Array, bStart: number): number {
+export function equalRun(a: Uint8Array, aStart: number, b: Uint8Array, bStart: number, atMost = b.length): number {
   if (aStart < 0) return 0;
-  const most = Math.min(a.length - aStart, b.length - bStart);
+  const most = Math.min(a.length - aStart, b.length - bStart, atMost);
   let length = 0;
   while (length < most && a[aStart + length] === b[bStart + length]) length++;
   return length;

@@ -79,6 +79,11 @@ function endOfMap(tar: RandomReader, start: number): number {
   return at;
 }
 
+/** Linux has no longer ones. */
+const maxNameBytes = 4096;
+
+/** A copy: a part of a string keeps the whole, all records of a header, alive. */
 function bareName(name: string): string {
-  return name.replace(/^(?:\.?\/)+/, "");
+  const bare = name.replace(/^(?:\.?\/)+/, "").slice(0, maxNameBytes);
+  return Buffer.from(bare, "latin1").toString("latin1");
 }

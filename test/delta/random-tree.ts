@@ -4,20 +4,27 @@ import { type BuiltEntry, buildTar, paxRecords } from "./tar-builder.ts";
 
 export interface TreeFile {
   readonly name: string;
-  readonly content: Uint8Array;
+  /** Piece after piece; short, so that a failure can be read. */
+  readonly content: readonly Piece[];
   readonly kind: "ustar" | "v7" | "pax" | "gnu" | "link" | "sparse";
   readonly mtime: number;
 }
 
 const word = fc.constantFrom("lib", "app-1.2.3", "app-1.2.4", "main.js", "x", "Größe");
 const name = fc.array(word, { minLength: 1, maxLength: 4 }).map((words) => words.join("/"));
-const pieces = [Buffer.from("function call(a, b) { return a + b }\n"), Buffer.alloc(64), Buffer.from([0x7f, 1, 0, 9])];
-const content = fc.oneof(
-  fc.uint8Array({ maxLength: 600 }),
-  fc.array(fc.constantFrom(...pieces), { maxLength: 60 }).map((parts) => Buffer.concat(parts)),
-  // A program large enough to be written as differences.
-  fc.integer({ min: 1, max: 5 }).map((seed) => Buffer.alloc(70_000 + seed, Uint8Array.from([0, seed, 3, 0, 7, 7, 9]))),
+/** A text as hexadecimal digits, and how often. */
+type Piece = readonly [hex: string, times: number];
+
+const texts = ["function call(a, b) { return a + b }\n", "\0".repeat(64), "\x7f\x01\0\t"].map((text) =>
+  Buffer.from(text, "latin1").toString("hex"),
 );
+const bytes = fc.uint8Array({ maxLength: 100 }).map((values): Piece => [Buffer.from(values).toString("hex"), 1]);
+const text = fc.tuple(fc.constantFrom(...texts), fc.integer({ min: 1, max: 20 }));
+/** Large enough to be written as differences. */
+const program = fc.integer({ min: 1, max: 5 }).map((seed): Piece => [`000${seed}0300070709`, 10_000]);
+const content = fc.array(fc.oneof({ weight: 3, arbitrary: bytes }, { weight: 6, arbitrary: text }, program), {
+  maxLength: 6,
+});
 const file: fc.Arbitrary<TreeFile> = fc.record({
   name,
   content,
@@ -35,7 +42,7 @@ export const treePair = fc
 function edited(tree: readonly TreeFile[], [what, at, other]: Edit): TreeFile[] {
   const index = at % Math.max(1, tree.length);
   const old = tree[index] ?? other;
-  const changed = { ...old, content: changedContent(old.content, at, other.content) };
+  const changed = { ...old, content: old.content.toSpliced(at % (old.content.length + 1), at % 2, ...other.content) };
   if (what === 0) return tree.toSpliced(index, 1);
   if (what === 1) return tree.toSpliced(index, 0, other);
   if (what === 2) return tree.toSpliced(index, 1, { ...old, name: other.name });
@@ -44,17 +51,12 @@ function edited(tree: readonly TreeFile[], [what, at, other]: Edit): TreeFile[] 
   return [...tree.slice(index), ...tree.slice(0, index)];
 }
 
-/** Some bytes replaced, from somewhere on. */
-function changedContent(bytes: Uint8Array, at: number, by: Uint8Array): Uint8Array {
-  const start = at % (bytes.length + 1);
-  return Buffer.concat([bytes.subarray(0, start), by.subarray(0, 40), bytes.subarray(start + (at % 50))]);
-}
-
 export function tarOf(tree: readonly TreeFile[]): Uint8Array {
   return buildTar(tree.flatMap(entriesOf));
 }
 
-function entriesOf({ name, content, kind, mtime }: TreeFile): BuiltEntry[] {
+function entriesOf({ name, content: pieces, kind, mtime }: TreeFile): BuiltEntry[] {
+  const content = Buffer.concat(pieces.map(([hex, times]) => Buffer.from(hex.repeat(times), "hex")));
   const entry = { name, content, mtime };
   if (kind === "v7") return [{ ...entry, isV7: true }];
   if (kind === "pax") return [{ name: "p", type: "x", content: paxRecords({ path: `long/${name}` }) }, entry];

@@ -46,6 +46,14 @@ describe("of a tar", () => {
       ],
     ],
     [
+      "of a name that is too long, the beginning counts",
+      [
+        { name: "pax", type: "x", content: paxRecords({ path: "n".repeat(5000) }) },
+        { name: "f", content: text("x") },
+      ],
+      [["n".repeat(4096), "x"]],
+    ],
+    [
       "a global header of pax names no file",
       [
         { name: "pax", type: "g", content: paxRecords({ path: "all", comment: "c" }) },
