@@ -66,4 +66,34 @@ describeWith(wholePathPrograms, "UDP", () => {
   test("both over UDP", patience, async () => {
     expect(await pull("both", ["--uplink", udp], ["--uplink", udp])).toBe(sizeBytes);
   });
+
+  test("a forwarder that is gone is noticed at once, and used again when it is back", patience, async () => {
+    const socket = join(await stage.newFolder("gone"), "nfd.sock");
+    const udpPort = await freePort();
+    const common = ["--name", `${prefix}/gone`];
+    const first = stage.own(await startNdnd({ socket, udpPort }));
+    await using server = await startServer({
+      folder: await stage.newFolder("server"),
+      args: [...common, "--registry", registry.url, "--uplink", `unix://${socket}`],
+    });
+    await using client = await startClient({
+      folder: await stage.newFolder("client"),
+      args: [...common, "--upstream", registry.url, "--uplink", `udp://127.0.0.1:${udpPort}`],
+    });
+    const isUp = async () => (await client.missing()).length === 0 && (await server.missing()).length === 0;
+    const read = async (name: string) => {
+      const { digest } = await pushBlob(registry.url, repository, randomBytesOf(name, 100_000));
+      const response = await fetch(`${client.url}/v2/${repository}/blobs/${digest}`);
+      expect(digestOf(Buffer.from(await response.arrayBuffer()))).toBe(digest);
+      return blobBytes(client);
+    };
+    await until("both uplinks", isUp);
+    await first.stop();
+    expect(await read("while it is gone")).toMatchObject({ ndn: 0, upstream: 100_000 });
+    await until("the client to say so", async () => (await client.missing()).length > 0);
+    expect(client.process.log().match(/cannot be reached/g)?.length ?? 0).toBeLessThanOrEqual(1);
+    await using _second = await startNdnd({ socket, udpPort });
+    await until("both uplinks again", isUp, 20_000);
+    expect(await read("when it is back")).toMatchObject({ ndn: 100_000, upstream: 100_000 });
+  });
 });

@@ -12,6 +12,7 @@ import { encodeInterest } from "#ndn/packet/interest.ts";
 import { parseName } from "#ndn/packet/name.ts";
 import type { PacketView } from "#ndn/packet/packet-view.ts";
 import { TT, tlv } from "#ndn/packet/tlv.ts";
+import { seededRandom } from "#test/support/seeded-random.ts";
 import { until } from "#test/support/until.ts";
 
 const idleMs = 600_000;
@@ -148,6 +149,29 @@ test("fragments of Interests of many peers may be mixed", async () => {
   }
   await until("all answers", () => peers.every(({ packets }) => packets.length === 1));
   expect(echo.faces).toHaveLength(5);
+});
+
+test("10,000 mutated datagrams of eight strangers stop no one, and leave little behind", async () => {
+  const echo = new Echo();
+  const listener = await listen(echo, { maxFaces: 4 });
+  const peer = await join(listener);
+  const strangers = await Promise.all(Array.from({ length: 8 }, () => join(listener)));
+  for (const { socket } of strangers) socket.removeAllListeners("message");
+  const [random, fragmenter] = [seededRandom(4), new Fragmenter()];
+  const below = (limit: number) => Math.floor(random() * limit);
+  const interest = encodeInterest(parseName("/A"));
+  const large = Object.assign(new LpPacket(), { payload: Buffer.alloc(5_000, 5) });
+  const before = process.memoryUsage().arrayBuffers;
+  for (let n = 0; n < 10_000; n++) {
+    const parts = n % 2 ? fragmenter.fragment(large, 1_400).map((part) => Encoder.encode(part)) : [interest];
+    const datagram = Buffer.from(parts[below(parts.length)]!);
+    for (let flips = below(4); flips > 0; flips--) datagram[below(Math.min(40, datagram.length))]! ^= 1 << below(8);
+    strangers[below(strangers.length)]!.socket.send(datagram.subarray(0, datagram.length - (n % 5 ? 0 : below(30))));
+    if (n % 200 === 0) await peer.ask("/A"); // whose answer also says that the socket has been read
+  }
+  expect((await peer.ask("/A")).payload!.length).toBeGreaterThan(8_000);
+  expect(listener.faceCount).toBeLessThanOrEqual(4);
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(32 * 1024 * 1024);
 });
 
 test("one listener takes IPv4 and IPv6", async () => {

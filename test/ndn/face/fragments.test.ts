@@ -4,14 +4,13 @@ import { NackHeader } from "@ndn/packet";
 import { Decoder } from "@ndn/tlv";
 import fc from "fast-check";
 import { afterEach, expect, test, vi } from "vitest";
-import { Fragmenter, maxFragmentsBytes } from "#ndn/face/fragmenter.ts";
+import { Fragmenter } from "#ndn/face/fragmenter.ts";
 import { Reassembler } from "#ndn/face/reassembler.ts";
-import { PacketView } from "#ndn/packet/packet-view.ts";
-import { maxPacketBytes, TT, tlv } from "#ndn/packet/tlv.ts";
+import { maxPacketBytes } from "#ndn/packet/tlv.ts";
 import { seededRandom, shuffled } from "#test/support/seeded-random.ts";
 import { lpPacket, wireOf } from "../packet/arbitraries.ts";
+import { accept, data, fragmentsOf, otherFragmentsOf, view } from "./fragments.ts";
 
-const view = new PacketView();
 afterEach(() => vi.restoreAllMocks());
 
 const limits = { partials: 64, partialsOfPeer: 64 };
@@ -22,34 +21,6 @@ const arbToken = fc.option(fc.uint8Array({ minLength: 1, maxLength: 32 }), { nil
 const arbPacket = fc
   .tuple(fc.integer({ min: 2_001, max: maxPacketBytes - 9 }), fc.nat())
   .map(([bytes, seed]) => data(bytes, seed));
-
-function data(contentBytes: number, seed: number): Buffer {
-  const content = Buffer.alloc(contentBytes);
-  for (let at = 0; at < contentBytes; at++) content[at] = (Math.imul(at ^ seed, 2654435761) >>> 13) & 0xff;
-  return tlv(TT.Data, tlv(TT.Name), content).subarray(0, maxPacketBytes);
-}
-
-/** What our fragmenter makes of a packet. */
-function fragmentsOf(fragmenter: Fragmenter, packet: Buffer, mtu: number): Buffer[] {
-  const out = Buffer.alloc(maxFragmentsBytes);
-  const behind = fragmenter.write(packet, 0, packet.length, out, 0);
-  const fragments: Buffer[] = [];
-  for (let at = 0; at < behind; at += mtu) fragments.push(Buffer.from(out.subarray(at, Math.min(behind, at + mtu))));
-  return fragments;
-}
-
-/** What the other one makes of it. */
-function otherFragmentsOf(fragmenter: OtherFragmenter, packet: Buffer, mtu: number, fields: Partial<LpPacket> = {}) {
-  const whole = Object.assign(new LpPacket(), fields, { payload: packet });
-  return fragmenter.fragment(whole, mtu).map(wireOf);
-}
-
-/** Hand a datagram over; a copy of what that completes, if anything. */
-function accept(reassembler: Reassembler, datagram: Buffer, peer = 0): Buffer | undefined {
-  if (!view.read(datagram, 0, datagram.length)) return undefined;
-  if (view.isFragment && !reassembler.accept(view, peer)) return undefined;
-  return Buffer.from(view.buf.subarray(view.start, view.end));
-}
 
 test("fragments of every size fit the MTU, and NDNts puts them together, with the PIT token of the first", () => {
   fc.assert(
@@ -195,80 +166,4 @@ test("what a peer that restarts leaves behind does not become part of a packet",
   for (const part of parts.slice(0, 3)) accept(reassembler, part);
   clock.mockReturnValue(1_600);
   expect(parts.slice(3).map((part) => accept(reassembler, part))).toEqual([undefined, undefined, undefined]);
-});
-
-test("a packet inside a fragment that is none, or above the limit, is dropped", () => {
-  const reassembler = new Reassembler(limits);
-  const nested = lpPacket(data(5_000, 1), { pitToken: Buffer.from("token!") });
-  const tooLarge = Buffer.concat([data(8_700, 1), Buffer.alloc(200)]);
-  for (const packet of [nested, Buffer.alloc(3_000), tooLarge]) {
-    const fragments = otherFragmentsOf(new OtherFragmenter(), packet, 1_400);
-    expect(fragments.map((fragment) => accept(reassembler, fragment)).every((one) => one === undefined)).toBe(true);
-  }
-  const good = data(5_000, 2);
-  expect(
-    otherFragmentsOf(new OtherFragmenter(), good, 1_400)
-      .map((part) => accept(reassembler, part))
-      .at(-1),
-  ).toEqual(good);
-});
-
-/** A fragment with these fields. */
-function crafted(sequence: Buffer | undefined, index: Buffer | undefined, count: Buffer | undefined, bytes: number) {
-  const field = (type: number, value: Buffer | undefined) => (value ? tlv(type, value) : Buffer.alloc(0));
-  return tlv(
-    TT.LpPacket,
-    field(TT.LpSequence, sequence),
-    field(TT.LpFragIndex, index),
-    field(TT.LpFragCount, count),
-    tlv(TT.LpFragment, Buffer.alloc(bytes, 6)),
-  );
-}
-
-test("hostile fragments are dropped: counts that are huge, inconsistent or none, without a number, too large", () => {
-  const reassembler = new Reassembler(limits);
-  const sequence = Buffer.alloc(8, 1);
-  const hostile = [
-    crafted(undefined, Buffer.of(0), Buffer.of(2), 100),
-    crafted(Buffer.alloc(4), Buffer.of(0), Buffer.of(2), 100),
-    crafted(sequence, Buffer.of(2), Buffer.of(2), 100),
-    crafted(sequence, Buffer.of(5), undefined, 100),
-    crafted(sequence, Buffer.of(0), Buffer.of(0), 100),
-    crafted(sequence, Buffer.alloc(8, 0xff), Buffer.alloc(8, 0xff), 100),
-    crafted(sequence, Buffer.of(0), Buffer.from("7fffffff", "hex"), 100),
-    crafted(sequence, Buffer.of(0), Buffer.alloc(3), 100),
-    crafted(sequence, Buffer.of(0), Buffer.of(2), 0),
-    crafted(sequence, Buffer.of(0), Buffer.of(2), 9_000),
-    crafted(sequence, Buffer.of(0), Buffer.of(3), 100),
-    crafted(sequence, Buffer.of(1), Buffer.of(2), 100),
-  ];
-  for (const datagram of hostile) expect(accept(reassembler, datagram)).toBeUndefined();
-});
-
-const fuzzRuns = Number(process.env.NDN_REGISTRY_FUZZ ?? 10_000);
-
-test(`${fuzzRuns} datagrams of a stranger, fragments and garbage, take a bounded amount of memory and stop no one else`, () => {
-  const random = seededRandom(11);
-  const below = (limit: number) => Math.floor(random() * limit);
-  const reassembler = new Reassembler({ partials: 64, partialsOfPeer: 4 });
-  const before = process.memoryUsage().arrayBuffers;
-  const good = new Fragmenter(1_400);
-  for (let n = 0; n < fuzzRuns; n++) {
-    const fragment = crafted(
-      Buffer.of(0, 0, 0, 0, 0, 0, below(4), below(256)),
-      Buffer.of(below(70)),
-      Buffer.of(below(70)),
-      below(1_400),
-    );
-    for (let flips = below(4); flips > 0; flips--) fragment[below(fragment.length)]! ^= 1 << below(8);
-    accept(reassembler, fragment.subarray(0, fragment.length - (below(10) === 0 ? below(20) : 0)), below(100));
-    if (n % 1_000 !== 0) continue;
-    const packet = data(8_000, n);
-    expect(
-      fragmentsOf(good, packet, 1_400)
-        .map((part) => accept(reassembler, part, 1_000))
-        .at(-1),
-    ).toEqual(packet);
-  }
-  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(64 * 9_000 + 8 * 1024 * 1024);
 });
