@@ -79,9 +79,9 @@ export class DatagramFace extends Face {
     this.#onClose(reason);
   }
 
-  /** The kernel mostly has taken a batch when `transmit` returns, and no one holds it. */
+  /** The kernel mostly has taken a batch when `transmit` returns; only where it has no room is a batch held. */
   protected override get copiedBelowBytes(): number {
-    return 0;
+    return this.#socket.isWaiting ? super.copiedBelowBytes : 0;
   }
 
   /** Behind all datagrams that have arrived: each comes in a turn of its own, and the peer need not be woken for each. */

@@ -68,6 +68,11 @@ export class UdpSocket {
     return this.#socket.address().port;
   }
 
+  /** Whether anything waits for the kernel. */
+  get isWaiting(): boolean {
+    return !this.#isClosed && this.#socket.getSendQueueCount() > 0;
+  }
+
   /** Whether so much waits for the kernel that what comes on top has to be dropped. */
   get isFull(): boolean {
     return this.#isClosed || this.#socket.getSendQueueSize() > maxWaitingBytes;
@@ -84,7 +89,7 @@ export class UdpSocket {
 
   /** Where in `buffer` so many bytes, at most `bufferBytes`, may be written that are sent before the next call. */
   reserve(bytes: number): number {
-    if (this.#socket.getSendQueueCount() === 0) this.#used = 0;
+    if (!this.isWaiting) this.#used = 0;
     else if (this.#used + bytes > bufferBytes) {
       this.buffer = Buffer.allocUnsafeSlow(bufferBytes); // the datagrams that wait keep the old one
       this.#used = 0;
