@@ -41,7 +41,7 @@ export class Turn {
   /** The part of the time in which it waited for the path; the last looks count most. */
   #share = 1;
   /** It has given way, and is back for what its reader, which is slower than the path, takes next. */
-  #isResumed = false;
+  isResumed = false;
   #awaitedMs = 0;
   #askedAtMs: number | undefined;
 
@@ -58,7 +58,7 @@ export class Turn {
 
   /** Whether it waits for the path, and not the path for its reader. */
   get isUsing(): boolean {
-    return this.#share >= usingShare && !this.#isResumed;
+    return this.#share >= usingShare;
   }
 
   waits(nowMs: number, admit: () => void): void {
@@ -72,7 +72,7 @@ export class Turn {
   }
 
   begins(nowMs: number): void {
-    this.#isResumed = this.hasBegun && this.kind !== "spare";
+    this.isResumed = this.hasBegun && this.kind !== "spare";
     this.hasBegun = true;
     this.#beganMs = nowMs;
     this.#share = 1;

@@ -21,8 +21,8 @@ const patienceMs = 5_000;
 /** one in this time. */
 const overdueEveryMs = 250;
 
-/** How many use the uplink, and how many wait that are waited for. */
-type Load = Record<ReadKind | "waiting", number>;
+/** How many use the uplink, large ones that are back apart from the others, and how many wait that are waited for. */
+type Load = Record<ReadKind | "resumed" | "waiting", number>;
 
 /** The turns on one uplink, shared by the blobs of all registries. */
 export class Turns {
@@ -94,8 +94,8 @@ export class Turns {
 
   /** Let those in whose turn it is. */
   readonly #serve = (): void => {
-    const load: Load = { small: 0, large: 0, spare: 0, waiting: 0 };
-    for (const turn of this.#running) if (turn.isUsing) load[turn.kind]++;
+    const load: Load = { small: 0, large: 0, resumed: 0, spare: 0, waiting: 0 };
+    for (const turn of this.#running) if (turn.isUsing) load[placeOf(turn)]++;
     for (const { kind } of this.#queue) if (kind !== "spare") load.waiting++;
     for (const turn of this.#queue) if (this.#isNext(turn, load)) this.#admit(turn, load);
     this.#isWanted = isWanted(load);
@@ -107,7 +107,8 @@ export class Turns {
     const large = Math.ceil((2 * this.#window.size) / segmentsEach);
     const largeAtOnce = Math.min(largeAtMost, Math.max(largeAtLeast, large));
     if (kind === "spare") return !isWanted(load) && load.spare < largeAtOnce;
-    return hasBegun || load.large < largeAtOnce; // one that gave way has waited before, and its next pieces are here
+    // Those that are back have slow readers, who have what lasts them for a while: hundreds would leave a new one little.
+    return (hasBegun ? load.resumed : load.large) < largeAtOnce;
   }
 
   #admit(turn: Turn, load?: Load): void {
@@ -116,7 +117,7 @@ export class Turns {
     this.#running.add(turn);
     turn.begins(performance.now());
     if (!load) return;
-    load[kind]++;
+    load[placeOf(turn)]++;
     if (kind !== "spare") load.waiting--;
   }
 
@@ -143,6 +144,10 @@ export class Turns {
     }
     this.#serve();
   };
+}
+
+function placeOf({ kind, isResumed }: Turn): ReadKind | "resumed" {
+  return kind === "large" && isResumed ? "resumed" : kind;
 }
 
 function isWanted({ small, large, waiting }: Load): boolean {

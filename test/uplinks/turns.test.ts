@@ -262,6 +262,28 @@ test("those who come back for a piece or two keep no one from the path", async (
   expect(begun(next)).toBe(8);
 });
 
+test("of hundreds who come back at once only as many are let in as large blobs are read, and one who begins at once", async () => {
+  let areNear = true;
+  const slow = reads(20, { ...large, isWaitedFor: () => areNear });
+  await pass(6_000 + 12 * 250); // let in one by one
+  for (const one of slow) await opened(one);
+  areNear = false;
+  const other = read();
+  await opened(other);
+  for (const { turn } of slow) void turn!.pause();
+  await pass();
+  expect(turns.running).toBe(1);
+  areNear = true;
+  await pass(20);
+  expect([turns.running, turns.waiting]).toEqual([1 + 8, 12]);
+  const fast = read();
+  await pass();
+  expect([begun([fast]), turns.running, turns.waiting]).toEqual([1, 2 + 8, 12]);
+  slow[0]!.turn!.end();
+  await pass();
+  expect([turns.running, turns.waiting]).toEqual([2 + 8, 11]);
+});
+
 test("one that has given way can leave", async () => {
   const one = read({ ...large, isWaitedFor: () => false });
   const turn = await opened(one);
