@@ -6,6 +6,7 @@
  */
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { once } from "node:events";
+import { datagramIsGarbage } from "./datagram-garbage.ts";
 
 /** For what arrives while the process is busy: about 30 ms at 100 MB/s. The kernel may give less (`net.core.rmem_max`). */
 const receiveBufferBytes = 4 * 1024 * 1024;
@@ -20,7 +21,7 @@ export interface UdpAddress {
   readonly port: number;
 }
 
-/** Is given what arrives; the datagram is its own. */
+/** Is given what arrives; a datagram is valid during the call only. */
 export type OnDatagram = (datagram: Buffer, from: RemoteInfo) => void;
 
 /** See above; who opened it closes it. */
@@ -79,7 +80,10 @@ export class UdpSocket {
   }
 
   onDatagram(take: OnDatagram): void {
-    this.#socket.on("message", take);
+    this.#socket.on("message", (datagram, from) => {
+      take(datagram, from);
+      datagramIsGarbage(datagram.length);
+    });
   }
 
   /** `take` is called when the kernel says that no one listens where this socket is connected to, and for other errors. */
