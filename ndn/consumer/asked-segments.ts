@@ -19,7 +19,7 @@ import { SuppressedTries } from "./suppressed-tries.ts";
 
 /** Tries that are given up as soon as they are overtaken; a forwarder may suppress them, see `suppressed-tries.ts`. */
 const maxEarlyTries = 3;
-/** Each try may be late by so many times more: what answers late may be far away. */
+/** On a short path each try may be late by so many times more: what answers late may be far away. */
 const patience = 4;
 /** While answers come, with pauses of less than this or two round trips, none is overdue. */
 const minPauseMs = 100;
@@ -197,9 +197,10 @@ export class AskedSegments {
     if (sent.count === 0) return;
     sent.overtake(overtakenBeforeMs);
     const { rtoMs, smoothedMs, reorderingMs } = this.rtt;
+    const factor = this.#path.control.model.isShort ? patience : 1;
     sent.forEachSentBefore(this.#newestAnsweredMs, (n, sentAtMs, tries) => {
       const silentMs = nowMs - sentAtMs;
-      const isLate = silentMs > smoothedMs + reorderingMs * patience ** (tries - 1);
+      const isLate = silentMs > smoothedMs + reorderingMs * factor ** (tries - 1);
       const isExpired = silentMs > rtoMs;
       if (isExpired && onExpired(n)) sent.drop(n);
       else if (isExpired || (tries <= maxEarlyTries && isLate)) {
