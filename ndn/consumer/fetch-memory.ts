@@ -12,17 +12,18 @@ const usualSegmentBytes = 8192;
 const defaultBudgetBytes = 64 * mebibyte;
 /**
  * The part of the budget that is not for the two blocks of each fetch. On a link of 1 Gbit/s and 100 ms where segments
- * are lost, one fetch needs four bandwidth-delay products: one on its way, and what waits for those that are missing.
+ * are lost, one fetch needs more than two bandwidth-delay products: one on its way, and what waits for those that are
+ * missing. More than that would outlast the server's memory, which then reads from its registry again what was lost.
  */
-const growthShare = 3 / 4;
+const growthShare = 1 / 2;
 /** Of that part, what may be in use before a reader has to wait for bytes to get more. */
 const freeShare = 1 / 3;
 /**
  * Segments in a block. Large ones make hashing and the HTTP response cheap, small ones let many fetches share the budget:
- * two blocks of 256 KiB for each of 8 fetches, and two of 64 KiB for each of 96 more, are the rest of it.
+ * two blocks of 256 KiB for each of 15 fetches, and two of 64 KiB for each of 190 more, are the rest of it.
  */
 const [largeBlock, smallBlock] = [32, 8];
-const fetchesWithLargeBlocks = 8;
+const fetchesWithLargeBlocks = 15;
 /** Blocks of a fetch that it may have in any case. */
 const ownBlocks = 2;
 /** Blocks that are kept between uses, of each of the sizes that are in use. */
@@ -41,7 +42,7 @@ export class FetchMemory {
   #awaited = 0;
   readonly #pools = new Map<number, BufferPool>();
 
-  /** @param budgetBytes - For up to 104 fetches at once; each beyond that takes its two blocks in any case. */
+  /** @param budgetBytes - For up to 200 fetches at once; each beyond that takes its two blocks in any case. */
   constructor(budgetBytes = defaultBudgetBytes) {
     this.#growthBytes = growthShare * budgetBytes;
   }

@@ -28,10 +28,10 @@ function fillTo(buffer: ReorderBuffer, end: number): void {
   }
 }
 
-test("a fetch alone may have 48 MiB asked for, of which 8 in order and not taken, and one of a small blob takes no more than that", () => {
+test("a fetch alone may have 32 MiB asked for, of which 8 in order and not taken, and one of a small blob takes no more than that", () => {
   const memory = new FetchMemory();
   const large = new ReorderBuffer(sizes, memory);
-  expect(grown(large)).toBe(48 * mebibyte);
+  expect(grown(large)).toBe(32 * mebibyte);
   large.close();
   const slow = new ReorderBuffer(sizes, memory);
   while (slow.canGrow) {
@@ -47,7 +47,7 @@ test("a fetch alone may have 48 MiB asked for, of which 8 in order and not taken
   expect([memory.usedBytes, small.capacity]).toEqual([2 * 8192, 32]);
 });
 
-test("256 fetches whose readers take nothing stay within 84 MiB, 104 within 64, however they come", () => {
+test("256 fetches whose readers take nothing stay within 72 MiB, 200 within 64, however they come", () => {
   for (const fillsAtOnce of [true, false]) {
     const memory = new FetchMemory();
     const all: ReorderBuffer[] = [];
@@ -55,14 +55,14 @@ test("256 fetches whose readers take nothing stay within 84 MiB, 104 within 64, 
       const buffer = new ReorderBuffer(sizes, memory);
       all.push(buffer);
       if (fillsAtOnce) fill(buffer);
-      if (i === 104) for (const one of all) fill(one);
-      if (i === 104) expect(memory.usedBytes).toBeLessThanOrEqual(budgetBytes);
+      if (i === 200) for (const one of all) fill(one);
+      if (i === 200) expect(memory.usedBytes).toBeLessThanOrEqual(budgetBytes);
     }
     for (const one of all) fill(one);
-    expect(memory.usedBytes).toBeLessThanOrEqual(84 * mebibyte);
+    expect(memory.usedBytes).toBeLessThanOrEqual(72 * mebibyte);
     for (const one of all) one.close();
     expect(memory.usedBytes).toBe(0);
-    expect(grown(new ReorderBuffer(sizes, memory))).toBe(48 * mebibyte); // those that are left may grow again
+    expect(grown(new ReorderBuffer(sizes, memory))).toBe(32 * mebibyte); // those that are left may grow again
   }
 });
 
@@ -79,10 +79,10 @@ test("one whose reader waits for bytes gets memory that slow readers of 200 fetc
   expect(grown(new ReorderBuffer(sizes, memory))).toBeGreaterThanOrEqual(mebibyte);
 });
 
-test("104 slow readers of a consumer have no more than the budget asked for, each goes on, and a fast one is not held up", async () => {
+test("200 slow readers of a consumer have no more than the budget asked for, each goes on, and a fast one is not held up", async () => {
   const objects = new ObjectsInMemory();
   const bytes = patternBlob(2 * mebibyte);
-  const whats = Array.from({ length: 104 }, (_, i) => objects.add(`blob ${i}`, bytes));
+  const whats = Array.from({ length: 200 }, (_, i) => objects.add(`blob ${i}`, bytes));
   const fast = objects.add("fast", patternBlob(20 * mebibyte));
   await using way = await inMemory(producerOf(objects));
   const { consumer } = way;
