@@ -32,7 +32,7 @@ const plainFreshnessMs = 60_000;
 const metadataKeyword = keyword("metadata");
 const digestsKeyword = keyword("digests");
 /** Data stays below this in all, so that a link header still fits into 8800 bytes. */
-const maxDataBytes = 8760;
+export const maxDataBytes = 8760;
 
 /** Segments whose digests are in the first list, so that the first bytes do not wait for many; and in each other one. */
 const firstListSegments = 16;

@@ -2,7 +2,6 @@
  * Which names exist: reads a name, asks whether its blob may be published, and says who answers.
  */
 
-import { TokenBucket } from "#base/limits.ts";
 import {
   type BlobRequest,
   fitsPacket,
@@ -14,8 +13,8 @@ import {
   plainSegmentBytes,
 } from "#blob/names.ts";
 import type { SegmentDataEncoder } from "#ndn/packet/data.ts";
-import { endsInParametersDigest, type InterestFields } from "#ndn/packet/interest.ts";
-import { type Name, nameKey } from "#ndn/packet/name.ts";
+import type { InterestFields } from "#ndn/packet/interest.ts";
+import type { Name } from "#ndn/packet/name.ts";
 import type { ObjectDirectory, Payload, Request, SegmentedObject, SegmentWaiter } from "#ndn/producer.ts";
 import type { Digest } from "#oci/reference.ts";
 import type { BlobLocator } from "./blob-locator.ts";
@@ -27,8 +26,8 @@ import type { Snapshots } from "./pointers/snapshots.ts";
 import type { PublishPolicy } from "./range-reader.ts";
 import type { HashedSegments } from "./segment-digests.ts";
 import type { SignedMetadata } from "./signed-metadata.ts";
+import { UniqueQuestions } from "./unique-questions.ts";
 
-/** Answers that are made for one Interest alone cost a signature each. */
 const uniqueAnswersPerSecond = 20;
 const uniqueAnswersAtOnce = 40;
 
@@ -53,10 +52,11 @@ type RequestOf<Kind extends BlobRequest["kind"]> = Extract<BlobRequest, { kind: 
 /** The names under one prefix. */
 export class BlobDirectory implements ObjectDirectory {
   readonly #options: BlobDirectoryOptions;
-  readonly #unique = new TokenBucket(uniqueAnswersPerSecond, uniqueAnswersAtOnce);
+  readonly #unique: UniqueQuestions;
 
   constructor(options: BlobDirectoryOptions) {
     this.#options = options;
+    this.#unique = new UniqueQuestions(uniqueAnswersPerSecond, uniqueAnswersAtOnce, options.onUnique);
   }
 
   lookup(name: Name, interest: InterestFields): Request | undefined {
@@ -102,7 +102,7 @@ export class BlobDirectory implements ObjectDirectory {
     const { repository, digest } = request;
     if (!policy.allows(repository)) return undefined;
     if (request.isUnique) {
-      return this.#uniquely(name, interest, () => metadata.answerUnique(name, repository, digest));
+      return this.#unique.request(name, interest, () => metadata.answerUnique(name, repository, digest));
     }
     const key = `metadata ${repository} ${digest}`;
     return { key, segment: undefined, answer: () => metadata.answer(repository, digest) };
@@ -118,19 +118,8 @@ export class BlobDirectory implements ObjectDirectory {
       if (segments === undefined) return undefined;
       return request.isUnique ? lists.answerUnique(name, segments, request) : lists.answer(segments, request);
     };
-    if (request.isUnique) return this.#uniquely(name, interest, answer);
+    if (request.isUnique) return this.#unique.request(name, interest, answer);
     return { key: `digests ${number} ${size} ${digest} ${repositories.join(" ")}`, segment: undefined, answer };
-  }
-
-  /** An Interest that no cache can answer: it has to be a true one, and there may not be many. */
-  #uniquely(name: Name, interest: InterestFields, answer: Request["answer"]): Request | undefined {
-    if (!endsInParametersDigest(name, interest)) return undefined;
-    const answerIfFew = async () => {
-      const isAnswered = this.#unique.tryTake();
-      this.#options.onUnique(isAnswered);
-      return isAnswered ? answer() : undefined;
-    };
-    return { key: `unique ${nameKey(name)}`, segment: undefined, answer: answerIfFew };
   }
 
   /** Where to look for a digest; undefined when there is nowhere. A snapshot is of no repository. */

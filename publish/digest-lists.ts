@@ -3,7 +3,7 @@
  */
 import { LRUCache } from "lru-cache";
 import { Semaphore } from "#base/limits.ts";
-import { digestListName, digestListRange, objectName } from "#blob/names.ts";
+import { digestListName, digestListRange, maxDataBytes, objectName } from "#blob/names.ts";
 import { contentTypes } from "#ndn/packet/data.ts";
 import type { Name } from "#ndn/packet/name.ts";
 import type { Signer } from "#ndn/trust/keychain.ts";
@@ -13,8 +13,6 @@ import { digestBytes, digestsOf, type HashedSegments } from "./segment-digests.t
 
 const freshnessMs = 3_600_000;
 const uniqueFreshnessMs = 1_000;
-/** Data stays below this in all, so that a link header still fits into 8800 bytes. */
-const maxDataBytes = 8760;
 /** Lists in memory: those of 32 GiB of blobs. */
 const memoryBytes = 32 * 1024 * 1024;
 /** A list reads up to 2 MB of a blob and hashes it. */

@@ -2,24 +2,20 @@
  * Metadata: how a blob is segmented, or that there is none, signed.
  */
 import { LRUCache } from "lru-cache";
-import { TokenBucket } from "#base/limits.ts";
 import { lastSegmentOf, metadataName, objectName, type SegmentSize } from "#blob/names.ts";
-import { contentTypes, encodeMetadata } from "#ndn/packet/data.ts";
+import { encodeMetadata } from "#ndn/packet/data.ts";
 import { interestLifetimeMs } from "#ndn/packet/interest.ts";
-import { joinName, type Name, segment, version } from "#ndn/packet/name.ts";
+import type { Name } from "#ndn/packet/name.ts";
 import type { Signer } from "#ndn/trust/keychain.ts";
-import { encodeSignedData } from "#ndn/trust/signed-data.ts";
 import type { Digest } from "#oci/reference.ts";
+import { AnswerSigner, shortFreshnessMs } from "./answer-signer.ts";
 import type { BlobLocator } from "./blob-locator.ts";
 import type { PagedBlob } from "./paged-blob.ts";
 
 const freshnessMs = 60_000;
-/** An answer made for one Interest, or one that may be wrong in a moment. */
-const shortFreshnessMs = 1_000;
 /** Sent again for half its freshness, so that a crowd of pullers costs one signature. */
 const reuseMs = freshnessMs / 2;
 const maxCached = 4096;
-const negativeAnswersPerSecond = 50;
 
 /** What metadata is made of. */
 export interface SignedMetadataOptions {
@@ -33,21 +29,18 @@ export interface SignedMetadataOptions {
 /** Answers for metadata; they say what the registry says now, so nothing of them outlives the process. */
 export class SignedMetadata {
   readonly #options: SignedMetadataOptions;
-  #signer: Signer;
+  readonly #signer: AnswerSigner;
   readonly #cached = new LRUCache<string, Buffer>({ max: maxCached });
   readonly #asked = new LRUCache<string, true>({ max: maxCached, ttl: interestLifetimeMs });
-  readonly #negative = new TokenBucket(negativeAnswersPerSecond, 2 * negativeAnswersPerSecond);
-  /** Microseconds since 1970, never twice the same. */
-  #lastVersion = 0;
 
   constructor(options: SignedMetadataOptions) {
     this.#options = options;
-    this.#signer = options.signer;
+    this.#signer = new AnswerSigner(options.signer);
   }
 
   /** Sign with another key from now on: what was signed before is not sent again. */
   signWith(signer: Signer): void {
-    this.#signer = signer;
+    this.#signer.signWith(signer);
     this.#cached.clear();
   }
 
@@ -77,22 +70,15 @@ export class SignedMetadata {
 
   /** How the blob is segmented, or that there is none; undefined when that was said too often lately. */
   async #sign(asked: Name, digest: Digest, blob: PagedBlob | undefined, freshMs: number): Promise<Buffer | undefined> {
-    if (blob === undefined && !this.#negative.tryTake()) return undefined;
+    if (blob === undefined) return this.#signer.absent(asked);
     const { prefix, segmentBytes } = this.#options;
-    this.#lastVersion = Math.max(this.#lastVersion + 1, Date.now() * 1000);
-    const name = joinName(asked, version(this.#lastVersion), segment(0));
-    if (blob === undefined) {
-      const absent = { contentType: contentTypes.Nack, freshnessMs: shortFreshnessMs, content: Buffer.alloc(0) };
-      return encodeSignedData(name, absent, this.#signer);
-    }
     const content = encodeMetadata({
       name: objectName(prefix, digest, segmentBytes),
       lastSegment: lastSegmentOf(blob.sizeBytes, segmentBytes),
       segmentBytes,
       sizeBytes: blob.sizeBytes,
     });
-    const present = { contentType: contentTypes.Blob, freshnessMs: freshMs, content, finalBlockIsLast: true };
-    return encodeSignedData(name, present, this.#signer);
+    return this.#signer.present(asked, content, freshMs);
   }
 }
 

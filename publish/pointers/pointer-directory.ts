@@ -1,16 +1,15 @@
 /**
  * Which names of pointers exist: reads a name, asks whether it may be answered, and says who does.
  */
-import { TokenBucket } from "#base/limits.ts";
 import { parsePointerName } from "#blob/pointer-names.ts";
-import { endsInParametersDigest, type InterestFields } from "#ndn/packet/interest.ts";
+import type { InterestFields } from "#ndn/packet/interest.ts";
 import { type Name, nameKey } from "#ndn/packet/name.ts";
 import type { ObjectDirectory, Request } from "#ndn/producer.ts";
 import type { PublishPolicy } from "../range-reader.ts";
+import { UniqueQuestions } from "../unique-questions.ts";
 import type { PointedObjects } from "./pointed-objects.ts";
 import type { SignedPointers } from "./signed-pointers.ts";
 
-/** Answers that are made for one Interest alone cost a signature each. */
 const uniqueAnswersPerSecond = 200;
 const uniqueAnswersAtOnce = 400;
 
@@ -29,10 +28,11 @@ export interface PointerDirectoryOptions {
 /** The names of pointers under one prefix. */
 export class PointerDirectory implements ObjectDirectory {
   readonly #options: PointerDirectoryOptions;
-  readonly #unique = new TokenBucket(uniqueAnswersPerSecond, uniqueAnswersAtOnce);
+  readonly #unique: UniqueQuestions;
 
   constructor(options: PointerDirectoryOptions) {
     this.#options = options;
+    this.#unique = new UniqueQuestions(uniqueAnswersPerSecond, uniqueAnswersAtOnce, options.onUnique);
   }
 
   lookup(name: Name, interest: InterestFields): Request | undefined {
@@ -41,16 +41,7 @@ export class PointerDirectory implements ObjectDirectory {
     if (request === undefined) return others.lookup(name, interest);
     const { target, isUnique } = request;
     if (!objects.has(target.kind) || ("repository" in target && !policy.allows(target.repository))) return undefined;
-    const key = `pointer ${nameKey(name)}`;
-    if (!isUnique) return { key, segment: undefined, answer: () => pointers.answer(target) };
-    if (!endsInParametersDigest(name, interest)) return undefined;
-    const answer = async () => (this.#mayAnswer() ? pointers.answerUnique(name, target) : undefined);
-    return { key, segment: undefined, answer };
-  }
-
-  #mayAnswer(): boolean {
-    const isAnswered = this.#unique.tryTake();
-    this.#options.onUnique(isAnswered);
-    return isAnswered;
+    if (isUnique) return this.#unique.request(name, interest, () => pointers.answerUnique(name, target));
+    return { key: `pointer ${nameKey(name)}`, segment: undefined, answer: () => pointers.answer(target) };
   }
 }
