@@ -13,6 +13,7 @@
  *   answered before them, or nothing follows, they are lost.
  */
 import type { PrefixPath } from "./prefix-path.ts";
+import { copyRing } from "./ring.ts";
 import { RttEstimator } from "./rtt-estimator.ts";
 import { SentInterests } from "./sent-interests.ts";
 import { SuppressedTries } from "./suppressed-tries.ts";
@@ -82,11 +83,11 @@ export class AskedSegments {
 
   /** Make room for more numbers, at least twice as many; those below `first` are of no interest any more. */
   enlarge(capacity: number, first: number): void {
-    const [before, beforeCapacity] = [this.#firstAskedMs, this.#capacity];
+    const before = this.#firstAskedMs;
     this.#sent.enlarge(capacity, first);
     this.#capacity = capacity;
     this.#firstAskedMs = new Float64Array(capacity);
-    for (let n = first; n < first + beforeCapacity; n++) this.#firstAskedMs[n % capacity] = before[n % beforeCapacity]!;
+    copyRing(before, this.#firstAskedMs, first);
   }
 
   /** Interests that are unanswered and not given up. */

@@ -6,6 +6,7 @@
  */
 import type { FetchMemory } from "./fetch-memory.ts";
 import type { SegmentSizes } from "./object-to-fetch.ts";
+import { copyRing } from "./ring.ts";
 
 /** States of a segment. */
 const [absent, held, admitted] = [0, 1, 2];
@@ -84,15 +85,12 @@ export class ReorderBuffer {
   }
 
   #enlarge(): void {
-    const { capacity } = this;
     const [present, blocks] = [this.#present, this.#blocks];
-    this.capacity = 2 * capacity;
+    this.capacity *= 2;
     this.#present = new Uint8Array(this.capacity);
     this.#blocks = new Array<Buffer | undefined>(this.capacity / this.#blockSegments);
-    for (let n = this.#blockStart; n < this.#blockStart + capacity; n++) {
-      this.#present[n % this.capacity] = present[n % capacity]!;
-      this.#blocks[this.#slotOf(n)] = blocks[Math.floor((n % capacity) / this.#blockSegments)];
-    }
+    copyRing(present, this.#present, this.#blockStart);
+    copyRing(blocks, this.#blocks, this.#blockStart / this.#blockSegments);
   }
 
   #slotOf(n: number): number {

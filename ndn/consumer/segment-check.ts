@@ -9,6 +9,7 @@ import { hash } from "node:crypto";
 import type { SegmentDataEncoder } from "../packet/data.ts";
 import { fullName, joinName, type Name, segment } from "../packet/name.ts";
 import { maxPacketBytes } from "../packet/tlv.ts";
+import { copyRing } from "./ring.ts";
 
 /** How a wrong segment was replaced. */
 export type Repair = "implicit-digest" | "elsewhere";
@@ -63,14 +64,12 @@ export class CheckedSegments {
 
   /** Make room for more numbers, at least twice as many; those below `first` are of no interest any more. */
   enlarge(capacity: number, first: number): void {
-    const [early, plain, before] = [this.#early, this.#plain, this.#capacity];
+    const [early, plain] = [this.#early, this.#plain];
     this.#capacity = capacity;
     this.#early = new Array<undefined>(capacity).fill(undefined);
     this.#plain = new Uint8Array(capacity);
-    for (let n = first; n < first + before; n++) {
-      this.#early[n % capacity] = early[n % before];
-      this.#plain[n % capacity] = plain[n % before]!;
-    }
+    copyRing(early, this.#early, first);
+    copyRing(plain, this.#plain, first);
   }
 
   /** Compare the packet of segment `n` that lies in `buf[start, end)`. */

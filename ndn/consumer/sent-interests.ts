@@ -5,6 +5,7 @@
  * its head, and nothing is allocated per segment.
  */
 import type { PathLoad } from "./prefix-path.ts";
+import { copyRing } from "./ring.ts";
 
 /** Ends of the list, and "not in it". */
 const [none, unlisted] = [-1, -2];
@@ -39,8 +40,8 @@ export class SentInterests {
 
   /** Make room for more numbers, at least twice as many; those from `first` on may be in the list, or have been. */
   enlarge(capacity: number, first: number): void {
-    const before = { capacity: this.#capacity, older: this.#older, newer: this.#newer };
     const [segments, sentAtMs, tries] = [this.#segments, this.#sentAtMs, this.#tries];
+    const [older, newer] = [this.#older, this.#newer];
     this.#capacity = capacity;
     this.#segments = new Uint32Array(capacity);
     this.#sentAtMs = new Float64Array(capacity);
@@ -48,14 +49,11 @@ export class SentInterests {
     this.#older = new Int32Array(capacity).fill(unlisted);
     this.#newer = new Int32Array(capacity);
     const moved = (slot: number) => (slot < 0 ? slot : segments[slot]! % capacity);
-    for (let n = first; n < first + before.capacity; n++) {
-      const [from, to] = [n % before.capacity, n % capacity];
-      this.#segments[to] = n;
-      this.#sentAtMs[to] = sentAtMs[from]!;
-      this.#tries[to] = tries[from]!;
-      this.#older[to] = moved(before.older[from]!);
-      this.#newer[to] = moved(before.newer[from]!);
-    }
+    copyRing(segments, this.#segments, first);
+    copyRing(sentAtMs, this.#sentAtMs, first);
+    copyRing(tries, this.#tries, first);
+    copyRing(older.map(moved), this.#older, first);
+    copyRing(newer.map(moved), this.#newer, first);
     this.#oldest = moved(this.#oldest);
     this.#newest = moved(this.#newest);
     this.#oldestOnPath = moved(this.#oldestOnPath);
