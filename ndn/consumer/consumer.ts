@@ -159,10 +159,10 @@ export class SegmentConsumer implements PacketHandler {
     const now = performance.now();
     this.counters.segments++;
     for (const fetch of fetches) {
-      this.#deliver(fetch, view.segmentNumber, view, now);
+      if (fetch.arrived(view.segmentNumber, view, this.#fields, now)) fetch.path.answered(fetch.asked.answer, now);
       if (!fetch.isHungry && fetch.canAsk(now)) fetch.path.share.add(fetch);
-      if (view.congestionMark > 0) this.#marked(fetch.path, now);
     }
+    if (view.congestionMark > 0) this.#marked(fetches, now);
     this.#fillSoon();
     return true;
   }
@@ -174,18 +174,15 @@ export class SegmentConsumer implements PacketHandler {
     const now = performance.now();
     this.counters.segments++;
     early.keep(view, now);
-    if (view.congestionMark > 0) this.#marked(early.path, now);
+    if (view.congestionMark > 0) this.#marked([early], now);
     return true;
   }
 
-  #deliver(fetch: SegmentFetch, n: number, view: PacketView, now: number): void {
-    if (fetch.arrived(n, view, this.#fields, now)) fetch.path.answered(fetch.asked.answer, now);
-  }
-
   /** On a local face the forwarder marks at a handful of queued packets: that says nothing about the path. */
-  #marked(path: PrefixPath, now: number): void {
+  #marked(arrivals: readonly { readonly path: PrefixPath }[], now: number): void {
     this.counters.congestionMarks++;
-    if (this.#outlet.face?.isLocal !== true) path.control.marked(now);
+    if (this.#outlet.face?.isLocal === true) return;
+    for (const { path } of arrivals) path.control.marked(now);
   }
 
   #nacked(fetches: readonly SegmentFetch[], reason: number): void {
