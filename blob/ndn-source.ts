@@ -14,6 +14,7 @@ import type { Name } from "#ndn/packet/name.ts";
 import { Untrusted } from "#ndn/trust/errors.ts";
 import { readSignedData } from "#ndn/trust/signed-data.ts";
 import type { Verifier } from "#ndn/trust/verifier.ts";
+import type { Digest } from "#oci/reference.ts";
 import { type BlobMetadata, decodeBlobMetadata, inSmallSegments } from "./blob-metadata.ts";
 import { DigestLists } from "./digest-lists.ts";
 import type { HintedBlob, NamedObject } from "./named-object.ts";
@@ -116,7 +117,7 @@ export class NdnSource implements BlobSource {
       const proposed = await asking;
       from.arrived?.();
       this.#likelySegmentBytes = proposed.segmentBytes;
-      const metadata = this.#losesFragments() ? inSmallSegments(proposed, this.#prefix, blob.digest) : proposed;
+      const metadata = this.#fitted(proposed, blob.digest);
       if (this.#path.rtt.smoothedMs === 0) this.#path.rtt.sample(this.rttMs);
       // One that has the bytes before knows another blob; one that has not is told the size.
       if (from.prefixSha256 && from.offset > metadata.sizeBytes)
@@ -154,10 +155,15 @@ export class NdnSource implements BlobSource {
   openObject({ digest, sizeBytes, segmentBytes, repository, hint }: NamedObject, signal: AbortSignal): BlobRead {
     const name = objectName(this.#prefix, digest, segmentBytes);
     const proposed = { name, lastSegment: lastSegmentOf(sizeBytes, segmentBytes), segmentBytes, sizeBytes };
-    const metadata = this.#losesFragments() ? inSmallSegments(proposed, this.#prefix, digest) : proposed;
+    const metadata = this.#fitted(proposed, digest);
     const object = { digest, repository: repository ?? "", hint };
     const check = this.#trust && this.#checkOf(object, metadata, undefined, signal, this.#trust);
     return { sizeBytes, chunks: this.#readFrom(object, metadata, fromStart, signal, check) };
+  }
+
+  /** The same object in the segments that suit the link. */
+  #fitted(proposed: BlobMetadata, digest: Digest): BlobMetadata {
+    return this.#losesFragments() ? inSmallSegments(proposed, this.#prefix, digest) : proposed;
   }
 
   async #askMetadata(blob: BlobRef, signal: AbortSignal): Promise<BlobMetadata> {

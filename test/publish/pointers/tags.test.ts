@@ -110,7 +110,7 @@ test("a tag that was not there is there a second after it was pushed", async () 
 });
 
 test.each(["v1.sig", "sha256-00.att", "sha256-00.sbom", `sha256-${"0".repeat(64)}`, "a".repeat(128), "_x"])(
-  "the tag %s is one as any other",
+  "the tag %s is an ordinary one",
   async (tag) => {
     const { digest } = addManifest(500, tag, "application/vnd.oci.image.index.v1+json");
     const pointer = await askPointer(reader, { kind: "tag", repository, tag });
